@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The way in which droverd talks to a relay: start one, hand it what it needs, ask
+ * for its counters, watch it, end it. A relay outlives the droverd that started
+ * it; a new droverd finds it through the admin socket in the session's directory.
+ *
+ * All calls block for at most a few seconds; none may be made from the main loop.
+ * A `struct drv_relay` may be used by one thread at a time; open several.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "base/paths.h"
+
+enum drv_relay_role { DRV_RELAY_SOURCE, DRV_RELAY_TARGET };
+
+enum drv_relay_channel { DRV_CHANNEL_CONTROL, DRV_CHANNEL_RAM, DRV_CHANNEL_DISK, DRV_CHANNELS };
+
+enum drv_relay_state {
+    DRV_RELAY_STARTING, /* not all links are up yet */
+    DRV_RELAY_UP,       /* carries */
+    DRV_RELAY_LOST,     /* the link or the peer is gone: all local sockets are closed */
+    DRV_RELAY_ENDED,    /* told to end, or all streams are over and nobody asks any more */
+};
+
+/* What a relay needs to know to begin. Nothing of it is in its arguments or environment. */
+struct drv_relay_config {
+    enum drv_relay_role role;
+    char session[DRV_SESSION_ID_TEXT + 1];
+    uint8_t secret[DRV_SESSION_SECRET_SIZE];
+    unsigned links;        /* TLS connections, 1 … 16; the first one carries what must not wait */
+    const char *directory; /* the session's, exists, owned by root */
+    const char *peer_host; /* source: an IP address of the target's droverd */
+    uint16_t peer_port;
+    int libvirt_fd;        /* target: a connected socket to the local libvirtd, else -1 */
+    const char *program;   /* path of drover-relay */
+    const char *user;      /* runs as this user … */
+    const char *group;     /* … and as this (QEMU's) group */
+};
+
+/* Bytes of one channel, all its streams together, since the start. */
+struct drv_relay_channel_counters {
+    uint64_t local_in_bytes;  /* read from QEMU or libvirtd on this host */
+    uint64_t local_out_bytes; /* written to them */
+    uint32_t streams_opened;
+    uint32_t streams_open;
+};
+
+struct drv_relay_status {
+    enum drv_relay_state state;
+    unsigned links_up;
+    struct drv_relay_channel_counters channel[DRV_CHANNELS];
+    uint64_t wire_in_bytes;  /* as TLS records on TCP, framing included */
+    uint64_t wire_out_bytes;
+    bool finish_delivered;   /* the whole Finish reply has been read by the source's libvirtd … */
+    bool finish_ok;          /* … and it said success */
+    bool resumed;            /* the target has told that its guest runs */
+    int64_t finish_us;       /* drv_clock_us() of this host when finish_delivered was learnt, or 0 */
+    int64_t resumed_us;      /* the same for resumed */
+    uint64_t memory_bytes;   /* buffers allocated: fixed when the session starts */
+    char error[256];         /* why it is LOST, or empty */
+};
+
+typedef struct drv_relay drv_relay;
+
+/**
+ * drv_relay_spawn() - start a relay and wait until it is ready.
+ *
+ * The relay becomes a process of its own session that does not end with the
+ * caller. Ready means, for the target: it answers on its admin socket; for the
+ * source: all links are connected and authenticated and the local sockets listen.
+ * On failure the error says why (peer unreachable, secret refused, ...) and
+ * nothing is left over but the directory.
+ * Return: 0, or -errno.
+ */
+int drv_relay_spawn(const struct drv_relay_config *config, struct drv_error *err);
+
+/** drv_relay_open() - connect to the relay that serves @directory. *@relay is freed by drv_relay_close(). */
+int drv_relay_open(const char *directory, drv_relay **relay, struct drv_error *err);
+
+/** drv_relay_close() - NULL is allowed. The relay itself goes on. */
+void drv_relay_close(drv_relay *relay);
+
+/** drv_relay_status() - ask for the counters now. */
+int drv_relay_status(drv_relay *relay, struct drv_relay_status *status, struct drv_error *err);
+
+/**
+ * drv_relay_next() - wait for the next event: a change of state or of a mark, at once,
+ * and otherwise counters about every 200 ms.
+ * Return: 0 with *@status filled; -ETIMEDOUT; -ECONNRESET when the relay has died.
+ */
+int drv_relay_next(drv_relay *relay, struct drv_relay_status *status, int timeout_ms,
+                   struct drv_error *err);
+
+/** drv_relay_hand_link() - give a fresh TCP connection (its ClientHello still unread) to a target relay. */
+int drv_relay_hand_link(drv_relay *relay, int tcp_fd, struct drv_error *err);
+
+/** drv_relay_tell_resumed() - at the target: the guest runs; the source's relay will know. */
+int drv_relay_tell_resumed(drv_relay *relay, struct drv_error *err);
+
+/** drv_relay_end() - end the relay and wait until its process has closed everything. */
+int drv_relay_end(drv_relay *relay, struct drv_error *err);
