@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The local hypervisor as Drover sees it: libvirt behind a narrow door. One
+ * drv_hyper a process; every function may be called from any thread but the main
+ * one, since libvirt may block. A lost libvirtd is reported (DRV_ERROR_UNREACHABLE) and
+ * reconnected to at the next call.
+ */
+#pragma once
+
+#include <glib.h>
+
+#include "hyper/gerror.h"
+
+typedef struct drv_hyper drv_hyper;
+
+/** What is true of this host. Strings owned; drv_host_facts_clear(). */
+typedef struct {
+    char *hostname;
+    char *cpu_model;
+    guint cpus;
+    guint64 memory_bytes;
+    guint64 memory_free_bytes; /* free plus what caches could give back */
+    char *libvirt_version;     /* "9.0.0" */
+    char *qemu_version;        /* "7.2.22" */
+    guint domains_running;
+    gint64 clock_real_ms;
+} drv_host_facts;
+
+typedef enum {
+    DRV_DOMAIN_SHUT_OFF,
+    DRV_DOMAIN_RUNNING,
+    DRV_DOMAIN_PAUSED,
+    DRV_DOMAIN_CRASHED,
+    DRV_DOMAIN_OTHER,
+} drv_domain_state;
+
+/** One disk of a domain, as its XML has it. */
+typedef struct {
+    char *target;   /* "vda" */
+    char *device;   /* "disk", "cdrom", "floppy" */
+    char *type;     /* "file", "block", "network", "volume" */
+    char *source;   /* path, or "nbd://…"-like description; NULL: an empty drive */
+    char *format;   /* "raw", "qcow2", … */
+    gboolean readonly;
+    gboolean shareable;
+    guint64 capacity_bytes;   /* 0 when it could not be found out */
+    guint64 allocation_bytes;
+} drv_disk;
+
+/** A domain at one instant. drv_domain_free(). */
+typedef struct {
+    char *name;
+    char *uuid;
+    drv_domain_state state;
+    char *reason;            /* libvirt's word for it: "migration", "user", … */
+    guint vcpus;
+    guint64 memory_bytes;
+    gboolean persistent;
+    gboolean autostart;
+    gboolean busy;           /* a libvirt job runs on it */
+    GPtrArray *disks;        /* of drv_disk */
+    GPtrArray *networks;     /* of char*: "bridge:br0", "network:default", … */
+    GPtrArray *obstacles;    /* of char*: devices that cannot move live, by name, with the way out */
+} drv_domain;
+
+/** drv_hyper_new() - does not connect yet. @uri: "qemu:///system". */
+drv_hyper *drv_hyper_new(const char *uri);
+void drv_hyper_free(drv_hyper *hyper);
+
+gboolean drv_hyper_host(drv_hyper *hyper, drv_host_facts *facts, GError **error);
+void drv_host_facts_clear(drv_host_facts *facts);
+
+/** drv_hyper_domains() - all, with disks' sizes left out. Transfer full, of drv_domain. */
+GPtrArray *drv_hyper_domains(drv_hyper *hyper, GError **error);
+/** drv_hyper_domain() - one, whole. @name: its name or UUID. DRV_ERROR_NOT_FOUND. */
+drv_domain *drv_hyper_domain(drv_hyper *hyper, const char *name, GError **error);
+void drv_domain_free(drv_domain *domain);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(drv_domain, drv_domain_free)
+const char *drv_domain_state_name(drv_domain_state state);
+
+/** drv_hyper_libvirt_socket() - a fresh connected descriptor to the local libvirtd; the caller closes it; -1. */
+int drv_hyper_libvirt_socket(drv_hyper *hyper, GError **error);
+
+/* ---- moving ---- */
+
+typedef struct {
+    const char *uuid;
+    const char *session_dir;        /* of the relay: its three sockets are the three URIs */
+    const char *const *copy_disks;  /* targets ("vda") to copy; NULL or empty: none */
+    guint max_pause_ms;             /* allowed pause to start with; 0: libvirt's default */
+    guint64 bandwidth_bps;          /* bytes a second; 0: unlimited */
+} drv_migrate_params;
+
+/**
+ * drv_hyper_migrate() - move live, peer-to-peer, arriving paused (rule: see docs/architecture.rst).
+ * Blocks until libvirt says that it is over. Killing the caller does not abort it.
+ */
+gboolean drv_hyper_migrate(drv_hyper *hyper, const drv_migrate_params *params, GError **error);
+
+/** Statistics of a running or the last completed migration job. Counters in bytes and ms. */
+typedef struct {
+    gboolean active;            /* a migration (incoming or outgoing) runs now */
+    gboolean outgoing;
+    guint64 elapsed_ms;
+    guint64 downtime_ms;        /* expected while it runs, actual after it; 0 unknown */
+    guint64 memory_total_bytes;
+    guint64 memory_processed_bytes;
+    guint64 memory_remaining_bytes;
+    guint64 memory_bps;         /* bytes a second */
+    guint64 dirty_rate_bps;     /* bytes a second */
+    guint64 page_size_bytes;
+    guint64 rounds;             /* iterations of pre-copy */
+    guint64 disk_total_bytes;
+    guint64 disk_processed_bytes;
+    guint64 disk_remaining_bytes;
+    guint64 disk_bps;
+    guint64 qemu_bytes;         /* what QEMU has written for memory */
+    gboolean switching;         /* QEMU has stopped the guest for the last round (where it can be told) */
+} drv_job_stats;
+
+gboolean drv_hyper_job(drv_hyper *hyper, const char *uuid, drv_job_stats *stats, GError **error);
+/** drv_hyper_job_completed() - of the last migration of this domain, at whichever end asks. Keeps it readable again. */
+gboolean drv_hyper_job_completed(drv_hyper *hyper, const char *uuid, drv_job_stats *stats, GError **error);
+gboolean drv_hyper_job_abort(drv_hyper *hyper, const char *uuid, GError **error);
+gboolean drv_hyper_set_max_pause(drv_hyper *hyper, const char *uuid, guint ms, GError **error);
+gboolean drv_hyper_resume(drv_hyper *hyper, const char *uuid, GError **error);
+/** drv_hyper_destroy() - end it at once; @undefine: its definition too (NVRAM, TPM state, checkpoints' metadata included). Not there: success. */
+gboolean drv_hyper_destroy(drv_hyper *hyper, const char *uuid, gboolean undefine, GError **error);
+
+/**
+ * drv_hyper_on_pause() - call @func when a domain is stopped for the switch of a
+ * migration (SUSPENDED/MIGRATED), from libvirt's event thread: it must not block.
+ * @when_us: drv_clock_us() at which the event arrived.
+ */
+typedef void (*drv_hyper_pause_func)(const char *uuid, gint64 when_us, gpointer data);
+void drv_hyper_on_pause(drv_hyper *hyper, drv_hyper_pause_func func, gpointer data);
+
+/* ---- disks at the target ---- */
+
+/**
+ * drv_hyper_disk_create() - make the empty image that a disk will be copied into,
+ * sparse, owned as libvirt wants it, the directory's pool (if any) refreshed.
+ * DRV_ERROR_CONFLICT: there is something at @path already; DRV_ERROR_REFUSED: no room (says how much).
+ */
+gboolean drv_hyper_disk_create(drv_hyper *hyper, const char *path, const char *format,
+                               guint64 capacity_bytes, guint64 needed_bytes, GError **error);
+/** drv_hyper_disk_remove() - the reverse; missing: success; in use by a domain: DRV_ERROR_CONFLICT. */
+gboolean drv_hyper_disk_remove(drv_hyper *hyper, const char *path, GError **error);

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What droverd does: answers about the fleet, plans, jobs, and this node's end of
+ * every migration. The HTTP routes and the door call nothing else. All functions may
+ * be called from any thread but the main one; they may block on libvirt, the store
+ * and peers, each bounded in time. JSON in and out as docs/rest.rst has it;
+ * results are transfer full.
+ */
+#pragma once
+
+#include <glib.h>
+#include <json-c/json.h>
+
+#include "hyper/hyper.h"
+#include "model/peers.h"
+#include "store/store.h"
+
+typedef struct drv_run drv_run;
+
+/* Everything is borrowed and must outlive the drv_run; strings are copied. */
+typedef struct {
+    const char *node;          /* this node's name */
+    drv_hyper *hyper;
+    drv_store *store;
+    const drv_peers *peers;
+    const char *relay_program; /* path of drover-relay */
+    const char *sessions_dir;  /* DRV_SESSIONS_DIR */
+} drv_run_config;
+
+/** drv_run_new() - reads what was going on from the store; nothing moves before drv_run_start(). */
+drv_run *drv_run_new(const drv_run_config *config, GError **error);
+/** drv_run_start() - take up unfinished jobs and sessions, in threads of their own. */
+void drv_run_start(drv_run *run);
+/** drv_run_free() - leave everything that runs to the next droverd; waits for this one's threads. */
+void drv_run_free(drv_run *run);
+
+/* For operators. */
+json_object *drv_run_nodes(drv_run *run, GError **error);
+json_object *drv_run_vms(drv_run *run, GError **error);
+json_object *drv_run_plan(drv_run *run, json_object *goal, GError **error);
+json_object *drv_run_plans(drv_run *run, GError **error);
+json_object *drv_run_plan_get(drv_run *run, const char *id, GError **error);
+json_object *drv_run_apply(drv_run *run, const char *plan_id, GError **error);
+json_object *drv_run_jobs(drv_run *run, GError **error);
+/** drv_run_job() - at once if its revision is > @after, else when it changes or after @wait_ms. */
+json_object *drv_run_job(drv_run *run, const char *id, gint64 after, guint wait_ms, GError **error);
+json_object *drv_run_cancel(drv_run *run, const char *id, GError **error);
+
+/**
+ * drv_run_peer() - everything under /v1/peer/ but what the API itself answers
+ * (membership, join).
+ * @caller: name of the node that asks, from its certificate
+ * @path: what follows "/v1/peer/", with the query
+ * @body: NULL when there is none
+ * Return: the answer, or NULL and @error.
+ */
+json_object *drv_run_peer(drv_run *run, const char *caller, const char *method, const char *path,
+                          json_object *body, GError **error);
+
+/**
+ * drv_run_hand_link() - a TCP connection whose ClientHello names @session: give it
+ * to that session's relay. @fd stays the caller's (who closes it in any case).
+ * DRV_ERROR_NOT_FOUND: no such session here.
+ */
+gboolean drv_run_hand_link(drv_run *run, const char *session, int fd, GError **error);
