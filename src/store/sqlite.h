@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside src/store only: the SQLite backend's database, and how its errors become ours. */
+#pragma once
+
+#include <sqlite3.h>
+
+#include "store/ops.h"
+
+/**
+ * drv_sqlite_open() - open or make the file, take it for this process, bring its
+ * schema up to date, check that it is whole.
+ * Return: the database, for one thread at a time, or NULL and @error.
+ */
+sqlite3 *drv_sqlite_open(const char *path, GError **error);
+
+/** drv_sqlite_take_error() - what SQLite says about its last call on @db, with the remedy. */
+void drv_sqlite_take_error(sqlite3 *db, const char *path, const char *what, GError **error);
