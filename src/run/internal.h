@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this room share: the executor itself. */
+#pragma once
+
+#include "model/fleet.h"
+#include "run/job.h"
+#include "run/run.h"
+
+#define DRV_RUN_PEER_TIMEOUT_MS 10000
+/* Making images and starting a relay takes its time. */
+#define DRV_RUN_PREPARE_TIMEOUT_MS 30000
+
+typedef struct drv_incoming drv_incoming;
+typedef struct drv_outgoing drv_outgoing;
+
+struct drv_run {
+    char *node;
+    drv_hyper *hyper;
+    drv_store *store;
+    const drv_peers *peers;
+    char *relay_program;
+    char *sessions_dir;
+
+    GMutex lock;          /* guards what follows */
+    GCond idle;           /* a thread has ended */
+    GHashTable *jobs;     /* id → drv_job: those of this node that have not ended */
+    GHashTable *outgoing; /* VM's UUID → drv_outgoing */
+    GHashTable *incoming; /* session → drv_incoming */
+    guint threads;        /* that drv_run_free() waits for */
+    gboolean stopping;
+};
+
+/** drv_run_thread() - start a thread that drv_run_free() waits for. @data is the function's. */
+void drv_run_thread(drv_run *run, const char *name, GThreadFunc func, gpointer data);
+void drv_run_thread_ended(drv_run *run);
+gboolean drv_run_stopping(drv_run *run);
+/** drv_run_pause() - wait @ms or until the executor stops. Return: FALSE when it stops. */
+gboolean drv_run_pause(drv_run *run, guint ms);
+
+/** drv_run_call() - a peer, or this node itself without the network. See drv_peers.call. */
+json_object *drv_run_call(drv_run *run, const char *node, const char *method, const char *path,
+                          json_object *body, guint timeout_ms, GError **error);
+
+/** drv_run_owner() - the node in an id ("h1-7", "h1-p3"). Transfer full; NULL and DRV_ERROR_NOT_FOUND if it has none. */
+char *drv_run_owner(const char *id, const char *what, GError **error);
+
+/* view.c */
+json_object *drv_run_local_vms(drv_run *run, GError **error);
+/** drv_run_fleet() - the fleet now. Transfer full. */
+drv_fleet *drv_run_fleet(drv_run *run, GError **error);
+json_object *drv_run_local_jobs(drv_run *run, GError **error);
+/** drv_run_local_job() - one that runs (transfer full), or NULL: then it may be in the store. */
+drv_job *drv_run_local_job(drv_run *run, const char *id);
+json_object *drv_run_local_job_view(drv_run *run, const char *id, gint64 after, guint wait_ms,
+                                    GError **error);

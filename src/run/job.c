@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A job and its document: see job.h. */
+#include "run/job.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#define BUCKET "job"
+
+struct drv_job {
+    gatomicrefcount references;
+    drv_store *store;
+    char *id;          /* these five and step never change */
+    char *vm;
+    char *uuid;
+    char *source;
+    char *target;
+    json_object *step;
+    GMutex lock;       /* guards what follows */
+    GCond changed;
+    json_object *doc;
+    drv_state state;
+    gint64 revision;   /* grows with each change, also across restarts: never below the clock's ms */
+};
+
+static drv_job *job_over(drv_store *store, json_object *doc)
+{
+    drv_job *job = g_new0(drv_job, 1);
+
+    g_atomic_ref_count_init(&job->references);
+    g_mutex_init(&job->lock);
+    g_cond_init(&job->changed);
+    job->store = store;
+    job->doc = doc;
+    job->step = json_object_get(drv_json_object(doc, "step"));
+    job->id = g_strdup(drv_json_string(doc, "id", ""));
+    job->vm = g_strdup(drv_json_string(doc, "vm", ""));
+    job->uuid = g_strdup(drv_json_string(doc, "uuid", ""));
+    job->source = g_strdup(drv_json_string(doc, "source", ""));
+    job->target = g_strdup(drv_json_string(doc, "target", ""));
+    job->state = drv_state_from_name(drv_json_string(doc, "state", NULL));
+    job->revision = drv_json_int(doc, "revision", 0);
+    return job;
+}
+
+drv_job *drv_job_ref(drv_job *job)
+{
+    g_atomic_ref_count_inc(&job->references);
+    return job;
+}
+
+void drv_job_unref(drv_job *job)
+{
+    if (!job || !g_atomic_ref_count_dec(&job->references))
+        return;
+    json_object_put(job->step);
+    json_object_put(job->doc);
+    g_free(job->id);
+    g_free(job->vm);
+    g_free(job->uuid);
+    g_free(job->source);
+    g_free(job->target);
+    g_mutex_clear(&job->lock);
+    g_cond_clear(&job->changed);
+    g_free(job);
+}
+
+/* Called with the lock held. */
+static void touch(drv_job *job)
+{
+    job->revision = MAX(job->revision + 1, drv_clock_real_ms());
+    drv_json_set_int(job->doc, "revision", job->revision);
+    g_cond_broadcast(&job->changed);
+}
+
+/* Called with the lock held. */
+static gboolean keep(drv_job *job, GError **error)
+{
+    return drv_store_put(job->store, BUCKET, job->id, json_object_to_json_string(job->doc),
+                         DRV_REVISION_ANY, NULL, error);
+}
+
+/* Called with the lock held. */
+static void keep_or_log(drv_job *job)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!keep(job, &error))
+        drv_log_error("the job goes on but could not be recorded: %s job=%s", error->message,
+                      job->id);
+}
+
+drv_job *drv_job_new(drv_store *store, const char *id, const char *plan, json_object *step,
+                     GError **error)
+{
+    static const char *const of_step[] = {"vm", "uuid", "source", "target"};
+    json_object *doc = json_object_new_object();
+    drv_job *job;
+    gboolean kept;
+
+    drv_json_set_string(doc, "id", id);
+    drv_json_set_string(doc, "plan", plan);
+    for (guint i = 0; i < G_N_ELEMENTS(of_step); i++)
+        drv_json_set_string(doc, of_step[i], drv_json_string(step, of_step[i], ""));
+    drv_json_set_string(doc, "state", drv_state_get(DRV_STATE_PLANNED)->name);
+    drv_json_set_bool(doc, "ended", FALSE);
+    drv_json_set_bool(doc, "cancel_requested", FALSE);
+    drv_json_set_int(doc, "created_ms", drv_clock_real_ms());
+    drv_json_set(doc, "started_ms", NULL);
+    drv_json_set(doc, "ended_ms", NULL);
+    drv_json_set(doc, "session", NULL);
+    drv_json_set(doc, "error", NULL);
+    drv_json_set(doc, "error_code", NULL);
+    drv_json_set(doc, "progress", NULL);
+    drv_json_set(doc, "report", NULL);
+    drv_json_set(doc, "step", drv_json_copy(step));
+
+    job = job_over(store, doc);
+    g_mutex_lock(&job->lock);
+    touch(job);
+    kept = keep(job, error);
+    g_mutex_unlock(&job->lock);
+    if (!kept)
+        g_clear_pointer(&job, drv_job_unref);
+    return job;
+}
+
+drv_job *drv_job_load(drv_store *store, const char *json, GError **error)
+{
+    json_object *doc = drv_json_parse(json, "a stored job", error);
+    drv_job *job;
+
+    if (!doc)
+        return NULL;
+    job = job_over(store, doc);
+    if (job->state == DRV_STATES || !job->step || !*job->id) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
+                    "a stored job has no id, no step or an unknown state");
+        g_clear_pointer(&job, drv_job_unref);
+    }
+    return job;
+}
+
+const char *drv_job_id(drv_job *job)
+{
+    return job->id;
+}
+
+const char *drv_job_vm(drv_job *job)
+{
+    return job->vm;
+}
+
+const char *drv_job_uuid(drv_job *job)
+{
+    return job->uuid;
+}
+
+const char *drv_job_source(drv_job *job)
+{
+    return job->source;
+}
+
+const char *drv_job_target(drv_job *job)
+{
+    return job->target;
+}
+
+json_object *drv_job_step(drv_job *job)
+{
+    return job->step;
+}
+
+drv_state drv_job_state(drv_job *job)
+{
+    drv_state state;
+
+    g_mutex_lock(&job->lock);
+    state = job->state;
+    g_mutex_unlock(&job->lock);
+    return state;
+}
+
+gboolean drv_job_ended(drv_job *job)
+{
+    return drv_state_get(drv_job_state(job))->ended;
+}
+
+char *drv_job_session(drv_job *job)
+{
+    char *session;
+
+    g_mutex_lock(&job->lock);
+    session = g_strdup(drv_json_string(job->doc, "session", NULL));
+    g_mutex_unlock(&job->lock);
+    return session;
+}
+
+json_object *drv_job_view(drv_job *job)
+{
+    return drv_job_wait(job, -1, 0);
+}
+
+json_object *drv_job_wait(drv_job *job, gint64 after, guint wait_ms)
+{
+    gint64 deadline = g_get_monotonic_time() + (gint64)wait_ms * 1000;
+    json_object *copy;
+
+    g_mutex_lock(&job->lock);
+    while (job->revision <= after && !drv_state_get(job->state)->ended &&
+           g_cond_wait_until(&job->changed, &job->lock, deadline))
+        ;
+    copy = drv_json_copy(job->doc);
+    g_mutex_unlock(&job->lock);
+    return copy;
+}
+
+/* Called with the lock held. */
+static void enter(drv_job *job, drv_state state)
+{
+    if (!drv_state_allows(job->state, state))
+        g_error("job %s cannot go from %s to %s", job->id, drv_state_get(job->state)->name,
+                drv_state_get(state)->name);
+    if (job->state == DRV_STATE_PLANNED)
+        drv_json_set_int(job->doc, "started_ms", drv_clock_real_ms());
+    job->state = state;
+    drv_json_set_string(job->doc, "state", drv_state_get(state)->name);
+}
+
+void drv_job_enter(drv_job *job, drv_state state)
+{
+    g_mutex_lock(&job->lock);
+    if (job->state != state) {
+        enter(job, state);
+        touch(job);
+        keep_or_log(job);
+    }
+    g_mutex_unlock(&job->lock);
+}
+
+gboolean drv_job_set_session(drv_job *job, const char *session, GError **error)
+{
+    gboolean kept;
+
+    g_mutex_lock(&job->lock);
+    drv_json_set_string(job->doc, "session", session);
+    touch(job);
+    kept = keep(job, error);
+    g_mutex_unlock(&job->lock);
+    return kept;
+}
+
+void drv_job_set_fact(drv_job *job, const char *key, gboolean value)
+{
+    g_mutex_lock(&job->lock);
+    drv_json_set_bool(job->doc, key, value);
+    touch(job);
+    keep_or_log(job);
+    g_mutex_unlock(&job->lock);
+}
+
+void drv_job_progress(drv_job *job, json_object *progress)
+{
+    g_mutex_lock(&job->lock);
+    drv_json_set(job->doc, "progress", progress);
+    touch(job);
+    g_mutex_unlock(&job->lock);
+}
+
+void drv_job_end(drv_job *job, drv_state state, drv_error_code code, const char *why,
+                 json_object *report)
+{
+    g_mutex_lock(&job->lock);
+    enter(job, state);
+    drv_json_set_bool(job->doc, "ended", TRUE);
+    drv_json_set_int(job->doc, "ended_ms", drv_clock_real_ms());
+    drv_json_set_string(job->doc, "error", why);
+    drv_json_set_string(job->doc, "error_code", why ? drv_error_code_name(code) : NULL);
+    drv_json_set(job->doc, "report", report);
+    touch(job);
+    keep_or_log(job);
+    g_mutex_unlock(&job->lock);
+}
+
+gboolean drv_job_cancel(drv_job *job, GError **error)
+{
+    gboolean cancelled = FALSE;
+
+    g_mutex_lock(&job->lock);
+    if (drv_state_get(job->state)->ended) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "job %s is over already (%s)", job->id,
+                    drv_state_get(job->state)->phase);
+    } else if (!drv_state_get(job->state)->cancellable) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
+                    "job %s is finishing: the VM is being handed over and cannot be called back; "
+                    "move it back afterwards",
+                    job->id);
+    } else {
+        drv_json_set_bool(job->doc, "cancel_requested", TRUE);
+        touch(job);
+        keep_or_log(job);
+        cancelled = TRUE;
+    }
+    g_mutex_unlock(&job->lock);
+    return cancelled;
+}
+
+gboolean drv_job_cancel_requested(drv_job *job)
+{
+    gboolean requested;
+
+    g_mutex_lock(&job->lock);
+    requested = drv_json_bool(job->doc, "cancel_requested");
+    g_mutex_unlock(&job->lock);
+    return requested;
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What other nodes may ask of this one: everything under /v1/peer/ but the API's own. */
+#include "run/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/local.h"
+#include "run/incoming.h"
+#include "run/outgoing.h"
+#include "run/plans.h"
+
+typedef struct {
+    drv_run *run;
+    const char *caller;
+    const char *id;    /* the second element of the path, or NULL */
+    const char *query; /* behind '?', or "" */
+    json_object *body;
+} peer_request;
+
+typedef json_object *(*peer_func)(const peer_request *request, GError **error);
+
+static gint64 query_int(const char *query, const char *key, gint64 otherwise)
+{
+    g_auto(GStrv) parts = g_strsplit(query, "&", 16);
+
+    for (guint i = 0; parts[i]; i++) {
+        gsize length = strlen(key);
+
+        if (strncmp(parts[i], key, length) == 0 && parts[i][length] == '=')
+            return g_ascii_strtoll(parts[i] + length + 1, NULL, 10);
+    }
+    return otherwise;
+}
+
+static json_object *get_node(const peer_request *request, GError **error)
+{
+    return drv_model_local_node(request->run->hyper, request->run->node, error);
+}
+
+static json_object *get_vms(const peer_request *request, GError **error)
+{
+    return drv_run_local_vms(request->run, error);
+}
+
+static json_object *get_vm(const peer_request *request, GError **error)
+{
+    return drv_model_local_vm(request->run->hyper, request->run->node, request->id, error);
+}
+
+static json_object *get_plans(const peer_request *request, GError **error)
+{
+    return drv_run_local_plans(request->run, error);
+}
+
+static json_object *get_plan(const peer_request *request, GError **error)
+{
+    return drv_run_local_plan(request->run, request->id, error);
+}
+
+static json_object *apply_plan(const peer_request *request, GError **error)
+{
+    return drv_run_local_apply(request->run, request->id, error);
+}
+
+static json_object *preflight(const peer_request *request, GError **error)
+{
+    return drv_incoming_preflight(request->run, request->body, error) ? json_object_new_object()
+                                                                      : NULL;
+}
+
+static json_object *get_jobs(const peer_request *request, GError **error)
+{
+    return drv_run_local_jobs(request->run, error);
+}
+
+static json_object *get_job(const peer_request *request, GError **error)
+{
+    return drv_run_local_job_view(request->run, request->id, query_int(request->query, "after", -1),
+                                  (guint)CLAMP(query_int(request->query, "wait_ms", 0), 0, 30000),
+                                  error);
+}
+
+static json_object *cancel_job(const peer_request *request, GError **error)
+{
+    drv_run *run = request->run;
+    g_autoptr(drv_job) job = drv_run_local_job(run, request->id);
+    drv_outgoing *outgoing;
+
+    if (!job) {
+        g_autoptr(json_object) ended = drv_run_local_job_view(run, request->id, -1, 0, error);
+
+        if (ended)
+            g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "job %s is over already (%s)",
+                        request->id, drv_json_string(ended, "state", "?"));
+        return NULL;
+    }
+    if (!drv_job_cancel(job, error))
+        return NULL;
+    g_mutex_lock(&run->lock);
+    outgoing = g_hash_table_lookup(run->outgoing, drv_job_uuid(job));
+    if (outgoing)
+        drv_outgoing_wake(outgoing);
+    g_mutex_unlock(&run->lock);
+    return drv_job_view(job);
+}
+
+static gboolean still_here(drv_run *run, json_object *step, GError **error)
+{
+    g_autoptr(drv_domain) domain =
+        drv_hyper_domain(run->hyper, drv_json_string(step, "uuid", ""), error);
+
+    if (!domain)
+        return FALSE;
+    if (domain->busy) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
+                    "libvirt is busy with another job on %s: wait for its end ('virsh domjobinfo "
+                    "%s')",
+                    domain->name, domain->name);
+        return FALSE;
+    }
+    if ((domain->state == DRV_DOMAIN_RUNNING) != drv_json_bool(step, "was_running") ||
+        (domain->state != DRV_DOMAIN_RUNNING && domain->state != DRV_DOMAIN_PAUSED)) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
+                    "%s is %s now, which is not what was planned for: plan again", domain->name,
+                    drv_domain_state_name(domain->state));
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static json_object *new_job(const peer_request *request, GError **error)
+{
+    static GMutex one_at_a_time; /* between the check that a VM is not moving and its job */
+    drv_run *run = request->run;
+    json_object *step = drv_json_object(request->body, "step");
+    g_autoptr(drv_job) job = NULL;
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&one_at_a_time);
+    g_autofree char *id = NULL;
+    gboolean moving;
+    gint64 number;
+
+    if (!step || g_strcmp0(drv_json_string(step, "source", NULL), run->node) != 0) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "the job's step does not begin at %s",
+                    run->node);
+        return NULL;
+    }
+    g_mutex_lock(&run->lock);
+    moving = g_hash_table_contains(run->outgoing, drv_json_string(step, "uuid", ""));
+    g_mutex_unlock(&run->lock);
+    if (moving) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
+                    "%s is being moved already; 'drover jobs' shows by which job",
+                    drv_json_string(step, "vm", "?"));
+        return NULL;
+    }
+    if (!still_here(run, step, error))
+        return NULL;
+    number = drv_store_next(run->store, "job", error);
+    if (!number)
+        return NULL;
+    id = g_strdup_printf("%s-%" G_GINT64_FORMAT, run->node, number);
+    job = drv_job_new(run->store, id, drv_json_string(request->body, "plan", NULL), step, error);
+    if (!job)
+        return NULL;
+    drv_outgoing_start(run, job, FALSE);
+    return drv_job_view(job);
+}
+
+static json_object *open_session(const peer_request *request, GError **error)
+{
+    return drv_incoming_open(request->run, request->caller, request->body, error)
+               ? json_object_new_object()
+               : NULL;
+}
+
+static json_object *look_at_session(const peer_request *request, GError **error)
+{
+    return drv_incoming_look(request->run, request->id, request->body, error);
+}
+
+static json_object *finish_session(const peer_request *request, GError **error)
+{
+    return drv_incoming_finish(request->run, request->id, request->body, error);
+}
+
+static json_object *abandon_session(const peer_request *request, GError **error)
+{
+    return drv_incoming_abandon(request->run, request->caller, request->id, error)
+               ? json_object_new_object()
+               : NULL;
+}
+
+static const struct {
+    const char *method;
+    const char *what;   /* first element of the path */
+    gboolean has_id;
+    const char *action; /* third element, or NULL */
+    gboolean has_body;
+    peer_func func;
+} routes[] = {
+    {"GET", "node", FALSE, NULL, FALSE, get_node},
+    {"GET", "vms", FALSE, NULL, FALSE, get_vms},
+    {"GET", "vms", TRUE, NULL, FALSE, get_vm},
+    {"GET", "plans", FALSE, NULL, FALSE, get_plans},
+    {"GET", "plans", TRUE, NULL, FALSE, get_plan},
+    {"POST", "plans", TRUE, "apply", FALSE, apply_plan},
+    {"POST", "preflight", FALSE, NULL, TRUE, preflight},
+    {"GET", "jobs", FALSE, NULL, FALSE, get_jobs},
+    {"POST", "jobs", FALSE, NULL, TRUE, new_job},
+    {"GET", "jobs", TRUE, NULL, FALSE, get_job},
+    {"POST", "jobs", TRUE, "cancel", FALSE, cancel_job},
+    {"POST", "sessions", FALSE, NULL, TRUE, open_session},
+    {"POST", "sessions", TRUE, "look", TRUE, look_at_session},
+    {"POST", "sessions", TRUE, "finish", TRUE, finish_session},
+    {"DELETE", "sessions", TRUE, NULL, FALSE, abandon_session},
+};
+
+json_object *drv_run_peer(drv_run *run, const char *caller, const char *method, const char *path,
+                          json_object *body, GError **error)
+{
+    g_auto(GStrv) halves = g_strsplit(path, "?", 2);
+    g_auto(GStrv) elements = g_strsplit(halves[0] ? halves[0] : "", "/", 4);
+    guint count = g_strv_length(elements);
+    peer_request request = {.run = run,
+                            .caller = caller,
+                            .id = count > 1 ? elements[1] : NULL,
+                            .query = halves[0] && halves[1] ? halves[1] : "",
+                            .body = body};
+
+    for (guint i = 0; i < G_N_ELEMENTS(routes); i++) {
+        guint wanted = 1 + (routes[i].has_id ? 1 : 0) + (routes[i].action ? 1 : 0);
+
+        if (count != wanted || !g_str_equal(routes[i].method, method) ||
+            !g_str_equal(routes[i].what, elements[0]) ||
+            (routes[i].action && !g_str_equal(routes[i].action, elements[2])))
+            continue;
+        if (routes[i].has_body && !body) {
+            g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s /v1/peer/%s needs a body", method,
+                        path);
+            return NULL;
+        }
+        return routes[i].func(&request, error);
+    }
+    g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "there is no %s /v1/peer/%s", method, path);
+    return NULL;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Progress for people: see progress.h. */
+#include "run/progress.h"
+
+/* Weight of the newest sample of the rate. */
+#define NEWEST 0.3
+/* The last hundredth belongs to the hand-over. */
+#define MOST_WHILE_COPYING 99.0
+
+static void update_rate(drv_progress *progress, const struct drv_relay_status *relay, gint64 now_ms)
+{
+    guint64 bytes = relay->channel[DRV_CHANNEL_RAM].local_in_bytes +
+                    relay->channel[DRV_CHANNEL_DISK].local_in_bytes;
+    gint64 passed_ms = now_ms - progress->seen_ms;
+
+    if (progress->seen_ms && passed_ms > 0 && bytes >= progress->seen_bytes) {
+        double sample = (double)(bytes - progress->seen_bytes) * 1000.0 / (double)passed_ms;
+
+        progress->rate_bps = progress->rate_bps > 0
+                                 ? (1 - NEWEST) * progress->rate_bps + NEWEST * sample
+                                 : sample;
+    }
+    progress->seen_bytes = bytes;
+    progress->seen_ms = now_ms;
+}
+
+static void update_percent(drv_progress *progress, const drv_job_stats *stats, guint64 memory_total,
+                           guint64 memory_left)
+{
+    double all = (double)(stats->disk_total_bytes + memory_total);
+    double left = (double)(stats->disk_remaining_bytes + memory_left);
+    double percent = all > 0 && left <= all ? (all - left) / all * 100.0 : 0;
+
+    progress->percent = MAX(progress->percent, MIN(percent, MOST_WHILE_COPYING));
+}
+
+/*
+ * What is left at the rate at which it shrinks: disks at the rate, memory at the rate
+ * less what the guest dirties meanwhile. -1: it does not shrink, or nothing is known.
+ */
+static gint64 remaining_ms(const drv_progress *progress, const drv_job_stats *stats,
+                           guint64 memory_left)
+{
+    double shrink_bps = progress->rate_bps - (double)stats->dirty_rate_bps;
+
+    if (progress->rate_bps <= 0 || (memory_left && shrink_bps <= 0))
+        return -1;
+    return (gint64)(((double)stats->disk_remaining_bytes / progress->rate_bps +
+                     (memory_left ? (double)memory_left / shrink_bps : 0)) *
+                    1000.0);
+}
+
+json_object *drv_progress_update(drv_progress *progress, drv_state state,
+                                 const drv_job_stats *stats, const struct drv_relay_status *relay,
+                                 gint64 now_ms)
+{
+    json_object *object = json_object_new_object();
+    guint64 memory_total = stats->memory_total_bytes ? stats->memory_total_bytes
+                                                     : progress->memory_bytes;
+    guint64 memory_left = stats->memory_total_bytes ? stats->memory_remaining_bytes : memory_total;
+    gint64 left_ms;
+
+    update_rate(progress, relay, now_ms);
+    if (state == DRV_STATE_DONE)
+        progress->percent = 100;
+    else if (stats->active)
+        update_percent(progress, stats, memory_total, memory_left);
+    left_ms = remaining_ms(progress, stats, memory_left);
+
+    drv_json_set_string(object, "phase", drv_state_get(state)->phase);
+    drv_json_set(object, "percent", json_object_new_double((int)(progress->percent * 10) / 10.0));
+    drv_json_set_int(object, "rate_bps", (gint64)progress->rate_bps);
+    drv_json_set_int(object, "dirty_rate_bps", (gint64)stats->dirty_rate_bps);
+    drv_json_set(object, "remaining_ms",
+                 stats->active && left_ms >= 0 ? json_object_new_int64(left_ms) : NULL);
+    drv_json_set_int(object, "memory_remaining_bytes", (gint64)memory_left);
+    drv_json_set_int(object, "disk_remaining_bytes", (gint64)stats->disk_remaining_bytes);
+    drv_json_set_int(object, "rounds", (gint64)stats->rounds);
+    drv_json_set_int(object, "wire_bytes", (gint64)(relay->wire_out_bytes + relay->wire_in_bytes));
+    return object;
+}

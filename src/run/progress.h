@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How far a move is, for people: a percentage that never falls, a rate, an honest remaining time. Pure. */
+#pragma once
+
+#include "hyper/hyper.h"
+#include "model/json.h"
+#include "relay/control.h"
+#include "run/state.h"
+
+typedef struct {
+    guint64 memory_bytes; /* of the guest: libvirt says nothing of it while it copies disks */
+    double percent;       /* the most ever shown */
+    double rate_bps;      /* smoothed, bytes a second that QEMU writes */
+    guint64 seen_bytes;
+    gint64 seen_ms;
+} drv_progress;
+
+/**
+ * drv_progress_update() - the "progress" object of docs/rest.rst. Transfer full.
+ * @now_ms: on any monotonic clock
+ */
+json_object *drv_progress_update(drv_progress *progress, drv_state state,
+                                 const drv_job_stats *stats, const struct drv_relay_status *relay,
+                                 gint64 now_ms);

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The executor: what it holds, its threads, and taking up what an earlier droverd left. */
+#include "run/internal.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "run/incoming.h"
+#include "run/outgoing.h"
+#include "run/session.h"
+
+static void unref_job(gpointer job)
+{
+    drv_job_unref(job);
+}
+
+static void unref_incoming(gpointer incoming)
+{
+    drv_incoming_unref(incoming);
+}
+
+static void guest_paused(const char *uuid, gint64 when_us, gpointer data)
+{
+    drv_run *run = data;
+    drv_outgoing *outgoing;
+
+    g_mutex_lock(&run->lock);
+    outgoing = g_hash_table_lookup(run->outgoing, uuid);
+    if (outgoing)
+        drv_outgoing_paused(outgoing, when_us);
+    g_mutex_unlock(&run->lock);
+}
+
+drv_run *drv_run_new(const drv_run_config *config, GError **error)
+{
+    drv_run *run = g_new0(drv_run, 1);
+
+    run->node = g_strdup(config->node);
+    run->hyper = config->hyper;
+    run->store = config->store;
+    run->peers = config->peers;
+    run->relay_program = g_strdup(config->relay_program);
+    run->sessions_dir = g_strdup(config->sessions_dir);
+    g_mutex_init(&run->lock);
+    g_cond_init(&run->idle);
+    run->jobs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_job);
+    run->outgoing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    run->incoming = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_incoming);
+    drv_hyper_on_pause(run->hyper, guest_paused, run);
+    return run;
+}
+
+static void take_up_jobs(drv_run *run, GHashTable *known_sessions)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) stored = drv_store_list(run->store, "job", 0, &error);
+
+    if (!stored) {
+        drv_log_error("the jobs cannot be read: %s", error->message);
+        return;
+    }
+    for (guint i = 0; i < stored->len; i++) {
+        const drv_document *document = stored->pdata[i];
+        g_autoptr(drv_job) job = drv_job_load(run->store, document->json, &error);
+
+        if (!job) {
+            drv_log_error("job %s cannot be taken up: %s", document->key, error->message);
+            g_clear_error(&error);
+        } else if (!drv_job_ended(job)) {
+            char *session = drv_job_session(job);
+
+            if (session)
+                g_hash_table_add(known_sessions, session);
+            drv_outgoing_start(run, job, TRUE);
+        }
+    }
+}
+
+static void take_up_sessions(drv_run *run, GHashTable *known_sessions)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) stored = drv_store_list(run->store, "session", 0, &error);
+
+    if (!stored) {
+        drv_log_error("the sessions cannot be read: %s", error->message);
+        return;
+    }
+    for (guint i = 0; i < stored->len; i++) {
+        const drv_document *document = stored->pdata[i];
+
+        g_hash_table_add(known_sessions, g_strdup(document->key));
+        drv_incoming_take_up(run, document->json);
+    }
+}
+
+/* Directories and relays that no job and no session knows of: of moves that have ended. */
+static void remove_strays(drv_run *run, GHashTable *known_sessions)
+{
+    g_autoptr(GDir) directory = g_dir_open(run->sessions_dir, 0, NULL);
+    const char *name;
+
+    while (directory && (name = g_dir_read_name(directory))) {
+        g_autofree char *path = drv_session_dir(run->sessions_dir, name);
+
+        if (!drv_session_is_id(name) || g_hash_table_contains(known_sessions, name))
+            continue;
+        drv_log_notice("removing what is left of an ended move session=%s", name);
+        drv_session_end_relay(path);
+    }
+}
+
+void drv_run_start(drv_run *run)
+{
+    g_autoptr(GHashTable) known_sessions =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+    take_up_jobs(run, known_sessions);
+    take_up_sessions(run, known_sessions);
+    remove_strays(run, known_sessions);
+}
+
+void drv_run_free(drv_run *run)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    if (!run)
+        return;
+    drv_hyper_on_pause(run->hyper, NULL, NULL);
+    g_mutex_lock(&run->lock);
+    run->stopping = TRUE;
+    g_hash_table_iter_init(&iter, run->outgoing);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        drv_outgoing_wake(value);
+    g_cond_broadcast(&run->idle);
+    while (run->threads)
+        g_cond_wait(&run->idle, &run->lock);
+    g_mutex_unlock(&run->lock);
+    g_hash_table_unref(run->jobs);
+    g_hash_table_unref(run->outgoing);
+    g_hash_table_unref(run->incoming);
+    g_mutex_clear(&run->lock);
+    g_cond_clear(&run->idle);
+    g_free(run->node);
+    g_free(run->relay_program);
+    g_free(run->sessions_dir);
+    g_free(run);
+}
+
+void drv_run_thread(drv_run *run, const char *name, GThreadFunc func, gpointer data)
+{
+    g_mutex_lock(&run->lock);
+    run->threads++;
+    g_mutex_unlock(&run->lock);
+    g_thread_unref(g_thread_new(name, func, data));
+}
+
+void drv_run_thread_ended(drv_run *run)
+{
+    g_mutex_lock(&run->lock);
+    run->threads--;
+    g_cond_broadcast(&run->idle);
+    g_mutex_unlock(&run->lock);
+}
+
+gboolean drv_run_stopping(drv_run *run)
+{
+    gboolean stopping;
+
+    g_mutex_lock(&run->lock);
+    stopping = run->stopping;
+    g_mutex_unlock(&run->lock);
+    return stopping;
+}
+
+gboolean drv_run_pause(drv_run *run, guint ms)
+{
+    gint64 until = g_get_monotonic_time() + (gint64)ms * 1000;
+    gboolean go_on;
+
+    g_mutex_lock(&run->lock);
+    while (!run->stopping && g_cond_wait_until(&run->idle, &run->lock, until))
+        ;
+    go_on = !run->stopping;
+    g_mutex_unlock(&run->lock);
+    return go_on;
+}
+
+json_object *drv_run_call(drv_run *run, const char *node, const char *method, const char *path,
+                          json_object *body, guint timeout_ms, GError **error)
+{
+    if (g_str_equal(node, run->node))
+        return drv_run_peer(run, run->node, method, path + strlen("/v1/peer/"), body, error);
+    return run->peers->call(run->peers->data, node, method, path, body, timeout_ms, error);
+}
+
+char *drv_run_owner(const char *id, const char *what, GError **error)
+{
+    const char *dash = strrchr(id, '-');
+
+    if (dash && dash != id && dash[1])
+        return g_strndup(id, (gsize)(dash - id));
+    g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND,
+                "'%s' is not the id of a %s; one looks like h1-7", id, what);
+    return NULL;
+}
+
+gboolean drv_run_hand_link(drv_run *run, const char *session, int fd, GError **error)
+{
+    return drv_incoming_hand_link(run, session, fd, error);
+}
