@@ -20,6 +20,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <poll.h>
 #include <sched.h>
@@ -34,6 +35,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -158,6 +160,64 @@ static void read_config(const char *path, struct config *c)
         die("%s: hostname, netns or control is missing", path);
 }
 
+static void make_node(const char *path, mode_t mode, unsigned device_major, unsigned device_minor)
+{
+    if (mknod(path, S_IFCHR | mode, makedev(device_major, device_minor)) < 0 ||
+        chmod(path, mode) < 0)
+        die("cannot make %s", path);
+}
+
+/* Copies a device that the machine may have or not; what is not there is not missed. */
+static void copy_node(const char *old_path, const char *path, mode_t mode, const char *group_name)
+{
+    struct group *group = getgrnam(group_name);
+    struct stat st;
+
+    if (stat(old_path, &st) < 0 || !S_ISCHR(st.st_mode))
+        return;
+    make_node(path, mode, major(st.st_rdev), minor(st.st_rdev));
+    if (group && chown(path, 0, group->gr_gid) < 0)
+        die("cannot give %s to group %s", path, group_name);
+}
+
+/*
+ * A /dev as udev makes it, whatever the machine's is like. In particular /dev/kvm belongs to
+ * group kvm: where it does not, libvirt finds KVM as root, not as QEMU's user, and probes
+ * QEMU anew at each call, for seconds.
+ */
+static void make_dev(void)
+{
+    static const char staging[] = "/sys"; /* the machine's is gone by now, the host's not there */
+
+    if (mount("dev", staging, "tmpfs", MS_NOSUID, "mode=755") < 0)
+        die("cannot mount the host's /dev");
+    if (mkdir("/sys/net", 0755) < 0 || mkdir("/sys/pts", 0755) < 0 || mkdir("/sys/shm", 01777) < 0)
+        die("cannot fill the host's /dev");
+    chmod("/sys/shm", 01777);
+    make_node("/sys/null", 0666, 1, 3);
+    make_node("/sys/zero", 0666, 1, 5);
+    make_node("/sys/full", 0666, 1, 7);
+    make_node("/sys/random", 0666, 1, 8);
+    make_node("/sys/urandom", 0666, 1, 9);
+    make_node("/sys/tty", 0666, 5, 0);
+    copy_node("/dev/net/tun", "/sys/net/tun", 0666, "root");
+    copy_node("/dev/kvm", "/sys/kvm", 0660, "kvm");
+    copy_node("/dev/vhost-net", "/sys/vhost-net", 0660, "kvm");
+    copy_node("/dev/userfaultfd", "/sys/userfaultfd", 0600, "root");
+    if (symlink("pts/ptmx", "/sys/ptmx") < 0 || symlink("/proc/self/fd", "/sys/fd") < 0 ||
+        symlink("/proc/self/fd/0", "/sys/stdin") < 0 ||
+        symlink("/proc/self/fd/1", "/sys/stdout") < 0 ||
+        symlink("/proc/self/fd/2", "/sys/stderr") < 0)
+        die("cannot fill the host's /dev");
+    if (mount("devpts", "/sys/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+              "newinstance,ptmxmode=0666,mode=0620,gid=5") < 0)
+        die("cannot mount the host's /dev/pts");
+    if (umount2("/dev", MNT_DETACH) < 0 && errno != EINVAL) /* EINVAL: it is no mount */
+        die("cannot take the machine's /dev away");
+    if (mount(staging, "/dev", NULL, MS_MOVE, NULL) < 0)
+        die("cannot put the host's /dev in place");
+}
+
 /* Mounts made outside still go away in here (slave), none made in here is seen outside. */
 static void make_mounts(const struct config *c)
 {
@@ -175,6 +235,7 @@ static void make_mounts(const struct config *c)
      */
     if (umount2("/sys", MNT_DETACH) < 0)
         die("cannot take the machine's /sys away");
+    make_dev();
     if (mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
         die("cannot mount the host's /sys");
 }

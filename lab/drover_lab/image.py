@@ -8,7 +8,6 @@ import gzip
 import hashlib
 import lzma
 import os
-import pwd
 import re
 import select
 import shutil
@@ -40,9 +39,8 @@ for word in $($bb cat /proc/cmdline); do
 done
 exec /bin/witness-guest
 """
-PROBE_SECONDS = 15
+PROBE_SECONDS = 10
 QEMU = "qemu-system-x86_64"
-QEMU_USER = "libvirt-qemu"
 
 
 class Image(NamedTuple):
@@ -172,18 +170,12 @@ def image() -> Image:
 
 
 def _boots_under_kvm(guest: Image) -> bool:
-    """Really boots the guest under KVM, as the user that libvirt runs QEMU as."""
-    try:
-        user = pwd.getpwnam(QEMU_USER)
-    except KeyError:
-        raise LabError(f"there is no user {QEMU_USER}: install libvirt-daemon-system") from None
+    """Really boots the guest under KVM."""
     process = subprocess.Popen(
         [QEMU, "-accel", "kvm", "-cpu", "qemu64", "-m", "128", "-nodefaults", "-no-reboot",
          "-display", "none", "-serial", "stdio", "-kernel", str(guest.kernel),
          "-initrd", str(guest.initramfs), "-append", "console=ttyS0 panic=-1 witness.probe=1"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/",
-        user=user.pw_uid, group=user.pw_gid,
-        extra_groups=os.getgrouplist(user.pw_name, user.pw_gid))
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/")
     assert process.stdout
     said = b""
     deadline = time.monotonic() + PROBE_SECONDS

@@ -18,7 +18,7 @@ LAB = Path(__file__).resolve().parent.parent
 SOURCES = {  # program: (where a build has it, sources, flags)
     "lab-init": ("lab", ["init.c"], []),
     "lab-wire": ("lab", ["wire.c"], []),
-    "witness": ("lab/witness", ["witness/client.c", "witness/history.c"], []),
+    "witness": ("lab/witness", ["witness/client.c", "witness/history.c", "witness/report.c"], []),
     "witness-guest": ("lab/witness", ["witness/guest.c", "witness/memory.c", "witness/records.c"],
                       ["-static", "-pthread"]),
 }
