@@ -24,6 +24,7 @@
 #include "protocol.h"
 #include "report.h"
 
+enum { SENT_RECENT = 65536 };
 enum { TCP_EVERY_MS = 20, STATUS_EVERY_MS = 1000, RETRY_MS = 100, GAP_MS = 20 };
 enum { EXIT_NO_ANSWER = 1, EXIT_USAGE = 2, EXIT_FOUND = 3 };
 
@@ -43,6 +44,8 @@ struct watch {
     int udp, tcp; /* tcp: -1 while there is no connection */
     bool tcp_connecting, tcp_open_question;
     uint64_t sent, start_ns;
+    uint64_t sent_ns[SENT_RECENT]; /* when question seq was asked, at seq % SENT_RECENT */
+    uint64_t rtt_min_ns, rtt_max_ns, rtt_sum_ns, rtts;
     uint64_t tcp_next_ns, tcp_asked, tcp_answered, tcp_lost, tcp_last_ns, tcp_longest_ns;
     uint64_t status_next_ns;
     char line[2 * WITNESS_MAX_LINE];
@@ -176,16 +179,32 @@ static void tcp_ready(struct watch *w, short events)
 static void udp_ask(struct watch *w)
 {
     char text[64];
-    int n = snprintf(text, sizeof(text), "ping %" PRIu64 "\n", w->sent++);
+    int n = snprintf(text, sizeof(text), "ping %" PRIu64 "\n", w->sent);
 
+    w->sent_ns[w->sent++ % SENT_RECENT] = now_ns();
     /* A guest that is away shows as ICMP errors here: no answer is all that matters. */
     (void)!send(w->udp, text, (size_t)n, MSG_NOSIGNAL);
+}
+
+static void note_rtt(struct watch *w, uint64_t seq, uint64_t now)
+{
+    uint64_t rtt;
+
+    if (seq >= w->sent || w->sent - seq > SENT_RECENT)
+        return;
+    rtt = now - w->sent_ns[seq % SENT_RECENT];
+    if (!w->rtts++ || rtt < w->rtt_min_ns)
+        w->rtt_min_ns = rtt;
+    if (rtt > w->rtt_max_ns)
+        w->rtt_max_ns = rtt;
+    w->rtt_sum_ns += rtt;
 }
 
 static void udp_ready(struct watch *w)
 {
     struct witness_answer a;
     char text[WITNESS_MAX_LINE + 1];
+    uint64_t now;
 
     for (;;) {
         ssize_t n = recv(w->udp, text, sizeof(text) - 1, 0);
@@ -206,7 +225,9 @@ static void udp_ready(struct watch *w)
                 fail(w->options->ready_file);
             fclose(f);
         }
-        witness_history_answer(w->history, now_ns(), &a);
+        now = now_ns();
+        note_rtt(w, a.seq, now);
+        witness_history_answer(w->history, now, &a);
     }
 }
 
@@ -349,6 +370,9 @@ static int run_watch(const struct options *o)
     printf("{\"address\": \"%s\", \"seconds\": %.3f, \"sent\": %" PRIu64 ", ",
            inet_ntoa(o->to.sin_addr), (double)(history.last_ns - history.start_ns) / 1e9, w.sent);
     witness_report_history(stdout, &history);
+    printf(", \"round_trip_ms\": {\"min\": %.3f, \"mean\": %.3f, \"max\": %.3f}",
+           (double)w.rtt_min_ns / 1e6,
+           w.rtts ? (double)w.rtt_sum_ns / (double)w.rtts / 1e6 : 0.0, (double)w.rtt_max_ns / 1e6);
     printf(", \"tcp\": {\"asked\": %" PRIu64 ", \"answered\": %" PRIu64
            ", \"connections_lost\": %" PRIu64 ", \"longest_gap_ms\": %.3f}, ",
            w.tcp_asked, w.tcp_answered, w.tcp_lost, (double)w.tcp_longest_ns / 1e6);
