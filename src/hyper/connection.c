@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one connection to libvirt: opened at the first call, opened again at the first
- * call after it was lost, with keepalive, so that a libvirtd that hangs costs a call some
- * seconds and no more, and with the lifecycle events registered at each opening.
+ * Connections to libvirt: opened when a call finds none idle, opened again after they
+ * were lost, with keepalive, so that a libvirtd that hangs costs a call half a minute
+ * and no more.
+ *
+ * A call has its connection for itself, though libvirt allows threads to share one: in
+ * libvirt 9.0 (Debian 12; mended later) a thread that asks while another one waits for a long
+ * call, such as a migration, may not be heard before the next keepalive: job statistics
+ * then take 5 s (tried, nearly every time). Events have a connection of their own too.
  *
  * Opening is done by a thread of its own: before it is open a connection has no
  * keepalive, and a libvirtd that accepts and then says nothing would hold everybody.
- * Who needs the connection waits for that thread with a deadline.
+ * Who needs a connection waits for that thread with a deadline.
  */
 #include "hyper/connection.h"
 
@@ -14,6 +19,7 @@
 #include "hyper/event-loop.h"
 
 #define OPEN_TIMEOUT_S 10
+#define IDLE_MOST 4
 /* A libvirtd that is silent for (count + 1) * interval = 30 s is lost. */
 #define KEEPALIVE_INTERVAL_S 5
 #define KEEPALIVE_COUNT 5
@@ -32,11 +38,12 @@ struct drv_hyper {
 
     GMutex lock; /* guards all below */
     GCond changed;
-    virConnectPtr connection;
-    int callback; /* of the lifecycle events, on @connection */
-    gboolean opening;
-    guint64 attempts; /* finished ones */
-    GError *failure;  /* why the last attempt failed */
+    GPtrArray *idle;        /* of virConnectPtr */
+    gboolean opening;       /* one at a time */
+    guint64 failures;       /* of opening, counted */
+    GError *failure;        /* the last one */
+    virConnectPtr events;   /* only used to listen */
+    int callback;           /* of the lifecycle events, on @events */
 };
 
 static void hook_clear(gpointer data)
@@ -78,26 +85,25 @@ drv_hyper *drv_hyper_new(const char *uri)
     g_mutex_init(&hyper->hook->lock);
     g_mutex_init(&hyper->lock);
     g_cond_init(&hyper->changed);
+    hyper->idle = g_ptr_array_new_with_free_func((GDestroyNotify)(void (*)(void))virConnectClose);
     return hyper;
 }
 
-/* With the lock held, or nobody else left. Others that still use the connection have references. */
-static void drop_connection(drv_hyper *hyper)
+static void close_events(virConnectPtr events, int callback)
 {
-    if (!hyper->connection)
+    if (!events)
         return;
-    if (hyper->callback >= 0)
-        virConnectDomainEventDeregisterAny(hyper->connection, hyper->callback);
-    virConnectClose(hyper->connection);
-    hyper->connection = NULL;
-    hyper->callback = -1;
+    if (callback >= 0)
+        virConnectDomainEventDeregisterAny(events, callback);
+    virConnectClose(events);
 }
 
 static void unref(drv_hyper *hyper)
 {
     if (!g_atomic_int_dec_and_test(&hyper->refs))
         return;
-    drop_connection(hyper);
+    close_events(hyper->events, hyper->callback);
+    g_ptr_array_unref(hyper->idle);
     g_clear_error(&hyper->failure);
     hook_unref(hyper->hook);
     g_mutex_clear(&hyper->lock);
@@ -127,90 +133,155 @@ void drv_hyper_on_pause(drv_hyper *hyper, drv_hyper_pause_func func, gpointer da
     g_mutex_unlock(&hyper->hook->lock);
 }
 
-static gpointer open_connection(gpointer data)
+static virConnectPtr open_one(const char *uri, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    virConnectPtr connection = virConnectOpen(uri);
+
+    if (!connection) {
+        drv_hyper_take_error(&failure, "cannot reach libvirt at %s", uri);
+        g_set_error(error, DRV_ERROR,
+                    failure->code == DRV_ERROR_DENIED ? DRV_ERROR_DENIED : DRV_ERROR_UNREACHABLE,
+                    "%s; is libvirtd running? (systemctl status libvirtd)", failure->message);
+        return NULL;
+    }
+    /* Not everywhere (the test driver has none): without it calls still work. */
+    if (virConnectSetKeepAlive(connection, KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT) < 0)
+        virResetLastError();
+    return connection;
+}
+
+/* Only ever run by the one opening thread. */
+static gboolean open_events(drv_hyper *hyper, GError **error)
+{
+    virConnectPtr events, lost;
+    int callback, lost_callback;
+
+    if (hyper->events && virConnectIsAlive(hyper->events) == 1)
+        return TRUE;
+    events = open_one(hyper->uri, error);
+    if (!events)
+        return FALSE;
+    callback = virConnectDomainEventRegisterAny(
+        events, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle),
+        g_atomic_rc_box_acquire(hyper->hook), hook_unref);
+    if (callback < 0) {
+        drv_hyper_take_error(error, "cannot listen to libvirt's events at %s", hyper->uri);
+        hook_unref(hyper->hook);
+        virConnectClose(events);
+        return FALSE;
+    }
+    g_mutex_lock(&hyper->lock);
+    lost = g_steal_pointer(&hyper->events);
+    lost_callback = hyper->callback;
+    hyper->events = events;
+    hyper->callback = callback;
+    g_mutex_unlock(&hyper->lock);
+    close_events(lost, lost_callback);
+    return TRUE;
+}
+
+static gpointer open_thread(gpointer data)
 {
     drv_hyper *hyper = data;
     g_autoptr(GError) failure = NULL;
-    virConnectPtr connection = virConnectOpen(hyper->uri);
-    int callback = -1;
-
-    if (!connection) {
-        drv_hyper_take_error(&failure, "cannot reach libvirt at %s", hyper->uri);
-        failure->code = failure->code == DRV_ERROR_DENIED ? DRV_ERROR_DENIED
-                                                          : DRV_ERROR_UNREACHABLE;
-        g_autofree char *why = g_steal_pointer(&failure->message);
-        failure->message =
-            g_strdup_printf("%s; is libvirtd running? (systemctl status libvirtd)", why);
-    } else {
-        /* Neither is everywhere (the test driver has no keepalive): without them calls still work. */
-        if (virConnectSetKeepAlive(connection, KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT) < 0)
-            virResetLastError();
-        callback = virConnectDomainEventRegisterAny(
-            connection, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle),
-            g_atomic_rc_box_acquire(hyper->hook), hook_unref);
-        if (callback < 0) {
-            hook_unref(hyper->hook);
-            virResetLastError();
-        }
-    }
+    virConnectPtr connection =
+        open_events(hyper, &failure) ? open_one(hyper->uri, &failure) : NULL;
 
     g_mutex_lock(&hyper->lock);
-    drop_connection(hyper);
-    hyper->connection = connection;
-    hyper->callback = callback;
     hyper->opening = FALSE;
-    hyper->attempts++;
-    g_clear_error(&hyper->failure);
-    hyper->failure = g_steal_pointer(&failure);
+    if (connection) {
+        g_ptr_array_add(hyper->idle, connection);
+    } else {
+        hyper->failures++;
+        g_clear_error(&hyper->failure);
+        hyper->failure = g_steal_pointer(&failure);
+    }
     g_cond_broadcast(&hyper->changed);
     g_mutex_unlock(&hyper->lock);
     unref(hyper);
     return NULL;
 }
 
-virConnectPtr drv_hyper_connection(drv_hyper *hyper, GError **error)
+/* With the lock held. A dead one is closed without a word to libvirtd: that does not block. */
+static virConnectPtr take_idle(drv_hyper *hyper)
+{
+    while (hyper->idle->len > 0) {
+        virConnectPtr connection =
+            g_ptr_array_steal_index_fast(hyper->idle, hyper->idle->len - 1);
+
+        if (virConnectIsAlive(connection) == 1)
+            return connection;
+        virConnectClose(connection);
+    }
+    return NULL;
+}
+
+static void start_opening(drv_hyper *hyper)
+{
+    if (hyper->opening)
+        return;
+    hyper->opening = TRUE;
+    g_atomic_int_inc(&hyper->refs);
+    g_thread_unref(g_thread_new("libvirt-open", open_thread, hyper));
+}
+
+drv_lease *drv_hyper_lease(drv_hyper *hyper, GError **error)
 {
     gint64 deadline_us = g_get_monotonic_time() + OPEN_TIMEOUT_S * G_TIME_SPAN_SECOND;
-    virConnectPtr result = NULL;
+    virConnectPtr connection;
+    drv_lease *lease = NULL;
+    guint64 seen;
 
     g_mutex_lock(&hyper->lock);
-    if (!hyper->connection || virConnectIsAlive(hyper->connection) != 1) {
-        guint64 seen = hyper->attempts;
-
-        if (!hyper->opening) {
-            hyper->opening = TRUE;
-            g_atomic_int_inc(&hyper->refs);
-            g_thread_unref(g_thread_new("libvirt-open", open_connection, hyper));
+    seen = hyper->failures;
+    while (!(connection = take_idle(hyper))) {
+        if (hyper->failures != seen) {
+            g_propagate_error(error, g_error_copy(hyper->failure));
+            break;
         }
-        while (hyper->attempts == seen &&
-               g_cond_wait_until(&hyper->changed, &hyper->lock, deadline_us))
-            ;
-        if (hyper->attempts == seen)
+        start_opening(hyper);
+        if (!g_cond_wait_until(&hyper->changed, &hyper->lock, deadline_us)) {
             g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
                         "libvirt at %s accepts connections but does not answer within %d s: "
                         "look at its log and restart it (systemctl restart libvirtd; guests go on)",
                         hyper->uri, OPEN_TIMEOUT_S);
-        else if (hyper->failure)
-            g_propagate_error(error, g_error_copy(hyper->failure));
-        else
-            result = hyper->connection;
-    } else {
-        result = hyper->connection;
+            break;
+        }
     }
-    if (result)
-        virConnectRef(result);
     g_mutex_unlock(&hyper->lock);
-    return result;
+    if (connection) {
+        lease = g_new0(drv_lease, 1);
+        lease->hyper = hyper;
+        lease->connection = connection;
+    }
+    return lease;
 }
 
-virDomainPtr drv_hyper_lookup(drv_hyper *hyper, const char *uuid, GError **error)
+void drv_lease_free(drv_lease *lease)
 {
-    g_autoptr(virConnect) connection = drv_hyper_connection(hyper, error);
-    virDomainPtr domain;
+    drv_hyper *hyper;
+    gboolean kept;
 
-    if (!connection)
-        return NULL;
-    domain = virDomainLookupByUUIDString(connection, uuid);
+    if (!lease)
+        return;
+    hyper = lease->hyper;
+    g_mutex_lock(&hyper->lock);
+    kept = hyper->idle->len < IDLE_MOST && virConnectIsAlive(lease->connection) == 1;
+    if (kept) {
+        g_ptr_array_add(hyper->idle, lease->connection);
+        g_cond_signal(&hyper->changed);
+    }
+    g_mutex_unlock(&hyper->lock);
+    if (!kept)
+        virConnectClose(lease->connection);
+    g_free(lease);
+}
+
+virDomainPtr drv_lease_domain(drv_lease *lease, const char *uuid, GError **error)
+{
+    virDomainPtr domain = virDomainLookupByUUIDString(lease->connection, uuid);
+
     if (!domain && virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
         g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "there is no VM %s on this host", uuid);
     else if (!domain)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside src/hyper only: the one connection to libvirt, and how libvirt's errors become ours. */
+/* Inside src/hyper only: connections to libvirt, and how libvirt's errors become ours. */
 #pragma once
 
 #include <libvirt/libvirt.h>
@@ -7,30 +7,46 @@
 
 #include "hyper/hyper.h"
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(virConnect, virConnectClose)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomain, virDomainFree)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virStoragePool, virStoragePoolFree)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virStorageVol, virStorageVolFree)
 
+/* A connection that is the caller's alone until drv_lease_free(). What was looked up through it is
+ * freed before it (declare it later). */
+typedef struct {
+    drv_hyper *hyper;
+    virConnectPtr connection;
+} drv_lease;
+
 /**
- * drv_hyper_connection() - the connection, opened anew when it was lost.
+ * drv_hyper_lease() - a connection that works, opened when none is idle.
  * Waits at most some seconds for a libvirtd that does not answer.
- * Return: a reference of the caller's own (g_autoptr(virConnect)), or NULL: DRV_ERROR_UNREACHABLE.
+ * Return: transfer full, or NULL: DRV_ERROR_UNREACHABLE, DRV_ERROR_DENIED.
  */
-virConnectPtr drv_hyper_connection(drv_hyper *hyper, GError **error);
+drv_lease *drv_hyper_lease(drv_hyper *hyper, GError **error);
+void drv_lease_free(drv_lease *lease);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(drv_lease, drv_lease_free)
 
 /** drv_hyper_uri() - as given to drv_hyper_new(). Borrowed. */
 const char *drv_hyper_uri(drv_hyper *hyper);
 
-/** drv_hyper_lookup() - the domain with this UUID, or NULL and @error (DRV_ERROR_NOT_FOUND). */
-virDomainPtr drv_hyper_lookup(drv_hyper *hyper, const char *uuid, GError **error);
+/** drv_lease_domain() - the domain with this UUID, or NULL and @error (DRV_ERROR_NOT_FOUND). */
+virDomainPtr drv_lease_domain(drv_lease *lease, const char *uuid, GError **error);
 
 /**
  * drv_hyper_take_error() - turn libvirt's last error of this thread into @error.
- * To be called right after the call that failed: freeing a libvirt object forgets it.
+ * To be called right after the call that failed: nearly every other call forgets it. A macro, so
+ * that it is saved before the arguments are evaluated (virDomainGetName() among them forgets it too).
  * @fmt: what failed on what; ": " and libvirt's reason follow
  */
-void drv_hyper_take_error(GError **error, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+#define drv_hyper_take_error(error, ...)                                                           \
+    do {                                                                                           \
+        virErrorPtr saved_error_ = virSaveLastError();                                             \
+        drv_hyper_set_error(error, saved_error_, __VA_ARGS__);                                     \
+    } while (0)
+/** drv_hyper_set_error() - @reason: from virSaveLastError(); consumed. */
+void drv_hyper_set_error(GError **error, virErrorPtr reason, const char *fmt, ...)
+    G_GNUC_PRINTF(3, 4);
 
 /** drv_hyper_error_code() - the kind of a libvirt error (virErrorNumber, virErrorDomain). */
 drv_error_code drv_hyper_error_code(int code, int domain);

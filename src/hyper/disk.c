@@ -95,7 +95,7 @@ gboolean drv_hyper_disk_create(drv_hyper *hyper, const char *path, const char *f
 {
     gboolean raw = g_strcmp0(format, "raw") == 0;
     g_autofree char *directory = NULL;
-    g_autoptr(virConnect) connection = NULL;
+    g_autoptr(drv_lease) lease = NULL;
     gboolean good;
     int fd;
 
@@ -115,8 +115,8 @@ gboolean drv_hyper_disk_create(drv_hyper *hyper, const char *path, const char *f
     directory = g_path_get_dirname(path);
     if (!check_room(directory, path, needed_bytes, error))
         return FALSE;
-    connection = drv_hyper_connection(hyper, error);
-    if (!connection)
+    lease = drv_hyper_lease(hyper, error);
+    if (!lease)
         return FALSE;
 
     fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -140,7 +140,7 @@ gboolean drv_hyper_disk_create(drv_hyper *hyper, const char *path, const char *f
         good = make_qcow2(path, capacity_bytes, error);
     if (!good)
         unlink(path);
-    drv_hyper_refresh_pool(connection, directory);
+    drv_hyper_refresh_pool(lease->connection, directory);
     return good;
 }
 
@@ -222,7 +222,7 @@ static gboolean check_unused(virConnectPtr connection, const char *path,
 
 gboolean drv_hyper_disk_remove(drv_hyper *hyper, const char *path, GError **error)
 {
-    g_autoptr(virConnect) connection = NULL;
+    g_autoptr(drv_lease) lease = NULL;
     g_autofree char *directory = NULL;
     disk_identity identity = {0};
     gboolean unused;
@@ -241,11 +241,11 @@ gboolean drv_hyper_disk_remove(drv_hyper *hyper, const char *path, GError **erro
                     "%s is not a plain file: Drover removes only image files", path);
         return FALSE;
     }
-    connection = drv_hyper_connection(hyper, error);
-    if (!connection)
+    lease = drv_hyper_lease(hyper, error);
+    if (!lease)
         return FALSE;
-    identity.volume = volume_of(connection, path);
-    unused = check_unused(connection, path, &identity, error);
+    identity.volume = volume_of(lease->connection, path);
+    unused = check_unused(lease->connection, path, &identity, error);
     g_free(identity.volume);
     if (!unused)
         return FALSE;
@@ -255,6 +255,6 @@ gboolean drv_hyper_disk_remove(drv_hyper *hyper, const char *path, GError **erro
         return FALSE;
     }
     directory = g_path_get_dirname(path);
-    drv_hyper_refresh_pool(connection, directory);
+    drv_hyper_refresh_pool(lease->connection, directory);
     return TRUE;
 }

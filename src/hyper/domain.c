@@ -102,17 +102,21 @@ static const char *reason_name(int state, int reason)
 #undef REASON
 }
 
-/* A job (migration, save, backup …) on it; one that keeps even this question waiting counts too. */
+/* A job (migration, save, backup …) on it. Of an incoming migration libvirt says only that it cannot
+ * say anything, and a job may keep even this question waiting: both count. */
 static gboolean is_busy(virDomainPtr domain)
 {
     virDomainJobInfo info;
 
     if (virDomainGetJobInfo(domain, &info) == 0)
         return info.type == VIR_DOMAIN_JOB_BOUNDED || info.type == VIR_DOMAIN_JOB_UNBOUNDED;
-    if (virGetLastErrorCode() == VIR_ERR_OPERATION_TIMEOUT)
+    switch (virGetLastErrorCode()) {
+    case VIR_ERR_OPERATION_TIMEOUT:
+    case VIR_ERR_OPERATION_UNSUPPORTED:
         return TRUE;
-    virResetLastError();
-    return FALSE;
+    default:
+        return FALSE;
+    }
 }
 
 static void read_sizes(virDomainPtr domain, GPtrArray *disks)
@@ -168,7 +172,8 @@ static drv_domain *read_domain(virDomainPtr domain, gboolean whole, GError **err
 
 GPtrArray *drv_hyper_domains(drv_hyper *hyper, GError **error)
 {
-    g_autoptr(virConnect) connection = drv_hyper_connection(hyper, error);
+    g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
+    virConnectPtr connection = lease ? lease->connection : NULL;
     g_autoptr(GPtrArray) result = g_ptr_array_new_with_free_func((GDestroyNotify)drv_domain_free);
     virDomainPtr *domains = NULL;
     gboolean good = TRUE;
@@ -199,7 +204,8 @@ GPtrArray *drv_hyper_domains(drv_hyper *hyper, GError **error)
 
 drv_domain *drv_hyper_domain(drv_hyper *hyper, const char *name, GError **error)
 {
-    g_autoptr(virConnect) connection = drv_hyper_connection(hyper, error);
+    g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
+    virConnectPtr connection = lease ? lease->connection : NULL;
     g_autoptr(virDomain) domain = NULL;
 
     if (!connection)
@@ -220,12 +226,21 @@ drv_domain *drv_hyper_domain(drv_hyper *hyper, const char *name, GError **error)
 
 gboolean drv_hyper_resume(drv_hyper *hyper, const char *uuid, GError **error)
 {
-    g_autoptr(virDomain) domain = drv_hyper_lookup(hyper, uuid, error);
+    g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
+    g_autoptr(virDomain) domain = lease ? drv_lease_domain(lease, uuid, error) : NULL;
 
     if (!domain)
         return FALSE;
     if (virDomainResume(domain) < 0) {
-        drv_hyper_take_error(error, "cannot resume VM %s", virDomainGetName(domain));
+        g_autoptr(GError) failure = NULL;
+        int state = 0;
+
+        drv_hyper_take_error(&failure, "cannot resume VM %s", virDomainGetName(domain));
+        /* To libvirt an error; who resumes twice, after a crash between, wants it running. */
+        if (failure->code == DRV_ERROR_CONFLICT &&
+            virDomainGetState(domain, &state, NULL, 0) == 0 && state == VIR_DOMAIN_RUNNING)
+            return TRUE;
+        g_propagate_error(error, g_steal_pointer(&failure));
         return FALSE;
     }
     return TRUE;
@@ -262,7 +277,8 @@ static gboolean undefine(virDomainPtr domain, GError **error)
 gboolean drv_hyper_destroy(drv_hyper *hyper, const char *uuid, gboolean undefine_too, GError **error)
 {
     g_autoptr(GError) missing = NULL;
-    g_autoptr(virDomain) domain = drv_hyper_lookup(hyper, uuid, &missing);
+    g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, &missing);
+    g_autoptr(virDomain) domain = lease ? drv_lease_domain(lease, uuid, &missing) : NULL;
 
     if (!domain) {
         if (missing->code == DRV_ERROR_NOT_FOUND)

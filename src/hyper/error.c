@@ -45,17 +45,18 @@ drv_error_code drv_hyper_error_code(int code, int domain)
     return DRV_ERROR_FAILED;
 }
 
-void drv_hyper_take_error(GError **error, const char *fmt, ...)
+void drv_hyper_set_error(GError **error, virErrorPtr reason, const char *fmt, ...)
 {
-    virErrorPtr last = virGetLastError();
+    drv_error_code code = reason ? drv_hyper_error_code(reason->code, reason->domain)
+                                 : DRV_ERROR_FAILED;
     g_autofree char *what = NULL;
-    drv_error_code code = last ? drv_hyper_error_code(last->code, last->domain) : DRV_ERROR_FAILED;
     va_list args;
 
     va_start(args, fmt);
     what = g_strdup_vprintf(fmt, args);
     va_end(args);
     g_set_error(error, DRV_ERROR, code, "%s: %s", what,
-                last && last->message ? last->message : "libvirt gave no reason");
-    virResetLastError();
+                reason && reason->message ? reason->message : "libvirt gave no reason");
+    if (reason)
+        virFreeError(reason);
 }

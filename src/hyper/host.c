@@ -58,7 +58,8 @@ static char *version_text(unsigned long version)
 
 gboolean drv_hyper_host(drv_hyper *hyper, drv_host_facts *facts, GError **error)
 {
-    g_autoptr(virConnect) connection = drv_hyper_connection(hyper, error);
+    g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
+    virConnectPtr connection = lease ? lease->connection : NULL;
     unsigned long libvirt_version = 0, qemu_version = 0;
     drv_host_facts found = {0};
     virNodeInfo info;

@@ -57,6 +57,12 @@ static gboolean read_stats(virDomainPtr domain, unsigned flags, drv_job_stats *s
 
     memset(stats, 0, sizeof(*stats));
     if (virDomainGetJobStats(domain, &type, &params, &count, flags) < 0) {
+        /* "migration statistics are available only on the source host": an incoming one runs. */
+        if (virGetLastErrorCode() == VIR_ERR_OPERATION_UNSUPPORTED &&
+            !(flags & VIR_DOMAIN_JOB_STATS_COMPLETED)) {
+            stats->active = TRUE;
+            return TRUE;
+        }
         drv_hyper_take_error(error, "cannot read the job of VM %s", virDomainGetName(domain));
         return FALSE;
     }
@@ -68,7 +74,8 @@ static gboolean read_stats(virDomainPtr domain, unsigned flags, drv_job_stats *s
 
 gboolean drv_hyper_job(drv_hyper *hyper, const char *uuid, drv_job_stats *stats, GError **error)
 {
-    g_autoptr(virDomain) domain = drv_hyper_lookup(hyper, uuid, error);
+    g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
+    g_autoptr(virDomain) domain = lease ? drv_lease_domain(lease, uuid, error) : NULL;
     int state = 0, reason = 0;
 
     if (!domain || !read_stats(domain, 0, stats, error))
@@ -82,7 +89,8 @@ gboolean drv_hyper_job(drv_hyper *hyper, const char *uuid, drv_job_stats *stats,
 gboolean drv_hyper_job_completed(drv_hyper *hyper, const char *uuid, drv_job_stats *stats,
                                  GError **error)
 {
-    g_autoptr(virDomain) domain = drv_hyper_lookup(hyper, uuid, error);
+    g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
+    g_autoptr(virDomain) domain = lease ? drv_lease_domain(lease, uuid, error) : NULL;
 
     return domain && read_stats(domain, VIR_DOMAIN_JOB_STATS_COMPLETED |
                                             VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED, stats, error);
@@ -90,7 +98,8 @@ gboolean drv_hyper_job_completed(drv_hyper *hyper, const char *uuid, drv_job_sta
 
 gboolean drv_hyper_job_abort(drv_hyper *hyper, const char *uuid, GError **error)
 {
-    g_autoptr(virDomain) domain = drv_hyper_lookup(hyper, uuid, error);
+    g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
+    g_autoptr(virDomain) domain = lease ? drv_lease_domain(lease, uuid, error) : NULL;
 
     if (!domain)
         return FALSE;
@@ -103,7 +112,8 @@ gboolean drv_hyper_job_abort(drv_hyper *hyper, const char *uuid, GError **error)
 
 gboolean drv_hyper_set_max_pause(drv_hyper *hyper, const char *uuid, guint ms, GError **error)
 {
-    g_autoptr(virDomain) domain = drv_hyper_lookup(hyper, uuid, error);
+    g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
+    g_autoptr(virDomain) domain = lease ? drv_lease_domain(lease, uuid, error) : NULL;
 
     if (!domain)
         return FALSE;

@@ -72,7 +72,8 @@ static gboolean start(virDomainPtr domain, const drv_migrate_params *params, gbo
 
 gboolean drv_hyper_migrate(drv_hyper *hyper, const drv_migrate_params *params, GError **error)
 {
-    g_autoptr(virDomain) domain = drv_hyper_lookup(hyper, params->uuid, error);
+    g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
+    g_autoptr(virDomain) domain = lease ? drv_lease_domain(lease, params->uuid, error) : NULL;
     param_list list = {0};
     gboolean good;
     int persistent;
