@@ -1,0 +1,183 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""
+Runs the parts of the test suite one after another, counts what passed, and says at the end
+why anything was skipped or failed. The last line is `N passed, N failed[, N skipped]`.
+"""
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass
+class Tally:
+    passed: int = 0
+    failed: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+    def check(self, name: str, ok: bool) -> None:
+        if ok:
+            self.passed += 1
+        else:
+            self.failed.append(name)
+
+    def read_junit(self, part: str, file: Path) -> None:
+        for case in ET.parse(file).getroot().iter("testcase"):
+            name = f"{part}: {case.get('classname') or ''} {case.get('name')}"
+            skip = case.find("skipped")
+            if case.find("failure") is not None or case.find("error") is not None:
+                self.failed.append(name)
+            elif skip is not None:
+                self.skipped.append(f"{name}: {skip.get('message') or skip.text or 'no reason'}")
+            else:
+                self.passed += 1
+
+
+@dataclass
+class Options:
+    werror: bool
+    fuzz_seconds: int
+    scratch: Path
+
+
+def run(*words: object, env: dict[str, str] | None = None) -> int:
+    command = [str(word) for word in words]
+    print("+", " ".join(command), flush=True)
+    return subprocess.run(command, cwd=ROOT, env={**os.environ, **(env or {})},
+                          stdin=subprocess.DEVNULL).returncode
+
+
+def build(directory: Path, options: Options, *settings: str, clang: bool = False) -> bool:
+    if not (directory / "build.ninja").exists():
+        if run("meson", "setup", directory, f"-Dwerror={str(options.werror).lower()}", *settings,
+               env={"CC": "clang"} if clang else None):
+            return False
+    return run("ninja", "-C", directory) == 0
+
+
+def meson_test(part: str, directory: Path, tally: Tally, *words: str,
+               env: dict[str, str] | None = None) -> None:
+    log = directory / "meson-logs" / "testlog.junit.xml"
+    log.unlink(missing_ok=True)
+    code = run("meson", "test", "-C", directory, "--no-rebuild", "--print-errorlogs", *words,
+               env=env)
+    before = len(tally.failed)
+    if log.exists():
+        tally.read_junit(part, log)
+    if code and len(tally.failed) == before:
+        tally.failed.append(f"{part}: meson test ended with {code}")
+
+
+def unit(options: Options, tally: Tally) -> None:
+    """Unit tests of every room, in the build that the tests with real hosts use."""
+    if not build(ROOT / "build", options):
+        tally.failed.append("unit: the build")
+        return
+    meson_test("unit", ROOT / "build", tally)
+
+
+def sanitize(options: Options, tally: Tally) -> None:
+    """The unit tests and the fuzzers with ASan and UBSan."""
+    directory = ROOT / "build-asan"
+    if not build(directory, options, "-Dfuzz=true", "-Db_sanitize=address,undefined",
+                 "-Db_lundef=false", clang=True):
+        tally.failed.append("sanitize: the build")
+        return
+    meson_test("sanitize", directory, tally, "--timeout-multiplier", "4",
+               env={"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"})
+    fuzzers = sorted(f for f in (directory / "tests/fuzz").glob("fuzz-*")
+                     if f.is_file() and os.access(f, os.X_OK))
+    if not fuzzers:
+        tally.failed.append("fuzz: there are no fuzzers")
+    for fuzzer in fuzzers:
+        fresh = options.scratch / fuzzer.name
+        fresh.mkdir()
+        corpus = ROOT / "tests/fuzz/corpus" / fuzzer.name.removeprefix("fuzz-")
+        code = run(fuzzer, f"-max_total_time={options.fuzz_seconds}", "-timeout=10",
+                   "-rss_limit_mb=1024", "-verbosity=0", f"-artifact_prefix={fresh}/", fresh,
+                   *([corpus] if corpus.is_dir() else []))
+        tally.check(f"fuzz: {fuzzer.name} (its input is in {fresh})", code == 0)
+
+
+def threads(options: Options, tally: Tally) -> None:
+    """The relay's tests with TSan."""
+    directory = ROOT / "build-tsan"
+    if not build(directory, options, "-Db_sanitize=thread", "-Db_lundef=false", clang=True):
+        tally.failed.append("threads: the build")
+        return
+    meson_test("threads", directory, tally, "--suite", "relay", "--timeout-multiplier", "4",
+               env={"TSAN_OPTIONS": "halt_on_error=1"})
+
+
+def pytest(part: str, options: Options, tally: Tally) -> None:
+    if not (ROOT / "build/build.ninja").exists() and not build(ROOT / "build", options):
+        tally.failed.append(f"{part}: the build")
+        return
+    log = options.scratch / f"{part}.xml"
+    code = run("/usr/bin/python3", "-m", "pytest", "-q", "-ra", "-p", "no:cacheprovider",
+               f"--junitxml={log}", ROOT / "tests" / part,
+               env={"DROVER_BUILD": str(ROOT / "build"), "PYTHONDONTWRITEBYTECODE": "1"})
+    before = len(tally.failed)
+    if log.exists():
+        tally.read_junit(part, log)
+    if code and len(tally.failed) == before:
+        tally.failed.append(f"{part}: pytest ended with {code}")
+
+
+def lab(options: Options, tally: Tally) -> None:
+    """The lab itself: hosts, links, the witness."""
+    pytest("lab", options, tally)
+
+
+def e2e(options: Options, tally: Tally) -> None:
+    """Drover on real hosts with real guests."""
+    pytest("e2e", options, tally)
+
+
+PARTS = {"unit": unit, "sanitize": sanitize, "threads": threads, "lab": lab, "e2e": e2e}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="test", description="Build Drover and run its tests.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="parts:\n" + "\n".join(f"  {name:<9} {part.__doc__}" for name, part in PARTS.items()))
+    parser.add_argument("part", nargs="*", metavar="PART", help="only these (default: all)")
+    parser.add_argument("--werror", action="store_true", help="a compiler's warning is an error")
+    parser.add_argument("--fuzz-seconds", type=int, default=5, help="for each fuzzer (default 5)")
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.part if name not in PARTS]
+    if unknown:
+        parser.error(f"there is no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    if os.geteuid() != 0:
+        parser.error("must be run as root: it makes network namespaces")
+
+    tally = Tally()
+    with tempfile.TemporaryDirectory(prefix="drover-test-") as scratch:
+        options = Options(arguments.werror, arguments.fuzz_seconds, Path(scratch))
+        for name in arguments.part or PARTS:
+            began = time.monotonic()
+            print(f"\n==== {name}: {PARTS[name].__doc__}", flush=True)
+            PARTS[name](options, tally)
+            print(f"==== {name} took {time.monotonic() - began:.0f} s", flush=True)
+
+    print()
+    for skipped in tally.skipped:
+        print(f"skipped  {skipped}")
+    for failed in tally.failed:
+        print(f"FAILED   {failed}")
+    print(f"{tally.passed} passed, {len(tally.failed)} failed"
+          + (f", {len(tally.skipped)} skipped" if tally.skipped else ""))
+    return 1 if tally.failed or not tally.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
