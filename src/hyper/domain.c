@@ -102,20 +102,27 @@ static const char *reason_name(int state, int reason)
 #undef REASON
 }
 
-/* A job (migration, save, backup …) on it. Of an incoming migration libvirt says only that it cannot
- * say anything, and a job may keep even this question waiting: both count. */
-static gboolean is_busy(virDomainPtr domain)
+typedef enum {
+    JOB_NONE,
+    JOB_RUNS,
+    JOB_INCOMING, /* libvirt keeps who asks QEMU for anything waiting until it has arrived */
+    JOB_STUCK,    /* one that keeps even this question waiting */
+} job_kind;
+
+static job_kind job_of(virDomainPtr domain)
 {
     virDomainJobInfo info;
 
     if (virDomainGetJobInfo(domain, &info) == 0)
-        return info.type == VIR_DOMAIN_JOB_BOUNDED || info.type == VIR_DOMAIN_JOB_UNBOUNDED;
+        return info.type == VIR_DOMAIN_JOB_BOUNDED || info.type == VIR_DOMAIN_JOB_UNBOUNDED
+                   ? JOB_RUNS : JOB_NONE;
     switch (virGetLastErrorCode()) {
+    case VIR_ERR_OPERATION_UNSUPPORTED: /* "statistics are available only on the source host" */
+        return JOB_INCOMING;
     case VIR_ERR_OPERATION_TIMEOUT:
-    case VIR_ERR_OPERATION_UNSUPPORTED:
-        return TRUE;
+        return JOB_STUCK;
     default:
-        return FALSE;
+        return JOB_NONE;
     }
 }
 
@@ -141,6 +148,7 @@ static drv_domain *read_domain(virDomainPtr domain, gboolean whole, GError **err
 {
     g_autoptr(drv_domain) result = NULL;
     int state = 0, reason = 0, autostart = 0, snapshots;
+    job_kind job;
     char *xml = virDomainGetXMLDesc(domain, 0);
 
     if (!xml || virDomainGetState(domain, &state, &reason, 0) < 0) {
@@ -158,13 +166,14 @@ static drv_domain *read_domain(virDomainPtr domain, gboolean whole, GError **err
     result->persistent = virDomainIsPersistent(domain) == 1;
     if (result->persistent && virDomainGetAutostart(domain, &autostart) == 0)
         result->autostart = autostart != 0;
-    result->busy = result->state != DRV_DOMAIN_SHUT_OFF && is_busy(domain);
+    job = result->state == DRV_DOMAIN_SHUT_OFF ? JOB_NONE : job_of(domain);
+    result->busy = job != JOB_NONE;
     snapshots = virDomainSnapshotNum(domain, 0);
     if (snapshots > 0)
         g_ptr_array_add(result->obstacles,
                         g_strdup_printf("snapshots: libvirt does not move a VM that has any (%d); "
                                         "delete them (virsh snapshot-delete)", snapshots));
-    if (whole)
+    if (whole && (job == JOB_NONE || job == JOB_RUNS))
         read_sizes(domain, result->disks);
     virResetLastError();
     return g_steal_pointer(&result);
