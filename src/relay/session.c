@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A session's life: start, loss, end, and what admin clients may ask: see session.h. */
+#include "relay/session.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+/* All windows together; with the links' buffers this is what a relay takes. */
+#define WINDOWS_TARGET ((uint64_t)52 << 20)
+#define WINDOWS_SOURCE ((uint64_t)37 << 20)
+#define STACK_SIZE ((size_t)256 << 10)
+
+void drv_event_raise(int event)
+{
+    uint64_t one = 1;
+
+    if (write(event, &one, sizeof one) < 0)
+        return; /* it is raised already */
+}
+
+void drv_event_clear(int event)
+{
+    uint64_t count;
+
+    if (read(event, &count, sizeof count) < 0)
+        return; /* it was not raised */
+}
+
+static int watch_event(int set, int event)
+{
+    struct epoll_event want = {.events = EPOLLIN, .data.u64 = UINT64_MAX};
+
+    return epoll_ctl(set, EPOLL_CTL_ADD, event, &want);
+}
+
+int drv_session_init(struct drv_session *session, enum drv_relay_role role, unsigned links,
+                     struct drv_error *err)
+{
+    session->role = role;
+    session->links = links;
+    session->libvirt_fd = -1;
+    session->window_left_bytes = role == DRV_RELAY_TARGET ? WINDOWS_TARGET : WINDOWS_SOURCE;
+    session->memory_bytes = sizeof *session + session->window_left_bytes +
+                            (uint64_t)links * drv_link_memory();
+    session->bulk_set = epoll_create1(EPOLL_CLOEXEC);
+    session->urgent_set = epoll_create1(EPOLL_CLOEXEC);
+    session->writable_set = epoll_create1(EPOLL_CLOEXEC);
+    session->urgent_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    session->main_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    session->stop_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (session->bulk_set < 0 || session->urgent_set < 0 || session->writable_set < 0 ||
+        session->urgent_event < 0 || session->main_event < 0 || session->stop_event < 0 ||
+        watch_event(session->urgent_set, session->urgent_event) ||
+        watch_event(session->urgent_set, session->stop_event) ||
+        watch_event(session->bulk_set, session->stop_event) ||
+        watch_event(session->writable_set, session->stop_event) ||
+        (links == 1 && watch_event(session->urgent_set, session->bulk_set)))
+        return drv_error_set(err, errno, "cannot set up events: %s", strerror(errno));
+    for (size_t i = 0; i < DRV_STREAMS_MAX; i++) {
+        if (pthread_mutex_init(&session->stream[i].lock, NULL))
+            return drv_error_set(err, ENOMEM, "cannot set up locks");
+        session->stream[i].fd = -1;
+    }
+    if (pthread_mutex_init(&session->error_lock, NULL) ||
+        pthread_cond_init(&session->bye_sent_cond, NULL))
+        return drv_error_set(err, ENOMEM, "cannot set up locks");
+    return 0;
+}
+
+int drv_session_start(struct drv_session *session, struct drv_error *err)
+{
+    pthread_attr_t attributes;
+    int rc = pthread_attr_init(&attributes);
+
+    if (!rc)
+        rc = pthread_attr_setstacksize(&attributes, STACK_SIZE);
+    for (unsigned i = 0; !rc && i < session->links; i++) {
+        struct drv_worker *worker = &session->worker[i];
+
+        worker->session = session;
+        if (drv_link_established(worker->link, err))
+            return -err->code;
+    }
+    /* From here on a failure is fatal for the process: nobody is left to be told. */
+    atomic_store(&session->state, DRV_RELAY_UP);
+    if (!rc)
+        rc = pthread_create(&session->deliverer, &attributes, drv_engine_deliver, session);
+    for (unsigned i = 0; !rc && i < session->links; i++) {
+        struct drv_worker *worker = &session->worker[i];
+
+        rc = pthread_create(&worker->receiver, &attributes, drv_engine_receive, worker);
+        if (!rc)
+            rc = pthread_create(&worker->sender, &attributes, drv_engine_send, worker);
+    }
+    if (rc)
+        return drv_error_set(err, rc, "cannot start threads: %s", strerror(rc));
+    session->started = true;
+    pthread_attr_destroy(&attributes);
+    drv_session_changed(session);
+    return 0;
+}
+
+void drv_session_changed(struct drv_session *session)
+{
+    atomic_fetch_add(&session->changes, 1);
+    drv_event_raise(session->main_event);
+}
+
+void drv_session_mark(struct drv_session *session, enum drv_frame_mark mark)
+{
+    atomic_fetch_or(&session->marks_due, 1u << mark);
+    drv_event_raise(session->urgent_event);
+}
+
+static bool awaits_finish(const struct drv_session *session, const struct drv_stream *stream)
+{
+    return stream->finish_written && !stream->closed &&
+           !atomic_load(&session->finish_delivered);
+}
+
+/* All streams were opened and are over: nothing is lost when the other end goes away. */
+static bool nothing_open(struct drv_session *session)
+{
+    if (!atomic_load(&session->channel[DRV_CHANNEL_CONTROL].opened))
+        return false;
+    for (size_t i = 0; i < DRV_CHANNELS; i++)
+        if (atomic_load(&session->channel[i].open))
+            return false;
+    return true;
+}
+
+void drv_session_lose(struct drv_session *session, const struct drv_error *err)
+{
+    int up;
+    bool orderly = err->code == ECONNRESET && nothing_open(session);
+
+    pthread_mutex_lock(&session->error_lock);
+    up = atomic_load(&session->state);
+    if (up == DRV_RELAY_STARTING || up == DRV_RELAY_UP) {
+        if (!orderly)
+            (void)snprintf(session->error, sizeof session->error, "%.255s", err->message);
+        atomic_store(&session->state, orderly ? DRV_RELAY_ENDED : DRV_RELAY_LOST);
+    }
+    pthread_mutex_unlock(&session->error_lock);
+    if (up != DRV_RELAY_STARTING && up != DRV_RELAY_UP)
+        return;
+    for (size_t i = 0; i < DRV_STREAMS_MAX; i++) {
+        struct drv_stream *stream = &session->stream[i];
+
+        pthread_mutex_lock(&stream->lock);
+        /* A Finish reply that libvirtd can still read: only then close (drv_session_check_finish). */
+        if (atomic_load(&stream->id) && !awaits_finish(session, stream))
+            drv_stream_close_locked(session, stream);
+        pthread_mutex_unlock(&stream->lock);
+    }
+    atomic_store(&session->bye_due, true);
+    drv_event_raise(session->urgent_event);
+    drv_session_changed(session);
+}
+
+/* Gives link 0 a moment to say goodbye. */
+static void wait_for_bye(struct drv_session *session)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += 500000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    pthread_mutex_lock(&session->error_lock);
+    while (!session->bye_sent)
+        if (pthread_cond_timedwait(&session->bye_sent_cond, &session->error_lock, &until))
+            break;
+    pthread_mutex_unlock(&session->error_lock);
+}
+
+void drv_session_stop(struct drv_session *session)
+{
+    if (!session->started)
+        return;
+    session->started = false;
+    atomic_store(&session->bye_due, true);
+    drv_event_raise(session->urgent_event);
+    wait_for_bye(session);
+    atomic_store(&session->stopping, true);
+    drv_event_raise(session->stop_event);
+    for (unsigned i = 0; i < session->links; i++)
+        (void)shutdown(session->worker[i].link->fd, SHUT_RDWR);
+    for (unsigned i = 0; i < session->links; i++) {
+        pthread_join(session->worker[i].sender, NULL);
+        pthread_join(session->worker[i].receiver, NULL);
+    }
+    pthread_join(session->deliverer, NULL);
+}
+
+void drv_session_status(struct drv_session *session, struct drv_relay_status *status)
+{
+    memset(status, 0, sizeof *status);
+    status->state = (enum drv_relay_state)atomic_load(&session->state);
+    status->links_up = atomic_load(&session->links_up);
+    for (size_t i = 0; i < DRV_CHANNELS; i++) {
+        struct drv_counters *counters = &session->channel[i];
+
+        status->channel[i].local_in_bytes = atomic_load(&counters->in_bytes);
+        status->channel[i].local_out_bytes = atomic_load(&counters->out_bytes);
+        status->channel[i].streams_opened = atomic_load(&counters->opened);
+        status->channel[i].streams_open = atomic_load(&counters->open);
+    }
+    for (unsigned i = 0; i < session->links; i++) {
+        drv_link *link = session->worker[i].link;
+
+        if (!link)
+            continue;
+        status->wire_in_bytes += atomic_load(&link->wire_in_bytes);
+        status->wire_out_bytes += atomic_load(&link->wire_out_bytes);
+    }
+    status->finish_delivered = atomic_load(&session->finish_delivered);
+    status->finish_ok = atomic_load(&session->finish_ok);
+    status->resumed = atomic_load(&session->resumed);
+    status->finish_us = atomic_load(&session->finish_us);
+    status->resumed_us = atomic_load(&session->resumed_us);
+    status->memory_bytes = session->memory_bytes;
+    pthread_mutex_lock(&session->error_lock);
+    memcpy(status->error, session->error, sizeof status->error);
+    pthread_mutex_unlock(&session->error_lock);
+}
+
+/*
+ * libvirtd has read the reply when nothing of it is left in the socket's queue, unless
+ * the queue is empty because libvirtd is gone. A later call from it proves it as well.
+ */
+static int finish_was_read(struct drv_session *session, int fd)
+{
+    struct pollfd hung_up = {.fd = fd};
+    int queued = 0;
+
+    if (atomic_load(&session->call_after_finish))
+        return 1;
+    if (ioctl(fd, SIOCOUTQ, &queued) < 0)
+        return -1;
+    if (queued > 0)
+        return 0;
+    if (poll(&hung_up, 1, 0) < 0 || (hung_up.revents & (POLLHUP | POLLERR)))
+        return -1;
+    return 1;
+}
+
+bool drv_session_check_finish(struct drv_session *session)
+{
+    bool again = false;
+
+    if (!atomic_load(&session->finish_written))
+        return false;
+    for (size_t i = 0; i < DRV_STREAMS_MAX; i++) {
+        struct drv_stream *stream = &session->stream[i];
+        int read_it;
+
+        pthread_mutex_lock(&stream->lock);
+        if (!atomic_load(&stream->id) || !awaits_finish(session, stream)) {
+            pthread_mutex_unlock(&stream->lock);
+            continue;
+        }
+        read_it = stream->fd < 0 ? -1 : finish_was_read(session, stream->fd);
+        if (read_it == 1) {
+            atomic_store(&session->finish_ok, stream->finish_ok);
+            atomic_store(&session->finish_us, drv_clock_us());
+            atomic_store(&session->finish_delivered, true);
+            drv_session_mark(session, stream->finish_ok ? DRV_MARK_FINISH_OK
+                                                        : DRV_MARK_FINISH_FAILED);
+        }
+        if (read_it == 0) {
+            again = true;
+        } else {
+            atomic_store(&session->finish_written, false);
+            if (atomic_load(&session->state) != DRV_RELAY_UP)
+                drv_stream_close_locked(session, stream);
+            drv_session_changed(session);
+        }
+        pthread_mutex_unlock(&stream->lock);
+    }
+    return again;
+}

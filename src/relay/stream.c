@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Streams of a session: see session.h for threads, locks and tokens. */
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "relay/session.h"
+
+/*
+ * Windows: what the other end may send ahead of the local socket. At the target a stream
+ * of memory or of a disk may use a fast and distant link; what flows back is small.
+ */
+#define WINDOW_LARGE ((size_t)8 << 20)
+#define WINDOW_SMALL ((size_t)256 << 10)
+
+static size_t window_size(const struct drv_session *session, enum drv_relay_channel channel)
+{
+    uint64_t reserve = (uint64_t)DRV_STREAMS_MAX * drv_window_memory(WINDOW_SMALL);
+    uint64_t left = atomic_load(&session->window_left_bytes);
+    size_t size = WINDOW_LARGE;
+
+    if (channel == DRV_CHANNEL_CONTROL || session->role == DRV_RELAY_SOURCE)
+        return WINDOW_SMALL;
+    while (size > WINDOW_SMALL && (left < reserve || drv_window_memory(size) > left - reserve))
+        size /= 2;
+    return size;
+}
+
+struct drv_stream *drv_stream_new(struct drv_session *session, uint32_t id,
+                                  enum drv_relay_channel channel, int fd)
+{
+    for (size_t i = 0; i < DRV_STREAMS_MAX; i++) {
+        struct drv_stream *stream = &session->stream[i];
+        struct drv_window window;
+        size_t size;
+
+        if (atomic_load(&stream->id))
+            continue;
+        size = window_size(session, channel);
+        if (drv_window_memory(size) > atomic_load(&session->window_left_bytes) ||
+            drv_window_init(&window, size, NULL))
+            return NULL;
+        atomic_fetch_sub(&session->window_left_bytes, drv_window_memory(size));
+        pthread_mutex_lock(&stream->lock);
+        stream->channel = channel;
+        stream->fd = fd;
+        stream->connecting = fd < 0;
+        stream->closed = stream->reading = stream->delivering = false;
+        stream->sent = stream->credit = 0;
+        stream->readable_armed = stream->in_readable_set = stream->in_writable_set = false;
+        stream->sent_all = stream->fin_sent = stream->received_all = stream->deaf = false;
+        stream->due = 0;
+        stream->window = window;
+        stream->fin_at = UINT64_MAX;
+        memset(&stream->calls, 0, sizeof stream->calls);
+        memset(&stream->replies, 0, sizeof stream->replies);
+        stream->watched = stream->pass = stream->finish_end = 0;
+        stream->finish_ok = stream->finish_written = false;
+        atomic_store(&stream->id, id);
+        pthread_mutex_unlock(&stream->lock);
+        atomic_fetch_add(&session->channel[channel].opened, 1);
+        atomic_fetch_add(&session->channel[channel].open, 1);
+        return stream;
+    }
+    return NULL;
+}
+
+struct drv_stream *drv_stream_find(struct drv_session *session, uint32_t id)
+{
+    for (size_t i = 0; i < DRV_STREAMS_MAX; i++) {
+        struct drv_stream *stream = &session->stream[i];
+
+        if (atomic_load_explicit(&stream->id, memory_order_relaxed) != id)
+            continue;
+        pthread_mutex_lock(&stream->lock);
+        if (atomic_load(&stream->id) == id)
+            return stream;
+        pthread_mutex_unlock(&stream->lock);
+    }
+    return NULL;
+}
+
+static uint64_t event_key(const struct drv_session *session, const struct drv_stream *stream)
+{
+    return (uint64_t)(stream - session->stream) << 32 | atomic_load(&stream->id);
+}
+
+/* Which threads read it: what must not wait has link 0 for itself. */
+static int readable_set(const struct drv_session *session, const struct drv_stream *stream)
+{
+    if (stream->channel == DRV_CHANNEL_CONTROL ||
+        (stream->channel == DRV_CHANNEL_RAM && session->role == DRV_RELAY_TARGET))
+        return session->urgent_set;
+    return session->bulk_set;
+}
+
+void drv_stream_arm_locked(struct drv_session *session, struct drv_stream *stream)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT};
+
+    if (stream->fd < 0 || stream->closed || stream->sent_all || stream->reading ||
+        stream->readable_armed || stream->credit == stream->sent)
+        return;
+    event.data.u64 = event_key(session, stream);
+    if (epoll_ctl(readable_set(session, stream),
+                  stream->in_readable_set ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, stream->fd, &event)) {
+        struct drv_error err;
+
+        (void)drv_error_set(&err, errno, "cannot wait for a local socket: %s", strerror(errno));
+        drv_stream_due_locked(session, stream, DRV_DUE_RESET);
+        return;
+    }
+    stream->in_readable_set = stream->readable_armed = true;
+}
+
+static void arm_writable_locked(struct drv_session *session, struct drv_stream *stream)
+{
+    struct epoll_event event = {.events = EPOLLOUT | EPOLLONESHOT};
+
+    event.data.u64 = event_key(session, stream);
+    if (epoll_ctl(session->writable_set, stream->in_writable_set ? EPOLL_CTL_MOD : EPOLL_CTL_ADD,
+                  stream->fd, &event) == 0)
+        stream->in_writable_set = true;
+    else
+        drv_stream_due_locked(session, stream, DRV_DUE_RESET);
+}
+
+void drv_stream_due_locked(struct drv_session *session, struct drv_stream *stream, unsigned due)
+{
+    if (due & DRV_DUE_RESET)
+        drv_stream_close_locked(session, stream);
+    stream->due |= due;
+    drv_event_raise(session->urgent_event);
+}
+
+void drv_stream_attach_locked(struct drv_session *session, struct drv_stream *stream, int fd)
+{
+    stream->fd = fd;
+    stream->connecting = false;
+    if (drv_window_grant(&stream->window))
+        drv_stream_due_locked(session, stream, DRV_DUE_CREDIT);
+    drv_stream_arm_locked(session, stream);
+}
+
+void drv_stream_close_locked(struct drv_session *session, struct drv_stream *stream)
+{
+    /* Who is still reading or delivering hears it at once, and so does the local peer. */
+    if (stream->fd >= 0 && !stream->closed)
+        (void)shutdown(stream->fd, SHUT_RDWR);
+    stream->closed = true;
+    stream->connecting = false;
+    drv_stream_settle_locked(session, stream);
+}
+
+void drv_stream_settle_locked(struct drv_session *session, struct drv_stream *stream)
+{
+    size_t memory;
+
+    if (!atomic_load(&stream->id) || stream->reading || stream->delivering)
+        return;
+    if (!stream->closed && stream->received_all && stream->fin_sent)
+        stream->closed = true;
+    if (stream->closed && stream->fd >= 0) {
+        close(stream->fd);
+        stream->fd = -1;
+    }
+    if (!stream->closed || stream->fd >= 0 || stream->due || !stream->fin_sent ||
+        !stream->received_all)
+        return;
+    memory = drv_window_memory(stream->window.size);
+    drv_window_done(&stream->window);
+    atomic_fetch_add(&session->window_left_bytes, memory);
+    atomic_fetch_sub(&session->channel[stream->channel].open, 1);
+    atomic_store(&stream->id, 0);
+    drv_event_raise(session->main_event);
+}
+
+/* Everything that the other end has sent is delivered: close, and say so. */
+static void end_if_received_locked(struct drv_session *session, struct drv_stream *stream)
+{
+    if (stream->received_all || stream->delivering)
+        return;
+    /* Half a header at the very end was never judged: nobody would miss it. */
+    if (stream->channel == DRV_CHANNEL_CONTROL && stream->window.contiguous == stream->fin_at &&
+        stream->window.delivered == stream->pass)
+        drv_window_take(&stream->window, (size_t)(stream->fin_at - stream->pass));
+    if (stream->window.delivered != stream->fin_at)
+        return;
+    stream->received_all = true;
+    if (!stream->sent_all) {
+        stream->sent_all = true;
+        drv_stream_due_locked(session, stream, DRV_DUE_FIN);
+    }
+    drv_stream_close_locked(session, stream);
+}
+
+/* At the source: the whole Finish reply is in libvirtd's socket. */
+static void note_finish_locked(struct drv_session *session, struct drv_stream *stream)
+{
+    if (!stream->finish_end || stream->finish_written || stream->deaf ||
+        stream->window.delivered < stream->finish_end)
+        return;
+    stream->finish_written = true;
+    atomic_store(&session->finish_written, true);
+    drv_event_raise(session->main_event);
+}
+
+static void delivered_locked(struct drv_session *session, struct drv_stream *stream, size_t size)
+{
+    drv_window_take(&stream->window, size);
+    atomic_fetch_add_explicit(&session->channel[stream->channel].out_bytes, size,
+                              memory_order_relaxed);
+    note_finish_locked(session, stream);
+    if (stream->fin_at == UINT64_MAX && drv_window_grant(&stream->window))
+        drv_stream_due_locked(session, stream, DRV_DUE_CREDIT);
+}
+
+/* Writes without the lock. Return: bytes taken; *full says whether to wait. */
+static size_t write_unlocked(struct drv_stream *stream, const uint8_t *bytes, size_t size,
+                             bool *full)
+{
+    int fd = stream->fd;
+    ssize_t sent;
+    int why;
+
+    stream->delivering = true;
+    pthread_mutex_unlock(&stream->lock);
+    sent = send(fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    why = errno;
+    pthread_mutex_lock(&stream->lock);
+    stream->delivering = false;
+    *full = false;
+    if (sent >= 0) {
+        *full = (size_t)sent < size;
+        return (size_t)sent;
+    }
+    *full = why == EAGAIN || why == EINTR;
+    if (!*full)
+        stream->deaf = true;
+    return 0;
+}
+
+void drv_stream_deliver_locked(struct drv_session *session, struct drv_stream *stream)
+{
+    while (!stream->delivering && !stream->closed && stream->fd >= 0) {
+        const uint8_t *bytes;
+        size_t size = drv_window_peek(&stream->window, stream->window.delivered, &bytes);
+        bool full = false;
+        size_t taken;
+
+        if (stream->channel == DRV_CHANNEL_CONTROL &&
+            size > stream->pass - stream->window.delivered)
+            size = (size_t)(stream->pass - stream->window.delivered);
+        if (!size)
+            break;
+        taken = stream->deaf ? size : write_unlocked(stream, bytes, size, &full);
+        if (taken)
+            delivered_locked(session, stream, taken);
+        if (full && !stream->closed) {
+            arm_writable_locked(session, stream);
+            break;
+        }
+    }
+    end_if_received_locked(session, stream);
+    drv_stream_settle_locked(session, stream);
+}
+
+/* Looks at what arrived on the control channel; bytes pass only once they were judged. */
+static int watch_locked(struct drv_session *session, struct drv_stream *stream,
+                        struct drv_error *err)
+{
+    bool source = session->role == DRV_RELAY_SOURCE;
+    struct drv_rpc_watcher *watcher = source ? &stream->replies : &stream->calls;
+
+    while (stream->watched < stream->window.contiguous) {
+        const uint8_t *bytes;
+        size_t size = drv_window_peek(&stream->window, stream->watched, &bytes);
+        size_t used;
+        int event = drv_rpc_feed(watcher, bytes, size, &used, err);
+
+        if (event < 0)
+            return event;
+        stream->watched += used;
+        if (event == DRV_RPC_HEADER && !source) {
+            int rc = drv_rpc_call_allowed(&watcher->message, err);
+
+            if (rc)
+                return rc;
+        }
+        if (event == DRV_RPC_END && source && drv_rpc_is_finish_reply(&watcher->message) &&
+            !stream->finish_end) {
+            stream->finish_end = stream->watched;
+            stream->finish_ok = drv_rpc_finish_succeeded(&watcher->message);
+        }
+        if (watcher->in_body || event == DRV_RPC_END)
+            stream->pass = stream->watched;
+    }
+    return 0;
+}
+
+int drv_stream_accept(struct drv_session *session, struct drv_stream *stream, uint64_t offset,
+                      const uint8_t *bytes, size_t size, struct drv_error *err)
+{
+    struct drv_window *window = &stream->window;
+    bool next = !stream->delivering && !stream->closed && !stream->deaf && stream->fd >= 0 &&
+                window->delivered == window->contiguous && offset == window->delivered &&
+                stream->channel != DRV_CHANNEL_CONTROL;
+    int rc = drv_window_reserve(window, offset, size, err);
+
+    if (rc)
+        return rc;
+    if (stream->received_all || stream->closed)
+        return 0;
+    if (next) {
+        /* The socket is empty-handed and these are its bytes: no detour through the ring. */
+        bool full;
+        size_t taken = write_unlocked(stream, bytes, size, &full);
+
+        if (stream->closed) {
+            drv_stream_settle_locked(session, stream);
+            return 0;
+        }
+        if (taken < size)
+            drv_window_fill(window, offset + taken, bytes + taken, size - taken);
+        if (taken)
+            delivered_locked(session, stream, taken);
+        if (full) {
+            arm_writable_locked(session, stream);
+            return 0;
+        }
+    } else {
+        drv_window_fill(window, offset, bytes, size);
+        if (stream->channel == DRV_CHANNEL_CONTROL) {
+            rc = watch_locked(session, stream, err);
+            if (rc)
+                return rc;
+        }
+    }
+    drv_stream_deliver_locked(session, stream);
+    return 0;
+}
