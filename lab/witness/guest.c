@@ -33,7 +33,7 @@
 #include "protocol.h"
 #include "records.h"
 
-enum { MAX_CLIENTS = 32 };
+enum { MAX_CLIENTS = 32, MAX_BUTTONS = 8 };
 /* Checking goes on all the time, but slowly, so that an idle guest costs a host little. */
 enum { CHECK_MIB_S = 16, MEMORY_TICK_MS = 20, IDLE_TICK_MS = 100, MIB = 1 << 20 };
 enum { WORK_BURST = 20000, WORK_EVERY_MS = 50 };
@@ -377,17 +377,36 @@ static void serve_button(int fd)
     }
 }
 
+static void watch_fd(int ep, int fd)
+{
+    struct epoll_event e = {.events = EPOLLIN, .data.fd = fd};
+
+    if (epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e) < 0)
+        die("epoll");
+}
+
+static bool is_one_of(const int *fds, int fd)
+{
+    for (int i = 0; i < MAX_BUTTONS; i++)
+        if (fds[i] == fd)
+            return true;
+    return false;
+}
+
 static void serve(void)
 {
     int udp = listen_on(SOCK_DGRAM), tcp = listen_on(SOCK_STREAM);
-    int button = open("/dev/input/event0", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    int ep = epoll_create1(EPOLL_CLOEXEC), fds[] = {udp, tcp, button};
+    int ep = epoll_create1(EPOLL_CLOEXEC), button[MAX_BUTTONS];
 
-    for (int i = 0; i < 3; i++) {
-        struct epoll_event e = {.events = EPOLLIN, .data.fd = fds[i]};
+    watch_fd(ep, udp);
+    watch_fd(ep, tcp);
+    for (int i = 0; i < MAX_BUTTONS; i++) {
+        char path[32];
 
-        if (fds[i] >= 0 && epoll_ctl(ep, EPOLL_CTL_ADD, fds[i], &e) < 0)
-            die("epoll");
+        snprintf(path, sizeof(path), "/dev/input/event%d", i);
+        button[i] = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        if (button[i] >= 0)
+            watch_fd(ep, button[i]);
     }
     printf("witness: ready\n");
     fflush(stdout);
@@ -400,13 +419,13 @@ static void serve(void)
                 serve_udp(udp);
             } else if (e[i].data.fd == tcp) {
                 int fd = accept4(tcp, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), on = 1;
-                struct epoll_event c = {.events = EPOLLIN, .data.fd = fd};
 
-                if (fd >= 0 && (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0 ||
-                                epoll_ctl(ep, EPOLL_CTL_ADD, fd, &c) < 0))
-                    close(fd);
-            } else if (e[i].data.fd == button) {
-                serve_button(button);
+                if (fd < 0)
+                    continue;
+                setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+                watch_fd(ep, fd);
+            } else if (is_one_of(button, e[i].data.fd)) {
+                serve_button(e[i].data.fd);
             } else {
                 serve_tcp(e[i].data.fd);
             }
