@@ -25,6 +25,7 @@ typedef struct {
     const char *cert_file; /* NULL: node.crt, else operator.crt of etc_dir */
     const char *key_file;
     const char *token;     /* an operator's bearer token; no certificate is used then */
+    gboolean anonymous;    /* no credentials at all: only for POST /v1/join; needs @ca_file */
 } drv_client_options;
 
 /**

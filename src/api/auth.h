@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who a request comes from: certificate or bearer token, asked anew for each request. */
+#pragma once
+
+#include <gnutls/x509.h>
+#include <microhttpd.h>
+
+#include "api/cluster.h"
+#include "api/connections.h"
+
+/**
+ * drv_auth_request() - fill in @connection's role and name, or keep what is known, and
+ * check that it still holds (revoked, expired). Called in the connection's own thread.
+ * @ca: the cluster's authority
+ * Return: FALSE and DRV_ERROR_DENIED with the reason, which may be told to the caller.
+ */
+gboolean drv_auth_request(drv_cluster *cluster, gnutls_x509_crt_t ca,
+                          struct MHD_Connection *http, drv_connection *connection, GError **error);
+
+/** drv_auth_log_failure() - one line in the log, at most a few a second. Any thread. */
+void drv_auth_log_failure(const char *address, const char *reason);

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The event stream: see events.h.
+ *
+ * One job is waited for where it runs (a long poll), so its changes come at once. All
+ * jobs of all nodes are looked at once a second: there is nobody who would tell of them all.
+ */
+#include "api/events.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "api/jsonx.h"
+#include "base/clock.h"
+
+#define LOOK_MS 1000
+#define COMMENT_MS 15000 /* so that a client that has gone is noticed, and proxies stay awake */
+
+typedef struct {
+    drv_run *run;
+    char *job;
+    const volatile gint *stopping;
+    GHashTable *seen; /* job id → revision, as pointers to gint64 */
+    GString *pending;
+    gsize sent;
+    gint64 revision;
+    gint64 last_ms;
+    gboolean started;
+    gboolean over;
+} events;
+
+static void add_event(events *state, const char *name, json_object *data)
+{
+    g_string_append_printf(state->pending, "event: %s\ndata: %s\n\n", name,
+                           json_object_to_json_string_ext(data, JSON_C_TO_STRING_PLAIN));
+}
+
+static void add_error(events *state, const GError *error)
+{
+    json_object *data = json_object_new_object();
+    g_autofree char *message = g_utf8_make_valid(error->message, -1);
+
+    drv_json_set_text(data, "code", drv_error_code_name(error->code));
+    drv_json_set_text(data, "message", message);
+    add_event(state, "error", data);
+    json_object_put(data);
+    state->over = TRUE;
+}
+
+static void look_at_one(events *state)
+{
+    g_autoptr(GError) error = NULL;
+    json_object *job = drv_run_job(state->run, state->job, state->revision, LOOK_MS, &error);
+
+    if (!job) {
+        add_error(state, error);
+        return;
+    }
+    if (drv_json_int(job, "revision", 0) > state->revision) {
+        state->revision = drv_json_int(job, "revision", 0);
+        add_event(state, "job", job);
+    }
+    state->over = json_object_get_boolean(json_object_object_get(job, "ended"));
+    json_object_put(job);
+}
+
+static void look_at_all(events *state)
+{
+    g_autoptr(GError) error = NULL;
+    json_object *answer = drv_run_jobs(state->run, &error);
+    json_object *jobs = answer ? json_object_object_get(answer, "jobs") : NULL;
+
+    if (!answer) {
+        add_error(state, error);
+        return;
+    }
+    for (gsize i = 0; json_object_is_type(jobs, json_type_array) && i < json_object_array_length(jobs);
+         i++) {
+        json_object *job = json_object_array_get_idx(jobs, i);
+        const char *id = drv_json_text(job, "id");
+        gint64 revision = drv_json_int(job, "revision", 0);
+        gint64 *known = id ? g_hash_table_lookup(state->seen, id) : NULL;
+
+        if (!id || (known && *known >= revision))
+            continue;
+        g_hash_table_insert(state->seen, g_strdup(id), g_memdup2(&revision, sizeof revision));
+        add_event(state, "job", job);
+    }
+    json_object_put(answer);
+}
+
+/* A second's rest between two looks at all nodes, cut short when droverd ends. */
+static void pause_between(events *state)
+{
+    for (int i = 0; i < 10 && !g_atomic_int_get(state->stopping); i++)
+        g_usleep(LOOK_MS * 1000 / 10);
+}
+
+static ssize_t read_events(void *data, uint64_t at, char *buffer, size_t most)
+{
+    events *state = data;
+    gsize part;
+
+    while (state->sent == state->pending->len) {
+        if (state->over || g_atomic_int_get(state->stopping))
+            return MHD_CONTENT_READER_END_OF_STREAM;
+        g_string_truncate(state->pending, 0);
+        state->sent = 0;
+        if (state->job) {
+            look_at_one(state);
+        } else {
+            if (state->started)
+                pause_between(state);
+            look_at_all(state);
+        }
+        if (!state->started ||
+            (!state->pending->len && drv_clock_ms() - state->last_ms >= COMMENT_MS))
+            g_string_append(state->pending, ": here\n\n");
+        state->started = TRUE;
+    }
+    state->last_ms = drv_clock_ms();
+    part = MIN(most, state->pending->len - state->sent);
+    memcpy(buffer, state->pending->str + state->sent, part);
+    state->sent += part;
+    return (ssize_t)part;
+}
+
+static void events_free(void *data)
+{
+    events *state = data;
+
+    g_hash_table_unref(state->seen);
+    g_string_free(state->pending, TRUE);
+    g_free(state->job);
+    g_free(state);
+}
+
+struct MHD_Response *drv_events_response(drv_run *run, const char *job,
+                                         const volatile gint *stopping)
+{
+    events *state = g_new0(events, 1);
+    struct MHD_Response *response;
+
+    state->run = run;
+    state->job = g_strdup(job);
+    state->stopping = stopping;
+    state->revision = -1;
+    state->last_ms = drv_clock_ms();
+    state->seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    state->pending = g_string_new(NULL);
+    response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_events, state,
+                                                 events_free);
+    if (!response) {
+        events_free(state);
+        return NULL;
+    }
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/event-stream");
+    return response;
+}

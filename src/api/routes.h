@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What droverd answers: one table of method, path, who may, and the function. */
+#pragma once
+
+#include "api/cluster.h"
+#include "api/connections.h"
+#include "run/run.h"
+
+typedef struct {
+    drv_cluster *cluster;
+    drv_run *run;
+    const volatile gint *stopping; /* != 0: whoever waits should come back soon */
+} drv_routes_context;
+
+/* A request, whole. Borrowed by the handler. */
+typedef struct {
+    const drv_routes_context *context;
+    const char *method;
+    const char *path;            /* decoded, without the query */
+    const char *raw_query;       /* "a=1&b=2", or "" */
+    const char *(*query)(gpointer data, const char *key); /* decoded, or NULL */
+    gpointer query_data;
+    drv_caller_role role;
+    const char *caller;          /* name of the node or operator; "" for nobody */
+    const char *address;         /* where it comes from */
+    json_object *body;           /* an object, or NULL */
+    char *part;                  /* what stands for the * of the pattern */
+} drv_request;
+
+/** drv_routes_open() - may anybody, without having authenticated, ask this? */
+gboolean drv_routes_open(const char *method, const char *path);
+
+/** drv_routes_is_events() - is it the event stream, which is answered in pieces? */
+gboolean drv_routes_is_events(const char *method, const char *path);
+
+/**
+ * drv_routes_answer() - find the route, check who may, do it. May block for as long as
+ * a long poll. Return: the answer (transfer full) or NULL and @error; @status receives
+ * the HTTP status in both cases.
+ */
+json_object *drv_routes_answer(drv_request *request, guint *status, GError **error);
+
+/** drv_routes_status() - the HTTP status of an error. */
+guint drv_routes_status(const GError *error);
+
+/** drv_routes_error_body() - {"error":{"code","message"}}. Transfer full. */
+json_object *drv_routes_error_body(const GError *error);

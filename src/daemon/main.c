@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * droverd: puts the rooms together, and waits for a signal.
+ *
+ * The main thread only starts, waits and ends; everything that can block (libvirt, the
+ * store, peers) happens in threads of the API and of the executor. Ending leaves
+ * running moves alone: they belong to libvirtd and to the relays, and the next droverd
+ * takes them up.
+ */
+#include <errno.h>
+#include <glib-unix.h>
+#include <glib.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "api/authority.h"
+#include "base/log.h"
+#include "base/paths.h"
+#include "daemon/notify.h"
+#include "daemon/pid-lock.h"
+#include "drv-config.h"
+#include "hyper/hyper.h"
+#include "run/run.h"
+#include "store/store.h"
+
+/* Also in droverd(8). */
+enum {
+    EXIT_GOOD = 0,        /* told to end */
+    EXIT_BAD = 1,         /* something failed */
+    EXIT_USAGE = 2,       /* the command line */
+    EXIT_NO_IDENTITY = 3, /* not a node: drover init, drover join */
+    EXIT_TAKEN = 4,       /* another droverd runs, or another program has the port */
+};
+
+#define END_AT_MOST_S 10
+
+typedef struct {
+    char *etc_dir;
+    char *state_dir;
+    char *run_dir;
+    char *libvirt_uri;
+    gboolean debug;
+    gboolean version;
+} settings;
+
+static void settings_clear(settings *wish)
+{
+    g_free(wish->etc_dir);
+    g_free(wish->state_dir);
+    g_free(wish->run_dir);
+    g_free(wish->libvirt_uri);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(settings, settings_clear)
+
+typedef struct {
+    drv_identity *identity;
+    drv_store *store;
+    drv_cluster *cluster;
+    drv_hyper *hyper;
+    drv_run *run;
+    drv_api *api;
+} parts;
+
+static gboolean parse(settings *wish, int argc, char **argv, GError **error)
+{
+    const GOptionEntry entries[] = {
+        {"etc-dir", 0, 0, G_OPTION_ARG_FILENAME, &wish->etc_dir,
+         "where the identity is (default " DRV_ETC_DIR ")", "DIR"},
+        {"state-dir", 0, 0, G_OPTION_ARG_FILENAME, &wish->state_dir,
+         "where the store is (default " DRV_STATE_DIR ")", "DIR"},
+        {"run-dir", 0, 0, G_OPTION_ARG_FILENAME, &wish->run_dir,
+         "where sessions and the pid file are (default " DRV_RUN_DIR ")", "DIR"},
+        {"connect", 'c', 0, G_OPTION_ARG_STRING, &wish->libvirt_uri,
+         "the local libvirtd (default qemu:///system)", "URI"},
+        {"debug", 0, 0, G_OPTION_ARG_NONE, &wish->debug, "log more", NULL},
+        {"version", 'V', 0, G_OPTION_ARG_NONE, &wish->version, "print the version and end", NULL},
+        {0},
+    };
+    g_autoptr(GOptionContext) context = g_option_context_new("- Drover's control plane on a host");
+
+    g_option_context_set_summary(context,
+                                 "Serves the REST API of this node on the port of its identity "
+                                 "(7443), and carries out moves.\nRuns as root, in the foreground.");
+    g_option_context_set_description(
+        context, "Exit codes: 0 told to end, 1 something failed, 2 wrong command line, 3 this host "
+                 "is no node yet\n(drover init, drover join), 4 another droverd or program has the "
+                 "port.\nEnvironment: DROVER_RELAY, the path of drover-relay.\nSee droverd(8).\n");
+    g_option_context_add_main_entries(context, entries, NULL);
+    if (!g_option_context_parse(context, &argc, &argv, error))
+        return FALSE;
+    if (argc > 1) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_UNKNOWN_OPTION,
+                    "droverd takes no arguments (\"%s\"); see droverd --help", argv[1]);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+/* Every connection has two descriptors, a duplicate being what ends it. */
+static void raise_limits(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = MIN(limit.rlim_max, 65536);
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static int exit_code(const GError *error)
+{
+    if (g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND))
+        return EXIT_NO_IDENTITY;
+    return g_error_matches(error, DRV_ERROR, DRV_ERROR_CONFLICT) ? EXIT_TAKEN : EXIT_BAD;
+}
+
+static gboolean open_store(parts *all, const settings *wish, GError **error)
+{
+    g_autofree char *path = g_build_filename(wish->state_dir, "drover.db", NULL);
+
+    if (g_mkdir_with_parents(wish->state_dir, 0700) < 0) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot make %s: %s", wish->state_dir,
+                    g_strerror(errno));
+        return FALSE;
+    }
+    all->store = drv_store_open(path, error);
+    return all->store != NULL;
+}
+
+static gboolean open_run(parts *all, const settings *wish, GError **error)
+{
+    g_autofree char *sessions = g_build_filename(wish->run_dir, "sessions", NULL);
+    drv_run_config config = {.node = all->identity->node,
+                             .hyper = all->hyper,
+                             .store = all->store,
+                             .peers = drv_cluster_peers(all->cluster),
+                             .relay_program = g_getenv("DROVER_RELAY") ?: DRV_RELAY_PROGRAM,
+                             .sessions_dir = sessions};
+
+    all->run = drv_run_new(&config, error);
+    return all->run != NULL;
+}
+
+/* The port comes before anything that changes something: a second droverd must do nothing. */
+static gboolean build(parts *all, const settings *wish, GError **error)
+{
+    drv_api_config api = {0};
+
+    if (!open_store(all, wish, error) ||
+        !(all->cluster = drv_cluster_new(all->identity, all->store, error)))
+        return FALSE;
+    api.cluster = all->cluster;
+    api.port = all->identity->port;
+    if (!(all->api = drv_api_new(&api, error)) || !drv_authority_start(all->cluster, error))
+        return FALSE;
+    all->hyper = drv_hyper_new(wish->libvirt_uri);
+    if (!open_run(all, wish, error))
+        return FALSE;
+    drv_api_set_run(all->api, all->run);
+    if (!drv_api_start(all->api, error))
+        return FALSE;
+    drv_cluster_start(all->cluster);
+    drv_run_start(all->run);
+    return TRUE;
+}
+
+/* From the outside to the inside: nobody asks for what is gone. */
+static void take_apart(parts *all)
+{
+    drv_api_free(all->api);
+    if (all->run)
+        drv_run_free(all->run);
+    if (all->hyper)
+        drv_hyper_free(all->hyper);
+    drv_cluster_free(all->cluster);
+    if (all->store)
+        drv_store_close(all->store);
+    drv_identity_free(all->identity);
+}
+
+static gboolean on_end(gpointer data)
+{
+    g_main_loop_quit(data);
+    return G_SOURCE_REMOVE;
+}
+
+/* droverd may be killed at any instant, so what takes too long is simply left. */
+static void on_too_long(int number)
+{
+    _exit(EXIT_GOOD);
+}
+
+static void wait_for_end(void)
+{
+    g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
+
+    g_unix_signal_add(SIGTERM, on_end, loop);
+    g_unix_signal_add(SIGINT, on_end, loop);
+    drv_daemon_notify("READY=1");
+    g_main_loop_run(loop);
+    drv_daemon_notify("STOPPING=1");
+    signal(SIGALRM, on_too_long);
+    alarm(END_AT_MOST_S);
+}
+
+static int serve(settings *wish)
+{
+    g_autoptr(GError) error = NULL;
+    parts all = {.identity = drv_identity_load(wish->etc_dir, &error)};
+    int code = EXIT_GOOD;
+
+    if (!all.identity) {
+        drv_log_error("%s", error->message);
+        return exit_code(error);
+    }
+    if (drv_daemon_lock(wish->run_dir, &error) < 0 || !build(&all, wish, &error)) {
+        drv_log_error("%s", error->message);
+        code = g_error_matches(error, DRV_ERROR, DRV_ERROR_CONFLICT) ? EXIT_TAKEN : EXIT_BAD;
+    } else {
+        drv_log_notice("droverd is up node=%s cluster=%s port=%u version=%s", all.identity->node,
+                       all.identity->cluster, drv_api_port(all.api), DRV_VERSION);
+        wait_for_end();
+        drv_log_notice("droverd ends; running moves go on");
+    }
+    take_apart(&all);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    g_auto(settings) wish = {0};
+    g_autoptr(GError) error = NULL;
+
+    setlocale(LC_ALL, "");
+    if (!parse(&wish, argc, argv, &error)) {
+        fprintf(stderr, "droverd: %s\n", error->message);
+        return EXIT_USAGE;
+    }
+    if (wish.version) {
+        printf("droverd %s\n", DRV_VERSION);
+        return EXIT_GOOD;
+    }
+    wish.etc_dir = wish.etc_dir ?: g_strdup(DRV_ETC_DIR);
+    wish.state_dir = wish.state_dir ?: g_strdup(DRV_STATE_DIR);
+    wish.run_dir = wish.run_dir ?: g_strdup(DRV_RUN_DIR);
+    wish.libvirt_uri = wish.libvirt_uri ?: g_strdup("qemu:///system");
+    drv_log_init("droverd", wish.debug ? DRV_LOG_DEBUG : DRV_LOG_NOTICE);
+    signal(SIGPIPE, SIG_IGN);
+    raise_limits();
+    return serve(&wish);
+}
