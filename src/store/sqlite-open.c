@@ -36,27 +36,24 @@ static const char *const upgrades[] = {
     "  value INTEGER NOT NULL) STRICT, WITHOUT ROWID;",
 };
 
-static gboolean is_full(int code, int system_errno)
-{
-    return (code & 0xff) == SQLITE_FULL ||
-           ((code & 0xff) == SQLITE_IOERR &&
-            (system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EFBIG));
-}
-
 void drv_sqlite_take_error(sqlite3 *db, const char *path, const char *what, GError **error)
 {
     int code = db ? sqlite3_extended_errcode(db) : SQLITE_NOMEM;
-    int system_errno = db ? sqlite3_system_errno(db) : 0;
     g_autofree char *directory = g_path_get_dirname(path);
     const char *reason = db ? sqlite3_errmsg(db) : "out of memory";
 
-    if (is_full(code, system_errno)) {
+    switch (code & 0xff) {
+    case SQLITE_FULL:
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
                     "%s: no room left for the store %s; nothing was changed: free some space in %s",
                     what, path, directory);
-        return;
-    }
-    switch (code & 0xff) {
+        break;
+    case SQLITE_IOERR:
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
+                    "%s: the disk of the store %s failed (%s, code %d); nothing was changed: look "
+                    "for a quota or a limit of the file size, and for errors of the disk in the "
+                    "kernel's log (dmesg)", what, path, reason, code);
+        break;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
@@ -78,8 +75,8 @@ void drv_sqlite_take_error(sqlite3 *db, const char *path, const char *what, GErr
                     "mounted read-only", what, path, reason, directory);
         break;
     default:
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "%s: the store %s failed: %s%s%s", what, path,
-                    reason, system_errno ? ": " : "", system_errno ? g_strerror(system_errno) : "");
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "%s: the store %s failed: %s", what, path,
+                    reason);
     }
 }
 
