@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
@@ -106,6 +107,10 @@ def do_list(args: argparse.Namespace) -> None:
 
 def replace_process(argv: list[str]) -> NoReturn:
     sys.stdout.flush()
+    # Ctrl-C is for the program; who only waits for it (nsenter) must not die of it.
+    # host.enter() gives the program itself the usual behaviour back.
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
     try:
         os.execvp(argv[0], argv)
     except FileNotFoundError:
@@ -118,6 +123,9 @@ def do_virsh(args: argparse.Namespace) -> None:
 
 
 def do_drover(args: argparse.Namespace) -> None:
+    # Behind the lab's name argparse takes all words for drover's.
+    if args.rest[:1] == ["--at"] and len(args.rest) > 1:
+        args.at, args.rest = args.rest[1], args.rest[2:]
     at = args.at or next((h for h in state.load(args.name)["hosts"] if host.is_up(args.name, h)),
                          "h1")
     replace_process(host.enter(args.name, at) + [str(tools.drover("drover")), *args.rest])

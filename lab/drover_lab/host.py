@@ -179,7 +179,8 @@ def enter(lab: str, host: str) -> list[str]:
     """The beginning of a command line that runs the rest of it inside the host."""
     pid = check_up(lab, host)
     env = [f"{k}={v}" for k, v in _environment(lab).items()]
-    return ["nsenter", "-t", str(pid), "-n", "-m", "-u", "-i", "-p", "--", "env", *env]
+    return ["nsenter", "-t", str(pid), "-n", "-m", "-u", "-i", "-p", "--", "env",
+            "--default-signal=INT,QUIT", *env]
 
 
 def order(lab: str, host: str, line: str) -> str:
