@@ -246,8 +246,7 @@ gboolean drv_hyper_resume(drv_hyper *hyper, const char *uuid, GError **error)
 
         drv_hyper_take_error(&failure, "cannot resume VM %s", virDomainGetName(domain));
         /* To libvirt an error; who resumes twice, after a crash between, wants it running. */
-        if (failure->code == DRV_ERROR_CONFLICT &&
-            virDomainGetState(domain, &state, NULL, 0) == 0 && state == VIR_DOMAIN_RUNNING)
+        if (virDomainGetState(domain, &state, NULL, 0) == 0 && state == VIR_DOMAIN_RUNNING)
             return TRUE;
         g_propagate_error(error, g_steal_pointer(&failure));
         return FALSE;
@@ -257,27 +256,24 @@ gboolean drv_hyper_resume(drv_hyper *hyper, const char *uuid, GError **error)
 
 static gboolean undefine(virDomainPtr domain, GError **error)
 {
-    /* An older libvirt, or another driver, does not know the last ones. */
-    static const unsigned flags[] = {
-        VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
-            VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIR_DOMAIN_UNDEFINE_NVRAM |
-            VIR_DOMAIN_UNDEFINE_TPM,
-        VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
-            VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIR_DOMAIN_UNDEFINE_NVRAM,
-        VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
-            VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA,
-    };
+    /* An older libvirt, or another driver, does not know the later ones. */
+    static const unsigned later[] = {VIR_DOMAIN_UNDEFINE_TPM, VIR_DOMAIN_UNDEFINE_NVRAM,
+                                     VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA};
+    unsigned flags = VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
+                     VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIR_DOMAIN_UNDEFINE_NVRAM |
+                     VIR_DOMAIN_UNDEFINE_TPM;
 
-    for (gsize i = 0; i < G_N_ELEMENTS(flags); i++) {
+    for (gsize i = 0;; i++) {
         int code;
 
-        if (virDomainUndefineFlags(domain, flags[i]) == 0)
+        if (virDomainUndefineFlags(domain, flags) == 0)
             return TRUE;
         code = virGetLastErrorCode();
         if (code == VIR_ERR_NO_DOMAIN)
             return TRUE;
-        if (code != VIR_ERR_INVALID_ARG)
+        if (code != VIR_ERR_INVALID_ARG || i == G_N_ELEMENTS(later))
             break;
+        flags &= ~later[i];
     }
     drv_hyper_take_error(error, "cannot undefine VM %s", virDomainGetName(domain));
     return FALSE;

@@ -28,24 +28,31 @@ static char *cpu_model(virConnectPtr connection, const char *arch)
     return result;
 }
 
-/* Free, and what the kernel would give back: libvirt reads /proc/meminfo of its host. */
-static guint64 memory_free(virConnectPtr connection)
+/*
+ * Free, and what the kernel would give back: libvirt reads /proc/meminfo of its host. So is
+ * the total: what virNodeGetInfo() says is only that of the NUMA cells it can see.
+ */
+static void read_memory(virConnectPtr connection, drv_host_facts *facts)
 {
     int count = 0;
-    guint64 sum_kib = 0;
+    guint64 free_kib = 0;
 
+    facts->memory_free_bytes = virNodeGetFreeMemory(connection);
     if (virNodeGetMemoryStats(connection, VIR_NODE_MEMORY_STATS_ALL_CELLS, NULL, &count, 0) < 0 ||
         count <= 0)
-        return virNodeGetFreeMemory(connection);
+        return;
     g_autofree virNodeMemoryStats *stats = g_new0(virNodeMemoryStats, (gsize)count);
     if (virNodeGetMemoryStats(connection, VIR_NODE_MEMORY_STATS_ALL_CELLS, stats, &count, 0) < 0)
-        return virNodeGetFreeMemory(connection);
-    for (int i = 0; i < count; i++)
-        if (g_str_equal(stats[i].field, VIR_NODE_MEMORY_STATS_FREE) ||
-            g_str_equal(stats[i].field, VIR_NODE_MEMORY_STATS_BUFFERS) ||
-            g_str_equal(stats[i].field, VIR_NODE_MEMORY_STATS_CACHED))
-            sum_kib += stats[i].value;
-    return sum_kib * 1024;
+        return;
+    for (int i = 0; i < count; i++) {
+        if (g_str_equal(stats[i].field, VIR_NODE_MEMORY_STATS_TOTAL))
+            facts->memory_bytes = stats[i].value * 1024;
+        else if (g_str_equal(stats[i].field, VIR_NODE_MEMORY_STATS_FREE) ||
+                 g_str_equal(stats[i].field, VIR_NODE_MEMORY_STATS_BUFFERS) ||
+                 g_str_equal(stats[i].field, VIR_NODE_MEMORY_STATS_CACHED))
+            free_kib += stats[i].value;
+    }
+    facts->memory_free_bytes = free_kib * 1024;
 }
 
 /* libvirt packs a version as major * 1,000,000 + minor * 1,000 + release. */
@@ -88,7 +95,7 @@ gboolean drv_hyper_host(drv_hyper *hyper, drv_host_facts *facts, GError **error)
     found.cpu_model = cpu_model(connection, info.model);
     found.cpus = info.cpus;
     found.memory_bytes = (guint64)info.memory * 1024;
-    found.memory_free_bytes = memory_free(connection);
+    read_memory(connection, &found);
     found.libvirt_version = version_text(libvirt_version);
     found.qemu_version = version_text(qemu_version);
     found.domains_running = (guint)running;

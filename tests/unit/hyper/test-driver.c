@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Domains, hosts and disks on libvirt's built-in test driver: no libvirtd, no QEMU. */
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <glib/gstdio.h>
+
+#include "hyper/connection.h"
+
+#define TEST_UUID "6695eb01-f6a4-8304-79aa-97f2502e193f"
+#define NO_UUID "00000000-0000-4000-8000-000000000000"
+
+typedef struct {
+    drv_hyper *hyper;
+    drv_lease *keep; /* the driver forgets everything with its last connection */
+    char *directory;
+} fixture;
+
+static void set_up(fixture *f, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    f->hyper = drv_hyper_new("test:///default");
+    f->keep = drv_hyper_lease(f->hyper, &error);
+    g_assert_no_error(error);
+    f->directory = g_dir_make_tmp("drv-hyper-XXXXXX", NULL);
+}
+
+static void tear_down(fixture *f, gconstpointer data)
+{
+    drv_lease_free(f->keep);
+    drv_hyper_free(f->hyper);
+    g_assert_cmpint(g_rmdir(f->directory), ==, 0); /* each test has taken away what it made */
+    g_free(f->directory);
+}
+
+/* A persistent domain that is shut off, with one disk. */
+static void define(fixture *f, const char *name, const char *disk)
+{
+    g_autofree char *xml = g_strdup_printf(
+        "<domain type='test'><name>%s</name><memory unit='MiB'>64</memory>"
+        "<os><type>hvm</type></os><devices><disk type='file' device='disk'>"
+        "<driver name='qemu' type='raw'/><source file='%s'/><target dev='vda' bus='virtio'/>"
+        "</disk></devices></domain>", name, disk);
+    g_autoptr(virDomain) domain = virDomainDefineXML(f->keep->connection, xml);
+
+    if (!domain)
+        g_error("%s", virGetLastErrorMessage());
+}
+
+static void test_host(fixture *f, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    drv_host_facts facts = {0};
+
+    g_assert_true(drv_hyper_host(f->hyper, &facts, &error));
+    g_assert_no_error(error);
+    g_assert_cmpstr(facts.hostname, !=, NULL);
+    g_assert_cmpstr(facts.cpu_model, ==, "i686");
+    g_assert_cmpuint(facts.cpus, ==, 16);
+    g_assert_cmpuint(facts.memory_bytes, ==, (guint64)3 << 30);
+    g_assert_cmpuint(facts.memory_free_bytes, >, 0);
+    g_assert_cmpuint(facts.memory_free_bytes, <=, facts.memory_bytes);
+    g_assert_true(g_str_has_prefix(facts.libvirt_version, "9.") ||
+                  strchr(facts.libvirt_version, '.'));
+    g_assert_cmpuint(facts.domains_running, ==, 1);
+    g_assert_cmpint(facts.clock_real_ms, >, G_GINT64_CONSTANT(1700000000000));
+    drv_host_facts_clear(&facts);
+    g_assert_null(facts.hostname);
+}
+
+static void test_domains(fixture *f, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) domains = NULL;
+    guint running = 0, shut_off = 0;
+
+    define(f, "web1", "/nonexistent/web1.raw");
+    domains = drv_hyper_domains(f->hyper, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(domains->len, ==, 2);
+    for (guint i = 0; i < domains->len; i++) {
+        drv_domain *domain = g_ptr_array_index(domains, i);
+
+        if (g_str_equal(domain->name, "test")) {
+            g_assert_cmpstr(domain->uuid, ==, TEST_UUID);
+            running += domain->state == DRV_DOMAIN_RUNNING;
+        } else {
+            g_assert_cmpstr(domain->name, ==, "web1");
+            g_assert_cmpuint(domain->memory_bytes, ==, 64 << 20);
+            g_assert_true(domain->persistent);
+            g_assert_false(domain->busy);
+            shut_off += domain->state == DRV_DOMAIN_SHUT_OFF;
+        }
+    }
+    g_assert_cmpuint(running, ==, 1);
+    g_assert_cmpuint(shut_off, ==, 1);
+}
+
+static void test_domain(fixture *f, gconstpointer data)
+{
+    const char *const names[] = {"test", TEST_UUID};
+    const char *const missing[] = {"web9", NO_UUID, ""};
+    g_autoptr(GError) error = NULL;
+
+    for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autoptr(drv_domain) domain = drv_hyper_domain(f->hyper, names[i], &error);
+
+        g_assert_no_error(error);
+        g_assert_cmpstr(domain->uuid, ==, TEST_UUID);
+        g_assert_cmpint(domain->state, ==, DRV_DOMAIN_RUNNING);
+        g_assert_cmpstr(drv_domain_state_name(domain->state), ==, "running");
+        g_assert_cmpstr(domain->reason, !=, NULL);
+    }
+    for (gsize i = 0; i < G_N_ELEMENTS(missing); i++) {
+        g_assert_null(drv_hyper_domain(f->hyper, missing[i], &error));
+        g_assert_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND);
+        g_assert_nonnull(strstr(error->message, missing[i]));
+        g_clear_error(&error);
+    }
+}
+
+static void test_snapshot(fixture *f, gconstpointer data)
+{
+    g_autoptr(virDomain) domain = virDomainLookupByName(f->keep->connection, "test");
+    virDomainSnapshotPtr snapshot = virDomainSnapshotCreateXML(
+        domain, "<domainsnapshot><name>before</name></domainsnapshot>", 0);
+    g_autoptr(drv_domain) found = NULL;
+
+    g_assert_nonnull(snapshot);
+    found = drv_hyper_domain(f->hyper, "test", NULL);
+    g_assert_cmpuint(found->obstacles->len, ==, 1);
+    g_assert_nonnull(strstr(g_ptr_array_index(found->obstacles, 0), "snapshot-delete"));
+    virDomainSnapshotFree(snapshot);
+}
+
+static void test_resume(fixture *f, gconstpointer data)
+{
+    g_autoptr(virDomain) domain = virDomainLookupByName(f->keep->connection, "test");
+    g_autoptr(drv_domain) found = NULL;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_cmpint(virDomainSuspend(domain), ==, 0);
+    found = drv_hyper_domain(f->hyper, "test", NULL);
+    g_assert_cmpint(found->state, ==, DRV_DOMAIN_PAUSED);
+    g_assert_cmpstr(found->reason, ==, "user");
+    g_assert_true(drv_hyper_resume(f->hyper, TEST_UUID, &error));
+    g_assert_true(drv_hyper_resume(f->hyper, TEST_UUID, &error)); /* it runs: fine */
+    g_assert_no_error(error);
+    g_assert_false(drv_hyper_resume(f->hyper, NO_UUID, &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND);
+    g_clear_error(&error);
+    g_assert_cmpint(virDomainDestroy(domain), ==, 0);
+    g_assert_false(drv_hyper_resume(f->hyper, TEST_UUID, &error)); /* shut off: not fine */
+    g_assert_nonnull(error); /* of which kind depends on libvirt's driver */
+}
+
+static void test_destroy(fixture *f, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(drv_domain) found = NULL;
+
+    g_assert_true(drv_hyper_destroy(f->hyper, TEST_UUID, FALSE, &error));
+    g_assert_no_error(error);
+    found = drv_hyper_domain(f->hyper, "test", NULL);
+    g_assert_cmpint(found->state, ==, DRV_DOMAIN_SHUT_OFF);
+    g_assert_true(drv_hyper_destroy(f->hyper, TEST_UUID, FALSE, &error)); /* is off already */
+    g_assert_true(drv_hyper_destroy(f->hyper, TEST_UUID, TRUE, &error));
+    g_assert_no_error(error);
+    g_assert_null(drv_hyper_domain(f->hyper, "test", &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND);
+    g_clear_error(&error);
+    g_assert_true(drv_hyper_destroy(f->hyper, TEST_UUID, TRUE, &error)); /* is gone already */
+    g_assert_no_error(error);
+}
+
+static void test_migrate_refused(fixture *f, gconstpointer data)
+{
+    drv_migrate_params params = {.uuid = NO_UUID, .session_dir = f->directory};
+    g_autoptr(GError) error = NULL;
+
+    g_assert_false(drv_hyper_migrate(f->hyper, &params, &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND);
+    g_clear_error(&error);
+    params.uuid = TEST_UUID;
+    g_assert_true(drv_hyper_destroy(f->hyper, TEST_UUID, FALSE, NULL));
+    g_assert_false(drv_hyper_migrate(f->hyper, &params, &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_CONFLICT);
+    g_assert_nonnull(strstr(error->message, "shut off"));
+}
+
+static void assert_create_fails(fixture *f, const char *path, const char *format, guint64 capacity,
+                                guint64 needed, drv_error_code code, const char *says)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_assert_false(drv_hyper_disk_create(f->hyper, path, format, capacity, needed, &error));
+    g_assert_error(error, DRV_ERROR, (int)code);
+    if (!strstr(error->message, says))
+        g_error("\"%s\" does not say \"%s\"", error->message, says);
+}
+
+static void test_disk(fixture *f, gconstpointer format)
+{
+    g_autofree char *path = g_build_filename(f->directory, "web1.img", NULL);
+    g_autoptr(GError) error = NULL;
+    guint64 capacity = (guint64)1 << 30;
+    struct stat st;
+    gboolean qcow2 = g_str_equal(format, "qcow2");
+
+    if (qcow2 && !g_find_program_in_path("qemu-img")) {
+        g_test_skip("qemu-img is not installed");
+        return;
+    }
+    g_assert_true(drv_hyper_disk_create(f->hyper, path, format, capacity, 1, &error));
+    g_assert_no_error(error);
+    g_assert_cmpint(stat(path, &st), ==, 0);
+    g_assert_cmpint(st.st_mode & 07777, ==, 0600);
+    g_assert_cmpint(st.st_blocks * 512, <, 1 << 20); /* sparse */
+    if (qcow2) {
+        char magic[4];
+        FILE *file = fopen(path, "re");
+        g_assert_cmpuint(fread(magic, 1, 4, file), ==, 4);
+        g_assert_cmpmem(magic, 4, "QFI\xfb", 4);
+        fclose(file);
+    } else {
+        g_assert_cmpuint((guint64)st.st_size, ==, capacity);
+    }
+    assert_create_fails(f, path, format, capacity, 1, DRV_ERROR_CONFLICT, path);
+
+    define(f, "user", path);
+    g_assert_false(drv_hyper_disk_remove(f->hyper, path, &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_CONFLICT);
+    g_assert_nonnull(strstr(error->message, "user"));
+    g_clear_error(&error);
+    g_assert_cmpint(stat(path, &st), ==, 0);
+    g_autoptr(drv_domain) user = drv_hyper_domain(f->hyper, "user", NULL);
+    g_assert_true(drv_hyper_destroy(f->hyper, user->uuid, TRUE, NULL));
+
+    g_assert_true(drv_hyper_disk_remove(f->hyper, path, &error));
+    g_assert_true(drv_hyper_disk_remove(f->hyper, path, &error)); /* gone: fine */
+    g_assert_no_error(error);
+    g_assert_cmpint(stat(path, &st), <, 0);
+}
+
+static void test_disk_refused(fixture *f, gconstpointer data)
+{
+    g_autofree char *path = g_build_filename(f->directory, "a.raw", NULL);
+    g_autofree char *below = g_build_filename(f->directory, "missing", "a.raw", NULL);
+    g_autofree char *dots = g_build_filename(f->directory, "..", "a.raw", NULL);
+    g_autofree char *link = g_build_filename(f->directory, "link", NULL);
+    g_autoptr(GError) error = NULL;
+
+    assert_create_fails(f, path, "raw", 1 << 20, G_MAXUINT64, DRV_ERROR_REFUSED, "no room");
+    assert_create_fails(f, path, "vmdk", 1 << 20, 1, DRV_ERROR_REFUSED, "vmdk");
+    assert_create_fails(f, path, "raw", 0, 0, DRV_ERROR_INVALID, "size");
+    assert_create_fails(f, path, "raw", G_MAXUINT64, 0, DRV_ERROR_INVALID, "size");
+    assert_create_fails(f, below, "raw", 1 << 20, 1, DRV_ERROR_REFUSED, "mkdir");
+    assert_create_fails(f, dots, "raw", 1 << 20, 1, DRV_ERROR_INVALID, "absolute");
+    assert_create_fails(f, "a.raw", "raw", 1 << 20, 1, DRV_ERROR_INVALID, "absolute");
+    g_assert_cmpint(symlink("/nonexistent/elsewhere", link), ==, 0);
+    assert_create_fails(f, link, "raw", 1 << 20, 1, DRV_ERROR_CONFLICT, link);
+    g_assert_false(drv_hyper_disk_remove(f->hyper, link, &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_REFUSED);
+    g_clear_error(&error);
+    g_assert_false(drv_hyper_disk_remove(f->hyper, f->directory, &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_REFUSED);
+    g_unlink(link);
+}
+
+/* The pool of the directory sees what was made and what was removed. */
+static void test_pool(fixture *f, gconstpointer data)
+{
+    g_autofree char *xml = g_strdup_printf(
+        "<pool type='dir'><name>images</name><target><path>%s</path></target></pool>", f->directory);
+    g_autoptr(virStoragePool) pool = virStoragePoolCreateXML(f->keep->connection, xml, 0);
+    g_autofree char *path = g_build_filename(f->directory, "p.raw", NULL);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_nonnull(pool);
+    g_assert_true(drv_hyper_disk_create(f->hyper, path, "raw", 1 << 20, 1, &error));
+    g_assert_no_error(error);
+    g_assert_true(drv_hyper_disk_remove(f->hyper, path, &error));
+    g_assert_no_error(error);
+    g_assert_cmpint(virStoragePoolDestroy(pool), ==, 0);
+}
+
+static gpointer ask_often(gpointer data)
+{
+    fixture *f = data;
+
+    for (int i = 0; i < 100; i++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(drv_domain) domain = drv_hyper_domain(f->hyper, "test", &error);
+        g_assert_no_error(error);
+        g_assert_cmpstr(domain->name, ==, "test");
+    }
+    return NULL;
+}
+
+/* More callers than idle connections are kept. */
+static void test_threads(fixture *f, gconstpointer data)
+{
+    GThread *threads[8];
+
+    for (gsize i = 0; i < G_N_ELEMENTS(threads); i++)
+        threads[i] = g_thread_new("ask", ask_often, f);
+    for (gsize i = 0; i < G_N_ELEMENTS(threads); i++)
+        g_thread_join(threads[i]);
+}
+
+/* libvirt's reason survives what is asked to describe the failure. */
+static void test_reason(fixture *f, gconstpointer data)
+{
+    g_autoptr(virDomain) domain = virDomainLookupByName(f->keep->connection, "test");
+    g_autoptr(GError) error = NULL;
+
+    g_assert_cmpint(virDomainResume(domain), <, 0);
+    drv_hyper_take_error(&error, "VM %s", virDomainGetName(domain));
+    g_assert_true(g_str_has_prefix(error->message, "VM test: "));
+    g_assert_null(strstr(error->message, "no reason"));
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+#define ADD(name, data, func) g_test_add("/hyper/driver/" name, fixture, data, set_up, func, tear_down)
+    ADD("host", NULL, test_host);
+    ADD("domains", NULL, test_domains);
+    ADD("domain", NULL, test_domain);
+    ADD("snapshot", NULL, test_snapshot);
+    ADD("resume", NULL, test_resume);
+    ADD("destroy", NULL, test_destroy);
+    ADD("migrate-refused", NULL, test_migrate_refused);
+    ADD("disk-raw", "raw", test_disk);
+    ADD("disk-qcow2", "qcow2", test_disk);
+    ADD("disk-refused", NULL, test_disk_refused);
+    ADD("pool", NULL, test_pool);
+    ADD("threads", NULL, test_threads);
+    ADD("reason", NULL, test_reason);
+    return g_test_run();
+}
