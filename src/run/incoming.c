@@ -557,7 +557,6 @@ static json_object *completed_json(drv_run *run, const char *uuid)
         drv_json_set_int(object, "downtime_ms", (gint64)stats.downtime_ms);
         drv_json_set_int(object, "elapsed_ms", (gint64)stats.elapsed_ms);
         drv_json_set_int(object, "rounds", (gint64)stats.rounds);
-        drv_json_set_int(object, "disk_bytes", (gint64)stats.disk_processed_bytes);
     }
     return object;
 }

@@ -4,6 +4,10 @@
 
 /* Weight of the newest sample of the rate. */
 #define NEWEST 0.3
+/* Before that much has gone a rate says nothing: handshakes, headers. */
+#define TELLING_BYTES (G_GUINT64_CONSTANT(4) << 20)
+/* A rate that is younger than this says nothing about the rest. */
+#define LEAST_OBSERVED_MS 1000
 /* The last hundredth belongs to the hand-over. */
 #define MOST_WHILE_COPYING 99.0
 
@@ -16,7 +20,7 @@ static void update_rate(drv_progress *progress, const struct drv_relay_status *r
     if (progress->seen_ms && passed_ms > 0 && bytes >= progress->seen_bytes) {
         double sample = (double)(bytes - progress->seen_bytes) * 1000.0 / (double)passed_ms;
 
-        progress->rate_bps = progress->rate_bps > 0
+        progress->rate_bps = progress->seen_bytes >= TELLING_BYTES
                                  ? (1 - NEWEST) * progress->rate_bps + NEWEST * sample
                                  : sample;
     }
@@ -43,7 +47,8 @@ static gint64 remaining_ms(const drv_progress *progress, const drv_job_stats *st
 {
     double shrink_bps = progress->rate_bps - (double)stats->dirty_rate_bps;
 
-    if (progress->rate_bps <= 0 || (memory_left && shrink_bps <= 0))
+    if (progress->seen_bytes < TELLING_BYTES || progress->rate_bps <= 0 ||
+        (memory_left && shrink_bps <= 0))
         return -1;
     return (gint64)(((double)stats->disk_remaining_bytes / progress->rate_bps +
                      (memory_left ? (double)memory_left / shrink_bps : 0)) *
@@ -60,6 +65,12 @@ json_object *drv_progress_update(drv_progress *progress, drv_state state,
     guint64 memory_left = stats->memory_total_bytes ? stats->memory_remaining_bytes : memory_total;
     gint64 left_ms;
 
+    /* Disks are read, memory is at hand: a rate of one phase says nothing about the next. */
+    if (progress->phase != state || !progress->phase_ms) {
+        progress->phase = state;
+        progress->phase_ms = now_ms;
+        progress->rate_bps = 0;
+    }
     update_rate(progress, relay, now_ms);
     if (state == DRV_STATE_DONE)
         progress->percent = 100;
@@ -72,7 +83,7 @@ json_object *drv_progress_update(drv_progress *progress, drv_state state,
     drv_json_set_int(object, "rate_bps", (gint64)progress->rate_bps);
     drv_json_set_int(object, "dirty_rate_bps", (gint64)stats->dirty_rate_bps);
     drv_json_set(object, "remaining_ms",
-                 stats->active && left_ms >= 0 ? json_object_new_int64(left_ms) : NULL);
+                 stats->active && !drv_state_get(state)->ended && left_ms >= 0 ? json_object_new_int64(left_ms) : NULL);
     drv_json_set_int(object, "memory_remaining_bytes", (gint64)memory_left);
     drv_json_set_int(object, "disk_remaining_bytes", (gint64)stats->disk_remaining_bytes);
     drv_json_set_int(object, "rounds", (gint64)stats->rounds);

@@ -13,6 +13,8 @@ typedef struct {
     double rate_bps;      /* smoothed, bytes a second that QEMU writes */
     guint64 seen_bytes;
     gint64 seen_ms;
+    drv_state phase;      /* of the last update … */
+    gint64 phase_ms;      /* … and when it began */
 } drv_progress;
 
 /**

@@ -64,6 +64,7 @@ static void test_remaining_counts_dirtying(void)
     relay.channel[DRV_CHANNEL_RAM].local_in_bytes = 100 * MIB;
     second = drv_progress_update(&progress, DRV_STATE_COPYING_MEMORY, &stats, &relay, 2000);
     g_assert_cmpint(drv_json_int(second, "rate_bps", 0), ==, 100 * MIB);
+    g_assert_cmpint(drv_json_int(first, "remaining_ms", -1), ==, -1);
     g_assert_cmpint(drv_json_int(second, "remaining_ms", -1), ==, 10000);
     /* Dirtied as fast as it is sent: nobody knows. */
     stats.dirty_rate_bps = 200 * MIB;
