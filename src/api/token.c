@@ -64,6 +64,11 @@ gboolean drv_token_new(drv_token *token, const char *fingerprint, GError **error
     return TRUE;
 }
 
+static gboolean is_lower(const char *hex)
+{
+    return !hex[strcspn(hex, "ABCDEF")];
+}
+
 gboolean drv_token_parse(drv_token *token, const char *text, GError **error)
 {
     g_autofree char *copy = NULL;
@@ -74,10 +79,10 @@ gboolean drv_token_parse(drv_token *token, const char *text, GError **error)
         copy = g_strstrip(g_strdup(text));
         parts = g_strsplit(copy, ".", 5);
         if (g_strv_length(parts) == 4 && g_str_equal(parts[0], PREFIX) &&
-            !drv_hex_decode(id, sizeof id, parts[1], NULL) &&
+            !drv_hex_decode(id, sizeof id, parts[1], NULL) && is_lower(parts[1]) &&
             strlen(parts[2]) == DRV_TOKEN_SECRET_TEXT && decode(parts[2], secret, sizeof secret) &&
             strlen(parts[3]) == DIGEST_TEXT && decode(parts[3], digest, sizeof digest)) {
-            drv_hex_encode(token->id, id, sizeof id);
+            g_strlcpy(token->id, parts[1], sizeof token->id);
             g_strlcpy(token->secret, parts[2], sizeof token->secret);
             drv_hex_encode(token->fingerprint, digest, sizeof digest);
             return TRUE;

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Nodes in this process: see harness.h. And the executor, as src/run/run.h promises it. */
+#include "harness.h"
+
+#include <arpa/inet.h>
+#include <glib/gstdio.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "api/jsonx.h"
+
+/* ---- the executor ---- */
+
+static GMutex lock;
+static GCond changed;
+static guint links;
+static gint64 revision = 1;
+
+drv_run *drv_run_new(const drv_run_config *config, GError **error)
+{
+    return NULL;
+}
+
+static json_object *list(const char *name)
+{
+    json_object *answer = json_object_new_object();
+
+    json_object_object_add(answer, name, json_object_new_array());
+    return answer;
+}
+
+json_object *drv_run_nodes(drv_run *run, GError **error)
+{
+    return json_tokener_parse("{\"nodes\":[{\"name\":\"h1\"},{\"name\":\"h2\"}]}");
+}
+
+json_object *drv_run_vms(drv_run *run, GError **error)
+{
+    return list("vms");
+}
+
+/* Says back what it was asked. */
+json_object *drv_run_plan(drv_run *run, json_object *goal, GError **error)
+{
+    json_object *answer = json_object_new_object();
+
+    if (!drv_json_text(goal, "vm")) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED, "no vm");
+        json_object_put(answer);
+        return NULL;
+    }
+    json_object_object_add(answer, "goal", json_object_get(goal));
+    return answer;
+}
+
+json_object *drv_run_plans(drv_run *run, GError **error)
+{
+    return list("plans");
+}
+
+json_object *drv_run_plan_get(drv_run *run, const char *id, GError **error)
+{
+    g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "no plan %s", id);
+    return NULL;
+}
+
+json_object *drv_run_apply(drv_run *run, const char *plan_id, GError **error)
+{
+    json_object *answer = json_object_new_object();
+
+    drv_json_set_text(answer, "applied", plan_id);
+    return answer;
+}
+
+static json_object *job(const char *id)
+{
+    json_object *answer = json_object_new_object();
+
+    drv_json_set_text(answer, "id", id);
+    drv_json_set_int(answer, "revision", revision);
+    json_object_object_add(answer, "ended", json_object_new_boolean(revision >= 3));
+    return answer;
+}
+
+json_object *drv_run_jobs(drv_run *run, GError **error)
+{
+    json_object *answer = list("jobs");
+
+    g_mutex_lock(&lock);
+    json_object_array_add(json_object_object_get(answer, "jobs"), job("h1-1"));
+    g_mutex_unlock(&lock);
+    return answer;
+}
+
+/* Each long poll that would have to wait moves the job one revision on. */
+json_object *drv_run_job(drv_run *run, const char *id, gint64 after, guint wait_ms, GError **error)
+{
+    json_object *answer;
+
+    if (!g_str_has_prefix(id, "h1-")) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "no job %s", id);
+        return NULL;
+    }
+    g_mutex_lock(&lock);
+    if (after >= revision && wait_ms)
+        revision = after + 1;
+    answer = job(id);
+    g_mutex_unlock(&lock);
+    return answer;
+}
+
+json_object *drv_run_cancel(drv_run *run, const char *id, GError **error)
+{
+    return drv_run_job(run, id, -1, 0, error);
+}
+
+json_object *drv_run_peer(drv_run *run, const char *caller, const char *method, const char *path,
+                          json_object *body, GError **error)
+{
+    json_object *answer = json_object_new_object();
+
+    drv_json_set_text(answer, "caller", caller);
+    drv_json_set_text(answer, "method", method);
+    drv_json_set_text(answer, "path", path);
+    return answer;
+}
+
+gboolean drv_run_hand_link(drv_run *run, const char *session, int fd, GError **error)
+{
+    char first = 0;
+
+    if (!g_str_equal(session, TEST_SESSION)) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "no session %s", session);
+        return FALSE;
+    }
+    /* The ClientHello must still be there, unread. */
+    g_assert_cmpint(recv(fd, &first, 1, 0), ==, 1);
+    g_assert_cmpint(first, ==, 22);
+    g_mutex_lock(&lock);
+    links++;
+    g_cond_broadcast(&changed);
+    g_mutex_unlock(&lock);
+    return TRUE;
+}
+
+guint test_links(const char *session, int timeout_ms)
+{
+    gint64 until = g_get_monotonic_time() + timeout_ms * 1000LL;
+    guint count;
+
+    g_mutex_lock(&lock);
+    while (!links)
+        if (!g_cond_wait_until(&changed, &lock, until))
+            break;
+    count = links;
+    g_mutex_unlock(&lock);
+    return count;
+}
+
+/* ---- nodes ---- */
+
+/* A port that was free a moment ago: members know each other's before they serve. */
+static guint16 free_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    g_assert_cmpint(bind(fd, (struct sockaddr *)&address, size), ==, 0);
+    g_assert_cmpint(getsockname(fd, (struct sockaddr *)&address, &size), ==, 0);
+    close(fd);
+    return ntohs(address.sin_port);
+}
+
+static test_node *node_new(void)
+{
+    test_node *node = g_new0(test_node, 1);
+
+    node->dir = g_dir_make_tmp("drover-api-XXXXXX", NULL);
+    node->etc = g_build_filename(node->dir, "etc", NULL);
+    node->state = g_build_filename(node->dir, "state", NULL);
+    node->port = free_port();
+    return node;
+}
+
+void test_node_start(test_node *node)
+{
+    g_autofree char *path = g_build_filename(node->state, "drover.db", NULL);
+    g_autoptr(GError) error = NULL;
+    drv_api_config config = {.port = node->port};
+
+    node->identity = drv_identity_load(node->etc, &error);
+    g_assert_no_error(error);
+    node->store = drv_store_open(path, &error);
+    g_assert_no_error(error);
+    node->cluster = drv_cluster_new(node->identity, node->store, &error);
+    g_assert_no_error(error);
+    config.cluster = node->cluster;
+    node->api = drv_api_new(&config, &error);
+    g_assert_no_error(error);
+    g_assert_true(drv_authority_start(node->cluster, &error));
+    g_assert_true(drv_api_start(node->api, &error));
+    g_assert_no_error(error);
+    drv_cluster_start(node->cluster);
+}
+
+void test_node_stop(test_node *node)
+{
+    if (!node->api)
+        return;
+    g_clear_pointer(&node->api, drv_api_free);
+    g_clear_pointer(&node->cluster, drv_cluster_free);
+    g_clear_pointer(&node->store, drv_store_close);
+    g_clear_pointer(&node->identity, drv_identity_free);
+}
+
+test_node *test_node_found(const char *name)
+{
+    test_node *node = node_new();
+    drv_init_options options = {.etc_dir = node->etc,
+                                .state_dir = node->state,
+                                .node = name,
+                                .address = "127.0.0.1",
+                                .port = node->port};
+    g_autoptr(GError) error = NULL;
+    drv_identity *identity = drv_init(&options, &error);
+
+    g_assert_no_error(error);
+    drv_identity_free(identity);
+    test_node_start(node);
+    return node;
+}
+
+test_node *test_node_join(const char *name, test_node *founder, gboolean serve)
+{
+    test_node *node = node_new();
+    g_autofree char *server = g_strdup_printf("127.0.0.1:%u", founder->port);
+    g_autofree char *token = test_token(founder, "join", 60, NULL);
+    drv_init_options options = {.etc_dir = node->etc,
+                                .state_dir = node->state,
+                                .node = name,
+                                .address = "127.0.0.1",
+                                .port = node->port};
+    g_autoptr(GError) error = NULL;
+    drv_identity *identity = drv_join(&options, server, token, &error);
+
+    g_assert_no_error(error);
+    drv_identity_free(identity);
+    if (serve)
+        test_node_start(node);
+    return node;
+}
+
+static void remove_tree(const char *path)
+{
+    GDir *dir = g_dir_open(path, 0, NULL);
+    const char *name;
+
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *file = g_build_filename(path, name, NULL);
+
+        if (g_file_test(file, G_FILE_TEST_IS_DIR))
+            remove_tree(file);
+        else
+            g_unlink(file);
+    }
+    if (dir)
+        g_dir_close(dir);
+    g_rmdir(path);
+}
+
+void test_node_free(test_node *node)
+{
+    test_node_stop(node);
+    remove_tree(node->dir);
+    g_free(node->dir);
+    g_free(node->etc);
+    g_free(node->state);
+    g_free(node);
+}
+
+char *test_token(test_node *node, const char *kind, gint64 ttl_s, char **id)
+{
+    g_autoptr(json_object) body = json_object_new_object();
+    g_autoptr(json_object) answer = NULL;
+    g_autoptr(GError) error = NULL;
+
+    drv_json_set_text(body, "kind", kind);
+    drv_json_set_int(body, "ttl_s", ttl_s);
+    answer = drv_authority_token_create(node->cluster, body, &error);
+    g_assert_no_error(error);
+    if (id)
+        *id = g_strdup(drv_json_text(answer, "id"));
+    return g_strdup(drv_json_text(answer, "token"));
+}
+
+drv_client *test_client(test_node *as, test_node *to)
+{
+    g_autofree char *server = g_strdup_printf("127.0.0.1:%u", to->port);
+    drv_client_options options = {.server = server, .etc_dir = as->etc};
+    g_autoptr(GError) error = NULL;
+    drv_client *client = drv_client_new(&options, &error);
+
+    g_assert_no_error(error);
+    return client;
+}
+
+drv_client *test_bearer_client(const char *token, test_node *as_ca, test_node *to)
+{
+    g_autofree char *server = g_strdup_printf("127.0.0.1:%u", to->port);
+    g_autofree char *ca = as_ca ? g_build_filename(as_ca->etc, "ca.crt", NULL) : NULL;
+    drv_client_options options = {
+        .server = server, .etc_dir = "/nonexistent", .ca_file = ca, .token = token};
+    g_autoptr(GError) error = NULL;
+    drv_client *client = drv_client_new(&options, &error);
+
+    g_assert_no_error(error);
+    return client;
+}
+
+json_object *test_get(drv_client *client, const char *path, GError **error)
+{
+    return drv_client_call(client, "GET", path, NULL, 10000, error);
+}
+
+int test_connect(test_node *node, const char *from)
+{
+    struct sockaddr_in local = {.sin_family = AF_INET};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(node->port)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    g_assert_cmpint(fd, >=, 0);
+    inet_pton(AF_INET, from, &local.sin_addr);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    g_assert_cmpint(bind(fd, (struct sockaddr *)&local, sizeof local), ==, 0);
+    g_assert_cmpint(connect(fd, (struct sockaddr *)&to, sizeof to), ==, 0);
+    return fd;
+}
+
+gboolean test_closed(int fd, int timeout_ms)
+{
+    gint64 until = g_get_monotonic_time() / 1000 + timeout_ms;
+
+    for (;;) {
+        struct pollfd wait = {.fd = fd, .events = POLLIN};
+        gint64 left = until - g_get_monotonic_time() / 1000;
+        char bytes[4096];
+        ssize_t size;
+
+        if (left <= 0 || poll(&wait, 1, (int)left) <= 0)
+            return FALSE;
+        size = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
+        if (size <= 0)
+            return TRUE;
+    }
+}

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Joining, its refusals, the race for a token, revoking, and what a node knows without the founder. */
+#include <glib.h>
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "api/jsonx.h"
+#include "harness.h"
+
+/* A join that must fail; nothing may be left of it. */
+static void expect_refusal(guint16 port, const char *name, const char *address, guint16 own_port,
+                           const char *token, int code, const char *word)
+{
+    g_autofree char *dir = g_dir_make_tmp("drover-join-XXXXXX", NULL);
+    g_autofree char *etc = g_build_filename(dir, "etc", NULL);
+    g_autofree char *state = g_build_filename(dir, "state", NULL);
+    g_autofree char *server = g_strdup_printf("127.0.0.1:%u", port);
+    g_autofree char *remove = g_strdup_printf("rm -r %s", dir);
+    drv_init_options options = {
+        .etc_dir = etc, .state_dir = state, .node = name, .address = address, .port = own_port};
+    g_autoptr(GError) error = NULL;
+
+    g_assert_null(drv_join(&options, server, token, &error));
+    if (!g_error_matches(error, DRV_ERROR, code) || !strstr(error->message, word))
+        g_error("expected %s \"%s\", got %s \"%s\"", drv_error_code_name(code), word,
+                drv_error_code_name(error->code), error->message);
+    g_assert_false(g_file_test(etc, G_FILE_TEST_EXISTS));
+    g_assert_true(g_spawn_command_line_sync(remove, NULL, NULL, NULL, NULL));
+}
+
+static void test_refusals(void)
+{
+    test_node *founder = test_node_found("h1");
+    test_node *other = test_node_found("h1");
+    g_autofree char *token = test_token(founder, "join", 60, NULL);
+    g_autofree char *theirs = test_token(other, "join", 60, NULL);
+    g_autofree char *operator = test_token(founder, "operator", 60, NULL);
+    g_autofree char *deleted_id = NULL;
+    g_autofree char *deleted = test_token(founder, "join", 60, &deleted_id);
+    g_autofree char *wrong = g_strdup(token);
+    char *secret = strchr(strchr(wrong, '.') + 1, '.') + 1;
+    g_autoptr(json_object) gone =
+        drv_authority_token_delete(founder->cluster, deleted_id, NULL);
+    guint16 port = founder->port;
+    test_node *second;
+
+    g_assert_nonnull(gone);
+    *secret = *secret == 'A' ? 'B' : 'A';
+    expect_refusal(port, "h2", "127.0.0.2", 7, "nonsense", DRV_ERROR_INVALID, "not a token");
+    expect_refusal(port, "h2", "127.0.0.2", 7, wrong, DRV_ERROR_DENIED, "wrong");
+    expect_refusal(port, "h2", "127.0.0.2", 7, deleted, DRV_ERROR_DENIED, "deleted");
+    expect_refusal(port, "h2", "127.0.0.2", 7, operator, DRV_ERROR_DENIED, "not a join token");
+    expect_refusal(port, "h2", "127.0.0.2", 7, theirs, DRV_ERROR_DENIED,
+                   "not of the cluster that made this token");
+    expect_refusal(port, "h1", "127.0.0.2", 7, token, DRV_ERROR_CONFLICT, "a node h1 already");
+    expect_refusal(port, "h2", "127.0.0.1", port, token, DRV_ERROR_CONFLICT, "is node h1 already");
+    expect_refusal(port, "H 2", "127.0.0.2", 7, token, DRV_ERROR_INVALID, "cannot be a node's name");
+    expect_refusal(port, "h2", "0.0.0.0", 7, token, DRV_ERROR_INVALID, "not an IP address");
+    expect_refusal(1, "h2", "127.0.0.2", 7, token, DRV_ERROR_UNREACHABLE, "refused");
+    /* None of these has used the token up. */
+    {
+        g_autofree char *dir = g_dir_make_tmp("drover-join-XXXXXX", NULL);
+        g_autofree char *server = g_strdup_printf("127.0.0.1:%u", port);
+        g_autofree char *remove = g_strdup_printf("rm -r %s", dir);
+        drv_init_options options = {
+            .etc_dir = dir, .state_dir = dir, .node = "h9", .address = "127.0.0.9"};
+        g_autoptr(GError) error = NULL;
+        g_autoptr(drv_identity) identity = drv_join(&options, server, token, &error);
+
+        g_assert_no_error(error);
+        g_assert_null(identity->ca_key_pem);
+        /* Twice on one host, and the token twice. */
+        g_assert_null(drv_join(&options, server, token, &error));
+        g_assert_error(error, DRV_ERROR, DRV_ERROR_CONFLICT);
+        g_assert_true(g_spawn_command_line_sync(remove, NULL, NULL, NULL, NULL));
+    }
+    expect_refusal(port, "h2", "127.0.0.2", 7, token, DRV_ERROR_DENIED, "used already, by node h9");
+    second = test_node_join("h2", founder, FALSE);
+    test_node_free(second);
+    test_node_free(other);
+    test_node_free(founder);
+}
+
+static void test_expired(void)
+{
+    test_node *founder = test_node_found("h1");
+    g_autofree char *token = test_token(founder, "join", 1, NULL);
+    gint64 until = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+    g_autoptr(GError) error = NULL;
+
+    /* Without a request the token is looked at but not used: ask until it is too old. */
+    while (!g_error_matches(error, DRV_ERROR, DRV_ERROR_DENIED) && g_get_monotonic_time() < until) {
+        g_autoptr(json_object) body = json_object_new_object();
+
+        g_clear_error(&error);
+        drv_json_set_text(body, "token", token);
+        drv_json_set_text(body, "name", "h2");
+        g_assert_null(drv_authority_join(founder->cluster, body, "127.0.0.2", &error));
+    }
+    g_assert_nonnull(strstr(error->message, "expired"));
+    test_node_free(founder);
+}
+
+typedef struct {
+    test_node *founder;
+    const char *token;
+    guint number;
+    gboolean won;
+} contender;
+
+static gpointer contend(gpointer data)
+{
+    contender *one = data;
+    g_autofree char *dir = g_dir_make_tmp("drover-race-XXXXXX", NULL);
+    g_autofree char *server = g_strdup_printf("127.0.0.1:%u", one->founder->port);
+    g_autofree char *remove = g_strdup_printf("rm -r %s", dir);
+    g_autofree char *name = g_strdup_printf("c%u", one->number);
+    g_autofree char *address = g_strdup_printf("127.0.1.%u", one->number + 1);
+    drv_init_options options = {
+        .etc_dir = dir, .state_dir = dir, .node = name, .address = address, .port = 7443};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(drv_identity) identity = drv_join(&options, server, one->token, &error);
+
+    one->won = identity != NULL;
+    if (!one->won)
+        g_assert_error(error, DRV_ERROR, DRV_ERROR_DENIED);
+    g_assert_true(g_spawn_command_line_sync(remove, NULL, NULL, NULL, NULL));
+    return NULL;
+}
+
+static void test_race(void)
+{
+    test_node *founder = test_node_found("h1");
+    g_autofree char *token = test_token(founder, "join", 60, NULL);
+    contender all[6];
+    GThread *threads[G_N_ELEMENTS(all)];
+    guint winners = 0;
+
+    for (guint i = 0; i < G_N_ELEMENTS(all); i++) {
+        all[i] = (contender){.founder = founder, .token = token, .number = i};
+        threads[i] = g_thread_new(NULL, contend, &all[i]);
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(all); i++) {
+        g_thread_join(threads[i]);
+        winners += all[i].won;
+    }
+    g_assert_cmpuint(winners, ==, 1);
+    test_node_free(founder);
+}
+
+static void expect_served(drv_client *client)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_object) answer = test_get(client, "/v1/version", &error);
+
+    g_assert_no_error(error);
+    g_assert_nonnull(answer);
+}
+
+static void expect_revoked(drv_client *client)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_assert_null(test_get(client, "/v1/version", &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_DENIED);
+    g_assert_nonnull(strstr(error->message, "revoked"));
+}
+
+static void test_revoke(void)
+{
+    test_node *founder = test_node_found("h1");
+    test_node *second = test_node_join("h2", founder, TRUE);
+    test_node *third = test_node_join("h3", founder, TRUE);
+    g_autoptr(drv_client) to_founder = test_client(third, founder);
+    g_autoptr(drv_client) to_second = test_client(third, second);
+    g_autoptr(drv_client) admin = test_client(second, second);
+    const drv_peers *peers = drv_cluster_peers(second->cluster);
+    g_autoptr(json_object) answer = NULL;
+    g_autoptr(GPtrArray) members = NULL;
+    g_autoptr(GError) error = NULL;
+    test_node *again;
+
+    expect_served(to_founder);
+    expect_served(to_second);
+    answer = peers->call(peers->data, "h3", "GET", "/v1/peer/hello", NULL, 5000, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(drv_json_text(answer, "caller"), ==, "h2");
+    g_clear_pointer(&answer, json_object_put);
+    /* Asked of a node that is not the founder. When it returns, all that can be reached know. */
+    answer = drv_client_call(admin, "DELETE", "/v1/nodes/h3", NULL, 0, &error);
+    g_assert_no_error(error);
+    expect_revoked(to_founder);
+    expect_revoked(to_second);
+    members = peers->members(peers->data);
+    g_assert_cmpuint(members->len, ==, 2);
+    g_assert_null(peers->call(peers->data, "h3", "GET", "/v1/peer/hello", NULL, 5000, &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND);
+    test_node_free(third);
+    /* The name comes back with a new token, the old certificate does not. */
+    again = test_node_join("h3", founder, FALSE);
+    g_clear_pointer(&to_second, drv_client_free);
+    to_second = test_client(again, second);
+    expect_served(to_second);
+    test_node_free(again);
+    test_node_free(second);
+    test_node_free(founder);
+}
+
+static void test_founder_away(void)
+{
+    test_node *founder = test_node_found("h1");
+    test_node *second = test_node_join("h2", founder, TRUE);
+    g_autofree char *token = test_token(founder, "operator", 60, NULL);
+    g_autoptr(drv_client) bearer = test_bearer_client(token, founder, second);
+    g_autoptr(drv_client) admin = test_client(second, second);
+    g_autoptr(json_object) wish = json_tokener_parse("{\"kind\":\"join\"}");
+    g_autoptr(json_object) answer = NULL;
+    g_autoptr(GError) error = NULL;
+
+    expect_served(bearer); /* the push came with the token */
+    answer = drv_client_call(admin, "POST", "/v1/tokens", wish, 0, &error);
+    g_assert_no_error(error);
+    test_node_stop(founder);
+    expect_served(bearer);
+    g_assert_null(drv_client_call(admin, "POST", "/v1/tokens", wish, 0, &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE);
+    g_assert_nonnull(strstr(error->message, "founder, node h1"));
+    /* Also after a restart, from its own store. */
+    test_node_stop(second);
+    test_node_start(second);
+    expect_served(bearer);
+    test_node_free(second);
+    test_node_start(founder);
+    test_node_free(founder);
+}
+
+/* By way of a node that cannot sign. */
+static void test_join_at_other_node(void)
+{
+    test_node *founder = test_node_found("h1");
+    test_node *second = test_node_join("h2", founder, TRUE);
+    g_autofree char *token = test_token(founder, "join", 60, NULL);
+
+    expect_refusal(second->port, "h1", "127.0.0.3", 7, token, DRV_ERROR_CONFLICT, "a node h1");
+    {
+        g_autofree char *dir = g_dir_make_tmp("drover-join-XXXXXX", NULL);
+        g_autofree char *server = g_strdup_printf("localhost:%u", second->port);
+        g_autofree char *remove = g_strdup_printf("rm -r %s", dir);
+        drv_init_options options = {
+            .etc_dir = dir, .state_dir = dir, .node = "h3", .address = "127.0.0.3"};
+        g_autoptr(GError) error = NULL;
+        g_autoptr(drv_identity) identity = drv_join(&options, server, token, &error);
+
+        g_assert_no_error(error);
+        g_assert_cmpstr(identity->founder, ==, "h1");
+        g_assert_true(g_spawn_command_line_sync(remove, NULL, NULL, NULL, NULL));
+    }
+    test_node_free(second);
+    test_node_free(founder);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/join/refusals", test_refusals);
+    g_test_add_func("/join/expired", test_expired);
+    g_test_add_func("/join/race", test_race);
+    g_test_add_func("/join/revoke", test_revoke);
+    g_test_add_func("/join/founder-away", test_founder_away);
+    g_test_add_func("/join/at-other-node", test_join_at_other_node);
+    return g_test_run();
+}
