@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* drover doctor: the table of checks, and its findings for people and programs. */
+#include "cli/doctor.h"
+#include "cli/table.h"
+
+static const struct {
+    const char *name;
+    drv_check check;
+} checks[] = {
+    {"root", drv_check_root},
+    {"clock", drv_check_clock},
+    {"libvirt and QEMU", drv_check_hyper},
+    {"acceleration", drv_check_acceleration},
+    {"QEMU's group", drv_check_qemu_group},
+    {"user drover", drv_check_relay_user},
+    {"drover-relay", drv_check_relay_program},
+    {"sessions directory", drv_check_sessions},
+    {"confinement of QEMU", drv_check_confinement},
+    {"store", drv_check_store},
+    {"identity", drv_check_identity},
+    {"port", drv_check_port},
+    {"droverd", drv_check_droverd},
+    {"nodes", drv_check_nodes},
+};
+
+static const char *const state_names[] = {
+    [DRV_CHECK_OK] = "ok",
+    [DRV_CHECK_WARNING] = "warning",
+    [DRV_CHECK_PROBLEM] = "problem",
+};
+
+void drv_finding_free(drv_finding *finding)
+{
+    g_free(finding->name);
+    g_free(finding->message);
+    g_free(finding->remedy);
+    g_free(finding);
+}
+
+static void add(drv_doctor *doctor, drv_check_state state, const char *name, char *remedy,
+                const char *fmt, va_list ap)
+{
+    drv_finding *finding = g_new0(drv_finding, 1);
+
+    finding->state = state;
+    finding->name = g_strdup(name);
+    finding->message = g_strdup_vprintf(fmt, ap);
+    finding->remedy = remedy;
+    g_ptr_array_add(doctor->findings, finding);
+}
+
+void drv_doctor_ok(drv_doctor *doctor, const char *name, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    add(doctor, DRV_CHECK_OK, name, NULL, fmt, ap);
+    va_end(ap);
+}
+
+void drv_doctor_found(drv_doctor *doctor, drv_check_state state, const char *name, char *remedy,
+                      const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    add(doctor, state, name, remedy, fmt, ap);
+    va_end(ap);
+}
+
+char *drv_doctor_path(drv_doctor *doctor, const char *path)
+{
+    return g_strconcat(doctor->root, path, NULL);
+}
+
+static void print_text(FILE *out, const drv_finding *finding)
+{
+    g_autofree char *message = drv_text_clean(finding->message);
+
+    fprintf(out, "%-8s  %-19s  %s\n", state_names[finding->state], finding->name, message);
+    if (finding->remedy) {
+        /* A remedy is ours, and may be lines to paste into a file. */
+        g_auto(GStrv) lines = g_strsplit(finding->remedy, "\n", -1);
+
+        for (guint i = 0; lines[i]; i++)
+            fprintf(out, "%-31s%s%s\n", "", i ? "   " : "=> ", lines[i]);
+    }
+}
+
+static json_object *to_json(const drv_finding *finding)
+{
+    json_object *object = json_object_new_object();
+
+    drv_json_set_string(object, "name", finding->name);
+    drv_json_set_string(object, "state", state_names[finding->state]);
+    drv_json_set_string(object, "message", finding->message);
+    drv_json_set_string(object, "remedy", finding->remedy);
+    return object;
+}
+
+int drv_cmd_doctor(drv_cli *cli, const drv_args *args, GError **error)
+{
+    drv_doctor doctor = {.cli = cli, .root = ""};
+    g_autoptr(json_object) list = json_object_new_array();
+    guint count[G_N_ELEMENTS(state_names)] = {0};
+
+    doctor.findings = g_ptr_array_new_with_free_func((GDestroyNotify)drv_finding_free);
+    for (gsize i = 0; i < G_N_ELEMENTS(checks); i++)
+        checks[i].check(&doctor, checks[i].name);
+    for (guint i = 0; i < doctor.findings->len; i++) {
+        const drv_finding *finding = doctor.findings->pdata[i];
+
+        count[finding->state]++;
+        if (cli->json)
+            json_object_array_add(list, to_json(finding));
+        else
+            print_text(cli->out, finding);
+    }
+    if (cli->json)
+        drv_cli_print_json(cli, list);
+    else
+        fprintf(cli->out, "%u ok, %u warning%s, %u problem%s\n", count[DRV_CHECK_OK],
+                count[DRV_CHECK_WARNING], count[DRV_CHECK_WARNING] == 1 ? "" : "s",
+                count[DRV_CHECK_PROBLEM], count[DRV_CHECK_PROBLEM] == 1 ? "" : "s");
+    g_ptr_array_unref(doctor.findings);
+    drv_identity_free(doctor.identity);
+    return count[DRV_CHECK_PROBLEM] ? DRV_EXIT_FAILED : DRV_EXIT_DONE;
+}

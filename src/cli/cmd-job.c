@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* drover jobs, job, cancel. */
+#include "base/clock.h"
+#include "cli/cli.h"
+#include "cli/moving.h"
+#include "cli/report.h"
+#include "cli/table.h"
+#include "cli/units.h"
+
+/* From @from of the job to @to, or to now while that has not come. NULL: it has not begun. */
+static char *lasted(json_object *job, const char *from, const char *to)
+{
+    guint64 begin, end;
+
+    if (!drv_show_get_number(job, from, &begin) || !begin)
+        return NULL;
+    if (!to || !drv_show_get_number(job, to, &end) || !end)
+        end = (guint64)drv_clock_real_ms();
+    return drv_units_duration(end > begin ? end - begin : 0);
+}
+
+/* An ended job's state is how it ended. */
+static char *state(json_object *job)
+{
+    return drv_json_bool(job, "ended") ? g_strdup(drv_report_outcome(job))
+                                       : drv_show_text(job, "state");
+}
+
+static char *percent(json_object *job)
+{
+    guint64 value;
+
+    return drv_show_get_number(drv_json_object(job, "progress"), "percent", &value)
+               ? g_strdup_printf("%u %%", (unsigned)MIN(value, 100))
+               : NULL;
+}
+
+int drv_cmd_jobs(drv_cli *cli, const drv_args *args, GError **error)
+{
+    static const char *const heads[] = {"ID",       "STATE", "VM",   "FROM", "TO",
+                                        ">PERCENT", ">AGE",  ">TOOK", NULL};
+    g_autoptr(json_object) answer = drv_cli_call(cli, "GET", "/v1/jobs", NULL, error);
+    g_autoptr(drv_table) table = drv_table_new(heads);
+    json_object *list = drv_json_array(answer, "jobs");
+
+    if (!answer)
+        return -1;
+    for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+        json_object *one = json_object_array_get_idx(list, i);
+
+        drv_table_add(table, drv_show_text(one, "id"));
+        drv_table_add(table, state(one));
+        drv_table_add(table, drv_show_text(one, "vm"));
+        drv_table_add(table, drv_show_text(one, "source"));
+        drv_table_add(table, drv_show_text(one, "target"));
+        drv_table_add(table, percent(one));
+        drv_table_add(table, lasted(one, "created_ms", NULL));
+        drv_table_add(table, lasted(one, "started_ms", "ended_ms"));
+    }
+    if (cli->json)
+        drv_cli_print_json(cli, answer);
+    else
+        drv_table_print(table, cli->out);
+    drv_cli_warn_unreachable(cli, answer);
+    return DRV_EXIT_DONE;
+}
+
+static void print_field(FILE *out, const char *name, const char *value)
+{
+    g_autofree char *clean = drv_text_clean(value && *value ? value : "-");
+
+    fprintf(out, "%-10s%s\n", name, clean);
+}
+
+static char *when(json_object *job, const char *key)
+{
+    guint64 ms;
+    g_autoptr(GDateTime) time = NULL;
+
+    if (!drv_show_get_number(job, key, &ms) || !ms)
+        return NULL;
+    time = g_date_time_new_from_unix_local((gint64)(ms / 1000));
+    return time ? g_date_time_format(time, "%Y-%m-%d %H:%M:%S") : NULL;
+}
+
+static void print_job(FILE *out, json_object *job)
+{
+    g_autofree char *current = state(job);
+    g_autofree char *done = percent(job);
+    g_autofree char *progress = g_strjoin(", ", current, done, NULL);
+    g_autofree char *source = drv_show_text(job, "source");
+    g_autofree char *target = drv_show_text(job, "target");
+    g_autofree char *move = g_strdup_printf("%s to %s", source, target);
+    g_autofree char *created = when(job, "created_ms");
+    g_autofree char *took = lasted(job, "started_ms", "ended_ms");
+
+    print_field(out, "job", drv_json_string(job, "id", NULL));
+    print_field(out, "VM", drv_json_string(job, "vm", NULL));
+    print_field(out, "UUID", drv_json_string(job, "uuid", NULL));
+    print_field(out, "from, to", move);
+    print_field(out, "state", progress);
+    if (drv_json_bool(job, "cancel_requested") && !drv_json_bool(job, "ended"))
+        print_field(out, "", "asked to be cancelled");
+    print_field(out, "plan", drv_json_string(job, "plan", NULL));
+    print_field(out, "created", created);
+    print_field(out, "took", took);
+    if (drv_report_error(job))
+        print_field(out, "error", drv_report_error(job));
+    if (drv_json_object(job, "report")) {
+        fputc('\n', out);
+        drv_report_print(out, job);
+    }
+}
+
+int drv_cmd_job(drv_cli *cli, const drv_args *args, GError **error)
+{
+    const char *id = drv_args_operand(args, 0);
+    g_autofree char *path = drv_cli_path("/v1/jobs/", id, "");
+    g_autoptr(json_object) job = NULL;
+
+    if (drv_args_has(args, "follow"))
+        return drv_moving_follow(cli, id, FALSE, FALSE);
+    job = drv_cli_call(cli, "GET", path, NULL, error);
+    if (!job)
+        return -1;
+    if (cli->json)
+        drv_cli_print_json(cli, job);
+    else
+        print_job(cli->out, job);
+    return DRV_EXIT_DONE;
+}
+
+int drv_cmd_cancel(drv_cli *cli, const drv_args *args, GError **error)
+{
+    const char *id = drv_args_operand(args, 0);
+    g_autofree char *path = drv_cli_path("/v1/jobs/", id, "/cancel");
+    g_autoptr(json_object) job = drv_cli_call(cli, "POST", path, NULL, error);
+
+    if (!job)
+        return -1;
+    if (cli->json)
+        drv_cli_print_json(cli, job);
+    else
+        drv_cli_message(cli, "job %s is asked to end; “drover job %s --follow” shows its end", id,
+                        id);
+    return DRV_EXIT_DONE;
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* drover migrate: plan, apply, follow, report. */
+#include "base/clock.h"
+#include "cli/cli.h"
+#include "cli/follow.h"
+#include "cli/moving.h"
+#include "cli/report.h"
+#include "hyper/gerror.h"
+
+/* How long droverd may be away between asking it to begin and hearing that it did. */
+#define APPLY_PATIENCE_MS 30000
+#define APPLY_RETRY_US 300000
+
+static json_object *make_plan(drv_cli *cli, const drv_args *args, GError **error)
+{
+    g_autoptr(json_object) goal = json_object_new_object();
+    const char *target = drv_args_operand(args, 1);
+
+    json_object_object_add(goal, "goal", json_object_new_string("migrate"));
+    json_object_object_add(goal, "vm", json_object_new_string(drv_args_operand(args, 0)));
+    if (target)
+        json_object_object_add(goal, "target", json_object_new_string(target));
+    if (drv_args_has(args, "max-pause"))
+        json_object_object_add(goal, "max_pause_ms",
+                               json_object_new_uint64(drv_args_number(args, "max-pause")));
+    if (drv_args_has(args, "bandwidth"))
+        json_object_object_add(goal, "bandwidth_bps",
+                               json_object_new_uint64(drv_args_number(args, "bandwidth")));
+    return drv_cli_call(cli, "POST", "/v1/plans", goal, error);
+}
+
+/* A plan that moves nothing says why. */
+static gboolean check_plan(json_object *plan, GError **error)
+{
+    json_object *steps = drv_json_array(plan, "steps");
+    json_object *refused = drv_json_array(plan, "refused");
+    json_object *why;
+    const char *message;
+
+    if (drv_json_length(steps) && drv_json_string(plan, "id", NULL))
+        return TRUE;
+    why = drv_json_length(refused) ? json_object_array_get_idx(refused, 0) : NULL;
+    message = drv_json_string(why, "message", NULL);
+    g_set_error(error, DRV_ERROR,
+                drv_json_string(why, "code", NULL) ? (int)drv_error_code_from_name(drv_json_string(why, "code", NULL))
+                                           : DRV_ERROR_REFUSED,
+                "%s", message ? message : "droverd's plan moves nothing and does not say why");
+    return FALSE;
+}
+
+/* The id of the one job in "jobs" of @answer. Transfer full; NULL: there is none. */
+static char *first_job(json_object *answer)
+{
+    json_object *jobs = drv_json_array(answer, "jobs");
+    json_object *id = drv_json_length(jobs) ? json_object_array_get_idx(jobs, 0) : NULL;
+
+    return json_object_is_type(id, json_type_string) ? g_strdup(json_object_get_string(id)) : NULL;
+}
+
+/*
+ * Begin. When the answer is lost nobody knows whether the move has begun: the plan
+ * itself tells, and a plan is applied at most once, so asking again is safe.
+ */
+static char *apply_plan(drv_cli *cli, const char *plan, GError **error)
+{
+    g_autofree char *look = drv_cli_path("/v1/plans/", plan, "");
+    g_autofree char *apply = drv_cli_path("/v1/plans/", plan, "/apply");
+    gint64 until = drv_clock_ms() + APPLY_PATIENCE_MS;
+    gboolean asked_before = FALSE;
+
+    for (;;) {
+        g_autoptr(GError) reason = NULL;
+        g_autoptr(json_object) answer = NULL;
+        char *job;
+
+        if (asked_before) {
+            answer = drv_cli_call(cli, "GET", look, NULL, &reason);
+            job = answer ? first_job(answer) : NULL;
+            if (job)
+                return job;
+            g_clear_pointer(&answer, json_object_put);
+        }
+        if (!reason)
+            answer = drv_cli_call(cli, "POST", apply, NULL, &reason);
+        if (answer) {
+            job = first_job(answer);
+            if (!job)
+                g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
+                            "droverd began plan %s but named no job; “drover jobs” shows it", plan);
+            return job;
+        }
+        if (!g_error_matches(reason, DRV_ERROR, DRV_ERROR_UNREACHABLE) || drv_clock_ms() >= until) {
+            g_propagate_error(error, g_steal_pointer(&reason));
+            return NULL;
+        }
+        if (!asked_before)
+            drv_cli_message(cli, "droverd does not answer (%s), trying again", reason->message);
+        asked_before = TRUE;
+        g_usleep(APPLY_RETRY_US);
+    }
+}
+
+static void print_begun(drv_cli *cli, json_object *step, const char *job)
+{
+    g_autoptr(json_object) object = NULL;
+
+    if (!cli->json) {
+        fprintf(cli->out, "%s\n", job);
+        return;
+    }
+    /* A step has the names that a job has. */
+    object = drv_report_json(step, drv_args_operand(cli->args, 0), NULL, "running", NULL);
+    json_object_object_add(object, "job", json_object_new_string(job));
+    drv_cli_print_json(cli, object);
+}
+
+static int migrate(drv_cli *cli, const drv_args *args, GError **error)
+{
+    g_autoptr(json_object) plan = make_plan(cli, args, error);
+    g_autofree char *job = NULL;
+
+    if (!plan || !check_plan(plan, error))
+        return -1;
+    job = apply_plan(cli, drv_json_string(plan, "id", NULL), error);
+    if (!job)
+        return -1;
+    if (drv_args_has(args, "no-wait")) {
+        print_begun(cli, json_object_array_get_idx(drv_json_array(plan, "steps"), 0), job);
+        return DRV_EXIT_DONE;
+    }
+    return drv_moving_follow(cli, job, TRUE, drv_args_has(args, "quiet"));
+}
+
+int drv_cmd_migrate(drv_cli *cli, const drv_args *args, GError **error)
+{
+    g_autoptr(GError) reason = NULL;
+    g_autoptr(json_object) object = NULL;
+    int code = migrate(cli, args, &reason);
+    gboolean broke;
+
+    if (code >= 0)
+        return code;
+    if (!cli->json) {
+        g_propagate_error(error, g_steal_pointer(&reason));
+        return -1;
+    }
+    /* Scripts get the one object whatever happens. */
+    broke = g_error_matches(reason, DRV_ERROR, DRV_ERROR_UNREACHABLE) ||
+            g_error_matches(reason, DRV_ERROR, DRV_ERROR_FAILED);
+    object = drv_report_json(NULL, drv_args_operand(args, 0), drv_args_operand(args, 1),
+                             broke ? "failed" : "refused", reason->message);
+    drv_cli_print_json(cli, object);
+    drv_cli_message(cli, "%s", reason->message);
+    return (int)drv_exit_from_error(reason);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of commands: what there is, and what help says about it. See args.h. */
+#include "cli/cli.h"
+
+const drv_option drv_global_options[] = {
+    {"json", 0, DRV_OPTION_FLAG, NULL, "write the result as JSON"},
+    {"server", 0, DRV_OPTION_TEXT, "ADDR[:PORT]",
+     "the droverd to ask, instead of this host's\n(or set DROVER_SERVER)"},
+    {"token-file", 0, DRV_OPTION_TEXT, "FILE",
+     "an operator's token (- is stdin)\n(or set DROVER_TOKEN)"},
+    {"credential", 0, DRV_OPTION_TEXT, "FILE.crt",
+     "an operator's certificate; its key is FILE.key"},
+    {"ca", 0, DRV_OPTION_TEXT, "FILE", "the certificate of the cluster's authority"},
+    {"help", 'h', DRV_OPTION_FLAG, NULL, "say how this is used"},
+    {"version", 0, DRV_OPTION_FLAG, NULL, "say which drover this is"},
+    {NULL},
+};
+
+static const drv_option init_options[] = {
+    {"name", 0, DRV_OPTION_TEXT, "NODE", "this node's name (default: the host's short name)"},
+    {"address", 0, DRV_OPTION_TEXT, "IP",
+     "where the other nodes reach this one\n(default: the address that packets leave from)"},
+    {"port", 0, DRV_OPTION_PORT, "N", "the port of this node's droverd (default: 7443)"},
+    {NULL},
+};
+
+static const drv_option join_options[] = {
+    {"token", 0, DRV_OPTION_TEXT, "T",
+     "the token of “drover token create”; other users of\nthis host can see it: better --token-file"},
+    {"token-file", 0, DRV_OPTION_TEXT, "FILE", "a file that holds the token (- is stdin)"},
+    {"name", 0, DRV_OPTION_TEXT, "NODE", "this node's name (default: the host's short name)"},
+    {"address", 0, DRV_OPTION_TEXT, "IP",
+     "where the other nodes reach this one\n(default: the address that packets leave from)"},
+    {"port", 0, DRV_OPTION_PORT, "N", "the port of this node's droverd (default: 7443)"},
+    {NULL},
+};
+
+static const drv_option token_create_options[] = {
+    {"operator", 0, DRV_OPTION_TEXT, "NAME", "a token for a person or a program, not for a node"},
+    {"ttl", 0, DRV_OPTION_DURATION, "TIME", "how long it is good (default: 1h)"},
+    {NULL},
+};
+
+static const drv_option migrate_options[] = {
+    {"max-pause", 0, DRV_OPTION_DURATION, "TIME", "how long the VM may stand still, as 200ms"},
+    {"bandwidth", 0, DRV_OPTION_RATE, "RATE", "use at most this much of the link, as 500mbit"},
+    {"no-wait", 0, DRV_OPTION_FLAG, NULL, "begin, print the job's id and do not wait"},
+    {"quiet", 'q', DRV_OPTION_FLAG, NULL, "show no progress, only the end"},
+    {NULL},
+};
+
+static const drv_option job_options[] = {
+    {"follow", 'f', DRV_OPTION_FLAG, NULL, "show its progress until it ends"},
+    {NULL},
+};
+
+static const drv_option none[] = {{NULL}};
+
+const drv_command drv_commands[] = {
+    {"init", "", 0, 0, "Make a cluster with this host as its first node",
+     "Makes the cluster's certificate authority, this node's certificate and an\n"
+     "operator's, all in /etc/drover. droverd need not run; start it afterwards.",
+     "  drover init\n"
+     "  drover init --name rack1 --address 10.0.0.11",
+     init_options, drv_cmd_init},
+    {"join", "ADDRESS[:PORT]", 1, 1, "Make this host a node of a cluster",
+     "ADDRESS is any node of the cluster. The token comes from “drover token create”\n"
+     "there; it is good for one node and carries the fingerprint of the cluster's\n"
+     "authority: nothing is sent to a host that is not of that cluster. droverd need\n"
+     "not run here; start it afterwards.",
+     "  drover join 10.0.0.11 --token-file /root/token\n"
+     "  ssh node1 drover token create | drover join node1 --token-file -",
+     join_options, drv_cmd_join},
+    {"token create", "", 0, 0, "Make a token that lets a host join, or an operator in",
+     "The token is on the last line of stdout, alone; it is shown this one time.\n"
+     "Without --operator it lets one host join the cluster.",
+     "  drover token create\n"
+     "  drover token create --ttl 10m\n"
+     "  drover token create --operator alice --ttl 30d",
+     token_create_options, drv_cmd_token_create},
+    {"token list", "", 0, 0, "List the tokens that are good", NULL, "  drover token list", none,
+     drv_cmd_token_list},
+    {"token revoke", "ID", 1, 1, "End a token",
+     "A node that has joined with it stays; “drover node revoke” is for that.",
+     "  drover token revoke 5f0c1d2a9b3e4477", none, drv_cmd_token_revoke},
+    {"node list", "", 0, 0, "List the nodes of the cluster",
+     "A node that does not answer is listed as lost, with the reason on stderr; the\n"
+     "exit code is 0 all the same.",
+     "  drover node list\n"
+     "  drover node list --json | jq -r '.nodes[] | select(.state == \"lost\").name'",
+     none, drv_cmd_node_list},
+    {"node revoke", "NODE", 1, 1, "Expel a node: its certificate is refused from now on",
+     "Its VMs stay where they are and are no longer seen from here.",
+     "  drover node revoke node3", none, drv_cmd_node_revoke},
+    {"vm list", "", 0, 0, "List the VMs of all nodes",
+     "What a node that does not answer has is missing from the list; a warning on\n"
+     "stderr says so, and the exit code is 0 all the same.",
+     "  drover vm list\n"
+     "  drover vm list --json | jq -r '.vms[].name'",
+     none, drv_cmd_vm_list},
+    {"migrate", "VM [NODE]", 1, 2, "Move a VM to another node while it runs",
+     "Without NODE the cluster chooses one that fits. Shows the progress, and at the\n"
+     "end a report. Ctrl-C asks for the move to be cancelled and waits for its end;\n"
+     "a second Ctrl-C stops waiting while the job goes on.",
+     "  drover migrate web1 node2\n"
+     "  drover migrate web1 --max-pause 100ms --bandwidth 500mbit\n"
+     "  drover migrate web1 node2 --json | jq .pause_ms\n"
+     "  drover migrate web1 --no-wait",
+     migrate_options, drv_cmd_migrate},
+    {"jobs", "", 0, 0, "List the moves, the newest last", NULL, "  drover jobs", none,
+     drv_cmd_jobs},
+    {"job", "ID", 1, 1, "Show one job, with its report when it has ended",
+     "With --follow the exit code is that of the move, as of “drover migrate”.",
+     "  drover job node1-7\n"
+     "  drover job node1-7 --follow",
+     job_options, drv_cmd_job},
+    {"cancel", "ID", 1, 1, "Ask for a move to be cancelled",
+     "Returns when it has been asked for, not when it has ended; once a VM is being\n"
+     "switched over, a move can no longer be cancelled.",
+     "  drover cancel node1-7\n"
+     "  drover cancel node1-7 && drover job node1-7 --follow",
+     none, drv_cmd_cancel},
+    {"doctor", "", 0, 0, "Look whether this host is ready, and say what is missing",
+     "Checks what a node of Drover needs. Each check is ok, a warning or a problem,\n"
+     "with what to do about it. Exit code 1 if there is a problem, else 0.",
+     "  drover doctor\n"
+     "  drover doctor --json | jq -r '.[] | select(.state == \"problem\").name'",
+     none, drv_cmd_doctor},
+    {"version", "", 0, 0, "Say which drover this is, and which droverd answers", NULL,
+     "  drover version", none, drv_cmd_version},
+    {"help", "[COMMAND]…", 0, 2, "Say how drover, or one of its commands, is used",
+     "With --json all commands and options, for programs.",
+     "  drover help\n"
+     "  drover help migrate\n"
+     "  drover help token create",
+     none, drv_cmd_help},
+    {NULL},
+};
