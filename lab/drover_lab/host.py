@@ -134,7 +134,7 @@ def start(lab: str, host: str, link_state: dict[str, object]) -> None:
     here = state.host_dir(lab, host)
     state.claim_mount_points(lab, list(PRIVATE))
     if net.netns_exists(names.host_netns(lab, host)):
-        net.delete_netns(names.host_netns(lab, host))
+        net.delete_host(lab, host)  # a start that failed half-way
     net.create_host(lab, host)
     link.apply(lab, host, link_state)
     run_dir = root(lab, host) / "run"
@@ -172,7 +172,7 @@ def kill(lab: str, host: str) -> None:
         process.kill_and_wait([pid])
     (state.host_dir(lab, host) / "init.pid").unlink(missing_ok=True)
     link.stop_wire(lab, host)
-    net.delete_netns(names.host_netns(lab, host))
+    net.delete_host(lab, host)
 
 
 def enter(lab: str, host: str) -> list[str]:

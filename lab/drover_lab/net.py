@@ -71,6 +71,15 @@ def create_host(lab: str, host: str) -> None:
     _batch(netns, ["link set eth0 master br0 up"])
 
 
+def delete_host(lab: str, host: str) -> None:
+    """
+    Unplugs the host and takes its namespace away. The kernel does the latter in its own time,
+    so the veth is deleted first: a boot right afterwards makes one of the same name.
+    """
+    run("ip", "-n", names.lan_netns(lab), "link", "del", host, check=False)
+    delete_netns(names.host_netns(lab, host))
+
+
 def device_exists(netns: str, device: str) -> bool:
     return bool(run("ip", "-n", netns, "-o", "link", "show", "dev", device, check=False))
 

@@ -268,11 +268,11 @@ static void *work_thread(void *arg)
 /* ---- emulated processors ---- */
 
 /*
- * QEMU's emulation loses writes when it migrates (seen with 7.2; repaired in 9.0, "physmem: Fix
- * migration dirty bitmap coherency with TCG memory access"): when it reads and clears its dirty
- * bitmap, the emulated TLBs go on believing that the pages are marked. Writes to a page in a
- * TLB are not noticed until that TLB is emptied, and this guest has only one address space and
- * would hardly ever empty it; moved so, it crashes once in ten moves. So a process pinned to
+ * QEMU's emulation loses writes when it migrates (seen with 7.2; later versions repaired most of
+ * it, see "physmem: Fix migration dirty bitmap coherency with TCG memory access"): when it reads
+ * and clears its dirty bitmap, the emulated TLBs may go on believing that the pages are marked.
+ * Writes to a page in a TLB are not noticed until that TLB is emptied, and this guest has only
+ * one address space and would hardly ever empty it; moved so, it crashes once in ten moves. So a process pinned to
  * each processor empties its TLB every few ms, by changing the protection of more pages than
  * Linux flushes one by one. KVM has no such fault, and then this does not run.
  */
