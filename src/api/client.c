@@ -22,7 +22,7 @@
 #include "base/fd.h"
 #include "base/paths.h"
 
-#define CONNECT_MS 3000
+#define CONNECT_MS 5000
 #define DEFAULT_MS 30000
 #define IDLE_MOST 8
 #define ANSWER_MOST_BYTES (64u << 20)

@@ -112,9 +112,6 @@ static json_object *make_report(drv_outgoing *outgoing, const char *outcome, con
     g_autoptr(json_object) view = drv_job_view(outgoing->job);
     struct drv_relay_status relay;
     gint64 rounds = drv_json_int(completed, "rounds", (gint64)outgoing->stats.rounds);
-    /* The target's libvirt knows nothing of disks: they were mirrored beside its job. */
-    gint64 disk = MAX(drv_json_int(completed, "disk_bytes", 0),
-                      (gint64)outgoing->stats.disk_processed_bytes);
     gint64 started_ms = drv_json_int(view, "started_ms", outgoing->began_ms);
 
     g_mutex_lock(&outgoing->lock);

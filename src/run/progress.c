@@ -20,7 +20,7 @@ static void update_rate(drv_progress *progress, const struct drv_relay_status *r
     if (progress->seen_ms && passed_ms > 0 && bytes >= progress->seen_bytes) {
         double sample = (double)(bytes - progress->seen_bytes) * 1000.0 / (double)passed_ms;
 
-        progress->rate_bps = progress->seen_bytes >= TELLING_BYTES
+        progress->rate_bps = progress->rate_bps > 0 && progress->seen_bytes >= TELLING_BYTES
                                  ? (1 - NEWEST) * progress->rate_bps + NEWEST * sample
                                  : sample;
     }
@@ -82,8 +82,9 @@ json_object *drv_progress_update(drv_progress *progress, drv_state state,
     drv_json_set(object, "percent", json_object_new_double((int)(progress->percent * 10) / 10.0));
     drv_json_set_int(object, "rate_bps", (gint64)progress->rate_bps);
     drv_json_set_int(object, "dirty_rate_bps", (gint64)stats->dirty_rate_bps);
-    drv_json_set(object, "remaining_ms",
-                 stats->active && !drv_state_get(state)->ended && left_ms >= 0 ? json_object_new_int64(left_ms) : NULL);
+    if (!stats->active || drv_state_get(state)->ended)
+        left_ms = -1;
+    drv_json_set(object, "remaining_ms", left_ms >= 0 ? json_object_new_int64(left_ms) : NULL);
     drv_json_set_int(object, "memory_remaining_bytes", (gint64)memory_left);
     drv_json_set_int(object, "disk_remaining_bytes", (gint64)stats->disk_remaining_bytes);
     drv_json_set_int(object, "rounds", (gint64)stats->rounds);

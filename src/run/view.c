@@ -4,8 +4,8 @@
 
 #include "model/local.h"
 
-/* How long the slowest node may take before a list is shown without it. */
-#define LIST_TIMEOUT_MS 4000
+/* How long a node that takes connections may take before a list is shown without it. */
+#define LIST_TIMEOUT_MS 10000
 #define MOST_JOBS 200
 
 static GPtrArray *members_of(drv_run *run)
