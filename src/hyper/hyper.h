@@ -94,6 +94,9 @@ typedef struct {
 /**
  * drv_hyper_migrate() - move live, peer-to-peer, arriving paused (rule: see docs/architecture.rst).
  * Blocks until libvirt says that it is over. Killing the caller does not abort it.
+ * It returns some 200 ms after the guest has arrived (libvirt first waits for the source's QEMU to
+ * end). DRV_ERROR_UNREACHABLE: the local libvirtd was lost, and the move may be going on;
+ * DRV_ERROR_CANCELLED: drv_hyper_job_abort(); anything else: the guest has stayed here.
  */
 gboolean drv_hyper_migrate(drv_hyper *hyper, const drv_migrate_params *params, GError **error);
 
@@ -110,7 +113,7 @@ typedef struct {
     guint64 dirty_rate_bps;     /* bytes a second */
     guint64 page_size_bytes;
     guint64 rounds;             /* iterations of pre-copy */
-    guint64 disk_total_bytes;
+    guint64 disk_total_bytes;   /* grows with what the guest writes; memory_total_bytes is 0 until its turn */
     guint64 disk_processed_bytes;
     guint64 disk_remaining_bytes;
     guint64 disk_bps;
@@ -118,11 +121,13 @@ typedef struct {
     gboolean switching;         /* QEMU has stopped the guest for the last round (where it can be told) */
 } drv_job_stats;
 
+/** drv_hyper_job() - of the job that runs now. At the target libvirt knows only that there is one: the rest is 0. */
 gboolean drv_hyper_job(drv_hyper *hyper, const char *uuid, drv_job_stats *stats, GError **error);
 /** drv_hyper_job_completed() - of the last migration of this domain, at whichever end asks. Keeps it readable again. */
 gboolean drv_hyper_job_completed(drv_hyper *hyper, const char *uuid, drv_job_stats *stats, GError **error);
 gboolean drv_hyper_job_abort(drv_hyper *hyper, const char *uuid, GError **error);
 gboolean drv_hyper_set_max_pause(drv_hyper *hyper, const char *uuid, guint ms, GError **error);
+/** drv_hyper_resume() - let a paused guest run; one that runs already: success. */
 gboolean drv_hyper_resume(drv_hyper *hyper, const char *uuid, GError **error);
 /** drv_hyper_destroy() - end it at once; @undefine: its definition too (NVRAM, TPM state, checkpoints' metadata included). Not there: success. */
 gboolean drv_hyper_destroy(drv_hyper *hyper, const char *uuid, gboolean undefine, GError **error);

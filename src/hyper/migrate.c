@@ -35,9 +35,21 @@ static void add_uri(param_list *list, const char *name, const char *directory, c
     add_string(list, name, uri);
 }
 
+/*
+ * "Cannot recv data" and the like may be about our connection to the local libvirtd, or be
+ * what that says of its own one to the target. Only in the first case may the move go on.
+ */
+static void tell_whose(virDomainPtr domain, GError *error)
+{
+    if (error->code == DRV_ERROR_UNREACHABLE &&
+        virConnectIsAlive(virDomainGetConnect(domain)) == 1)
+        error->code = DRV_ERROR_FAILED;
+}
+
 static gboolean start(virDomainPtr domain, const drv_migrate_params *params, gboolean persistent,
                       param_list *list, GError **error)
 {
+    g_autoptr(GError) failure = NULL;
     unsigned flags = VIR_MIGRATE_LIVE | VIR_MIGRATE_PEER2PEER | VIR_MIGRATE_PAUSED |
                      VIR_MIGRATE_ABORT_ON_ERROR;
     g_autofree char *destination = g_strdup_printf("qemu+unix:///system?socket=%s/%s",
@@ -64,7 +76,9 @@ static gboolean start(virDomainPtr domain, const drv_migrate_params *params, gbo
     }
     if (virDomainMigrateToURI3(domain, destination, list->params, (unsigned)list->count, flags) <
         0) {
-        drv_hyper_take_error(error, "VM %s could not be moved", virDomainGetName(domain));
+        drv_hyper_take_error(&failure, "VM %s could not be moved", virDomainGetName(domain));
+        tell_whose(domain, failure);
+        g_propagate_error(error, g_steal_pointer(&failure));
         return FALSE;
     }
     return TRUE;

@@ -209,7 +209,7 @@ static drv_document *get(drv_store *store, const char *bucket, const char *key, 
 {
     sqlite_store *s = (sqlite_store *)store;
     drv_document *result = NULL;
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&s->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&s->lock);
     g_autoptr(statement) st =
         prepare(s, "SELECT json, revision FROM document WHERE bucket = ? AND key = ?", error);
 
@@ -235,7 +235,7 @@ static GPtrArray *list(drv_store *store, const char *bucket, guint limit, GError
     sqlite_store *s = (sqlite_store *)store;
     g_autoptr(GPtrArray) found =
         g_ptr_array_new_with_free_func((GDestroyNotify)drv_document_free);
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&s->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&s->lock);
     g_autoptr(statement) st = prepare(
         s, "SELECT key, json, revision FROM document WHERE bucket = ? ORDER BY id DESC LIMIT ?",
         error);
@@ -260,7 +260,7 @@ static GPtrArray *list(drv_store *store, const char *bucket, guint limit, GError
 static gint64 next(drv_store *store, const char *counter, GError **error)
 {
     sqlite_store *s = (sqlite_store *)store;
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&s->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&s->lock);
     statement *st;
     gint64 number = 0;
 

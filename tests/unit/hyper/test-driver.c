@@ -208,8 +208,9 @@ static void test_disk(fixture *f, gconstpointer format)
     guint64 capacity = (guint64)1 << 30;
     struct stat st;
     gboolean qcow2 = g_str_equal(format, "qcow2");
+    g_autofree char *program = g_find_program_in_path("qemu-img");
 
-    if (qcow2 && !g_find_program_in_path("qemu-img")) {
+    if (qcow2 && !program) {
         g_test_skip("qemu-img is not installed");
         return;
     }
