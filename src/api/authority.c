@@ -350,18 +350,18 @@ static drv_document *usable(drv_store *store, const drv_identity *identity, cons
         g_strcmp0(drv_json_text(stored, "kind"), "join")) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
                     "the token is not a join token of this cluster (wrong, or deleted): make a new "
-                    "one with `drover token`");
+                    "one with `drover token create`");
         return NULL;
     }
     if (drv_json_text(stored, "used_by")) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
-                    "the token has been used already, by node %s: make a new one with `drover token`",
+                    "the token has been used already, by node %s: make a new one with `drover token create`",
                     drv_json_text(stored, "used_by"));
         return NULL;
     }
     if (drv_json_int(stored, "expires_ms", 0) <= drv_clock_real_ms()) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
-                    "the token has expired: make a new one with `drover token`");
+                    "the token has expired: make a new one with `drover token create`");
         return NULL;
     }
     return g_steal_pointer(&document);
@@ -380,7 +380,7 @@ static gboolean place_free(drv_store *store, const char *name, const char *addre
         if (!g_strcmp0(drv_json_text(node, "name"), name)) {
             g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                         "the cluster has a node %s already: choose another name (--name), or revoke "
-                        "that one first (`drover node remove %s`)",
+                        "that one first (`drover node revoke %s`)",
                         name, name);
             return FALSE;
         }
@@ -410,7 +410,7 @@ static gboolean use_up(drv_store *store, const drv_document *document, const cha
     if (g_error_matches(failure, DRV_ERROR, DRV_ERROR_CONFLICT) ||
         g_error_matches(failure, DRV_ERROR, DRV_ERROR_NOT_FOUND))
         g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
-                    "the token has been used at this very moment: make a new one with `drover token`");
+                    "the token has been used at this very moment: make a new one with `drover token create`");
     else
         g_propagate_error(error, g_steal_pointer(&failure));
     return FALSE;

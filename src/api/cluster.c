@@ -271,7 +271,7 @@ gboolean drv_cluster_admit_bearer(drv_cluster *cluster, const char *text, char *
     }
     if (known->expires_ms <= drv_clock_real_ms()) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
-                    "the operator's token has expired: make a new one with `drover token --operator`");
+                    "the operator's token has expired: make a new one with `drover token create --operator`");
         return FALSE;
     }
     *id = g_strdup(token.id);

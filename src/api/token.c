@@ -90,7 +90,7 @@ gboolean drv_token_parse(drv_token *token, const char *text, GError **error)
     }
     g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
                 "this is not a token: one looks like " PREFIX ".….….… and is used whole, exactly "
-                "as `drover token` printed it");
+                "as `drover token create` printed it");
     return FALSE;
 }
 
