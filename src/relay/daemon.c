@@ -19,6 +19,7 @@
 
 #define LINKS_MS 30000       /* until all links must be there */
 #define AFTERLIFE_MS 60000   /* how long the counters of a dead session can be read */
+#define HANG_UP_MS 1000      /* the other end has had time to hear why */
 #define CONNECT_RETRY_MS 10  /* a local listener's queue is full */
 #define CONNECT_MS 10000
 #define FINISH_POLL_NS 50000 /* on the critical path of the guest's pause */
@@ -175,8 +176,8 @@ static bool connect_streams(struct drv_daemon *daemon, int64_t now_ms)
         } else if (fd == -EAGAIN && now_ms < daemon->connect_until_ms[i]) {
             again = true;
         } else {
-            drv_log_warning("cannot connect to %s: %s", socket_names[stream->channel],
-                            strerror(-fd));
+            drv_log_warning("session=%.8s cannot connect to %s: %s", daemon->settings.session,
+                            socket_names[stream->channel], strerror(-fd));
             drv_stream_due_locked(session, stream, DRV_DUE_RESET);
         }
         pthread_mutex_unlock(&stream->lock);
@@ -224,8 +225,11 @@ static int64_t check_time(struct drv_daemon *daemon, int64_t now_ms)
             close_listeners(daemon);
             if (session->libvirt_fd >= 0)
                 close(drv_steal_fd(&session->libvirt_fd));
-            drv_log_notice("session over%s%s", session->error[0] ? ": " : "", session->error);
+            drv_log_notice("session=%.8s is over%s%s", daemon->settings.session,
+                           session->error[0] ? ": " : "", session->error);
         }
+        if (now_ms - daemon->over_ms >= HANG_UP_MS)
+            drv_session_hang_up(session);
         if (now_ms - daemon->over_ms >= AFTERLIFE_MS)
             daemon->end = true;
     }

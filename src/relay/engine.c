@@ -89,10 +89,7 @@ static void send_bye(struct drv_session *session, drv_link *link)
     pthread_mutex_unlock(&session->error_lock);
     if (drv_link_send(link, &frame, &ignored) == 0)
         (void)drv_link_flush(link, &ignored);
-    pthread_mutex_lock(&session->error_lock);
-    session->bye_sent = true;
-    pthread_cond_broadcast(&session->bye_sent_cond);
-    pthread_mutex_unlock(&session->error_lock);
+    drv_session_signal(session, &session->bye_sent);
 }
 
 /* Link 0: everything that is due. */
@@ -115,7 +112,7 @@ static int send_all_due(struct drv_session *session, drv_link *link, struct drv_
 static void watch_calls(struct drv_session *session, struct drv_stream *stream,
                         const uint8_t *bytes, size_t size)
 {
-    while (size) {
+    while (size || drv_rpc_ends_now(&stream->calls)) {
         size_t used;
         int event = drv_rpc_feed(&stream->calls, bytes, size, &used, NULL);
 
@@ -268,10 +265,10 @@ void *drv_engine_send(void *argument)
     if (link->index == 0) {
         (void)send_marks(session, link, &(bool){false}, &err);
         send_bye(session, link);
+        /* The other links are left alone for a moment, so that the reason is heard first. */
+        if (!atomic_load(&session->stopping) && atomic_load(&session->state) != DRV_RELAY_UP)
+            (void)shutdown(link->fd, SHUT_RDWR);
     }
-    /* The other end hears at once that it is over, even where it waits on this link only. */
-    if (!atomic_load(&session->stopping) && atomic_load(&session->state) == DRV_RELAY_LOST)
-        (void)shutdown(link->fd, SHUT_RDWR);
     return NULL;
 }
 
@@ -408,6 +405,8 @@ void *drv_engine_receive(void *argument)
             drv_session_lose(session, &err);
         break;
     }
+    if (worker->link->index == 0)
+        drv_session_signal(session, &session->peer_gone);
     return NULL;
 }
 

@@ -116,6 +116,7 @@ void drv_pending_step(struct drv_daemon *daemon, struct drv_pending *pending)
         rc = admit(daemon, pending, &hello, &err);
     if (!rc || rc == -EAGAIN)
         return;
-    drv_log_notice("a connection was refused: %s", err.message);
+    drv_log_notice("session=%.8s a connection was refused: %s", daemon->settings.session,
+                   err.message);
     drv_pending_drop(pending);
 }

@@ -69,12 +69,19 @@ struct drv_rpc_watcher {
 /**
  * drv_rpc_feed() - look at some bytes, up to the next event.
  * @watcher: zero-initialised at the start of the direction
- * @used:    receives how many bytes were looked at; feed the rest again
+ * @used:    receives how many bytes were looked at; feed the rest again, and once more
+ *           (with no bytes, if there are none) while drv_rpc_ends_now()
  *
  * Return: enum drv_rpc_event, or -EPROTO when this is not libvirt's RPC.
  */
 int drv_rpc_feed(struct drv_rpc_watcher *watcher, const uint8_t *bytes, size_t size, size_t *used,
                  struct drv_error *err);
+
+/** drv_rpc_ends_now() - the next event is DRV_RPC_END and needs no more bytes: an empty body. */
+static inline bool drv_rpc_ends_now(const struct drv_rpc_watcher *watcher)
+{
+    return watcher->in_body && watcher->body_left == 0;
+}
 
 /** drv_rpc_call_allowed() - may the source's libvirtd send this to the target's? 0 or -EPERM. */
 int drv_rpc_call_allowed(const struct drv_rpc_message *message, struct drv_error *err);

@@ -19,6 +19,7 @@
 /* All windows together; with the links' buffers this is what a relay takes. */
 #define WINDOWS_TARGET ((uint64_t)52 << 20)
 #define WINDOWS_SOURCE ((uint64_t)37 << 20)
+#define FAREWELL_MS 500
 #define STACK_SIZE ((size_t)256 << 10)
 
 void drv_event_raise(int event)
@@ -47,6 +48,8 @@ static int watch_event(int set, int event)
 int drv_session_init(struct drv_session *session, enum drv_relay_role role, unsigned links,
                      struct drv_error *err)
 {
+    pthread_condattr_t monotonic;
+
     session->role = role;
     session->links = links;
     session->libvirt_fd = -1;
@@ -72,8 +75,10 @@ int drv_session_init(struct drv_session *session, enum drv_relay_role role, unsi
             return drv_error_set(err, ENOMEM, "cannot set up locks");
         session->stream[i].fd = -1;
     }
-    if (pthread_mutex_init(&session->error_lock, NULL) ||
-        pthread_cond_init(&session->bye_sent_cond, NULL))
+    if (pthread_condattr_init(&monotonic) ||
+        pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) ||
+        pthread_mutex_init(&session->error_lock, NULL) ||
+        pthread_cond_init(&session->farewell, &monotonic))
         return drv_error_set(err, ENOMEM, "cannot set up locks");
     return 0;
 }
@@ -169,20 +174,35 @@ void drv_session_lose(struct drv_session *session, const struct drv_error *err)
     drv_session_changed(session);
 }
 
-/* Gives link 0 a moment to say goodbye. */
-static void wait_for_bye(struct drv_session *session)
+void drv_session_signal(struct drv_session *session, bool *flag)
+{
+    pthread_mutex_lock(&session->error_lock);
+    *flag = true;
+    pthread_cond_broadcast(&session->farewell);
+    pthread_mutex_unlock(&session->error_lock);
+}
+
+void drv_session_hang_up(struct drv_session *session)
+{
+    for (unsigned i = 0; i < session->links; i++)
+        if (session->worker[i].link)
+            (void)shutdown(session->worker[i].link->fd, SHUT_RDWR);
+}
+
+/* Link 0 says goodbye and the other end answers by closing: then it knows why. */
+static void wait_for_farewell(struct drv_session *session)
 {
     struct timespec until;
 
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += 500000000;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += FAREWELL_MS * 1000000L;
     if (until.tv_nsec >= 1000000000) {
         until.tv_nsec -= 1000000000;
         until.tv_sec++;
     }
     pthread_mutex_lock(&session->error_lock);
-    while (!session->bye_sent)
-        if (pthread_cond_timedwait(&session->bye_sent_cond, &session->error_lock, &until))
+    while (!session->bye_sent || !session->peer_gone)
+        if (pthread_cond_timedwait(&session->farewell, &session->error_lock, &until))
             break;
     pthread_mutex_unlock(&session->error_lock);
 }
@@ -194,11 +214,10 @@ void drv_session_stop(struct drv_session *session)
     session->started = false;
     atomic_store(&session->bye_due, true);
     drv_event_raise(session->urgent_event);
-    wait_for_bye(session);
+    wait_for_farewell(session);
     atomic_store(&session->stopping, true);
     drv_event_raise(session->stop_event);
-    for (unsigned i = 0; i < session->links; i++)
-        (void)shutdown(session->worker[i].link->fd, SHUT_RDWR);
+    drv_session_hang_up(session);
     for (unsigned i = 0; i < session->links; i++) {
         pthread_join(session->worker[i].sender, NULL);
         pthread_join(session->worker[i].receiver, NULL);

@@ -127,8 +127,8 @@ struct drv_session {
 
     pthread_mutex_t error_lock;
     char error[256]; /* error_lock; set once */
-    pthread_cond_t bye_sent_cond;
-    bool bye_sent;   /* error_lock */
+    pthread_cond_t farewell;
+    bool bye_sent, peer_gone; /* error_lock; signalled by farewell */
 };
 
 /* session.c */
@@ -146,6 +146,12 @@ int drv_session_start(struct drv_session *session, struct drv_error *err);
  * only the first call counts.
  */
 void drv_session_lose(struct drv_session *session, const struct drv_error *err);
+
+/** drv_session_signal() - set bye_sent or peer_gone and wake who waits for it. */
+void drv_session_signal(struct drv_session *session, bool *flag);
+
+/** drv_session_hang_up() - close all links: whatever the other end waits for does not come. */
+void drv_session_hang_up(struct drv_session *session);
 
 /** drv_session_stop() - end all threads and wait for them. Main thread. */
 void drv_session_stop(struct drv_session *session);

@@ -108,8 +108,13 @@ int drv_settings_print(const struct drv_relay_config *config, char *text, size_t
     struct drv_settings check;
     char peer[160] = "";
     char copy[DRV_SETTINGS_MAX];
+    const char *const texts[] = {config->session, config->directory, config->peer_host,
+                                 config->user, config->group};
     int length, rc;
 
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (texts[i] && strchr(texts[i], '\n'))
+            return drv_error_set(err, EINVAL, "a relay's setting has a line break in it");
     if (source)
         (void)snprintf(peer, sizeof peer, "peer_host=%s\npeer_port=%u\n",
                        config->peer_host ? config->peer_host : "", config->peer_port);

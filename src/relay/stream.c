@@ -274,7 +274,7 @@ static int watch_locked(struct drv_session *session, struct drv_stream *stream,
     bool source = session->role == DRV_RELAY_SOURCE;
     struct drv_rpc_watcher *watcher = source ? &stream->replies : &stream->calls;
 
-    while (stream->watched < stream->window.contiguous) {
+    while (stream->watched < stream->window.contiguous || drv_rpc_ends_now(watcher)) {
         const uint8_t *bytes;
         size_t size = drv_window_peek(&stream->window, stream->watched, &bytes);
         size_t used;

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/hex.h"
 
@@ -90,6 +91,7 @@ int pair_prepare(struct pair *pair, unsigned links, struct drv_error *err)
     int rc;
 
     memset(pair, 0, sizeof *pair);
+    pthread_mutex_init(&pair->lock, NULL);
     pair->links = links;
     pair->libvirt = pair->tcp = pair->stop[0] = pair->stop[1] = -1;
     for (size_t i = 0; i < DRV_CHANNELS; i++)
@@ -143,7 +145,12 @@ static void *accept_links(void *argument)
         if (fd < 0)
             continue;
         (void)drv_relay_hand_link(relay, fd, NULL);
-        close(fd);
+        pthread_mutex_lock(&pair->lock);
+        if (!pair->release && pair->handed_count < sizeof pair->handed / sizeof pair->handed[0])
+            pair->handed[pair->handed_count++] = drv_steal_fd(&fd);
+        pthread_mutex_unlock(&pair->lock);
+        if (fd >= 0)
+            close(fd);
     }
     drv_relay_close(relay);
     return NULL;
@@ -218,6 +225,23 @@ int pair_stream(struct pair *pair, enum drv_relay_channel channel, int ends[PAIR
     return ends[PAIR_TARGET] < 0 ? ends[PAIR_TARGET] : 0;
 }
 
+void pair_cut(struct pair *pair, unsigned index)
+{
+    pthread_mutex_lock(&pair->lock);
+    if (index < pair->handed_count)
+        (void)shutdown(pair->handed[index], SHUT_RDWR);
+    pthread_mutex_unlock(&pair->lock);
+}
+
+void pair_release(struct pair *pair)
+{
+    pthread_mutex_lock(&pair->lock);
+    pair->release = true;
+    while (pair->handed_count)
+        close(pair->handed[--pair->handed_count]);
+    pthread_mutex_unlock(&pair->lock);
+}
+
 pid_t pair_pid(struct pair *pair, enum pair_end end)
 {
     char path[128];
@@ -254,6 +278,7 @@ void pair_stop(struct pair *pair)
         (void)!write(pair->stop[1], "", 1);
         pthread_join(pair->acceptor, NULL);
     }
+    pair_release(pair);
     for (size_t end = 0; end < PAIR_ENDS; end++) {
         if (pair->relay[end])
             (void)drv_relay_end(pair->relay[end], NULL);

@@ -25,6 +25,10 @@ struct pair {
     int stop[2];                 /* a pipe: ends the acceptor */
     pthread_t acceptor;
     bool accepting;
+    pthread_mutex_t lock;
+    bool release;                /* lock: keep no copies */
+    int handed[32];              /* lock: copies of what was handed to the target's relay */
+    unsigned handed_count;       /* lock */
 };
 
 /** pair_unavailable() - why such tests cannot run here, or NULL. */
@@ -53,6 +57,12 @@ int pair_accept(struct pair *pair, enum drv_relay_channel channel, struct drv_er
 /** pair_stream() - both ends of a new stream, blocking. */
 int pair_stream(struct pair *pair, enum drv_relay_channel channel, int ends[PAIR_ENDS],
                 struct drv_error *err);
+
+/** pair_cut() - break one TCP connection between the relays. */
+void pair_cut(struct pair *pair, unsigned index);
+
+/** pair_release() - keep no copies of connections, as droverd does: from now on only relays have them. */
+void pair_release(struct pair *pair);
 
 /** pair_pid() - the process of a relay. */
 pid_t pair_pid(struct pair *pair, enum pair_end end);
