@@ -39,7 +39,7 @@ int drv_cmd_node_list(drv_cli *cli, const drv_args *args, GError **error)
                                         ">FREE", ">VMS",  "VERSIONS", NULL};
     g_autoptr(json_object) answer = drv_cli_call(cli, "GET", "/v1/nodes", NULL, error);
     g_autoptr(drv_table) table = drv_table_new(heads);
-    json_object *list = drv_json_array(answer, "nodes");
+    json_object *list = drv_show_sorted(answer, "nodes");
 
     if (!answer)
         return -1;

@@ -8,7 +8,7 @@ int drv_cmd_vm_list(drv_cli *cli, const drv_args *args, GError **error)
     static const char *const heads[] = {"NAME", "STATE", "NODE", ">VCPUS", ">MEMORY", "JOB", NULL};
     g_autoptr(json_object) answer = drv_cli_call(cli, "GET", "/v1/vms", NULL, error);
     g_autoptr(drv_table) table = drv_table_new(heads);
-    json_object *list = drv_json_array(answer, "vms");
+    json_object *list = drv_show_sorted(answer, "vms");
 
     if (!answer)
         return -1;

@@ -122,7 +122,7 @@ void drv_check_nodes(drv_doctor *doctor, const char *name)
     if (!doctor->answers)
         return; /* said already */
     answer = drv_cli_call(doctor->cli, "GET", "/v1/nodes", NULL, &error);
-    list = drv_json_array(answer, "nodes");
+    list = drv_show_sorted(answer, "nodes");
     if (!list) {
         drv_doctor_found(doctor, DRV_CHECK_PROBLEM, name,
                          g_strdup("the messages of droverd say more"), "%s",

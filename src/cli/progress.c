@@ -39,7 +39,9 @@ void drv_progress_read(drv_progress *progress, json_object *job)
     if (drv_show_get_number(now, "percent", &percent))
         progress->percent = (int)MIN(percent, 100);
     progress->rate_known = drv_show_get_number(now, "rate_bps", &progress->rate_bps);
-    progress->dirty_known = drv_show_get_number(now, "dirty_rate_bps", &progress->dirty_bps);
+    /* 0 is what is said before the first round is over. */
+    progress->dirty_known = drv_show_get_number(now, "dirty_rate_bps", &progress->dirty_bps) &&
+                            progress->dirty_bps;
     progress->left_known = drv_show_get_number(now, "remaining_ms", &progress->left_ms);
 }
 
@@ -103,6 +105,14 @@ static void append_bar(GString *line, int percent, int width, gboolean utf8)
     g_string_append(line, utf8 ? "▏" : "]");
 }
 
+/* An estimate has no tenths of a second. */
+static char *whole_seconds(guint64 ms)
+{
+    if (ms < 59500)
+        return g_strdup_printf("%" G_GUINT64_FORMAT " s", MAX((ms + 500) / 1000, 1));
+    return drv_units_duration(ms);
+}
+
 /* What stands right of the bar. */
 static char *figures(const drv_progress *p, gboolean with_rate, gboolean with_dirty,
                      gboolean with_left)
@@ -110,7 +120,7 @@ static char *figures(const drv_progress *p, gboolean with_rate, gboolean with_di
     g_autoptr(GString) text = g_string_new(NULL);
     g_autofree char *rate = drv_units_rate(p->rate_bps);
     g_autofree char *dirty = drv_units_rate(p->dirty_bps);
-    g_autofree char *left = drv_units_duration(p->left_ms < 1000 ? 1000 : p->left_ms);
+    g_autofree char *left = whole_seconds(p->left_ms);
     gsize from;
 
     if (p->percent >= 0)
@@ -178,13 +188,13 @@ char *drv_progress_plain(const drv_progress *p)
 
         g_string_append_printf(line, ", %s", rate);
     }
-    if (p->dirty_known && p->dirty_bps) {
+    if (p->dirty_known) {
         g_autofree char *dirty = drv_units_rate(p->dirty_bps);
 
         g_string_append_printf(line, ", dirty %s", dirty);
     }
     if (p->left_known) {
-        g_autofree char *left = drv_units_duration(p->left_ms);
+        g_autofree char *left = whole_seconds(p->left_ms);
 
         g_string_append_printf(line, ", %s left", left);
     }

@@ -2,6 +2,8 @@
 /* What droverd answered, as cells of a table: see show.h. */
 #include "cli/show.h"
 
+#include <string.h>
+
 #include "cli/units.h"
 #include "hyper/gerror.h"
 
@@ -52,6 +54,25 @@ char *drv_show_duration(json_object *object, const char *key)
     guint64 value;
 
     return drv_show_get_number(object, key, &value) ? drv_units_duration(value) : g_strdup("-");
+}
+
+static int by_name(const void *a, const void *b)
+{
+    json_object *const *one = a, *const *other = b;
+    g_autofree char *key = g_utf8_collate_key_for_filename(drv_json_string(*one, "name", ""), -1);
+    g_autofree char *other_key =
+        g_utf8_collate_key_for_filename(drv_json_string(*other, "name", ""), -1);
+
+    return strcmp(key, other_key);
+}
+
+json_object *drv_show_sorted(json_object *answer, const char *key)
+{
+    json_object *list = drv_json_array(answer, key);
+
+    if (list)
+        json_object_array_sort(list, by_name);
+    return list;
 }
 
 json_object *drv_show_error(const GError *error)

@@ -32,10 +32,11 @@ static json_object *failing(script *s, guint nth, const char *method, const char
 }
 
 #define NODES                                                                                      \
-    "{'nodes':[{'name':'h1','address':'10.0.0.1','port':7443,'state':'up','cpus':4,"               \
+    "{'nodes':[{'name':'h10','address':'fd00::2','port':7444,'state':'lost',"                      \
+    "'error':'no route to host'},"                                                                 \
+    "{'name':'h2','address':'10.0.0.1','port':7443,'state':'up','cpus':4,"                         \
     "'memory_bytes':8589934592,'memory_free_bytes':4294967296,'vms':2,'version':'0.1.0',"          \
-    "'libvirt':'9.0.0','qemu':'7.2.22'},"                                                          \
-    "{'name':'h2','address':'10.0.0.2','port':7444,'state':'lost','error':'no route to host'}]}"
+    "'libvirt':'9.0.0','qemu':'7.2.22'}]}"
 
 static void test_node_list(void)
 {
@@ -43,11 +44,11 @@ static void test_node_list(void)
 
     g_assert_cmpint(o.code, ==, 0);
     g_assert_cmpstr(o.out, ==,
-                    "NAME  STATE  ADDRESS        CPUS   MEMORY     FREE  VMS  VERSIONS\n"
-                    "h1    up     10.0.0.1          4  8.0 GiB  4.0 GiB    2  drover 0.1.0, libvirt "
+                    "NAME  STATE  ADDRESS         CPUS   MEMORY     FREE  VMS  VERSIONS\n"
+                    "h2    up     10.0.0.1           4  8.0 GiB  4.0 GiB    2  drover 0.1.0, libvirt "
                     "9.0.0, qemu 7.2.22\n"
-                    "h2    lost   10.0.0.2:7444     -        -        -    -  -\n");
-    has(o.err, "node h2 is lost: no route to host");
+                    "h10   lost   [fd00::2]:7444     -        -        -    -  -\n");
+    has(o.err, "node h10 is lost: no route to host");
     outcome_clear(&o);
 }
 
