@@ -21,17 +21,21 @@ int drv_error_set(struct drv_error *err, int code, const char *fmt, ...)
 
 void drv_error_prefix(struct drv_error *err, const char *fmt, ...)
 {
-    char whole[sizeof err->message];
+    char why[sizeof err->message];
     va_list args;
     int length;
 
     if (!err)
         return;
+    memcpy(why, err->message, sizeof why);
     va_start(args, fmt);
-    length = vsnprintf(whole, sizeof whole, fmt, args);
+    length = vsnprintf(err->message, sizeof err->message, fmt, args);
     va_end(args);
-    if (length < 0 || (size_t)length >= sizeof whole)
-        return;
-    (void)snprintf(whole + length, sizeof whole - (size_t)length, ": %s", err->message);
-    memcpy(err->message, whole, sizeof whole);
+    /* What does not fit is cut, from the end. */
+    for (const char *part = ": "; length >= 0 && part; part = part == why ? NULL : why) {
+        for (const char *c = part; *c && (size_t)length + 1 < sizeof err->message; c++)
+            err->message[length++] = *c;
+    }
+    if (length >= 0 && (size_t)length < sizeof err->message)
+        err->message[length] = '\0';
 }
