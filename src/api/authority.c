@@ -34,14 +34,17 @@ static const char *plain(json_object *object)
 }
 
 static json_object *node_document(const drv_identity *identity, const char *name,
-                                  const char *address, gint64 port, const char *fingerprint)
+                                  const char *address, gint64 port, gnutls_x509_crt_t certificate)
 {
+    g_autofree char *fingerprint = drv_pki_fingerprint(certificate);
+    g_autofree char *pin = drv_pki_pin(certificate);
     json_object *node = json_object_new_object();
 
     drv_json_set_text(node, "name", name);
     drv_json_set_text(node, "address", address);
     drv_json_set_int(node, "port", port);
     drv_json_set_text(node, "fingerprint", fingerprint);
+    drv_json_set_text(node, "pin", pin);
     json_object_object_add(node, "founder",
                            json_object_new_boolean(g_str_equal(name, identity->founder)));
     drv_json_set_int(node, "joined_ms", drv_clock_real_ms());
@@ -128,10 +131,13 @@ static gboolean clear_bucket(drv_store *store, const char *name, GError **error)
 
 gboolean drv_authority_found(drv_store *store, const drv_identity *identity, GError **error)
 {
-    g_autoptr(json_object) node = node_document(identity, identity->node, identity->address,
-                                                identity->port, identity->node_fingerprint);
+    g_auto(gnutls_x509_crt_t) certificate = drv_pki_load(identity->node_pem, error);
+    g_autoptr(json_object) node = NULL;
     g_autoptr(json_object) document = NULL;
 
+    if (!certificate)
+        return FALSE;
+    node = node_document(identity, identity->node, identity->address, identity->port, certificate);
     if (!clear_bucket(store, NODES, error) || !clear_bucket(store, TOKENS, error) ||
         !clear_bucket(store, REVOKED, error) ||
         !drv_store_put(store, NODES, identity->node, plain(node), DRV_REVISION_ANY, NULL, error))
@@ -424,7 +430,6 @@ static json_object *sign(drv_cluster *cluster, json_object *body, const char *na
     const char *request = drv_json_text(body, "csr");
     g_autoptr(drv_document) token = usable(store, identity, drv_json_text(body, "token"), error);
     g_autofree char *leaf = NULL;
-    g_autofree char *fingerprint = NULL;
     g_autofree char *chain = NULL;
     g_auto(gnutls_x509_crt_t) certificate = NULL;
     g_autoptr(json_object) node = NULL;
@@ -446,8 +451,7 @@ static json_object *sign(drv_cluster *cluster, json_object *body, const char *na
     certificate = leaf ? drv_pki_load(leaf, error) : NULL;
     if (!certificate || !use_up(store, token, name, error))
         return NULL;
-    fingerprint = drv_pki_fingerprint(certificate);
-    node = node_document(identity, name, address, port, fingerprint);
+    node = node_document(identity, name, address, port, certificate);
     if (!drv_store_put(store, NODES, name, plain(node), DRV_REVISION_NEW, NULL, error) ||
         !publish(cluster, error))
         return NULL;

@@ -39,12 +39,13 @@ struct drv_client {
     char *token;
     int ca_fd; /* a file in memory, when the token vouched for it */
     GMutex lock;
-    GHashTable *idle; /* "name@host:port" → GQueue of CURL */
+    GHashTable *idle; /* "name@host:port pin" → GQueue of CURL */
 };
 
 typedef struct {
     const char *name;
     const char *host;
+    const char *pin; /* of the server's key, or NULL */
     guint16 port;
 } destination;
 
@@ -222,7 +223,7 @@ const char *drv_client_server(drv_client *client)
 
 static char *key_of(const destination *to)
 {
-    return g_strdup_printf("%s@%s:%u", to->name ?: "", to->host, to->port);
+    return g_strdup_printf("%s@%s:%u %s", to->name ?: "", to->host, to->port, to->pin ?: "");
 }
 
 static CURL *take_handle(drv_client *client, const destination *to)
@@ -294,6 +295,8 @@ static void prepare(drv_client *client, CURL *curl, const destination *to, const
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
     curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, lists->failure);
+    if (to->pin)
+        curl_easy_setopt(curl, CURLOPT_PINNEDPUBLICKEY, to->pin);
     if (client->cert_file) {
         curl_easy_setopt(curl, CURLOPT_SSLCERT, client->cert_file);
         curl_easy_setopt(curl, CURLOPT_SSLKEY, client->key_file);
@@ -343,6 +346,7 @@ static void set_failure(GError **error, CURL *curl, CURLcode rc, const char *whe
         g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
                     "%s does not answer in time: is the host up, and the network whole?", where);
         break;
+    case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
     case CURLE_PEER_FAILED_VERIFICATION:
         g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
                     "the server at %s is not the node that it should be (%s): it is of another "
@@ -454,11 +458,11 @@ json_object *drv_client_call(drv_client *client, const char *method, const char 
 }
 
 json_object *drv_client_call_node(drv_client *client, const char *name, const char *address,
-                                  guint16 port, const char *method, const char *path,
-                                  json_object *body, guint timeout_ms, GError **error)
+                                  guint16 port, const char *pin, const char *method,
+                                  const char *path, json_object *body, guint timeout_ms, GError **error)
 {
     g_autofree char *full = g_strconcat(name, DRV_NODE_SUFFIX, NULL);
-    destination to = {.name = full, .host = address, .port = port};
+    destination to = {.name = full, .host = address, .pin = pin, .port = port};
     json_object *answer = call(client, &to, method, path, body, timeout_ms, error);
 
     if (!answer && error && g_error_matches(*error, DRV_ERROR, DRV_ERROR_UNREACHABLE))

@@ -69,8 +69,8 @@ gboolean drv_client_stream(drv_client *client, const char *path, drv_client_even
 
 /*
  * For src/api only: a call to a node that is known by name. @name is what its
- * certificate must say, @address where it is.
+ * certificate must say, @address where it is, @pin its key (drv_pki_pin()) or NULL.
  */
 json_object *drv_client_call_node(drv_client *client, const char *name, const char *address,
-                                  guint16 port, const char *method, const char *path,
-                                  json_object *body, guint timeout_ms, GError **error);
+                                  guint16 port, const char *pin, const char *method,
+                                  const char *path, json_object *body, guint timeout_ms, GError **error);

@@ -25,6 +25,7 @@ typedef struct {
     char *name;
     char *address;
     char *fingerprint;
+    char *pin; /* of its key */
     guint16 port;
 } member;
 
@@ -64,6 +65,7 @@ static void member_free(gpointer data)
     g_free(one->name);
     g_free(one->address);
     g_free(one->fingerprint);
+    g_free(one->pin);
     g_free(one);
 }
 
@@ -112,16 +114,19 @@ static gboolean read_members(snapshot *view, json_object *array)
         const char *name = drv_json_text(from, "name");
         const char *address = drv_json_text(from, "address");
         const char *fingerprint = drv_json_text(from, "fingerprint");
+        const char *pin = drv_json_text(from, "pin");
         gint64 port = drv_json_int(from, "port", 0);
         member *one;
 
         if (!drv_node_name_check(name, NULL) || !drv_address_check(address, NULL) || port < 1 ||
-            port > 65535 || !fingerprint || strlen(fingerprint) != DRV_FINGERPRINT_TEXT)
+            port > 65535 || !fingerprint || strlen(fingerprint) != DRV_FINGERPRINT_TEXT || !pin ||
+            !g_str_has_prefix(pin, "sha256//") || strchr(pin, ';'))
             return FALSE;
         one = g_new0(member, 1);
         one->name = g_strdup(name);
         one->address = g_strdup(address);
         one->fingerprint = g_strdup(fingerprint);
+        one->pin = g_strdup(pin);
         one->port = (guint16)port;
         g_hash_table_replace(view->members, one->name, one);
     }
@@ -322,8 +327,8 @@ static json_object *peers_call(void *data, const char *node, const char *method,
                     "%s is not a node of this cluster (see `drover node list`)", node);
         return NULL;
     }
-    return drv_client_call_node(cluster->client, to->name, to->address, to->port, method, path, body,
-                                timeout_ms, error);
+    return drv_client_call_node(cluster->client, to->name, to->address, to->port, to->pin, method,
+                                path, body, timeout_ms, error);
 }
 
 const drv_peers *drv_cluster_peers(drv_cluster *cluster)

@@ -172,8 +172,8 @@ static json_object *ask(const char *host, guint16 port, const char *node, const 
     client = drv_client_new(&options, error);
     if (!client)
         return NULL;
-    return drv_client_call_node(client, node, host, port, "POST", "/v1/join", body, TIMEOUT_MS,
-                                error);
+    return drv_client_call_node(client, node, host, port, NULL, "POST", "/v1/join", body,
+                                TIMEOUT_MS, error);
 }
 
 /* What came back must be ours: our key, our name, signed by the authority of the token. */

@@ -323,6 +323,18 @@ char *drv_pki_fingerprint(gnutls_x509_crt_t certificate)
     return text;
 }
 
+char *drv_pki_pin(gnutls_x509_crt_t certificate)
+{
+    unsigned char digest[DIGEST_BYTES];
+    size_t size = sizeof digest;
+    g_autofree char *text = NULL;
+
+    if (gnutls_x509_crt_get_key_id(certificate, GNUTLS_KEYID_USE_SHA256, digest, &size) < 0)
+        return NULL;
+    text = g_base64_encode(digest, size);
+    return g_strconcat("sha256//", text, NULL);
+}
+
 char *drv_pki_subject(gnutls_x509_crt_t certificate, const char *oid)
 {
     char value[256];

@@ -43,6 +43,9 @@ gnutls_x509_crt_t drv_pki_load(const char *pem, GError **error);
 char *drv_pki_fingerprint(gnutls_x509_crt_t certificate);
 char *drv_pki_fingerprint_der(const gnutls_datum_t *der);
 
+/** drv_pki_pin() - "sha256//<base64>" of the public key, as libcurl wants it. Transfer full. */
+char *drv_pki_pin(gnutls_x509_crt_t certificate);
+
 /** drv_pki_subject() - one part of the subject (GNUTLS_OID_X520_…); transfer full, NULL if absent. */
 char *drv_pki_subject(gnutls_x509_crt_t certificate, const char *oid);
 

@@ -206,6 +206,35 @@ static void test_revoke(void)
     test_node_free(founder);
 }
 
+/* The certificate of an earlier stay, on the node's own address: callers are not taken in. */
+static void test_old_certificate(void)
+{
+    test_node *founder = test_node_found("h1");
+    test_node *second = test_node_join("h2", founder, TRUE);
+    const drv_peers *peers = drv_cluster_peers(founder->cluster);
+    g_autoptr(json_object) document = drv_cluster_document(founder->cluster);
+    json_object *members = json_object_object_get(document, "members");
+    g_autoptr(json_object) answer = NULL;
+    g_autoptr(GError) error = NULL;
+
+    answer = peers->call(peers->data, "h2", "GET", "/v1/peer/hello", NULL, 5000, &error);
+    g_assert_no_error(error);
+    /* As if h2 had joined anew, with another key, and this one were still there. */
+    for (gsize i = 0; i < json_object_array_length(members); i++) {
+        json_object *one = json_object_array_get_idx(members, i);
+
+        if (g_str_equal(drv_json_text(one, "name"), "h2"))
+            drv_json_set_text(one, "pin",
+                              "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    }
+    drv_json_set_int(document, "version", drv_json_int(document, "version", 0) + 1);
+    g_assert_true(drv_cluster_apply(founder->cluster, document, &error));
+    g_assert_null(peers->call(peers->data, "h2", "GET", "/v1/peer/hello", NULL, 5000, &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_DENIED);
+    test_node_free(second);
+    test_node_free(founder);
+}
+
 static void test_founder_away(void)
 {
     test_node *founder = test_node_found("h1");
@@ -266,6 +295,7 @@ int main(int argc, char **argv)
     g_test_add_func("/join/expired", test_expired);
     g_test_add_func("/join/race", test_race);
     g_test_add_func("/join/revoke", test_revoke);
+    g_test_add_func("/join/old-certificate", test_old_certificate);
     g_test_add_func("/join/founder-away", test_founder_away);
     g_test_add_func("/join/at-other-node", test_join_at_other_node);
     return g_test_run();
