@@ -28,7 +28,7 @@ def wait_for_port(lab: str, name: str) -> None:
 
     log = state.host_dir(lab, name) / "droverd.log"
     try:
-        wait_until(lambda: net.call_in(names.host_netns(lab, name), probe), 20, "")
+        wait_until(lambda: net.call_in(names.host_netns(lab, name), probe), 60, "")
     except LabError:
         tail = "\n".join(log.read_text().splitlines()[-5:]) if log.exists() else "(no log)"
         raise LabError(f"droverd on {name} does not answer on port {PORT}; "

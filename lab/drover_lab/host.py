@@ -160,7 +160,7 @@ def wait_for_libvirt(lab: str, host: str) -> None:
     """Until libvirtd answers a call (its socket is there before it can answer)."""
     path = root(lab, host) / LIBVIRT_SOCKET
     log = state.host_dir(lab, host) / "libvirtd.log"
-    wait_until(path.exists, 30, f"libvirtd's socket on {host} (its log is {log})")
+    wait_until(path.exists, 60, f"libvirtd's socket on {host} (its log is {log})")
     run("virsh", "-c", uri(lab, host), "list", "--name")
 
 

@@ -31,8 +31,8 @@ def lab_json(*argv: str) -> Any:
     return json.loads(lab(*argv).stdout)
 
 
-def until(condition: Callable[[], Any], seconds: float = 20) -> None:
-    """Polls where there is no event to wait on."""
+def until(condition: Callable[[], Any], seconds: float = 120) -> None:
+    """Polls where there is no event to wait on; patient, the machine may be busy."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it does not come true"

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `lab link` says is what the packets meet, and it changes under traffic."""
+import itertools
 import socket
 import threading
 import time
 
 import pytest
-from conftest import host_of, lab, lab_json, lan
+from conftest import Watch, host_of, lab, lab_json, lan, until
 
 from drover_lab import names, net
 
@@ -22,31 +23,77 @@ def watch(name, vm, *argv):
     return lab_json("witness", name, vm, "--seconds", "1", *argv)
 
 
-def test_delay(shared, guest, host):
-    assert watch(shared, guest)["round_trip_ms"]["min"] < 20
-    lab("link", shared, host, "--delay", "30ms")
-    seen = watch(shared, guest)
-    assert seen["round_trip_ms"]["min"] >= 60
-    assert seen["answered"] > 0 and seen["tcp"]["connections_lost"] == 0
-    lab("link", shared, host, "--delay", "5ms")  # while it is in the path
-    assert 10 <= watch(shared, guest)["round_trip_ms"]["min"] < 60
-    lab("link", shared, host, "--delay", "none")
-    assert watch(shared, guest)["round_trip_ms"]["min"] < 10
+@pytest.fixture
+def echo(shared):
+    """A call that sends datagrams to h2, which sends them back; it returns how long each took."""
+    address = (names.host_address("h2"), 5998)
+    server = net.call_in(names.host_netns(shared, "h2"), lambda: bound(address))
+    client = net.call_in(lan(shared), lambda: bound(None))
+    numbers = itertools.count()
+
+    def serve() -> None:
+        while (packet := server.recvfrom(100))[0] != b"end":
+            server.sendto(*packet)
+
+    def ask(count: int, patience: float) -> list[float]:
+        client.settimeout(patience)
+        sent = {}
+        for _ in range(count):
+            question = b"%d" % next(numbers)
+            sent[question] = time.monotonic()
+            client.sendto(question, address)
+        took = []
+        try:
+            while len(took) < count:
+                answer = client.recv(100)
+                if answer in sent:  # else it is to a question of an earlier call
+                    took.append(time.monotonic() - sent[answer])
+        except TimeoutError:
+            pass
+        return took
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield ask
+    lab("link", shared, "h2", "--delay", "none", "--loss", "none", "--up")
+    while thread.is_alive():
+        client.sendto(b"end", address)
+        thread.join(0.1)
+    server.close()
+    client.close()
 
 
-def test_loss(shared, guest, host):
-    lab("link", shared, host, "--loss", "30%")
-    seen = lab_json("witness", shared, guest, "--seconds", "2")
-    # Both ways: 49 % come back. A thousand questions: off by 10 % is six times the deviation.
-    assert 0.35 < seen["answered"] / seen["sent"] < 0.63
-    assert not seen["split_brain"]
-    lab("link", shared, host, "--loss", "0")
-    seen = watch(shared, guest)
-    assert seen["answered"] >= seen["sent"] * 0.97
+def bound(address):
+    s = socket.socket(type=socket.SOCK_DGRAM)
+    s.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE: room for all of them
+    if address:
+        s.bind(address)
+    return s
+
+
+def test_delay(shared, echo):
+    until(lambda: min(echo(1, 1), default=1) < 0.06)
+    lab("link", shared, "h2", "--delay", "30ms")
+    for _ in range(5):
+        assert min(echo(1, 10)) >= 0.06
+    lab("link", shared, "h2", "--delay", "5ms")  # while it is in the path
+    took = []
+    until(lambda: took.append(min(echo(1, 1), default=1)) or took[-1] < 0.06)
+    assert min(took) >= 0.01
+    lab("link", shared, "h2", "--delay", "none")
+    until(lambda: min(echo(1, 1), default=1) < 0.01)
+
+
+def test_loss(shared, echo):
+    assert len(echo(1000, 5)) == 1000
+    lab("link", shared, "h2", "--loss", "30%")
+    # Both ways: 49 % come back. Of a thousand: 10 % more or less is six times the deviation.
+    assert 390 < len(echo(1000, 1)) < 590
+    lab("link", shared, "h2", "--loss", "0")
+    assert len(echo(1000, 5)) == 1000
 
 
 def test_down_and_up(shared, guest, host, tmp_path):
-    from conftest import Watch
     seen = Watch(shared, guest, tmp_path)
     lab("link", shared, host, "--down")
     cut = time.monotonic()
@@ -72,11 +119,15 @@ def test_down_and_up(shared, guest, host, tmp_path):
 
 
 @pytest.mark.parametrize("sender, receiver", [("h1", "h2"), ("h2", "h1")])
-def test_rate(shared, guest, host, sender, receiver):
+def test_rate(shared, sender, receiver):
     """A shaped link carries no more than its rate, and near to it."""
     lab("link", shared, "h1", "--rate", "200mbit")
     try:
-        assert 150 < throughput_mbit(shared, sender, receiver, 0.7) < 210
+        # What the rate allows, and the bursts of two buckets; on a busy machine it may be less.
+        best = []
+        until(lambda: best.append(throughput_mbit(shared, sender, receiver, 0.7)) or
+              best[-1] > 150)
+        assert max(best) < 210
     finally:
         lab("link", shared, "h1", "--rate", "none")
 
