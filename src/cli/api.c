@@ -80,10 +80,8 @@ drv_cli_api *drv_cli_api_new(const drv_args *args, GError **error)
     if (!client)
         return NULL;
     api = g_new0(real_api, 1);
-    api->base = (drv_cli_api){.call = real_call,
-                              .server = real_server,
-                              .free = real_free,
-                              .refs = 1};
+    api->base =
+        (drv_cli_api){.call = real_call, .server = real_server, .free = real_free, .refs = 1};
     api->client = client;
     return &api->base;
 }

@@ -98,8 +98,8 @@ static void add_once(GPtrArray *names, const char *name, gssize length)
 static gboolean take_word(drv_args *args, const char *word, GError **error)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-    g_autofree char *what = args->group ? g_strdup_printf("“drover %s” command", args->group)
-                                        : g_strdup("command");
+    g_autofree char *what =
+        args->group ? g_strdup_printf("“drover %s” command", args->group) : g_strdup("command");
     g_autofree char *prefix = args->group ? g_strconcat(args->group, " ", NULL) : g_strdup("");
     g_autofree char *hint = g_strdup_printf("“drover %s--help” lists them", prefix);
     g_autofree char *full = NULL;
@@ -144,8 +144,8 @@ static const drv_option *choose_option(const drv_args *args, const char *name, G
                                   drv_global_options};
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     g_autofree char *hint =
-        g_strdup_printf("“drover %s%s--help” lists them",
-                        args->command ? args->command->name : "", args->command ? " " : "");
+        g_strdup_printf("“drover %s%s--help” lists them", args->command ? args->command->name : "",
+                        args->command ? " " : "");
     const char *chosen;
 
     for (gsize t = 0; t < G_N_ELEMENTS(tables); t++)
@@ -197,8 +197,8 @@ static gboolean take_option(drv_args *args, int argc, char *const *argv, int *at
     const drv_option *option;
 
     if (is_long) {
-        g_autofree char *name = equals ? g_strndup(arg + 2, (gsize)(equals - arg - 2))
-                                       : g_strdup(arg + 2);
+        g_autofree char *name =
+            equals ? g_strndup(arg + 2, (gsize)(equals - arg - 2)) : g_strdup(arg + 2);
 
         option = choose_option(args, name, error);
     } else {

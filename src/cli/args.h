@@ -38,7 +38,8 @@ typedef struct {
     const char *text;     /* what a user must know, wrapped at 80 columns */
     const char *examples; /* lines "  drover …" */
     const drv_option *options;
-    /* Return: a drv_exit, or -1 with the error set. Results go to cli->out, messages to cli->err. */
+    /* Return: a drv_exit, or -1 with the error set. Results go to cli->out, messages to cli->err.
+     */
     int (*run)(drv_cli *cli, const drv_args *args, GError **error);
 } drv_command;
 

@@ -52,7 +52,7 @@ void drv_cli_warn_unreachable(drv_cli *cli, json_object *answer)
     for (size_t i = 0; list && i < json_object_array_length(list); i++) {
         json_object *one = json_object_array_get_idx(list, i);
         g_autofree char *node = drv_show_text(one, "node");
-        const char *message = drv_json_string(one, "message", NULL);
+        const char *message = drv_show_reason(drv_json_string(one, "message", NULL), node);
 
         drv_cli_message(cli, "warning: node %s does not answer, what it has is missing here%s%s",
                         node, message ? ": " : "", message ? message : "");

@@ -27,9 +27,12 @@ static void said_and_next(drv_cli *cli, const drv_identity *identity, const char
             identity->node, identity->address, identity->port);
     if (!name || !address)
         fprintf(cli->err, "(%s found out here; use %s to say otherwise.)\n",
-                !name && !address ? "Name and address were" : name ? "The address was"
-                                                                   : "The name was",
-                !name && !address ? "--name and --address" : name ? "--address" : "--name");
+                !name && !address ? "Name and address were"
+                : name            ? "The address was"
+                                  : "The name was",
+                !name && !address ? "--name and --address"
+                : name            ? "--address"
+                                  : "--name");
 }
 
 /* What to type next, by what runs this host. */

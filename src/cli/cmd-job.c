@@ -37,7 +37,7 @@ static char *percent(json_object *job)
 
 int drv_cmd_jobs(drv_cli *cli, const drv_args *args, GError **error)
 {
-    static const char *const heads[] = {"ID",       "STATE", "VM",   "FROM", "TO",
+    static const char *const heads[] = {"ID",       "STATE", "VM",    "FROM", "TO",
                                         ">PERCENT", ">AGE",  ">TOOK", NULL};
     g_autoptr(json_object) answer = drv_cli_call(cli, "GET", "/v1/jobs", NULL, error);
     g_autoptr(drv_table) table = drv_table_new(heads);

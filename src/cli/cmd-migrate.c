@@ -42,8 +42,9 @@ static gboolean check_plan(json_object *plan, GError **error)
     why = drv_json_length(refused) ? json_object_array_get_idx(refused, 0) : NULL;
     message = drv_json_string(why, "message", NULL);
     g_set_error(error, DRV_ERROR,
-                drv_json_string(why, "code", NULL) ? (int)drv_error_code_from_name(drv_json_string(why, "code", NULL))
-                                           : DRV_ERROR_REFUSED,
+                drv_json_string(why, "code", NULL)
+                    ? (int)drv_error_code_from_name(drv_json_string(why, "code", NULL))
+                    : DRV_ERROR_REFUSED,
                 "%s", message ? message : "droverd's plan moves nothing and does not say why");
     return FALSE;
 }

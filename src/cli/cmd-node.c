@@ -35,7 +35,7 @@ static char *address(json_object *node)
 
 int drv_cmd_node_list(drv_cli *cli, const drv_args *args, GError **error)
 {
-    static const char *const heads[] = {"NAME",  "STATE", "ADDRESS", ">CPUS",   ">MEMORY",
+    static const char *const heads[] = {"NAME",  "STATE", "ADDRESS",  ">CPUS", ">MEMORY",
                                         ">FREE", ">VMS",  "VERSIONS", NULL};
     g_autoptr(json_object) answer = drv_cli_call(cli, "GET", "/v1/nodes", NULL, error);
     g_autoptr(drv_table) table = drv_table_new(heads);
@@ -58,7 +58,8 @@ int drv_cmd_node_list(drv_cli *cli, const drv_args *args, GError **error)
         if (reason) {
             g_autofree char *name = drv_show_text(one, "name");
 
-            drv_cli_message(cli, "warning: node %s is lost: %s", name, reason);
+            drv_cli_message(cli, "warning: node %s is lost: %s", name,
+                            drv_show_reason(reason, name));
         }
     }
     if (cli->json)

@@ -46,8 +46,8 @@ int drv_cmd_token_create(drv_cli *cli, const drv_args *args, GError **error)
         drv_cli_message(cli, "a token for operator %s, good for %s; it is not shown again:", name,
                         left);
     else
-        drv_cli_message(cli, "a token for one host to join with, good for %s; it is not shown again:",
-                        left);
+        drv_cli_message(
+            cli, "a token for one host to join with, good for %s; it is not shown again:", left);
     fprintf(cli->out, "%s\n", token);
     return DRV_EXIT_DONE;
 }

@@ -67,12 +67,13 @@ void drv_check_droverd(drv_doctor *doctor, const char *name)
     }
     answer = drv_cli_call(doctor->cli, "GET", "/v1/version", NULL, &error);
     if (!answer) {
-        drv_doctor_found(doctor, DRV_CHECK_PROBLEM, name,
-                         g_strdup(access("/run/systemd/system", F_OK) == 0
-                                      ? "systemctl enable --now droverd; journalctl -u droverd says "
-                                        "why it does not run"
-                                      : "start droverd; its messages say why it does not run"),
-                         "%s", error->message);
+        drv_doctor_found(
+            doctor, DRV_CHECK_PROBLEM, name,
+            g_strdup(access("/run/systemd/system", F_OK) == 0
+                         ? "systemctl enable --now droverd; journalctl -u droverd says "
+                           "why it does not run"
+                         : "start droverd; its messages say why it does not run"),
+            "%s", error->message);
         return;
     }
     doctor->answers = TRUE;
@@ -89,17 +90,20 @@ static void check_node(drv_doctor *doctor, json_object *node, gint64 asked_ms, g
     gint64 apart_ms;
 
     if (g_strcmp0(drv_json_string(node, "state", NULL), "up") != 0) {
-        drv_doctor_found(doctor, DRV_CHECK_WARNING, title,
-                         g_strdup_printf("look at %s: is it on, is droverd running, does a firewall "
-                                         "let port %" G_GINT64_FORMAT " through?",
-                                         drv_json_string(node, "address", "its host"),
-                                         drv_json_int(node, "port", DRV_PORT)),
-                         "it does not answer: %s", drv_json_string(node, "error", "no reason is known"));
+        drv_doctor_found(
+            doctor, DRV_CHECK_WARNING, title,
+            g_strdup_printf("look at %s: is it on, is droverd running, does a firewall "
+                            "let port %" G_GINT64_FORMAT " through?",
+                            drv_json_string(node, "address", "its host"),
+                            drv_json_int(node, "port", DRV_PORT)),
+            "it does not answer: %s",
+            drv_show_reason(drv_json_string(node, "error", "no reason is known"), name));
         return;
     }
     /* It was read at some instant in between. */
-    apart_ms = clock_ms < asked_ms ? asked_ms - clock_ms
-               : clock_ms > answered_ms ? clock_ms - answered_ms : 0;
+    apart_ms = clock_ms < asked_ms      ? asked_ms - clock_ms
+               : clock_ms > answered_ms ? clock_ms - answered_ms
+                                        : 0;
     if (clock_ms > 0 && apart_ms > CLOCK_MOST_MS) {
         g_autofree char *apart = drv_units_duration((guint64)apart_ms);
 

@@ -139,10 +139,10 @@ void drv_check_store(drv_doctor *doctor, const char *name)
     guint64 free_bytes;
 
     if (access(file, F_OK) == 0 && !is_sqlite(file)) {
-        drv_doctor_found(doctor, DRV_CHECK_PROBLEM, name,
-                         g_strdup_printf("stop droverd, move %s away or restore it from a backup",
-                                         file),
-                         "%s cannot be read, or is not what droverd wrote", file);
+        drv_doctor_found(
+            doctor, DRV_CHECK_PROBLEM, name,
+            g_strdup_printf("stop droverd, move %s away or restore it from a backup", file),
+            "%s cannot be read, or is not what droverd wrote", file);
         return;
     }
     if (statvfs(path, &fs) < 0 || access(path, W_OK) < 0) {
@@ -192,12 +192,13 @@ void drv_check_identity(drv_doctor *doctor, const char *name)
 
     doctor->identity = drv_identity_load(etc, &error);
     if (!doctor->identity) {
-        drv_doctor_found(doctor, DRV_CHECK_PROBLEM, name,
-                         g_strdup(g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND)
-                                      ? "drover init (the first host) or drover join (each other one)"
-                                      : "as root, restore " DRV_ETC_DIR
-                                        " from a backup; or empty it and join again"),
-                         "%s", error->message);
+        drv_doctor_found(
+            doctor, DRV_CHECK_PROBLEM, name,
+            g_strdup(g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND)
+                         ? "drover init (the first host) or drover join (each other one)"
+                         : "as root, restore " DRV_ETC_DIR
+                           " from a backup; or empty it and join again"),
+            "%s", error->message);
         return;
     }
     if (!keys_are_secret(doctor, name))
@@ -217,7 +218,8 @@ void drv_check_identity(drv_doctor *doctor, const char *name)
                          g_strdup("revoke this node, empty " DRV_ETC_DIR " and join again"),
                          "the certificate of node %s expires in %s", doctor->identity->node, left);
     } else {
-        drv_doctor_ok(doctor, name, "node %s of cluster %s, its certificate good for %" G_GINT64_FORMAT
-                      " days", doctor->identity->node, doctor->identity->cluster, left_s / 86400);
+        drv_doctor_ok(doctor, name,
+                      "node %s of cluster %s, its certificate good for %" G_GINT64_FORMAT " days",
+                      doctor->identity->node, doctor->identity->cluster, left_s / 86400);
     }
 }

@@ -62,11 +62,12 @@ void drv_check_qemu_group(drv_doctor *doctor, const char *name)
             drv_doctor_ok(doctor, name, "%s", known[i]);
             return;
         }
-    drv_doctor_found(doctor, DRV_CHECK_PROBLEM, name,
-                     g_strdup("install libvirt's QEMU driver, which makes it (Debian: apt install "
-                              "libvirt-daemon-system)"),
-                     "there is no group libvirt-qemu, qemu or kvm, through which QEMU and the relay "
-                     "share sockets");
+    drv_doctor_found(
+        doctor, DRV_CHECK_PROBLEM, name,
+        g_strdup("install libvirt's QEMU driver, which makes it (Debian: apt install "
+                 "libvirt-daemon-system)"),
+        "there is no group libvirt-qemu, qemu or kvm, through which QEMU and the relay "
+        "share sockets");
 }
 
 void drv_check_acceleration(drv_doctor *doctor, const char *name)
@@ -77,26 +78,25 @@ void drv_check_acceleration(drv_doctor *doctor, const char *name)
     drv_autoclose int vm = -1;
 
     if (kvm < 0) {
-        drv_doctor_found(doctor, DRV_CHECK_WARNING, name,
-                         g_strdup(errno == ENOENT
-                                      ? "enable virtualisation in the firmware (or nested "
-                                        "virtualisation in the host of this VM) and modprobe "
-                                        "kvm_intel or kvm_amd"
-                                      : "run this as root, or as a member of group kvm"),
-                         "/dev/kvm: %s. VMs run by emulation only, which is slow",
-                         g_strerror(errno));
+        drv_doctor_found(
+            doctor, DRV_CHECK_WARNING, name,
+            g_strdup(errno == ENOENT ? "enable virtualisation in the firmware (or nested "
+                                       "virtualisation in the host of this VM) and modprobe "
+                                       "kvm_intel or kvm_amd"
+                                     : "run this as root, or as a member of group kvm"),
+            "/dev/kvm: %s. VMs run by emulation only, which is slow", g_strerror(errno));
         return;
     }
     vm = ioctl(kvm, KVM_CREATE_VM, 0);
     if (vm < 0)
-        drv_doctor_found(doctor, DRV_CHECK_WARNING, name,
-                         g_strdup("dmesg | grep -i kvm says more"),
+        drv_doctor_found(doctor, DRV_CHECK_WARNING, name, g_strdup("dmesg | grep -i kvm says more"),
                          "/dev/kvm opens but makes no VM (%s). VMs run by emulation only",
                          g_strerror(errno));
     else if (access(paravirtual, F_OK) == 0)
-        drv_doctor_found(doctor, DRV_CHECK_WARNING, name,
-                         g_strdup("where a guest hangs as it boots, use <domain type='qemu'>"),
-                         "KVM is a paravirtual one (kvm_pvm): ordinary guests may not boot under it");
+        drv_doctor_found(
+            doctor, DRV_CHECK_WARNING, name,
+            g_strdup("where a guest hangs as it boots, use <domain type='qemu'>"),
+            "KVM is a paravirtual one (kvm_pvm): ordinary guests may not boot under it");
     else
         drv_doctor_ok(doctor, name, "KVM makes VMs");
 }
@@ -131,7 +131,8 @@ static gboolean apparmor_knows(drv_doctor *doctor)
 {
     static const char *const files[] = {"/etc/apparmor.d/local/abstractions/libvirt-qemu",
                                         "/etc/apparmor.d/abstractions/libvirt-qemu"};
-    g_autofree char *folder = drv_doctor_path(doctor, "/etc/apparmor.d/abstractions/libvirt-qemu.d");
+    g_autofree char *folder =
+        drv_doctor_path(doctor, "/etc/apparmor.d/abstractions/libvirt-qemu.d");
     g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
     const char *entry;
 
@@ -182,7 +183,8 @@ void drv_check_confinement(drv_doctor *doctor, const char *name)
     else
         drv_doctor_found(
             doctor, DRV_CHECK_WARNING, name,
-            g_strdup("if a move fails, “ausearch -m avc -ts recent” names the rule that is missing"),
+            g_strdup(
+                "if a move fails, “ausearch -m avc -ts recent” names the rule that is missing"),
             "SELinux confines QEMU; whether it may use sockets in " DRV_SESSIONS_DIR
             " cannot be seen from here");
 }

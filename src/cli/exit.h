@@ -14,7 +14,7 @@ typedef enum {
     DRV_EXIT_CANCELLED = 6,
     DRV_EXIT_ATTENTION = 7, /* Drover cannot decide alone: a person must look */
     DRV_EXIT_DENIED = 8,    /* credential, token or certificate not accepted */
-    DRV_EXIT_LEFT = 130,  /* no longer waited for (Ctrl-C); the job goes on */
+    DRV_EXIT_LEFT = 130,    /* no longer waited for (Ctrl-C); the job goes on */
 } drv_exit;
 
 /** drv_exit_from_error() - of the domain DRV_ERROR by its code, any other: DRV_EXIT_FAILED. */

@@ -40,12 +40,12 @@ typedef struct {
     const drv_follow_options *options;
     shared *with;
     guint64 revision;
-    gint64 asked_ms;  /* when the request that runs was made */
-    gint64 retry_at;  /* 0: a request runs */
-    guint retry_ms;   /* the next pause */
-    gint64 gone_ms;   /* since when droverd does not answer; 0: it does */
-    gboolean stop;    /* Ctrl-C was pressed */
-    gboolean resend;  /* asking for the end did not get through */
+    gint64 asked_ms; /* when the request that runs was made */
+    gint64 retry_at; /* 0: a request runs */
+    guint retry_ms;  /* the next pause */
+    gint64 gone_ms;  /* since when droverd does not answer; 0: it does */
+    gboolean stop;   /* Ctrl-C was pressed */
+    gboolean resend; /* asking for the end did not get through */
     json_object *job;
     gboolean finished;
     drv_follow_end end;
@@ -129,10 +129,9 @@ static void finish(follow *f, drv_follow_end end)
 
 static void ask(follow *f)
 {
-    g_autofree char *query =
-        f->job ? g_strdup_printf("?after=%" G_GUINT64_FORMAT "&wait_ms=%u", f->revision,
-                                 f->with->wait_ms)
-               : g_strdup("");
+    g_autofree char *query = f->job ? g_strdup_printf("?after=%" G_GUINT64_FORMAT "&wait_ms=%u",
+                                                      f->revision, f->with->wait_ms)
+                                    : g_strdup("");
 
     f->retry_at = 0;
     f->asked_ms = drv_clock_ms();

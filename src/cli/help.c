@@ -21,10 +21,9 @@ static void print_options(FILE *out, const drv_option *options, const drv_option
         if (contains(except, o->name))
             continue;
 
-        g_autofree char *left = g_strdup_printf("  %c%c%s--%s%s%s", o->letter ? '-' : ' ',
-                                                o->letter ? o->letter : ' ',
-                                                o->letter ? ", " : "  ", o->name,
-                                                o->value ? " " : "", o->value ? o->value : "");
+        g_autofree char *left = g_strdup_printf(
+            "  %c%c%s--%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
+            o->letter ? ", " : "  ", o->name, o->value ? " " : "", o->value ? o->value : "");
         g_auto(GStrv) lines = g_strsplit(o->help, "\n", -1);
 
         if (strlen(left) > HELP_COLUMN - 2)
@@ -97,8 +96,7 @@ static json_object *options_json(const drv_option *options)
         char letter[2] = {o->letter, '\0'};
 
         json_object_object_add(one, "name", json_object_new_string(o->name));
-        json_object_object_add(one, "letter",
-                               o->letter ? json_object_new_string(letter) : NULL);
+        json_object_object_add(one, "letter", o->letter ? json_object_new_string(letter) : NULL);
         json_object_object_add(one, "value", o->value ? json_object_new_string(o->value) : NULL);
         json_object_object_add(one, "help", json_object_new_string(o->help));
         json_object_array_add(list, one);

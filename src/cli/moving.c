@@ -33,8 +33,8 @@ int drv_moving_follow(drv_cli *cli, const char *id, gboolean cancels, gboolean q
     g_autoptr(json_object) job = NULL;
     g_autoptr(json_object) object = NULL;
     drv_display_mode mode = quiet ? DRV_DISPLAY_QUIET : drv_display_mode_for(cli->err);
-    g_autoptr(drv_display) display = drv_display_new(
-        cli->err, mode, g_str_equal(nl_langinfo(CODESET), "UTF-8"), NULL, NULL);
+    g_autoptr(drv_display) display =
+        drv_display_new(cli->err, mode, g_str_equal(nl_langinfo(CODESET), "UTF-8"), NULL, NULL);
     drv_follow_options options = {.job = id, .display = display, .cancels = cancels};
     drv_follow_end end = DRV_FOLLOW_ERROR;
 

@@ -40,8 +40,8 @@ void drv_progress_read(drv_progress *progress, json_object *job)
         progress->percent = (int)MIN(percent, 100);
     progress->rate_known = drv_show_get_number(now, "rate_bps", &progress->rate_bps);
     /* 0 is what is said before the first round is over. */
-    progress->dirty_known = drv_show_get_number(now, "dirty_rate_bps", &progress->dirty_bps) &&
-                            progress->dirty_bps;
+    progress->dirty_known =
+        drv_show_get_number(now, "dirty_rate_bps", &progress->dirty_bps) && progress->dirty_bps;
     progress->left_known = drv_show_get_number(now, "remaining_ms", &progress->left_ms);
 }
 
@@ -159,8 +159,7 @@ char *drv_progress_line(const drv_progress *p, int width, gboolean utf8)
 {
     for (gsize i = 0;; i++) {
         g_autofree char *before = title(p, layouts[i].vm, layouts[i].nodes, utf8);
-        g_autofree char *after =
-            figures(p, layouts[i].rate, layouts[i].dirty, layouts[i].left);
+        g_autofree char *after = figures(p, layouts[i].rate, layouts[i].dirty, layouts[i].left);
         int room = width - drv_text_width(before) - drv_text_width(after) - 1;
         g_autoptr(GString) line = g_string_new(before);
 

@@ -51,6 +51,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(drv_display, drv_display_free)
 void drv_display_job(drv_display *display, json_object *job);
 /** drv_display_message() - a line of its own, whatever the mode. */
 void drv_display_message(drv_display *display, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
-/** drv_display_suspend() - leave the terminal tidy for others; drv_display_redraw() takes it back. */
+/** drv_display_suspend() - leave the terminal tidy for others; drv_display_redraw() takes it back.
+ */
 void drv_display_suspend(drv_display *display);
 void drv_display_redraw(drv_display *display);

@@ -69,9 +69,9 @@ json_object *drv_report_json(json_object *job, const char *vm, const char *targe
     json_object *out = json_object_new_object();
 
 #define KNOWN(key, otherwise)                                                                      \
-    (drv_json_string(report, key, NULL)  ? drv_json_string(report, key, NULL)                                      \
-     : drv_json_string(job, key, NULL)   ? drv_json_string(job, key, NULL)                                         \
-                                 : (otherwise))
+    (drv_json_string(report, key, NULL) ? drv_json_string(report, key, NULL)                       \
+     : drv_json_string(job, key, NULL)  ? drv_json_string(job, key, NULL)                          \
+                                        : (otherwise))
     json_object_object_add(out, "vm", text_or(KNOWN("vm", vm)));
     json_object_object_add(out, "source", text_or(KNOWN("source", NULL)));
     json_object_object_add(out, "target", text_or(KNOWN("target", target)));
@@ -81,10 +81,9 @@ json_object *drv_report_json(json_object *job, const char *vm, const char *targe
     for (gsize i = 0; i < G_N_ELEMENTS(numbers); i++) {
         guint64 value;
 
-        json_object_object_add(out, numbers[i],
-                               drv_show_get_number(report, numbers[i], &value)
-                                   ? json_object_new_uint64(value)
-                                   : NULL);
+        json_object_object_add(
+            out, numbers[i],
+            drv_show_get_number(report, numbers[i], &value) ? json_object_new_uint64(value) : NULL);
     }
     json_object_object_add(out, "error", text_or(error ? error : drv_report_error(job)));
     return out;
@@ -129,8 +128,9 @@ void drv_report_print(FILE *out, json_object *job)
     else if (g_str_equal(outcome, "cancelled"))
         fprintf(out, "%s was not moved: cancelled. It goes on at %s.\n", vm, source);
     else if (g_str_equal(outcome, "needs-attention"))
-        fprintf(out, "%s needs attention: its move from %s to %s can be neither finished nor "
-                     "undone by droverd alone.\n",
+        fprintf(out,
+                "%s needs attention: its move from %s to %s can be neither finished nor "
+                "undone by droverd alone.\n",
                 vm, source, target);
     else if (g_str_equal(outcome, "running"))
         fprintf(out, "%s moves from %s to %s.\n", vm, source, target);

@@ -8,7 +8,8 @@
 
 #include "cli/exit.h"
 
-/** drv_report_outcome() - "done", "rolled-back", "failed", "cancelled", "needs-attention"; "running" before its end. */
+/** drv_report_outcome() - "done", "rolled-back", "failed", "cancelled", "needs-attention";
+ * "running" before its end. */
 const char *drv_report_outcome(json_object *job);
 
 /**

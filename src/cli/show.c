@@ -37,9 +37,8 @@ char *drv_show_number(json_object *object, const char *key)
 {
     guint64 value;
 
-    return drv_show_get_number(object, key, &value)
-               ? g_strdup_printf("%" G_GUINT64_FORMAT, value)
-               : g_strdup("-");
+    return drv_show_get_number(object, key, &value) ? g_strdup_printf("%" G_GUINT64_FORMAT, value)
+                                                    : g_strdup("-");
 }
 
 char *drv_show_bytes(json_object *object, const char *key)
@@ -54,6 +53,13 @@ char *drv_show_duration(json_object *object, const char *key)
     guint64 value;
 
     return drv_show_get_number(object, key, &value) ? drv_units_duration(value) : g_strdup("-");
+}
+
+const char *drv_show_reason(const char *message, const char *node)
+{
+    g_autofree char *start = g_strdup_printf("node %s: ", node);
+
+    return message && g_str_has_prefix(message, start) ? message + strlen(start) : message;
 }
 
 static int by_name(const void *a, const void *b)

@@ -7,7 +7,8 @@
 
 typedef struct drv_table drv_table;
 
-/** drv_table_new() - @heads: NULL-terminated titles; one that begins with '>' is a column aligned right. */
+/** drv_table_new() - @heads: NULL-terminated titles; one that begins with '>' is a column aligned
+ * right. */
 drv_table *drv_table_new(const char *const *heads);
 void drv_table_free(drv_table *table);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(drv_table, drv_table_free)

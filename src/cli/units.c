@@ -12,15 +12,14 @@ typedef struct {
 } unit;
 
 static const unit durations[] = {
-    {"ms", 1},       {"s", 1e3},   {"sec", 1e3}, {"m", 60e3},    {"min", 60e3},
-    {"h", 3600e3},   {"d", 86400e3},
+    {"ms", 1}, {"s", 1e3}, {"sec", 1e3}, {"m", 60e3}, {"min", 60e3}, {"h", 3600e3}, {"d", 86400e3},
 };
 
 /* Bytes a second. */
 static const unit rates[] = {
-    {"bit", 1 / 8.0},  {"kbit", 1e3 / 8}, {"mbit", 1e6 / 8}, {"gbit", 1e9 / 8},
-    {"b", 1},          {"kb", 1e3},       {"mb", 1e6},       {"gb", 1e9},
-    {"kib", 1024},     {"mib", 1048576},  {"gib", 1073741824},
+    {"bit", 1 / 8.0}, {"kbit", 1e3 / 8}, {"mbit", 1e6 / 8},   {"gbit", 1e9 / 8},
+    {"b", 1},         {"kb", 1e3},       {"mb", 1e6},         {"gb", 1e9},
+    {"kib", 1024},    {"mib", 1048576},  {"gib", 1073741824},
 };
 
 static gboolean parse(const char *text, const unit *units, gsize count, const char *what,

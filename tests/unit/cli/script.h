@@ -17,7 +17,7 @@ struct script {
     GMutex lock; /* guards what follows */
     GCond changed;
     guint calls;
-    guint mark; /* a test's own, see script_mark() */
+    guint mark;   /* a test's own, see script_mark() */
     GString *log; /* "GET /v1/vms\n"… */
     gboolean freed;
 };
@@ -42,6 +42,7 @@ typedef struct {
     char *err;
 } outcome;
 
-/** script_run() - @line: arguments, split at blanks; @func may be NULL for runs that ask nothing. */
+/** script_run() - @line: arguments, split at blanks; @func may be NULL for runs that ask nothing.
+ */
 outcome script_run(script_func func, gpointer data, const char *line);
 void outcome_clear(outcome *o);

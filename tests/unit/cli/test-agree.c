@@ -42,8 +42,8 @@ static gboolean documents(const char *page, const drv_option *o)
 {
     g_autofree char *roff = in_roff(o->name);
     g_autofree char *quoted = g_regex_escape_string(roff, -1);
-    g_autofree char *letter = o->letter ? g_strdup_printf("\\.BR \\\\-%c \", \" ", o->letter)
-                                        : g_strdup("\\.B[IR]? ");
+    g_autofree char *letter =
+        o->letter ? g_strdup_printf("\\.BR \\\\-%c \", \" ", o->letter) : g_strdup("\\.B[IR]? ");
     g_autofree char *pattern =
         g_strdup_printf("^\\.TP\\n%s%s%s$", letter, quoted, o->value ? " .*" : "");
 
@@ -82,8 +82,7 @@ static void test_manual(void)
     g_assert_cmpuint(documented(overview), ==, globals);
     for (const drv_command *c = drv_commands; c->name; c++) {
         g_autofree char *page = page_of(c);
-        g_autofree char *usage =
-            g_strdup_printf(".B drover %s", c->name);
+        g_autofree char *usage = g_strdup_printf(".B drover %s", c->name);
         g_autofree char *entry = g_strdup_printf("drover %s", c->name);
         guint wanted = 0;
 
@@ -138,8 +137,8 @@ static GStrv complete(const char *const *words)
 
         g_string_append_printf(text, "%s ", quoted);
     }
-    g_string_append_printf(text, ")\nCOMP_CWORD=%u\n_drover\nprintf '%%s\\n' \"${COMPREPLY[@]}\" | sort",
-                           count - 1);
+    g_string_append_printf(
+        text, ")\nCOMP_CWORD=%u\n_drover\nprintf '%%s\\n' \"${COMPREPLY[@]}\" | sort", count - 1);
     argv[3] = text->str;
     g_spawn_sync(g_getenv("DROVER_SOURCE_ROOT"), argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &out,
                  NULL, &status, &error);
@@ -237,7 +236,8 @@ static void test_help(void)
             g_assert_nonnull(strstr(o.out, option->name));
         for (const drv_option *option = drv_global_options; option->name; option++)
             g_assert_nonnull(strstr(o.out, option->name));
-        for (const char *at = o.out; at && *at; at = strchr(at, '\n') ? strchr(at, '\n') + 1 : NULL) {
+        for (const char *at = o.out; at && *at;
+             at = strchr(at, '\n') ? strchr(at, '\n') + 1 : NULL) {
             g_autofree char *one = g_strndup(at, strcspn(at, "\n"));
 
             if (g_utf8_strlen(one, -1) > 84)

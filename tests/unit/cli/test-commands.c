@@ -33,7 +33,7 @@ static json_object *failing(script *s, guint nth, const char *method, const char
 
 #define NODES                                                                                      \
     "{'nodes':[{'name':'h10','address':'fd00::2','port':7444,'state':'lost',"                      \
-    "'error':'no route to host'},"                                                                 \
+    "'error':'node h10: no route to host'},"                                                       \
     "{'name':'h2','address':'10.0.0.1','port':7443,'state':'up','cpus':4,"                         \
     "'memory_bytes':8589934592,'memory_free_bytes':4294967296,'vms':2,'version':'0.1.0',"          \
     "'libvirt':'9.0.0','qemu':'7.2.22'}]}"

@@ -76,8 +76,7 @@ static void test_confinement(void)
     g_assert_cmpint(check(&h, drv_check_confinement)->state, ==, DRV_CHECK_PROBLEM);
     g_assert_nonnull(strstr(check(&h, drv_check_confinement)->remedy,
                             "/{,var/}run/drover/sessions/*/*.sock rw,"));
-    put(&h, "/etc/apparmor.d/local/abstractions/libvirt-qemu",
-        "# /run/drover/sessions/** rw,\n");
+    put(&h, "/etc/apparmor.d/local/abstractions/libvirt-qemu", "# /run/drover/sessions/** rw,\n");
     g_assert_cmpint(check(&h, drv_check_confinement)->state, ==, DRV_CHECK_PROBLEM);
     put(&h, "/etc/apparmor.d/abstractions/libvirt-qemu.d/drover",
         "  /{,var/}run/drover/sessions/*/*.sock rw,\n");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Following a job: to its end, over a droverd that goes away, and with Ctrl-C pressed once and twice. */
+/* Following a job: to its end, over a droverd that goes away, and with Ctrl-C pressed once and
+ * twice. */
 #include "cli/follow.h"
 
 #include <signal.h>

@@ -9,8 +9,8 @@
 #include "script.h"
 
 #define JOB(percent, phase, rate)                                                                  \
-    "{'vm':'web1','source':'h1','target':'h2','state':'copying-memory','progress':{'phase':'" phase \
-    "','percent':" #percent ",'rate_bps':" #rate                                                   \
+    "{'vm':'web1','source':'h1','target':'h2','state':'copying-memory','progress':{'phase':"       \
+    "'" phase "','percent':" #percent ",'rate_bps':" #rate                                         \
     ",'dirty_rate_bps':8388608,'remaining_ms':3200}}"
 
 static int columns = 100;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The end of a move: the object for scripts always has the same keys, and each end its exit code. */
+/* The end of a move: the object for scripts always has the same keys, and each end its exit code.
+ */
 #include "cli/report.h"
 
 #include <stdlib.h>
@@ -7,9 +8,9 @@
 
 #include "script.h"
 
-static const char *const keys[] = {"vm",       "source",     "target",       "method",     "outcome",
-                                   "total_ms", "pause_ms",   "memory_bytes", "qemu_bytes", "wire_bytes",
-                                   "disk_bytes", "rounds",   "error"};
+static const char *const keys[] = {
+    "vm",           "source",     "target",     "method",     "outcome", "total_ms", "pause_ms",
+    "memory_bytes", "qemu_bytes", "wire_bytes", "disk_bytes", "rounds",  "error"};
 
 #define DONE                                                                                       \
     "{'vm':'web1','source':'h1','target':'h2','state':'done','ended':true,'error':null,"           \

@@ -10,11 +10,11 @@ static void test_duration(void)
     static const struct {
         const char *text;
         guint64 ms;
-    } good[] = {{"200ms", 200}, {"1.5s", 1500},   {"5m", 300000},  {"5min", 300000},
+    } good[] = {{"200ms", 200},  {"1.5s", 1500},    {"5m", 300000},  {"5min", 300000},
                 {"1h", 3600000}, {"2d", 172800000}, {"30 S", 30000}, {"1ms", 1}};
-    static const char *const bad[] = {"",    "200",   "ms",    "-5s", "0s",   "5 parsecs",
-                                      "nan", "1e99s", "0.1ms", "inf", "0x10s", " 5s", "1.2.3s",
-                                      "1e3ms"};
+    static const char *const bad[] = {"",          "200", "ms",     "-5s",   "0s",
+                                      "5 parsecs", "nan", "1e99s",  "0.1ms", "inf",
+                                      "0x10s",     " 5s", "1.2.3s", "1e3ms"};
     guint64 ms;
 
     for (gsize i = 0; i < G_N_ELEMENTS(good); i++) {
@@ -35,8 +35,13 @@ static void test_rate(void)
     static const struct {
         const char *text;
         guint64 bps;
-    } good[] = {{"500mbit", 62500000}, {"1gbit", 125000000}, {"1Gbit/s", 125000000},
-                {"80MB/s", 80000000},  {"1GiB/s", 1073741824}, {"8 kbit", 1000}, {"1B", 1}};
+    } good[] = {{"500mbit", 62500000},
+                {"1gbit", 125000000},
+                {"1Gbit/s", 125000000},
+                {"80MB/s", 80000000},
+                {"1GiB/s", 1073741824},
+                {"8 kbit", 1000},
+                {"1B", 1}};
     static const char *const bad[] = {"", "500", "500m", "1s", "0mbit", "-1mbit", "1 gbit/h"};
     guint64 bps;
 
