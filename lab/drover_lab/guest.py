@@ -22,7 +22,7 @@ DOMAIN_XML = """\
     <type arch='x86_64' machine='q35'>hvm</type>
     <kernel>{kernel}</kernel>
     <initrd>{initramfs}</initrd>
-    <cmdline>console=ttyS0 quiet panic=1 tsc=unstable{emulated} {cmdline}</cmdline>
+    <cmdline>console=ttyS0 quiet panic=1 tsc=unstable {cmdline}</cmdline>
   </os>
   <features><acpi/><apic/></features>
   <cpu mode='custom' match='exact' check='none'><model fallback='forbid'>qemu64</model></cpu>
@@ -42,12 +42,6 @@ DOMAIN_XML = """\
   </devices>
 </domain>
 """
-# An emulated guest's TLB must be emptied often, or a move on a busy machine loses writes: where
-# all that is dirty is still to be sent, QEMU clears the dirty bits without making the TLB's
-# entries notice the next write (`if (num_dirty)` in physical_memory_sync_dirty_bitmap), and
-# a guest of one process never empties it by itself. With page table isolation each way into
-# the kernel does. Tried, 20 runnable processes on 2 cores: 7 of 7 moves crashed, then 0 of 8.
-EMULATED = " pti=on"
 DISK_XML = """\
     <disk type='file' device='disk'>
       <driver name='qemu' type='{format}' cache='none'/>
@@ -161,7 +155,7 @@ def create(args: argparse.Namespace) -> dict[str, Any]:
     xml = DOMAIN_XML.format(
         type="kvm" if accel == "kvm" else "qemu", vm=vm, memory=args.memory, vcpus=args.vcpus,
         kernel=made.kernel, initramfs=made.initramfs, cmdline=escape(_cmdline(args, address, accel)),
-        emulated="" if accel == "kvm" else EMULATED, disk=disk, mac=names.guest_mac(vm), console=f"{host.CONSOLE_DIR}/{vm}.log")
+        disk=disk, mac=names.guest_mac(vm), console=f"{host.CONSOLE_DIR}/{vm}.log")
     definition = host.root(lab, on) / "run" / f"{vm}.xml"
     definition.write_text(xml)
     run("virsh", "-c", host.uri(lab, on), "define", str(definition))
