@@ -72,6 +72,7 @@ void drv_fleet_add(drv_fleet *fleet, const char *name, json_object *node, json_o
         vm->state = g_strdup(drv_json_string(object, "state", ""));
         vm->vcpus = (guint)drv_json_int(object, "vcpus", 0);
         vm->memory_bytes = (guint64)drv_json_int(object, "memory_bytes", 0);
+        vm->arriving = drv_json_bool(object, "arriving");
         g_ptr_array_add(fleet->vms, vm);
     }
 }

@@ -26,6 +26,7 @@ typedef struct {
     char *state; /* as drv_domain_state_name() */
     guint vcpus;
     guint64 memory_bytes;
+    gboolean arriving; /* the copy at the target of a move that is not over */
 } drv_fleet_vm;
 
 typedef struct {

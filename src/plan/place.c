@@ -4,7 +4,9 @@
 
 static gboolean means(const drv_fleet_vm *vm, const char *name)
 {
-    return g_str_equal(vm->name, name) || g_ascii_strcasecmp(vm->uuid, name) == 0;
+    /* Until it has arrived, the VM is where it comes from. */
+    return !vm->arriving &&
+           (g_str_equal(vm->name, name) || g_ascii_strcasecmp(vm->uuid, name) == 0);
 }
 
 static gboolean is_active(const drv_fleet_vm *vm)

@@ -36,7 +36,7 @@ struct drv_incoming {
     json_object *created; /* paths of images made here */
 
     GMutex lock;          /* held while the fate of the copy is decided; guards what follows */
-    gboolean resumed;
+    gboolean resumed;     /* set with the lock held, atomically: lists look without it */
     gboolean closed;      /* finished or abandoned: nothing is left to do */
 };
 
@@ -141,12 +141,12 @@ static gboolean resume(drv_incoming *incoming, GError **error)
     g_autoptr(GError) problem = NULL;
 
     if (!incoming->was_running) {
-        incoming->resumed = TRUE;
+        g_atomic_int_set(&incoming->resumed, TRUE);
         return TRUE;
     }
     if (!drv_hyper_resume(incoming->run->hyper, incoming->uuid, error))
         return FALSE;
-    incoming->resumed = TRUE;
+    g_atomic_int_set(&incoming->resumed, TRUE);
     /* Behind the resume, which the guest is waiting for: libvirt remembers it as well, it runs. */
     if (!keep(incoming, DRV_REVISION_ANY, &problem))
         drv_log_warning("that %s was resumed could not be recorded: %s session=%s", incoming->vm,
@@ -613,6 +613,23 @@ gboolean drv_incoming_abandon(drv_run *run, const char *source, const char *sess
     ok = abandon(incoming, error);
     g_mutex_unlock(&incoming->lock);
     return ok;
+}
+
+gboolean drv_incoming_is_arriving(drv_run *run, const char *uuid)
+{
+    GHashTableIter iter;
+    gpointer value;
+    gboolean arriving = FALSE;
+
+    g_mutex_lock(&run->lock);
+    g_hash_table_iter_init(&iter, run->incoming);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        drv_incoming *incoming = value;
+
+        arriving |= g_str_equal(incoming->uuid, uuid) && !g_atomic_int_get(&incoming->resumed);
+    }
+    g_mutex_unlock(&run->lock);
+    return arriving;
 }
 
 gboolean drv_incoming_hand_link(drv_run *run, const char *session, int fd, GError **error)

@@ -31,4 +31,7 @@ gboolean drv_incoming_abandon(drv_run *run, const char *source, const char *sess
 /** drv_incoming_hand_link() - see drv_run_hand_link(). */
 gboolean drv_incoming_hand_link(drv_run *run, const char *session, int fd, GError **error);
 
+/** drv_incoming_is_arriving() - whether a VM here is the copy of a move that has not been handed over yet. */
+gboolean drv_incoming_is_arriving(drv_run *run, const char *uuid);
+
 void drv_incoming_unref(drv_incoming *incoming);

@@ -3,6 +3,7 @@
 #include "run/internal.h"
 
 #include "model/local.h"
+#include "run/incoming.h"
 
 /* How long a node that takes connections may take before a list is shown without it. */
 #define LIST_TIMEOUT_MS 10000
@@ -117,6 +118,10 @@ json_object *drv_run_vms(drv_run *run, GError **error)
 {
     merged list = merge(run, "/v1/peer/vms", "vms");
 
+    /* A VM under way is one VM, at its source. */
+    for (gsize i = json_object_array_length(list.all); i-- > 0;)
+        if (drv_json_bool(json_object_array_get_idx(list.all, i), "arriving"))
+            json_object_array_del_idx(list.all, i, 1);
     json_object_array_sort(list.all, by_name);
     return merged_json(&list);
 }
@@ -146,6 +151,12 @@ json_object *drv_run_local_vms(drv_run *run, GError **error)
 
     if (!vms)
         return NULL;
+    for (gsize i = 0; i < json_object_array_length(vms); i++) {
+        json_object *vm = json_object_array_get_idx(vms, i);
+
+        if (drv_incoming_is_arriving(run, drv_json_string(vm, "uuid", "")))
+            drv_json_set_bool(vm, "arriving", TRUE);
+    }
     g_mutex_lock(&run->lock);
     g_hash_table_iter_init(&iter, run->jobs);
     while (g_hash_table_iter_next(&iter, NULL, &value))

@@ -100,6 +100,14 @@ static void test_name_on_several_nodes(void)
     add_node(fleet, "h1", GIB, one_vm("web1", UUID_OTHER, "shut off"));
     add_node(fleet, "h2", GIB, one_vm("web1", UUID_WEB, "running"));
     g_assert_cmpstr(drv_plan_find_vm(fleet, "web1", &error)->node, ==, "h2");
+    {
+        /* The copy of a move under way does not count. */
+        json_object *copy = one_vm("web1", UUID_WEB, "paused");
+
+        drv_json_set_bool(json_object_array_get_idx(copy, 0), "arriving", TRUE);
+        add_node(fleet, "h5", GIB, copy);
+        g_assert_cmpstr(drv_plan_find_vm(fleet, "web1", &error)->node, ==, "h2");
+    }
     add_node(fleet, "h3", GIB, one_vm("web1", UUID_OTHER, "paused"));
     g_assert_null(drv_plan_find_vm(fleet, "web1", &error));
     g_assert_error(error, DRV_ERROR, DRV_ERROR_CONFLICT);
