@@ -6,7 +6,6 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -164,7 +163,11 @@ static void strangers_do_not_disturb(void)
     enum { STRANGERS = 20 };
     struct pair *pair = prepare(4);
     int fds[STRANGERS];
-    uint8_t garbage[512];
+    static const char *const garbage[] = {
+        "GET / HTTP/1.1\r\nHost: relay\r\n\r\n",      /* no TLS at all */
+        "\x16\x03\x01\x7f\xff and so on",              /* a record longer than any */
+        "\x16\x03\x01\x00\x04\x01\x00\x00\x00",      /* an empty ClientHello */
+    };
     struct drv_error err;
     int ram[PAIR_ENDS], late;
     char bytes[5];
@@ -175,8 +178,7 @@ static void strangers_do_not_disturb(void)
         fds[i] = connect_tcp(pair);
         if (i % 2)
             continue;
-        g_assert_cmpint(getrandom(garbage, sizeof garbage, 0), ==, sizeof garbage);
-        check_write(fds[i], garbage, sizeof garbage);
+        check_write(fds[i], garbage[i / 2 % 3], i / 2 % 3 == 2 ? 9 : strlen(garbage[i / 2 % 3]));
         pair_release(pair);
         check_gone(fds[i]);
     }
