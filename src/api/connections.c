@@ -70,7 +70,7 @@ static void move(drv_connections *table, drv_connection *connection, gboolean kn
 
 static void end(drv_connections *table, drv_connection *connection)
 {
-    if (connection->doomed)
+    if (!connection || connection->doomed)
         return;
     shutdown(connection->fd, SHUT_RDWR);
     move(table, connection, connection->known, TRUE);
@@ -109,7 +109,7 @@ static guint count_place(const drv_connections *table, const guint8 *place)
     return count;
 }
 
-/* The oldest of the place that has the most; @place: of this one, or NULL. */
+/* The oldest of the place that has the most; @place: of this one, or NULL. Not who is being answered. */
 static drv_connection *victim(drv_connections *table, const guint8 *place)
 {
     drv_connection *worst = NULL;
@@ -119,6 +119,8 @@ static drv_connection *victim(drv_connections *table, const guint8 *place)
         drv_connection *one = at->data;
         guint count;
 
+        if (one->busy)
+            continue;
         if (place) {
             if (!memcmp(one->place, place, 16))
                 return one;

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The program droverd: its exit codes, a second one, a killed one, and how it ends. */
+#include <errno.h>
+#include <gio/gio.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "api/client.h"
+#include "api/join.h"
+
+typedef struct {
+    char *root;
+    char *etc;
+    char *state;
+    char *run;
+} place;
+
+static place place_new(void)
+{
+    place made = {.root = g_dir_make_tmp("drover-droverd-XXXXXX", NULL)};
+
+    made.etc = g_build_filename(made.root, "etc", NULL);
+    made.state = g_build_filename(made.root, "state", NULL);
+    made.run = g_build_filename(made.root, "run", NULL);
+    return made;
+}
+
+static void place_clear(place *all)
+{
+    g_autofree char *command = g_strdup_printf("rm -r %s", all->root);
+
+    g_assert_true(g_spawn_command_line_sync(command, NULL, NULL, NULL, NULL));
+    g_free(all->root);
+    g_free(all->etc);
+    g_free(all->state);
+    g_free(all->run);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(place, place_clear)
+
+/*
+ * A port that was free a moment ago: the identity has it before droverd does. Below
+ * those that the kernel gives to clients, which come and go in tests that run meanwhile.
+ */
+static guint16 free_port(void)
+{
+    for (;;) {
+        guint16 port = (guint16)g_random_int_range(20000, 32000);
+        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        gboolean free = bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
+
+        close(fd);
+        if (free)
+            return port;
+    }
+}
+
+static void found(const place *at, guint16 port)
+{
+    drv_init_options options = {.etc_dir = at->etc,
+                                .state_dir = at->state,
+                                .node = "h1",
+                                .address = "127.0.0.1",
+                                .port = port};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(drv_identity) identity = drv_init(&options, &error);
+
+    g_assert_no_error(error);
+}
+
+static GSubprocess *start(const place *at, const char *more)
+{
+    g_autoptr(GError) error = NULL;
+    GSubprocess *process = g_subprocess_new(
+        G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE, &error, DROVERD,
+        "--etc-dir", at->etc, "--state-dir", at->state, "--run-dir", at->run, "--connect",
+        "test:///default", more, NULL);
+
+    g_assert_no_error(error);
+    return process;
+}
+
+/* Ended by itself; what it said on both outputs. */
+static char *end_of(GSubprocess *process, int code)
+{
+    char *out = NULL;
+    g_autofree char *err = NULL;
+    char *all;
+
+    g_assert_true(g_subprocess_communicate_utf8(process, NULL, NULL, &out, &err, NULL));
+    all = g_strconcat(out, err, NULL);
+    g_free(out);
+    if (!g_subprocess_get_if_exited(process) || g_subprocess_get_exit_status(process) != code)
+        g_error("exit code %d was expected: %s", code, all);
+    return all;
+}
+
+/* Reads its log until it says that it is up. */
+static GSubprocess *start_up(const place *at)
+{
+    GSubprocess *process = start(at, NULL);
+    g_autoptr(GDataInputStream) log =
+        g_data_input_stream_new(g_subprocess_get_stderr_pipe(process));
+    g_autofree char *line = NULL;
+
+    g_filter_input_stream_set_close_base_stream(G_FILTER_INPUT_STREAM(log), FALSE);
+    do {
+        g_free(line);
+        line = g_data_input_stream_read_line_utf8(log, NULL, NULL, NULL);
+        if (!line)
+            g_error("droverd did not come up");
+    } while (!strstr(line, "droverd is up"));
+    return process;
+}
+
+static void expect_served(const place *at)
+{
+    drv_client_options options = {.etc_dir = at->etc};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(drv_client) client = drv_client_new(&options, &error);
+    json_object *answer;
+
+    g_assert_no_error(error);
+    answer = drv_client_call(client, "GET", "/v1/version", NULL, 0, &error);
+    g_assert_no_error(error);
+    json_object_put(answer);
+}
+
+static void test_simple_ends(void)
+{
+    g_auto(place) at = place_new();
+    g_autoptr(GSubprocess) help = start(&at, "--help");
+    g_autoptr(GSubprocess) version = start(&at, "--version");
+    g_autoptr(GSubprocess) wrong = start(&at, "--no-such-option");
+    g_autoptr(GSubprocess) argument = start(&at, "argument");
+    g_autoptr(GSubprocess) nobody = start(&at, NULL);
+    g_autofree char *helped = end_of(help, 0);
+    g_autofree char *told = end_of(version, 0);
+    g_autofree char *refused = end_of(wrong, 2);
+    g_autofree char *unwanted = end_of(argument, 2);
+    g_autofree char *homeless = end_of(nobody, 3);
+
+    g_assert_nonnull(strstr(helped, "--run-dir"));
+    g_assert_true(g_str_has_prefix(told, "droverd "));
+    g_assert_nonnull(strstr(refused, "--no-such-option"));
+    g_assert_nonnull(strstr(unwanted, "takes no arguments"));
+    g_assert_nonnull(strstr(homeless, "drover init"));
+}
+
+static void test_second(void)
+{
+    g_auto(place) at = place_new();
+    g_auto(place) other = place_new();
+    guint16 port = free_port();
+    g_autoptr(GSubprocess) first = NULL;
+    g_autoptr(GSubprocess) same = NULL;
+    g_autoptr(GSubprocess) same_port = NULL;
+    g_autofree char *same_said = NULL;
+    g_autofree char *port_said = NULL;
+    g_autofree char *rest = NULL;
+    g_autofree char *running = NULL;
+    g_autofree char *owner = NULL;
+
+    found(&at, port);
+    found(&other, port);
+    first = start_up(&at);
+    same = start(&at, NULL);
+    same_said = end_of(same, 4);
+    running = g_strdup_printf("already running (pid %s)", g_subprocess_get_identifier(first));
+    g_assert_nonnull(strstr(same_said, running));
+    same_port = start(&other, NULL);
+    port_said = end_of(same_port, 4);
+    owner = g_strdup_printf("port %u: droverd (pid %s) has it", port,
+                            g_subprocess_get_identifier(first));
+    g_assert_nonnull(strstr(port_said, owner));
+    expect_served(&at); /* neither has disturbed it */
+    g_subprocess_send_signal(first, SIGTERM);
+    rest = end_of(first, 0);
+}
+
+static void test_killed(void)
+{
+    g_auto(place) at = place_new();
+    g_autofree char *rest = NULL;
+    g_autoptr(GSubprocess) last = NULL;
+
+    found(&at, free_port());
+    for (int i = 0; i < 3; i++) {
+        g_autoptr(GSubprocess) one = start_up(&at);
+
+        expect_served(&at);
+        g_subprocess_force_exit(one);
+        g_assert_true(g_subprocess_wait(one, NULL, NULL));
+    }
+    last = start_up(&at);
+    expect_served(&at);
+    g_subprocess_send_signal(last, SIGINT);
+    rest = end_of(last, 0);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/droverd/simple-ends", test_simple_ends);
+    g_test_add_func("/droverd/second", test_second);
+    g_test_add_func("/droverd/killed", test_killed);
+    return g_test_run();
+}
