@@ -6,7 +6,7 @@
 #include "hyper/domain-xml.h"
 
 static const char *const state_names[] = {
-    [DRV_DOMAIN_SHUT_OFF] = "shut-off", [DRV_DOMAIN_RUNNING] = "running",
+    [DRV_DOMAIN_SHUT_OFF] = "shut off", [DRV_DOMAIN_RUNNING] = "running",
     [DRV_DOMAIN_PAUSED] = "paused",     [DRV_DOMAIN_CRASHED] = "crashed",
     [DRV_DOMAIN_OTHER] = "other",
 };

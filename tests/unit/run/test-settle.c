@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a migration has come to: the rules that must hold for every combination of facts. */
+#include "hyper/hyper.h"
 #include "run/settle.h"
 
 typedef void (*check_func)(const drv_settle_facts *facts, drv_verdict verdict);
@@ -90,6 +91,15 @@ static void test_rows(void)
 static void test_names(void)
 {
     g_assert_cmpint(drv_presence_from_state("shut off"), ==, DRV_PRESENCE_OFF);
+    /* The names are hyper's. */
+    g_assert_cmpint(drv_presence_from_state(drv_domain_state_name(DRV_DOMAIN_SHUT_OFF)), ==,
+                    DRV_PRESENCE_OFF);
+    g_assert_cmpint(drv_presence_from_state(drv_domain_state_name(DRV_DOMAIN_CRASHED)), ==,
+                    DRV_PRESENCE_OFF);
+    g_assert_cmpint(drv_presence_from_state(drv_domain_state_name(DRV_DOMAIN_RUNNING)), ==,
+                    DRV_PRESENCE_RUNNING);
+    g_assert_cmpint(drv_presence_from_state(drv_domain_state_name(DRV_DOMAIN_PAUSED)), ==,
+                    DRV_PRESENCE_PAUSED);
     g_assert_cmpint(drv_presence_from_state("absent"), ==, DRV_PRESENCE_ABSENT);
     g_assert_cmpint(drv_presence_from_state("in shutdown"), ==, DRV_PRESENCE_UNKNOWN);
     g_assert_cmpstr(drv_presence_name(DRV_PRESENCE_PAUSED), ==, "paused");
