@@ -72,6 +72,12 @@ def enable_tls(name: str, scratch: Path) -> None:
         run(LAB, "service", name, h, "libvirtd", "restart")
 
 
+def warm_up(name: str) -> None:
+    """libvirtd asks each QEMU that it meets what it can do: seconds, once in a host's life."""
+    for h in HOSTS:
+        run("virsh", "-c", host.uri(name, h), "capabilities")
+
+
 def start_guest(name: str, on: str, args: argparse.Namespace) -> str:
     """Returns how it is run: "kvm" or "tcg"."""
     said = run(LAB, "guest", name, VM, "--host", on, "--memory", str(args.memory),

@@ -61,6 +61,7 @@ def bench(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     with bed.lab(lab, args.rate, "drover" in args.ways, args.keep):
         if "tls" in args.ways:
             bed.enable_tls(lab, scratch)
+        bed.warm_up(lab)
         accel = bed.start_guest(lab, "h1", args)
         moves = list(run_moves(lab, args, scratch))
         lost = measure.what_is_lost(lab)
