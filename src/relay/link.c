@@ -106,8 +106,7 @@ static ssize_t pull(gnutls_transport_ptr_t pointer, void *bytes, size_t size)
             got = recv(link->fd, link->in, IN_SIZE, 0);
         while (got < 0 && errno == EINTR);
         if (got <= 0) {
-            if (got < 0)
-                link->io_errno = errno;
+            link->io_errno = got < 0 && errno != EAGAIN ? errno : 0;
             gnutls_transport_set_errno(link->tls, got < 0 && errno == EAGAIN ? EAGAIN : EPIPE);
             return got;
         }
@@ -253,7 +252,7 @@ static int tls_error(const drv_link *link, int rc, const char *doing, struct drv
     if (rc == GNUTLS_E_PREMATURE_TERMINATION || (rc == GNUTLS_E_PULL_ERROR && !link->io_errno))
         return drv_error_set(err, ECONNRESET, "connection %u: %s: the other end has closed it",
                              link->index, doing);
-    if (link->io_errno)
+    if (link->io_errno && (rc == GNUTLS_E_PULL_ERROR || rc == GNUTLS_E_PUSH_ERROR))
         return drv_error_set(err, link->io_errno, "connection %u: %s: %s", link->index, doing,
                              strerror(link->io_errno));
     return drv_error_set(err, EPROTO, "connection %u: %s: %s", link->index, doing,

@@ -156,6 +156,8 @@ int main(int argc, char **argv)
         return 1; /* who started us has given up */
     }
     drv_daemon_run(daemon);
+    if (daemon->credentials)
+        gnutls_psk_free_server_credentials(daemon->credentials);
     free(daemon);
     return 0;
 }

@@ -93,9 +93,11 @@ static int admit(struct drv_daemon *daemon, struct drv_pending *pending,
         if (&daemon->pending[i] != pending)
             drv_pending_drop(&daemon->pending[i]);
     explicit_bzero(session->secret.secret, sizeof session->secret.secret);
-    rc = drv_session_start(session, err);
-    if (rc)
-        drv_session_lose(session, err);
+    if (drv_session_start(session, err)) {
+        /* Some threads may run: the way out that closes everything at once. */
+        drv_log_error("session=%.8s cannot begin: %s", daemon->settings.session, err->message);
+        _exit(1);
+    }
     return 0;
 }
 

@@ -137,7 +137,7 @@ struct drv_session {
 int drv_session_init(struct drv_session *session, enum drv_relay_role role, unsigned links,
                      struct drv_error *err);
 
-/** drv_session_start() - all links are there: start the threads. */
+/** drv_session_start() - all links are there: start the threads. After a failure the process must end. */
 int drv_session_start(struct drv_session *session, struct drv_error *err);
 
 /**

@@ -13,7 +13,7 @@
  * of memory or of a disk may use a fast and distant link; what flows back is small.
  */
 #define WINDOW_LARGE ((size_t)8 << 20)
-#define WINDOW_SMALL ((size_t)256 << 10)
+#define WINDOW_SMALL ((size_t)128 << 10)
 
 static size_t window_size(const struct drv_session *session, enum drv_relay_channel channel)
 {
