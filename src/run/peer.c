@@ -135,7 +135,7 @@ static json_object *new_job(const peer_request *request, GError **error)
     drv_run *run = request->run;
     json_object *step = drv_json_object(request->body, "step");
     g_autoptr(drv_job) job = NULL;
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&one_at_a_time);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&one_at_a_time);
     g_autofree char *id = NULL;
     gboolean moving;
     gint64 number;
