@@ -99,7 +99,9 @@ def drover_figures(stdout: str) -> dict[str, Any]:
 def what_it_says(seen: dict[str, Any]) -> str:
     """How the guest is after a move: "well", or what is wrong with it."""
     if seen["split_brain"]:
-        return "two copies of it answer"
+        return ("two copies of it answer, or seem to: " +
+                ", ".join(f"{k} {seen[k]}" for k in ("backwards", "answered_twice",
+                                                     "boots_returned")))
     if len(seen["boots"]) > 1:
         return "it has crashed and booted again"
     if not seen["memory"]:
