@@ -69,6 +69,7 @@ static void found(const place *at, guint16 port)
     g_autoptr(drv_identity) identity = drv_init(&options, &error);
 
     g_assert_no_error(error);
+    g_assert_nonnull(identity);
 }
 
 static GSubprocess *start(const place *at, const char *more)

@@ -272,8 +272,10 @@ static void test_requests(void)
     authority ours = authority_new();
     g_autofree char *key = drv_pki_key_new(NULL);
     g_autofree char *request = drv_pki_request_new(key, "h1", NULL);
-    static const char *const garbage[] = {"", "x", "-----BEGIN NEW CERTIFICATE REQUEST-----\nAAAA\n"
-                                                   "-----END NEW CERTIFICATE REQUEST-----\n"};
+    static const char *const garbage[] = {
+        "", "x",
+        ("-----BEGIN NEW CERTIFICATE REQUEST-----\nAAAA\n"
+         "-----END NEW CERTIFICATE REQUEST-----\n")};
     gsize middle = strlen(request) / 2;
 
     for (guint i = 0; i < G_N_ELEMENTS(garbage); i++)

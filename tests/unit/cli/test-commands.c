@@ -92,8 +92,8 @@ static void test_odd_answers(void)
         "{}",
         "[]",
         "{'nodes':7,'vms':7,'jobs':7,'tokens':7,'steps':7,'unreachable':7}",
-        "{'nodes':[1,null,'x',[]],'vms':[1,null,'x',[]],'jobs':[1,null,'x',[]],"
-        "'tokens':[1,null,[]],'unreachable':[1,null,'x'],'steps':[null],'id':'p'}",
+        ("{'nodes':[1,null,'x',[]],'vms':[1,null,'x',[]],'jobs':[1,null,'x',[]],"
+         "'tokens':[1,null,[]],'unreachable':[1,null,'x'],'steps':[null],'id':'p'}"),
         "{'nodes':[{}],'vms':[{}],'jobs':[{}],'tokens':[{}],'unreachable':[{}],'steps':[{}]}",
         "{'refused':[null],'steps':[]}",
         "{'id':7,'steps':[{'vm':[]}],'jobs':[{}],'report':[],'progress':'x','ended':true}",

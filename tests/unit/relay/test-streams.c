@@ -224,7 +224,6 @@ static void end_comes_after_the_last_byte(void)
     const size_t size = 3 << 20;
     struct pair *pair = check_start(4);
     g_autofree uint8_t *bytes = g_malloc(size);
-    g_autofree uint8_t *got = g_malloc(size);
     struct drv_error err;
 
     for (size_t i = 0; i < size; i++)
