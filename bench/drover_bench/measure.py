@@ -126,8 +126,10 @@ def move(lab: str, way: str, source: str, target: str, with_disk: bool,
     return {
         "way": way, "from": source, "to": target, "total_ms": round(total_s * 1000, 1),
         "client_gap_ms": round(seen["longest_gap_ms"], 1), "uplink_bytes": wire,
-        "guest": what_it_says(seen), "hosts_cpu_s": round(hosts, 2), "elsewhere_cpu_s": round(max(0.0, machine - hosts), 2),
-        **libvirt_figures(lab, target), **(drover_figures(child.stdout) if way == "drover" else {}),
+        "guest": what_it_says(seen), "hosts_cpu_s": round(hosts, 2),
+        "elsewhere_cpu_s": round(max(0.0, machine - hosts), 2),
+        **libvirt_figures(lab, target),
+        **(drover_figures(child.stdout) if way == "drover" else {}),
     }
 
 
