@@ -6,6 +6,7 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 
 /* A record grows by header, content type and tag; 256 is more than enough. */
 #define RECORDS_SIZE ((size_t)DRV_CHUNK_MAX + 4 * DRV_TLS_RECORD)
+#define RECORDS_SPARE (2 * (size_t)DRV_TLS_RECORD) /* by how much a frame may grow in records */
 #define IN_SIZE ((size_t)256 * 1024)
 #define OUT_SIZE (DRV_FRAME_HEADER_SIZE + (size_t)DRV_FRAME_PAYLOAD_MAX)
 #define PLAIN_SIZE (OUT_SIZE + DRV_TLS_RECORD)
@@ -47,7 +49,7 @@ static int write_all(drv_link *link, const uint8_t *bytes, size_t size)
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0) {
-            link->io_errno = errno;
+            link->send_errno = errno;
             return -1;
         }
         atomic_fetch_add_explicit(&link->wire_out_bytes, (uint64_t)sent, memory_order_relaxed);
@@ -94,25 +96,40 @@ failed:
     return -1;
 }
 
-/* GnuTLS wants what came. */
+/* Reads what TCP has. Return: as recv(). */
+static ssize_t fill(drv_link *link)
+{
+    ssize_t got;
+
+    do
+        got = recv(link->fd, link->in, IN_SIZE, 0);
+    while (got < 0 && errno == EINTR);
+    link->io_errno = got < 0 && errno != EAGAIN ? errno : 0;
+    if (got <= 0)
+        return got;
+    link->in_at = 0;
+    link->in_have = (size_t)got;
+    atomic_fetch_add_explicit(&link->wire_in_bytes, (uint64_t)got, memory_order_relaxed);
+    return got;
+}
+
+/* GnuTLS wants what came. Once established it never waits here, where it is locked. */
 static ssize_t pull(gnutls_transport_ptr_t pointer, void *bytes, size_t size)
 {
     drv_link *link = pointer;
 
     if (link->in_at == link->in_have) {
-        ssize_t got;
+        ssize_t got = -1;
 
-        do
-            got = recv(link->fd, link->in, IN_SIZE, 0);
-        while (got < 0 && errno == EINTR);
+        if (link->established)
+            errno = EAGAIN;
+        else
+            got = fill(link);
         if (got <= 0) {
-            link->io_errno = got < 0 && errno != EAGAIN ? errno : 0;
-            gnutls_transport_set_errno(link->tls, got < 0 && errno == EAGAIN ? EAGAIN : EPIPE);
+            link->nothing_came = got < 0 && errno == EAGAIN;
+            gnutls_transport_set_errno(link->tls, link->nothing_came ? EAGAIN : EPIPE);
             return got;
         }
-        link->in_at = 0;
-        link->in_have = (size_t)got;
-        atomic_fetch_add_explicit(&link->wire_in_bytes, (uint64_t)got, memory_order_relaxed);
     }
     if (size > link->in_have - link->in_at)
         size = link->in_have - link->in_at;
@@ -209,6 +226,7 @@ int drv_link_new(drv_link **result, int fd, bool server, void *credentials,
         return drv_error_set(err, ENOMEM, "no memory for a connection");
     }
     link->fd = fd;
+    (void)pthread_mutex_init(&link->tls_lock, NULL);
     link->chunk_bytes = DRV_CHUNK_FIRST;
     link->out = malloc(OUT_SIZE);
     link->records = malloc(RECORDS_SIZE);
@@ -236,6 +254,7 @@ void drv_link_free(drv_link *link)
     if (link->tls)
         gnutls_deinit(link->tls);
     close(link->fd);
+    (void)pthread_mutex_destroy(&link->tls_lock);
     free(link->out);
     free(link->records);
     free(link->in);
@@ -245,6 +264,10 @@ void drv_link_free(drv_link *link)
 
 static int tls_error(const drv_link *link, int rc, const char *doing, struct drv_error *err)
 {
+    int why = rc == GNUTLS_E_PUSH_ERROR   ? link->send_errno
+              : rc == GNUTLS_E_PULL_ERROR ? link->io_errno
+                                          : 0;
+
     if (rc == GNUTLS_E_FATAL_ALERT_RECEIVED)
         return drv_error_set(err, ECONNRESET, "connection %u: %s: the other relay says: %s",
                              link->index, doing,
@@ -252,9 +275,8 @@ static int tls_error(const drv_link *link, int rc, const char *doing, struct drv
     if (rc == GNUTLS_E_PREMATURE_TERMINATION || (rc == GNUTLS_E_PULL_ERROR && !link->io_errno))
         return drv_error_set(err, ECONNRESET, "connection %u: %s: the other end has closed it",
                              link->index, doing);
-    if (link->io_errno && (rc == GNUTLS_E_PULL_ERROR || rc == GNUTLS_E_PUSH_ERROR))
-        return drv_error_set(err, link->io_errno, "connection %u: %s: %s", link->index, doing,
-                             strerror(link->io_errno));
+    if (why)
+        return drv_error_set(err, why, "connection %u: %s: %s", link->index, doing, strerror(why));
     return drv_error_set(err, EPROTO, "connection %u: %s: %s", link->index, doing,
                          gnutls_strerror(rc));
 }
@@ -295,36 +317,72 @@ int drv_link_established(drv_link *link, struct drv_error *err)
     return 0;
 }
 
+/* One record, or a change of key first. Never blocks: it goes into the collected records. */
+static ssize_t send_record(drv_link *link, const uint8_t *bytes, size_t size)
+{
+    ssize_t sent = 0;
+
+    pthread_mutex_lock(&link->tls_lock);
+    link->corked = true;
+    if (link->since_rekey_bytes >= DRV_REKEY_BYTES) {
+        link->since_rekey_bytes = 0;
+        sent = gnutls_session_key_update(link->tls, 0);
+    }
+    link->since_rekey_bytes += size;
+    if (sent >= 0)
+        sent = gnutls_record_send(link->tls, bytes, size);
+    link->corked = false;
+    pthread_mutex_unlock(&link->tls_lock);
+    return sent;
+}
+
 int drv_link_send(drv_link *link, const struct drv_frame *frame, struct drv_error *err)
 {
     size_t size = DRV_FRAME_HEADER_SIZE + frame->length;
     const uint8_t *at = link->out;
-    int rc = 0;
 
     drv_frame_encode(link->out, frame);
-    link->corked = true;
-    if (link->since_rekey_bytes >= DRV_REKEY_BYTES) {
-        link->since_rekey_bytes = 0;
-        rc = gnutls_session_key_update(link->tls, 0);
-    }
-    link->since_rekey_bytes += size;
-    while (rc >= 0 && size) {
-        ssize_t sent = gnutls_record_send(link->tls, at, size < DRV_TLS_RECORD ? size : DRV_TLS_RECORD);
+    if (RECORDS_SIZE - link->records_used < size + RECORDS_SPARE && flush(link))
+        return tls_error(link, GNUTLS_E_PUSH_ERROR, "sending", err);
+    while (size) {
+        ssize_t sent = send_record(link, at, size < DRV_TLS_RECORD ? size : DRV_TLS_RECORD);
 
-        if (sent < 0) {
-            rc = (int)sent;
-        } else {
-            at += sent;
-            size -= (size_t)sent;
-        }
+        if (sent < 0)
+            return tls_error(link, (int)sent, "sending", err);
+        at += sent;
+        size -= (size_t)sent;
     }
-    link->corked = false;
-    return rc < 0 ? tls_error(link, rc, "sending", err) : 0;
+    return 0;
 }
 
 int drv_link_flush(drv_link *link, struct drv_error *err)
 {
     return flush(link) ? tls_error(link, GNUTLS_E_PUSH_ERROR, "sending", err) : 0;
+}
+
+/* Decrypts one record behind what is there. Return: bytes, or a GnuTLS error. */
+static ssize_t receive_record(drv_link *link)
+{
+    ssize_t got;
+
+    do {
+        pthread_mutex_lock(&link->tls_lock);
+        link->nothing_came = false;
+        got = gnutls_record_recv(link->tls, link->plain + link->plain_have,
+                                 PLAIN_SIZE - link->plain_have);
+        pthread_mutex_unlock(&link->tls_lock);
+        /* GnuTLS also says "again" after a message of its own, such as a change of key. */
+        if (got == GNUTLS_E_AGAIN && link->nothing_came && link->established) {
+            ssize_t came = fill(link);
+
+            if (came == 0)
+                return GNUTLS_E_PREMATURE_TERMINATION;
+            if (came < 0)
+                return link->io_errno ? GNUTLS_E_PULL_ERROR : GNUTLS_E_TIMEDOUT;
+            link->nothing_came = false;
+        }
+    } while (got == GNUTLS_E_INTERRUPTED || (got == GNUTLS_E_AGAIN && !link->nothing_came));
+    return got ? got : GNUTLS_E_PREMATURE_TERMINATION;
 }
 
 int drv_link_receive(drv_link *link, struct drv_frame *frame, const uint8_t **payload,
@@ -352,18 +410,15 @@ int drv_link_receive(drv_link *link, struct drv_frame *frame, const uint8_t **pa
             memmove(link->plain, link->plain + link->plain_at, have);
         link->plain_at = 0;
         link->plain_have = have;
-        do
-            got = gnutls_record_recv(link->tls, link->plain + have, PLAIN_SIZE - have);
-        while (got == GNUTLS_E_INTERRUPTED);
-        if (got == GNUTLS_E_AGAIN && !link->established)
-            return -EAGAIN;
+        got = receive_record(link);
         if (got == GNUTLS_E_AGAIN)
+            return -EAGAIN;
+        if (got == GNUTLS_E_TIMEDOUT)
             return drv_error_set(err, ETIMEDOUT,
                                  "connection %u: nothing came from the other relay for %d s",
                                  link->index, DRV_LINK_SILENCE_MS / 1000);
-        if (got <= 0)
-            return tls_error(link, got ? (int)got : GNUTLS_E_PREMATURE_TERMINATION, "receiving",
-                             err);
+        if (got < 0)
+            return tls_error(link, (int)got, "receiving", err);
         link->plain_have += (size_t)got;
     }
     *payload = link->plain + link->plain_at + DRV_FRAME_HEADER_SIZE;

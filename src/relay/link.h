@@ -9,6 +9,7 @@
 #pragma once
 
 #include <gnutls/gnutls.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,8 +37,14 @@ struct drv_link {
     int fd;
     unsigned index;
     gnutls_session_t tls;
+    /*
+     * Around every call on `tls` once it is established: a change of key touches what both
+     * directions use. Nobody waits for TCP while holding it.
+     */
+    pthread_mutex_t tls_lock;
     bool established;
-    int io_errno;        /* why TCP failed, for messages */
+    int io_errno;        /* why TCP failed, for messages: the receiving thread's after the handshake */
+    int send_errno;      /* the same of the sending thread */
 
     /* the sending thread's */
     uint8_t *out;     /* a frame in the making: header, then payload */
@@ -52,6 +59,7 @@ struct drv_link {
     /* the receiving thread's */
     uint8_t *in;    /* encrypted, as it came */
     size_t in_at, in_have;
+    bool nothing_came; /* the last read of TCP found nothing */
     uint8_t *plain; /* decrypted, from plain_at to plain_have */
     size_t plain_at, plain_have;
 

@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <glib/gstdio.h>
+
 #include "base/clock.h"
 #include "checks.h"
 
@@ -287,6 +289,34 @@ static void last_link_is_cut(void)
     cut(2);
 }
 
+/* Where standard error is a file, a relay writes its last words there and lives on. */
+static void loss_is_logged(void)
+{
+    g_autofree char *path = NULL;
+    g_autofree char *text = NULL;
+    int file = g_file_open_tmp("drover-relay-log-XXXXXX", &path, NULL);
+    int saved = dup(STDERR_FILENO);
+    struct scene scene;
+
+    g_assert_cmpint(file, >=, 0);
+    g_assert_cmpint(dup2(file, STDERR_FILENO), ==, STDERR_FILENO);
+    scene = set_scene(2);
+    g_assert_cmpint(dup2(saved, STDERR_FILENO), ==, STDERR_FILENO);
+    pair_cut(scene.pair, 1);
+    for (size_t end = 0; end < PAIR_ENDS; end++) {
+        (void)check_until(scene.pair, end, check_is_over);
+        /* The log line is written before the next turn of its main thread. */
+        (void)check_status(scene.pair, end);
+        g_assert_cmpint(check_status(scene.pair, end).state, ==, DRV_RELAY_LOST);
+    }
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    g_assert_nonnull(strstr(text, "is over: "));
+    end_scene(&scene);
+    close(file);
+    close(saved);
+    g_unlink(path);
+}
+
 static void relay_is_killed(enum pair_end victim)
 {
     struct scene scene = set_scene(2);
@@ -415,6 +445,7 @@ int main(int argc, char **argv)
     check_add("/finish/link-lost", finish_can_be_read_after_the_link_is_lost);
     check_add("/loss/first-link", first_link_is_cut);
     check_add("/loss/last-link", last_link_is_cut);
+    check_add("/loss/logged", loss_is_logged);
     check_add("/loss/source-killed", source_is_killed);
     check_add("/loss/target-killed", target_is_killed);
     check_add("/end/in-the-middle", relay_is_told_to_end);
