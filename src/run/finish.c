@@ -14,8 +14,11 @@
 #define ASK_AGAIN_MS 250
 /* libvirtd ends the source's QEMU well within this; what stays longer needs a person. */
 #define PATIENCE_MS 60000
-/* A source that runs is safe: a target that stays away cleans up for itself when it is back. */
-#define PATIENCE_WITH_LOST_TARGET_MS 15000
+/*
+ * A source that runs is safe, and a target that stays away cleans up for itself when it is
+ * back. Long enough for a droverd that is being restarted.
+ */
+#define PATIENCE_WITH_LOST_TARGET_MS 4000
 
 /* ---- asking ---- */
 
@@ -246,7 +249,8 @@ static gboolean carry_out_roll_back(drv_outgoing *outgoing, drv_presence source,
     int code;
 
     read_last_counters(outgoing);
-    answer = call_session(outgoing, "DELETE", "", &error);
+    if (target_answers)
+        answer = call_session(outgoing, "DELETE", "", &error);
     if (!answer && target_answers) {
         drv_log_warning("the target does not give up its copy of %s: %s job=%s",
                         drv_job_vm(outgoing->job), error->message, drv_job_id(outgoing->job));
@@ -270,21 +274,43 @@ static gboolean carry_out_roll_back(drv_outgoing *outgoing, drv_presence source,
     return TRUE;
 }
 
+static gboolean is_active(drv_presence presence)
+{
+    return presence == DRV_PRESENCE_RUNNING || presence == DRV_PRESENCE_PAUSED;
+}
+
+/* What a person can do who knows which of the two is the right one. Transfer full. */
+static char *remedy(const drv_settle_facts *facts, const char *uuid, const char *source,
+                    const char *target)
+{
+    if (is_active(facts->source) && is_active(facts->target))
+        return g_strdup_printf("To keep %s's: 'virsh destroy %s' on %s, then 'virsh resume %s' on "
+                               "%s. To keep %s's: the same the other way round",
+                               target, uuid, source, uuid, target, source);
+    if (facts->target == DRV_PRESENCE_OFF)
+        return g_strdup_printf("It ended by itself: 'virsh start %s' on %s", uuid, target);
+    if (facts->source == DRV_PRESENCE_ABSENT && facts->target == DRV_PRESENCE_ABSENT)
+        return g_strdup_printf("Somebody has removed it while it moved: define it anew where the "
+                               "images of its disks are, %s's being the newest",
+                               target);
+    return g_strdup_printf("See what 'virsh list --all' says on %s and on %s, and bring to an end "
+                           "what hangs there",
+                           source, target);
+}
+
 static void ask_for_attention(drv_outgoing *outgoing, const findings *found)
 {
     const char *vm = drv_job_vm(outgoing->job);
-    const char *uuid = drv_job_uuid(outgoing->job);
     const char *source = drv_job_source(outgoing->job);
     const char *target = drv_job_target(outgoing->job);
+    g_autofree char *advice =
+        remedy(&found->facts, drv_job_uuid(outgoing->job), source, target);
     g_autofree char *why = g_strdup_printf(
-        "%s is %s on %s and %s on %s%s%s%s. Drover has touched neither. To keep %s's: 'virsh destroy "
-        "%s' on %s, then 'virsh resume %s' on %s. To keep %s's: the same the other way round",
-        vm, drv_presence_name(found->facts.source), source,
-        drv_presence_name(found->facts.target), target,
-        found->facts.resumed ? " (it has run there)" : "",
+        "%s is %s on %s and %s on %s%s%s%s. Drover has touched neither. %s", vm,
+        drv_presence_name(found->facts.source), source, drv_presence_name(found->facts.target),
+        target, found->facts.resumed ? " (it has run there)" : "",
         found->target_error ? ", which says: " : "",
-        found->target_error ? found->target_error->message : "", target, uuid, source, uuid, target,
-        source);
+        found->target_error ? found->target_error->message : "", advice);
 
     read_last_counters(outgoing);
     end_job(outgoing, DRV_STATE_NEEDS_ATTENTION, "needs-attention", DRV_ERROR_FAILED, why, NULL);

@@ -38,6 +38,7 @@ struct drv_incoming {
     GMutex lock;          /* held while the fate of the copy is decided; guards what follows */
     gboolean resumed;     /* set with the lock held, atomically: lists look without it */
     gboolean closed;      /* finished or abandoned: nothing is left to do */
+    char *complaint;      /* why the last try to resume it failed, as logged */
 };
 
 void drv_incoming_unref(drv_incoming *incoming)
@@ -51,6 +52,7 @@ void drv_incoming_unref(drv_incoming *incoming)
     g_free(incoming->job);
     g_free(incoming->vm);
     g_free(incoming->uuid);
+    g_free(incoming->complaint);
     g_mutex_clear(&incoming->lock);
     g_free(incoming);
 }
@@ -242,12 +244,23 @@ static void resume_now(drv_incoming *incoming, drv_relay *relay)
 
     if (incoming->resumed || incoming->closed)
         return;
-    if (!resume(incoming, &error)) {
-        drv_log_error("cannot resume %s: %s session=%s", incoming->vm, error->message,
-                      incoming->session);
+    if (resume(incoming, &error)) {
+        drv_relay_tell_resumed(relay, NULL);
         return;
     }
-    drv_relay_tell_resumed(relay, NULL);
+    if (g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND)) {
+        /* The source has given it away already: its images are the only ones now. */
+        drv_log_error("%s was removed by somebody before it could go on here; its images stay "
+                      "session=%s",
+                      incoming->vm, incoming->session);
+        close_session(incoming);
+    } else if (g_strcmp0(error->message, incoming->complaint) != 0) {
+        /* It is tried again and again. */
+        drv_log_error("cannot resume %s: %s session=%s", incoming->vm, error->message,
+                      incoming->session);
+        g_free(incoming->complaint);
+        incoming->complaint = g_strdup(error->message);
+    }
 }
 
 static gpointer watch(gpointer data)
