@@ -19,6 +19,7 @@
 
 #define LINKS_MS 30000       /* until all links must be there */
 #define AFTERLIFE_MS 60000   /* how long the counters of a dead session can be read */
+#define UNUSED_MS 600000     /* up, but nobody has ever come */
 #define HANG_UP_MS 1000      /* the other end has had time to hear why */
 #define CONNECT_RETRY_MS 10  /* a local listener's queue is full */
 #define CONNECT_MS 10000
@@ -193,16 +194,6 @@ static bool anybody_asks(const struct drv_daemon *daemon)
     return false;
 }
 
-static bool nothing_open(struct drv_session *session)
-{
-    if (!atomic_load(&session->channel[DRV_CHANNEL_CONTROL].opened))
-        return false;
-    for (size_t i = 0; i < DRV_CHANNELS; i++)
-        if (atomic_load(&session->channel[i].open))
-            return false;
-    return true;
-}
-
 /* What time brings. Return: ms until it should be looked at again. */
 static int64_t check_time(struct drv_daemon *daemon, int64_t now_ms)
 {
@@ -233,10 +224,12 @@ static int64_t check_time(struct drv_daemon *daemon, int64_t now_ms)
         if (now_ms - daemon->over_ms >= AFTERLIFE_MS)
             daemon->end = true;
     }
-    if (state == DRV_RELAY_UP && !anybody_asks(daemon) && nothing_open(session)) {
+    if (state == DRV_RELAY_UP && !anybody_asks(daemon) && !drv_session_any_open(session)) {
+        bool used = atomic_load(&session->channel[DRV_CHANNEL_CONTROL].opened) > 0;
+
         if (!daemon->idle_ms)
             daemon->idle_ms = now_ms;
-        if (now_ms - daemon->idle_ms >= AFTERLIFE_MS)
+        if (now_ms - daemon->idle_ms >= (used ? AFTERLIFE_MS : UNUSED_MS))
             daemon->end = true;
     } else {
         daemon->idle_ms = 0;

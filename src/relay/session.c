@@ -137,21 +137,25 @@ static bool awaits_finish(const struct drv_session *session, const struct drv_st
            !atomic_load(&session->finish_delivered);
 }
 
-/* All streams were opened and are over: nothing is lost when the other end goes away. */
-static bool nothing_open(struct drv_session *session)
+bool drv_session_any_open(struct drv_session *session)
 {
-    if (!atomic_load(&session->channel[DRV_CHANNEL_CONTROL].opened))
-        return false;
     for (size_t i = 0; i < DRV_CHANNELS; i++)
         if (atomic_load(&session->channel[i].open))
-            return false;
-    return true;
+            return true;
+    return false;
+}
+
+/* A migration was here and all its streams are over: nothing is lost when the links end. */
+static bool is_over(struct drv_session *session)
+{
+    return atomic_load(&session->channel[DRV_CHANNEL_CONTROL].opened) &&
+           !drv_session_any_open(session);
 }
 
 void drv_session_lose(struct drv_session *session, const struct drv_error *err)
 {
     int up;
-    bool orderly = err->code == ECONNRESET && nothing_open(session);
+    bool orderly = err->code == ECONNRESET && is_over(session);
 
     pthread_mutex_lock(&session->error_lock);
     up = atomic_load(&session->state);

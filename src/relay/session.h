@@ -156,6 +156,9 @@ void drv_session_hang_up(struct drv_session *session);
 /** drv_session_stop() - end all threads and wait for them. Main thread. */
 void drv_session_stop(struct drv_session *session);
 
+/** drv_session_any_open() - is there a stream that is not over? */
+bool drv_session_any_open(struct drv_session *session);
+
 /** drv_session_status() - fill in what admin clients ask for. Main thread. */
 void drv_session_status(struct drv_session *session, struct drv_relay_status *status);
 
