@@ -220,7 +220,8 @@ static char *why_rolled_back(drv_outgoing *outgoing, int *code)
     g_mutex_lock(&outgoing->lock);
     if (outgoing->relay.state == DRV_RELAY_LOST && outgoing->relay.error[0]) {
         *code = DRV_ERROR_UNREACHABLE;
-        why = g_strdup_printf("%s; %s goes on at %s", outgoing->relay.error,
+        why = g_strdup_printf("the connection with %s is lost: %s; %s goes on at %s",
+                              drv_job_target(outgoing->job), outgoing->relay.error,
                               drv_job_vm(outgoing->job), drv_job_source(outgoing->job));
     } else if (outgoing->relay_dead && !outgoing->relay_ended) {
         why = g_strdup_printf("this node's relay died; %s goes on at %s", drv_job_vm(outgoing->job),

@@ -8,6 +8,8 @@
 #define TELLING_BYTES (G_GUINT64_CONSTANT(4) << 20)
 /* A rate that is younger than this says nothing about the rest. */
 #define LEAST_OBSERVED_MS 1000
+/* Farther ahead nobody can see: the link stalls. */
+#define FORESEEABLE_MS (24.0 * 3600 * 1000)
 /* The last hundredth belongs to the hand-over. */
 #define MOST_WHILE_COPYING 99.0
 
@@ -46,13 +48,15 @@ static gint64 remaining_ms(const drv_progress *progress, const drv_job_stats *st
                            guint64 memory_left)
 {
     double shrink_bps = progress->rate_bps - (double)stats->dirty_rate_bps;
+    double ms;
 
     if (progress->seen_bytes < TELLING_BYTES || progress->rate_bps <= 0 ||
         (memory_left && shrink_bps <= 0))
         return -1;
-    return (gint64)(((double)stats->disk_remaining_bytes / progress->rate_bps +
-                     (memory_left ? (double)memory_left / shrink_bps : 0)) *
-                    1000.0);
+    ms = ((double)stats->disk_remaining_bytes / progress->rate_bps +
+          (memory_left ? (double)memory_left / shrink_bps : 0)) *
+         1000.0;
+    return ms <= FORESEEABLE_MS ? (gint64)ms : -1;
 }
 
 json_object *drv_progress_update(drv_progress *progress, drv_state state,

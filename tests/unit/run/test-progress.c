@@ -72,11 +72,34 @@ static void test_remaining_counts_dirtying(void)
     g_assert_cmpint(drv_json_int(third, "remaining_ms", -1), ==, -1);
 }
 
+static void test_a_stalled_link_has_no_end(void)
+{
+    drv_progress progress = {.memory_bytes = 1024 * MIB};
+    drv_job_stats stats = {.active = TRUE,
+                           .memory_total_bytes = 1024 * MIB,
+                           .memory_remaining_bytes = 500 * MIB};
+    struct drv_relay_status relay = {0};
+    gint64 left_ms = 0;
+
+    for (gint64 now_ms = 1000; now_ms < 60000; now_ms += 200) {
+        g_autoptr(json_object) object = NULL;
+
+        if (now_ms < 5000)
+            relay.channel[DRV_CHANNEL_RAM].local_in_bytes += 10 * MIB;
+        object = drv_progress_update(&progress, DRV_STATE_COPYING_MEMORY, &stats, &relay, now_ms);
+        left_ms = drv_json_int(object, "remaining_ms", -1);
+        if (now_ms > 2000 && now_ms < 5000)
+            g_assert_cmpint(left_ms, >, 0);
+    }
+    g_assert_cmpint(left_ms, ==, -1);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/progress/never-falls", test_never_falls);
     g_test_add_func("/progress/ends-at-hundred", test_ends_at_hundred);
     g_test_add_func("/progress/remaining-counts-dirtying", test_remaining_counts_dirtying);
+    g_test_add_func("/progress/a-stalled-link-has-no-end", test_a_stalled_link_has_no_end);
     return g_test_run();
 }
