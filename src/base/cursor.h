@@ -26,7 +26,8 @@ struct drv_writer {
 
 static inline struct drv_reader drv_reader_over(const void *bytes, size_t size)
 {
-    return (struct drv_reader){.at = bytes, .end = (const uint8_t *)bytes + size};
+    /* Nothing at all may be NULL, to which not even 0 may be added. */
+    return (struct drv_reader){.at = bytes, .end = size ? (const uint8_t *)bytes + size : bytes};
 }
 
 static inline size_t drv_reader_left(const struct drv_reader *reader)
@@ -36,7 +37,8 @@ static inline size_t drv_reader_left(const struct drv_reader *reader)
 
 static inline struct drv_writer drv_writer_over(void *bytes, size_t size)
 {
-    return (struct drv_writer){.start = bytes, .at = bytes, .end = (uint8_t *)bytes + size};
+    return (struct drv_writer){
+        .start = bytes, .at = bytes, .end = size ? (uint8_t *)bytes + size : bytes};
 }
 
 static inline size_t drv_writer_used(const struct drv_writer *writer)
