@@ -82,7 +82,8 @@ def start_guest(name: str, on: str, args: argparse.Namespace) -> str:
     """Returns how it is run: "kvm" or "tcg"."""
     said = run(LAB, "guest", name, VM, "--host", on, "--memory", str(args.memory),
                "--work", str(args.work), "--dirty", str(args.dirty), "--compress",
-               str(args.compress), "--vcpus", str(args.vcpus), "--disk", args.disk, "--json")
+               str(args.compress), "--vcpus", str(args.vcpus), "--disk", args.disk,
+               "--dirty-log", "fast", "--json")
     return str(json.loads(said)["accel"])
 
 

@@ -14,7 +14,7 @@ from .shell import run
 PORT = 7000
 WAIT_SECONDS = 120
 DOMAIN_XML = """\
-<domain type='{type}'>
+<domain type='{type}' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>{vm}</name>
   <memory unit='MiB'>{memory}</memory>
   <vcpu>{vcpus}</vcpu>
@@ -40,7 +40,19 @@ DOMAIN_XML = """\
     <memballoon model='virtio'><stats period='2'/></memballoon>
     <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
   </devices>
-</domain>
+{memory_xml}</domain>
+"""
+# QEMU 7.2's emulation loses writes in a move: where a memory block is a multiple of 256 KiB,
+# the synchronisation of the dirty bitmap clears bits without telling the emulated TLBs
+# (cpu_physical_memory_sync_dirty_bitmap; partly repaired in 9.0). For any other size it goes
+# page by page and does tell them. libvirt rounds sizes up to 1 MiB, so the memory is given
+# to QEMU directly, two pages smaller.
+EXACT_XML = """\
+  <qemu:commandline>
+    <qemu:arg value='-object'/><qemu:arg value='memory-backend-ram,id=lab.ram,size={kib}K'/>
+    <qemu:arg value='-machine'/><qemu:arg value='memory-backend=lab.ram'/>
+    <qemu:arg value='-m'/><qemu:arg value='size={kib}K'/>
+  </qemu:commandline>
 """
 DISK_XML = """\
     <disk type='file' device='disk'>
@@ -67,6 +79,10 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--records", type=int, default=10, metavar="N",
                    help="records written to the disk a second (default 10)")
     p.add_argument("--busy", action="store_true", help="keep a processor busy all the time")
+    p.add_argument("--dirty-log", choices=["exact", "fast"], default="exact",
+                   help="how emulation follows what is written during a move: exact loses nothing "
+                        "but stands still at its beginning, some 0.3 s a GiB; fast does not, and "
+                        "loses a write now and then (default exact)")
     p.add_argument("--json", action="store_true")
 
 
@@ -102,8 +118,8 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _cmdline(args: argparse.Namespace, address: str, accel: str) -> str:
-    # Emulation loses writes in a move unless the guest empties its TLBs: lab/witness/guest.c.
-    flush_ms = 2 if accel == "tcg" else 0
+    # The other cure for the emulation's lost writes, nearly as good: lab/witness/guest.c.
+    flush_ms = 2 if accel == "tcg" and args.dirty_log == "fast" else 0
     return (f"witness.address={address}/{names.PREFIX} witness.work={args.work} "
             f"witness.dirty={args.dirty} witness.compress={args.compress} "
             f"witness.records={args.records} witness.busy={int(args.busy)} "
@@ -153,7 +169,9 @@ def create(args: argparse.Namespace) -> dict[str, Any]:
             "--format", args.disk_format)
         disk = DISK_XML.format(format=args.disk_format, volume=volume)
     xml = DOMAIN_XML.format(
-        type="kvm" if accel == "kvm" else "qemu", vm=vm, memory=args.memory, vcpus=args.vcpus,
+        type="kvm" if accel == "kvm" else "qemu", vm=vm, memory=args.memory,
+        memory_xml=(EXACT_XML.format(kib=args.memory * 1024 - 8)
+                    if accel == "tcg" and args.dirty_log == "exact" else ""), vcpus=args.vcpus,
         kernel=made.kernel, initramfs=made.initramfs, cmdline=escape(_cmdline(args, address, accel)),
         disk=disk, mac=names.guest_mac(vm), console=f"{host.CONSOLE_DIR}/{vm}.log")
     definition = host.root(lab, on) / "run" / f"{vm}.xml"
