@@ -156,6 +156,7 @@ json_object *drv_run_local_vms(drv_run *run, GError **error)
 
         if (drv_incoming_is_arriving(run, drv_json_string(vm, "uuid", "")))
             drv_json_set_bool(vm, "arriving", TRUE);
+        drv_json_set(vm, "job", NULL);
     }
     g_mutex_lock(&run->lock);
     g_hash_table_iter_init(&iter, run->jobs);
