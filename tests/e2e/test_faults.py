@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Something breaks in the middle of a move. The guest is watched from inside its own host, so
+that whatever is missed was missed by the guest and not by the network.
+"""
+import pytest
+
+from conftest import VM, Guest
+from lab import Lab, Move, wait_until
+
+FAILED, REFUSED, CANCELLED = 1, 4, 6
+MIDDLES = ["copying-disks", "copying-memory"]
+
+
+def begin_and_get_to(lab: Lab, guest: Guest, middle: str) -> Move:
+    source, target = guest.host, guest.other
+    if middle == "copying-memory":
+        # Quickly through the disks; then there is time again.
+        lab.rate("400mbit")
+    move = lab.begin(VM, source, target)
+    move.until(middle, wire_bytes=4 << 20)
+    lab.rate("100mbit")
+    return move
+
+
+def check_rolled_back(lab: Lab, move: Move, code: int, outcome: str, why: str) -> None:
+    ended = move.wait()
+    assert ended.code == code, ended
+    report = ended.json()
+    assert report["outcome"] == outcome and why in report["error"], report
+    assert report["pause_ms"] is None
+    assert lab.state(VM, move.source) == "running"
+    assert move.view()["state"] == "rolled-back"
+
+
+def check_next_try(lab: Lab, guest: Guest, move: Move) -> None:
+    guest.assert_clean(on=move.source)
+    lab.rate("none")
+    assert move.target
+    with lab.watching(VM) as watch:
+        lab.move(VM, move.source, move.target)
+    watch.assert_unharmed()
+    guest.assert_clean(on=move.target)
+    assert guest.data_on(move.target) == guest.filling
+
+
+@pytest.mark.parametrize("middle,cut", [("copying-disks", "source"), ("copying-memory", "target")])
+def test_link_cut(lab: Lab, slow: Guest, middle: str, cut: str) -> None:
+    source = slow.host
+    with lab.watching(VM, at=source) as watch:
+        move = begin_and_get_to(lab, slow, middle)
+        assert move.target
+        where = move.source if cut == "source" else move.target
+        lab.link(where, "--down")
+        check_rolled_back(lab, move, FAILED, "rolled-back", f"connection with {move.target}")
+        lab.link(where, "--up")
+    watch.assert_unharmed()
+    watch.assert_never_away()
+    check_next_try(lab, slow, move)
+
+
+@pytest.mark.parametrize("end", ["source", "target"])
+@pytest.mark.parametrize("middle", MIDDLES)
+def test_relay_killed(lab: Lab, slow: Guest, middle: str, end: str) -> None:
+    with lab.watching(VM, at=slow.host) as watch:
+        move = begin_and_get_to(lab, slow, middle)
+        assert move.target
+        lab.kill(move.source if end == "source" else move.target, "drover-relay")
+        check_rolled_back(lab, move, FAILED, "rolled-back", "relay died" if end == "source" else
+                          f"connection with {move.target}")
+    watch.assert_unharmed()
+    watch.assert_never_away()
+    check_next_try(lab, slow, move)
+
+
+@pytest.mark.parametrize("middle,ends", [("copying-disks", "source"), ("copying-disks", "both"),
+                                         ("copying-memory", "target"), ("copying-memory", "both")])
+def test_droverd_killed(lab: Lab, slow: Guest, middle: str, ends: str) -> None:
+    """The move belongs to libvirtd and the relays: it completes, and history knows of it."""
+    with lab.watching(VM) as watch:
+        move = begin_and_get_to(lab, slow, middle)
+        assert move.target
+        victims = {"source": [move.source], "target": [move.target],
+                   "both": [move.source, move.target]}[ends]
+        before = {on: lab.pids(on, "droverd") for on in victims}
+        for on in victims:
+            lab.kill(on, "droverd")
+        for on in victims:
+            wait_until(lambda on=on: set(lab.pids(on, "droverd")) - set(before[on]),
+                       f"droverd on {on} is started again")
+        lab.rate("none")
+        ended = move.wait()
+    assert ended.code == 0, ended
+    watch.assert_unharmed()
+    job = lab.job(move.job)
+    assert job["state"] == "done", job
+    assert job["report"]["outcome"] == "done"
+    assert job["report"]["wire_bytes"] > len(slow.filling)
+    assert ended.json() == job["report"]
+    slow.assert_clean(on=move.target)
+    assert slow.data_on(move.target) == slow.filling
+    lab.move(VM, move.target, move.source)
+    slow.assert_clean(on=move.source)
+
+
+@pytest.mark.parametrize("middle", MIDDLES)
+def test_cancel(lab: Lab, slow: Guest, middle: str) -> None:
+    with lab.watching(VM, at=slow.host) as watch:
+        move = begin_and_get_to(lab, slow, middle)
+        asked = lab.drover(str(move.target), "cancel", move.job)
+        assert asked.code == 0, asked
+        check_rolled_back(lab, move, CANCELLED, "cancelled", "operator")
+    watch.assert_unharmed()
+    watch.assert_never_away()
+    again = lab.drover(move.source, "cancel", move.job)
+    assert again.code == REFUSED and "over" in again.err, again
+    shown = lab.drover(move.source, "job", move.job, "--follow")
+    assert shown.code == CANCELLED, shown
+    check_next_try(lab, slow, move)
+
+
+def test_cancel_while_the_link_is_cut(lab: Lab, slow: Guest) -> None:
+    """Cancelling works also when nothing gets through to the target."""
+    move = begin_and_get_to(lab, slow, "copying-memory")
+    assert move.target
+    lab.link(move.target, "--down")
+    assert lab.drover(move.source, "cancel", move.job).code == 0
+    check_rolled_back(lab, move, CANCELLED, "cancelled", "operator")
+    lab.link(move.target, "--up")
+    check_next_try(lab, slow, move)
+
+
+def test_target_dies(lab: Lab, slow: Guest) -> None:
+    with lab.watching(VM, at=slow.host) as watch:
+        move = begin_and_get_to(lab, slow, "copying-memory")
+        assert move.target
+        lab.lab("kill", move.target)
+        check_rolled_back(lab, move, FAILED, "rolled-back", f"connection with {move.target}")
+        lab.lab("boot", move.target)
+    watch.assert_unharmed()
+    watch.assert_never_away()
+    check_next_try(lab, slow, move)
+
+
+def test_cancel_at_once(lab: Lab, web: Guest) -> None:
+    """Cancelled as early as can be: whatever has been made by then is taken away again."""
+    lab.rate("20mbit")
+    move = lab.begin(VM, web.host, web.other)
+    first = lab.drover(move.source, "cancel", move.job)
+    assert first.code == 0, first
+    check_rolled_back(lab, move, CANCELLED, "cancelled", "operator")
+    check_next_try(lab, web, move)

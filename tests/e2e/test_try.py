@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The first command of a stranger: ./try."""
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from lab import ROOT
+
+FIELDS = {"vm", "from", "to", "outcome", "total_ms", "pause_ms", "client_gap_ms", "qemu_bytes",
+          "wire_bytes", "verified", "lost_writes"}
+
+
+def test_try(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    name = f"e2e{os.getpid()}y"
+    done = subprocess.run([sys.executable, str(ROOT / "lab/try.py"), "--json", str(out), "--name",
+                           name], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=300)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    moves = json.loads(out.read_text())["moves"]
+    assert [(m["from"], m["to"]) for m in moves] == [("h1", "h2"), ("h2", "h1")]
+    for move in moves:
+        assert FIELDS <= set(move)
+        assert move["outcome"] == "done" and move["verified"] is True
+        assert move["lost_writes"] == 0
+        assert move["wire_bytes"] > move["qemu_bytes"] > 0
+        assert 0 <= move["pause_ms"] <= move["total_ms"]
+    assert "memory verified" in done.stdout and "disk writes lost" in done.stdout
+    assert name not in subprocess.run([str(ROOT / "lab/lab"), "list"], capture_output=True,
+                                      text=True).stdout
