@@ -136,7 +136,7 @@ def show(arguments: argparse.Namespace, scratch: Path) -> bool:
     run(LAB, "up", lab, "--hosts", 2, "--rate", RATE)
     try:
         run(LAB, "guest", lab, VM, "--host", "h1", "--memory", MEMORY_MIB, "--disk", "256M",
-            "--work", WORK_MIB, "--dirty", DIRTY_MIB)
+            "--work", WORK_MIB, "--dirty", DIRTY_MIB, "--dirty-log", "fast")
         moves = [move(lab, "h1", "h2", scratch), move(lab, "h2", "h1", scratch)]
         table(moves)
         if arguments.json:

@@ -81,8 +81,8 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--busy", action="store_true", help="keep a processor busy all the time")
     p.add_argument("--dirty-log", choices=["exact", "fast"], default="exact",
                    help="how emulation follows what is written during a move: exact loses nothing "
-                        "but stands still at its beginning, some 0.3 s a GiB; fast does not, and "
-                        "loses a write now and then (default exact)")
+                        "but stands still at its beginning, about 1 s a GiB; fast does not, and "
+                        "may lose a write on a busy machine (default exact)")
     p.add_argument("--json", action="store_true")
 
 
