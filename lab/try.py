@@ -74,6 +74,10 @@ class Client:
         return json.loads(text)
 
 
+def emulated(lab: str) -> bool:
+    return "type='qemu'" in output(LAB, "virsh", lab, "h1", "dumpxml", VM)
+
+
 def last_job(lab: str) -> dict:
     return json.loads(output(LAB, "drover", lab, "jobs", "--json"))["jobs"][-1]
 
@@ -136,9 +140,13 @@ def show(arguments: argparse.Namespace, scratch: Path) -> bool:
     run(LAB, "up", lab, "--hosts", 2, "--rate", RATE)
     try:
         run(LAB, "guest", lab, VM, "--host", "h1", "--memory", MEMORY_MIB, "--disk", "256M",
-            "--work", WORK_MIB, "--dirty", DIRTY_MIB, "--dirty-log", "fast")
+            "--work", WORK_MIB, "--dirty", DIRTY_MIB)
         moves = [move(lab, "h1", "h2", scratch), move(lab, "h2", "h1", scratch)]
         table(moves)
+        if emulated(lab):
+            print("\n  The guest is emulated, KVM being of no use here: at the beginning of a move QEMU's\n"
+                  "  emulation holds up the guest's network by itself, and the longest gap is often that\n"
+                  "  (docs/lab.rst).")
         if arguments.json:
             arguments.json.write_text(json.dumps({"moves": moves}, indent=2) + "\n")
         if arguments.keep:
