@@ -21,20 +21,9 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/sanitized.h"
 
-/* Sanitizers look into /proc and make calls of their own. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
-#if defined(__SANITIZE_ADDRESS__)
+#if DRV_ASAN
 /* The search for leaks reads /proc, which is not there. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
@@ -77,7 +66,7 @@ static int set_limits(struct drv_error *err)
 
     if (!rc)
         rc = limit(RLIMIT_CORE, 0, err);
-    if (!rc && !SANITIZED)
+    if (!rc && !DRV_SANITIZED)
         rc = limit(RLIMIT_DATA, (rlim_t)256 << 20, err);
     return rc;
 }
@@ -138,7 +127,8 @@ static int filter_calls(enum drv_relay_role role, struct drv_error *err)
     scmp_filter_ctx filter;
     int rc;
 
-    if (SANITIZED)
+    /* A sanitizer looks into /proc and makes calls of its own. */
+    if (DRV_SANITIZED)
         return 0;
     filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
     if (!filter)
