@@ -118,7 +118,7 @@ def threads(options: Options, tally: Tally) -> None:
 
 
 def pytest(part: str, options: Options, tally: Tally) -> None:
-    if not (ROOT / "build/build.ninja").exists() and not build(ROOT / "build", options):
+    if not build(ROOT / "build", options):
         tally.failed.append(f"{part}: the build")
         return
     log = options.scratch / f"{part}.xml"
