@@ -89,6 +89,8 @@ def move(lab: str, source: str, target: str, scratch: Path) -> dict:
     seen = client.finish()
     report = last_job(lab)["report"] or {}
     memory, disk = seen["memory"] or {}, seen["disk"] or {}
+    if not seen["verified"] or memory.get("errors") or seen["split_brain"]:
+        print(f"The guest is not well; its witness says:\n{json.dumps(seen, indent=2)}")
     return {
         "vm": VM, "from": source, "to": target,
         "outcome": report.get("outcome", f"exit code {code}"),
