@@ -42,6 +42,19 @@ static bool seen_before(struct witness_history *h, const struct witness_answer *
     return true;
 }
 
+/*
+ * Packets overtake each other where a host's processors share the work. Such an answer is older
+ * by its number and by its clock, and its number was never given before; a guest that went
+ * back gives numbers again, or its number and its clock contradict each other.
+ */
+static bool was_overtaken(const struct witness_history *h, unsigned boot,
+                          const struct witness_answer *a)
+{
+    return a->number < h->boot[boot].number && a->clock_ns < h->boot[boot].clock_ns &&
+           h->boot[boot].number - a->number <= WITNESS_OVERTAKEN &&
+           h->given[a->number % WITNESS_RECENT] != a->number;
+}
+
 static void note_boot(struct witness_history *h, uint64_t now_ns, const struct witness_answer *a)
 {
     unsigned i = 0;
@@ -54,12 +67,18 @@ static void note_boot(struct witness_history *h, uint64_t now_ns, const struct w
         h->boots++;
         h->boot[i].nonce = a->nonce;
         h->boot[i].at_ns = now_ns - h->start_ns;
+        memset(h->given, 0, sizeof(h->given));
     } else if (i + 1 < h->boots) {
         h->boots_returned++;
+    } else if (was_overtaken(h, i, a)) {
+        h->overtaken++;
+        h->given[a->number % WITNESS_RECENT] = a->number;
+        return;
     } else if (a->number <= h->boot[i].number || a->clock_ns < h->boot[i].clock_ns) {
         h->backwards++;
         return;
     }
+    h->given[a->number % WITNESS_RECENT] = a->number;
     h->boot[i].number = a->number;
     h->boot[i].clock_ns = a->clock_ns;
 }

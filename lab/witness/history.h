@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { WITNESS_MAX_GAPS = 256, WITNESS_MAX_BOOTS = 32, WITNESS_RECENT = 4096 };
+enum { WITNESS_MAX_GAPS = 256, WITNESS_MAX_BOOTS = 32, WITNESS_RECENT = 4096, WITNESS_OVERTAKEN = 256 };
 
 struct witness_answer {
     uint64_t seq;          /* of the question */
@@ -25,7 +25,8 @@ struct witness_gap {
 struct witness_history {
     uint64_t start_ns, last_ns, remember_over_ns;
     uint64_t answered, network_duplicates;
-    uint64_t backwards;      /* number or clock not larger than before, within a boot */
+    uint64_t backwards;      /* number or clock went back, within a boot */
+    uint64_t overtaken;      /* answers that others overtook on the network: no fault */
     uint64_t answered_twice; /* one question, two different answers */
     uint64_t boots_returned; /* answers of a boot after those of a later one */
     struct witness_gap longest, gap[WITNESS_MAX_GAPS];
@@ -34,6 +35,7 @@ struct witness_history {
     unsigned boots;
     uint64_t acknowledged; /* highest ever told */
     struct witness_answer recent[WITNESS_RECENT];
+    uint64_t given[WITNESS_RECENT]; /* numbers of the newest boot, by their remainder */
 };
 
 /** witness_history_init() - begins at @now_ns; gaps longer than @remember_over_ns are listed. */

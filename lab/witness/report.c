@@ -87,8 +87,9 @@ void witness_report_history(FILE *out, const struct witness_history *h)
         fprintf(out, "%s{\"at_s\": %.3f, \"ms\": %.3f}", i ? ", " : "",
                 (double)h->gap[i].at_ns / 1e9, (double)h->gap[i].length_ns / 1e6);
     fprintf(out, "], \"gaps_left_out\": %u, \"split_brain\": %s, \"backwards\": %" PRIu64
+            ", \"overtaken\": %" PRIu64
             ", \"answered_twice\": %" PRIu64 ", \"boots_returned\": %" PRIu64 ", \"boots\": [",
-            h->gaps_left_out, witness_history_split(h) ? "true" : "false", h->backwards,
+            h->gaps_left_out, witness_history_split(h) ? "true" : "false", h->backwards, h->overtaken,
             h->answered_twice, h->boots_returned);
     for (unsigned i = 0; i < h->boots; i++)
         fprintf(out, "%s{\"nonce\": \"%016" PRIx64 "\", \"at_s\": %.3f}", i ? ", " : "",

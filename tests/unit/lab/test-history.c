@@ -71,6 +71,45 @@ static void test_backwards(void)
     g_assert_true(witness_history_split(&h));
 }
 
+static void answer_at(uint64_t seq, uint64_t number, uint64_t clock_ns)
+{
+    struct witness_answer a = {seq, number, 7, clock_ns, 0};
+
+    witness_history_answer(&h, (seq + 1) * MS, &a);
+}
+
+/* The network may change the order of answers; nothing else may. */
+static void test_overtaken(void)
+{
+    witness_history_init(&h, 0, 20 * MS);
+    answer_at(0, 10, 100);
+    answer_at(2, 12, 120);
+    answer_at(1, 11, 110);
+    answer_at(3, 13, 130);
+    g_assert_cmpuint(h.overtaken, ==, 1);
+    g_assert_false(witness_history_split(&h));
+    answer_at(4, 11, 115); /* a number for the second time */
+    g_assert_cmpuint(h.backwards, ==, 1);
+}
+
+static void test_number_behind_a_later_clock(void)
+{
+    witness_history_init(&h, 0, 20 * MS);
+    answer_at(0, 10, 100);
+    answer_at(1, 14, 140);
+    answer_at(2, 12, 150);
+    g_assert_cmpuint(h.backwards, ==, 1);
+    g_assert_true(witness_history_split(&h));
+}
+
+static void test_far_behind(void)
+{
+    witness_history_init(&h, 0, 20 * MS);
+    answer_at(0, 1000, 1000);
+    answer_at(1, 1000 - WITNESS_OVERTAKEN - 1, 900);
+    g_assert_cmpuint(h.backwards, ==, 1);
+}
+
 /* An old memory image goes on: its running number could be ahead, its clock is not. */
 static void test_clock_backwards(void)
 {
@@ -119,6 +158,9 @@ int main(int argc, char **argv)
     g_test_add_func("/lab/history/network-duplicate", test_network_duplicate);
     g_test_add_func("/lab/history/backwards", test_backwards);
     g_test_add_func("/lab/history/clock-backwards", test_clock_backwards);
+    g_test_add_func("/lab/history/overtaken", test_overtaken);
+    g_test_add_func("/lab/history/number-behind-a-later-clock", test_number_behind_a_later_clock);
+    g_test_add_func("/lab/history/far-behind", test_far_behind);
     g_test_add_func("/lab/history/answered-twice", test_answered_twice);
     g_test_add_func("/lab/history/old-boot-returns", test_old_boot_returns);
     g_test_add_func("/lab/history/many-gaps", test_many_gaps);
