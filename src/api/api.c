@@ -17,7 +17,7 @@
 #include "api/authority.h"
 #include "api/door.h"
 #include "api/events.h"
-#include "api/jsonx.h"
+#include "model/json.h"
 #include "api/pki.h"
 #include "api/routes.h"
 #include "base/log.h"

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#include "api/jsonx.h"
+#include "model/json.h"
 #include "api/pki.h"
 #include "api/token.h"
 #include "base/clock.h"
@@ -40,11 +40,11 @@ static json_object *node_document(const drv_identity *identity, const char *name
     g_autofree char *pin = drv_pki_pin(certificate);
     json_object *node = json_object_new_object();
 
-    drv_json_set_text(node, "name", name);
-    drv_json_set_text(node, "address", address);
+    drv_json_set_string(node, "name", name);
+    drv_json_set_string(node, "address", address);
     drv_json_set_int(node, "port", port);
-    drv_json_set_text(node, "fingerprint", fingerprint);
-    drv_json_set_text(node, "pin", pin);
+    drv_json_set_string(node, "fingerprint", fingerprint);
+    drv_json_set_string(node, "pin", pin);
     json_object_object_add(node, "founder",
                            json_object_new_boolean(g_str_equal(name, identity->founder)));
     drv_json_set_int(node, "joined_ms", drv_clock_real_ms());
@@ -82,11 +82,11 @@ static json_object *operators(drv_store *store, GError **error)
     for (gsize i = 0; i < json_object_array_length(tokens); i++) {
         json_object *from = json_object_array_get_idx(tokens, i);
 
-        if (!g_strcmp0(drv_json_text(from, "kind"), "operator")) {
+        if (!g_strcmp0(drv_json_string(from, "kind", NULL), "operator")) {
             json_object *to = json_object_new_object();
 
-            drv_json_set_text(to, "id", drv_json_text(from, "id"));
-            drv_json_set_text(to, "hash", drv_json_text(from, "hash"));
+            drv_json_set_string(to, "id", drv_json_string(from, "id", NULL));
+            drv_json_set_string(to, "hash", drv_json_string(from, "hash", NULL));
             drv_json_set_int(to, "expires_ms", drv_json_int(from, "expires_ms", 0));
             json_object_array_add(array, to);
         }
@@ -106,8 +106,8 @@ json_object *drv_authority_document(drv_store *store, const drv_identity *identi
     gint64 version = MAX(drv_json_int(last_document, "version", 0) + 1, drv_clock_real_ms());
 
     drv_json_set_int(document, "version", version);
-    drv_json_set_text(document, "cluster", identity->cluster);
-    drv_json_set_text(document, "founder", identity->founder);
+    drv_json_set_string(document, "cluster", identity->cluster);
+    drv_json_set_string(document, "founder", identity->founder);
     json_object_object_add(document, "members", members);
     json_object_object_add(document, "revoked", revoked);
     json_object_object_add(document, "operators", tokens);
@@ -209,8 +209,8 @@ json_object *drv_authority_token_create(drv_cluster *cluster, json_object *body,
 {
     const drv_identity *identity = drv_cluster_identity(cluster);
     drv_store *store = drv_cluster_store(cluster);
-    const char *kind = drv_json_text(body, "kind");
-    const char *name = drv_json_text(body, "name");
+    const char *kind = drv_json_string(body, "kind", NULL);
+    const char *name = drv_json_string(body, "name", NULL);
     gint64 ttl_s = drv_json_int(body, "ttl_s", 3600), now = drv_clock_real_ms();
     g_autoptr(json_object) document = NULL;
     g_autoptr(GPtrArray) there = NULL;
@@ -228,10 +228,10 @@ json_object *drv_authority_token_create(drv_cluster *cluster, json_object *body,
     hash = drv_token_hash(&token);
     text = drv_token_text(&token);
     document = json_object_new_object();
-    drv_json_set_text(document, "id", token.id);
-    drv_json_set_text(document, "kind", kind);
-    drv_json_set_text(document, "name", name);
-    drv_json_set_text(document, "hash", hash);
+    drv_json_set_string(document, "id", token.id);
+    drv_json_set_string(document, "kind", kind);
+    drv_json_set_string(document, "name", name);
+    drv_json_set_string(document, "hash", hash);
     drv_json_set_int(document, "created_ms", now);
     drv_json_set_int(document, "expires_ms", now + ttl_s * 1000);
 
@@ -253,9 +253,9 @@ json_object *drv_authority_token_create(drv_cluster *cluster, json_object *body,
     if (g_str_equal(kind, "operator"))
         drv_cluster_push(cluster);
     answer = json_object_new_object();
-    drv_json_set_text(answer, "id", token.id);
-    drv_json_set_text(answer, "token", text);
-    drv_json_set_text(answer, "kind", kind);
+    drv_json_set_string(answer, "id", token.id);
+    drv_json_set_string(answer, "token", text);
+    drv_json_set_string(answer, "kind", kind);
     drv_json_set_int(answer, "expires_ms", now + ttl_s * 1000);
     return answer;
 }
@@ -275,13 +275,13 @@ json_object *drv_authority_tokens(drv_cluster *cluster, GError **error)
         json_object *from = json_object_array_get_idx(all, i);
         json_object *to;
 
-        if (drv_json_text(from, "used_by") ||
+        if (drv_json_string(from, "used_by", NULL) ||
             drv_json_int(from, "expires_ms", 0) <= drv_clock_real_ms())
             continue;
         to = json_object_new_object();
-        drv_json_set_text(to, "id", drv_json_text(from, "id"));
-        drv_json_set_text(to, "kind", drv_json_text(from, "kind"));
-        drv_json_set_text(to, "name", drv_json_text(from, "name"));
+        drv_json_set_string(to, "id", drv_json_string(from, "id", NULL));
+        drv_json_set_string(to, "kind", drv_json_string(from, "kind", NULL));
+        drv_json_set_string(to, "name", drv_json_string(from, "name", NULL));
         drv_json_set_int(to, "created_ms", drv_json_int(from, "created_ms", 0));
         drv_json_set_int(to, "expires_ms", drv_json_int(from, "expires_ms", 0));
         json_object_array_add(list, to);
@@ -309,7 +309,7 @@ json_object *drv_authority_token_delete(drv_cluster *cluster, const char *id, GE
     g_mutex_lock(&change_lock);
     document = drv_store_get(store, TOKENS, id, &failure);
     token = document ? json_tokener_parse(document->json) : NULL;
-    operator = !g_strcmp0(drv_json_text(token, "kind"), "operator");
+    operator = !g_strcmp0(drv_json_string(token, "kind", NULL), "operator");
     done = document && drv_store_delete(store, TOKENS, id, document->revision, &failure) &&
            (!operator || publish(cluster, &failure));
     g_mutex_unlock(&change_lock);
@@ -352,17 +352,17 @@ static drv_document *usable(drv_store *store, const drv_identity *identity, cons
         return NULL;
     }
     stored = document ? json_tokener_parse(document->json) : NULL;
-    if (!stored || !drv_token_matches(&token, drv_json_text(stored, "hash") ?: "") ||
-        g_strcmp0(drv_json_text(stored, "kind"), "join")) {
+    if (!stored || !drv_token_matches(&token, drv_json_string(stored, "hash", NULL) ?: "") ||
+        g_strcmp0(drv_json_string(stored, "kind", NULL), "join")) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
                     "the token is not a join token of this cluster (wrong, or deleted): make a new "
                     "one with `drover token create`");
         return NULL;
     }
-    if (drv_json_text(stored, "used_by")) {
+    if (drv_json_string(stored, "used_by", NULL)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
                     "the token has been used already, by node %s: make a new one with `drover token create`",
-                    drv_json_text(stored, "used_by"));
+                    drv_json_string(stored, "used_by", NULL));
         return NULL;
     }
     if (drv_json_int(stored, "expires_ms", 0) <= drv_clock_real_ms()) {
@@ -383,19 +383,19 @@ static gboolean place_free(drv_store *store, const char *name, const char *addre
     for (gsize i = 0; i < json_object_array_length(nodes); i++) {
         json_object *node = json_object_array_get_idx(nodes, i);
 
-        if (!g_strcmp0(drv_json_text(node, "name"), name)) {
+        if (!g_strcmp0(drv_json_string(node, "name", NULL), name)) {
             g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                         "the cluster has a node %s already: choose another name (--name), or revoke "
                         "that one first (`drover node revoke %s`)",
                         name, name);
             return FALSE;
         }
-        if (!g_strcmp0(drv_json_text(node, "address"), address) &&
+        if (!g_strcmp0(drv_json_string(node, "address", NULL), address) &&
             drv_json_int(node, "port", 0) == port) {
             g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                         "%s port %" G_GINT64_FORMAT " is node %s already: give this host's own "
                         "address (--address)",
-                        address, port, drv_json_text(node, "name"));
+                        address, port, drv_json_string(node, "name", NULL));
             return FALSE;
         }
     }
@@ -408,7 +408,7 @@ static gboolean use_up(drv_store *store, const drv_document *document, const cha
     g_autoptr(json_object) token = json_tokener_parse(document->json);
     g_autoptr(GError) failure = NULL;
 
-    drv_json_set_text(token, "used_by", name);
+    drv_json_set_string(token, "used_by", name);
     drv_json_set_int(token, "used_ms", drv_clock_real_ms());
     if (drv_store_put(store, TOKENS, document->key, plain(token), document->revision, NULL,
                       &failure))
@@ -427,8 +427,8 @@ static json_object *sign(drv_cluster *cluster, json_object *body, const char *na
 {
     const drv_identity *identity = drv_cluster_identity(cluster);
     drv_store *store = drv_cluster_store(cluster);
-    const char *request = drv_json_text(body, "csr");
-    g_autoptr(drv_document) token = usable(store, identity, drv_json_text(body, "token"), error);
+    const char *request = drv_json_string(body, "csr", NULL);
+    g_autoptr(drv_document) token = usable(store, identity, drv_json_string(body, "token", NULL), error);
     g_autofree char *leaf = NULL;
     g_autofree char *chain = NULL;
     g_auto(gnutls_x509_crt_t) certificate = NULL;
@@ -457,12 +457,12 @@ static json_object *sign(drv_cluster *cluster, json_object *body, const char *na
         return NULL;
     chain = g_strconcat(leaf, identity->ca_pem, NULL);
     answer = json_object_new_object();
-    drv_json_set_text(answer, "certificate", chain);
-    drv_json_set_text(answer, "ca", identity->ca_pem);
-    drv_json_set_text(answer, "cluster", identity->cluster);
-    drv_json_set_text(answer, "founder", identity->founder);
-    drv_json_set_text(answer, "name", name);
-    drv_json_set_text(answer, "address", address);
+    drv_json_set_string(answer, "certificate", chain);
+    drv_json_set_string(answer, "ca", identity->ca_pem);
+    drv_json_set_string(answer, "cluster", identity->cluster);
+    drv_json_set_string(answer, "founder", identity->founder);
+    drv_json_set_string(answer, "name", name);
+    drv_json_set_string(answer, "address", address);
     json_object_object_add(answer, "membership", drv_cluster_document(cluster));
     return answer;
 }
@@ -470,13 +470,13 @@ static json_object *sign(drv_cluster *cluster, json_object *body, const char *na
 json_object *drv_authority_join(drv_cluster *cluster, json_object *body, const char *from,
                                 GError **error)
 {
-    const char *name = drv_json_text(body, "name");
-    const char *address = drv_json_text(body, "address") ?: from;
+    const char *name = drv_json_string(body, "name", NULL);
+    const char *address = drv_json_string(body, "address", NULL) ?: from;
     gint64 port = drv_json_int(body, "port", 0);
     json_object *answer;
 
     if (!drv_cluster_is_founder(cluster)) {
-        drv_json_set_text(body, "address", address);
+        drv_json_set_string(body, "address", address);
         return drv_cluster_ask_founder(cluster, "POST", "/v1/join", body, error);
     }
     g_mutex_lock(&change_lock);
@@ -509,10 +509,10 @@ static gboolean revoke_node(drv_cluster *cluster, const char *name, GError **err
         return FALSE;
     }
     node = json_tokener_parse(document->json);
-    fingerprint = drv_json_text(node, "fingerprint");
+    fingerprint = drv_json_string(node, "fingerprint", NULL);
     revoked = json_object_new_object();
-    drv_json_set_text(revoked, "name", name);
-    drv_json_set_text(revoked, "fingerprint", fingerprint);
+    drv_json_set_string(revoked, "name", name);
+    drv_json_set_string(revoked, "fingerprint", fingerprint);
     drv_json_set_int(revoked, "revoked_ms", drv_clock_real_ms());
     /* In this order: a crash in between leaves a node that is refused and can be revoked again. */
     return drv_store_put(store, REVOKED, fingerprint, plain(revoked), DRV_REVISION_ANY, NULL,

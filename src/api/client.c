@@ -17,7 +17,7 @@
 
 #include "api/cluster.h"
 #include "api/endpoint.h"
-#include "api/jsonx.h"
+#include "model/json.h"
 #include "api/token.h"
 #include "base/fd.h"
 #include "base/paths.h"
@@ -171,7 +171,7 @@ static gboolean find_server(drv_client *client, const drv_client_options *option
     } else {
         client->host = g_strdup("127.0.0.1");
         if (g_file_get_contents(path, &text, NULL, NULL) && (node = json_tokener_parse(text))) {
-            const char *name = drv_json_text(node, "node");
+            const char *name = drv_json_string(node, "node", NULL);
 
             client->port = (guint16)drv_json_int(node, "port", DRV_PORT);
             client->name = name ? g_strconcat(name, DRV_NODE_SUFFIX, NULL) : NULL;
@@ -382,10 +382,10 @@ static void set_answer_error(GError **error, json_object *answer, long status, c
     json_object *inner = json_object_is_type(answer, json_type_object)
                              ? json_object_object_get(answer, "error")
                              : NULL;
-    const char *message = drv_json_text(inner, "message");
+    const char *message = drv_json_string(inner, "message", NULL);
 
     if (message)
-        g_set_error(error, DRV_ERROR, drv_error_code_from_name(drv_json_text(inner, "code")), "%s",
+        g_set_error(error, DRV_ERROR, drv_error_code_from_name(drv_json_string(inner, "code", NULL)), "%s",
                     message);
     else
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "api/client.h"
-#include "api/jsonx.h"
+#include "model/json.h"
 #include "api/pki.h"
 #include "api/token.h"
 #include "base/clock.h"
@@ -111,10 +111,10 @@ static gboolean read_members(snapshot *view, json_object *array)
 {
     for (gsize i = 0; i < json_object_array_length(array); i++) {
         json_object *from = json_object_array_get_idx(array, i);
-        const char *name = drv_json_text(from, "name");
-        const char *address = drv_json_text(from, "address");
-        const char *fingerprint = drv_json_text(from, "fingerprint");
-        const char *pin = drv_json_text(from, "pin");
+        const char *name = drv_json_string(from, "name", NULL);
+        const char *address = drv_json_string(from, "address", NULL);
+        const char *fingerprint = drv_json_string(from, "fingerprint", NULL);
+        const char *pin = drv_json_string(from, "pin", NULL);
         gint64 port = drv_json_int(from, "port", 0);
         member *one;
 
@@ -137,8 +137,8 @@ static gboolean read_revoked(snapshot *view, json_object *array)
 {
     for (gsize i = 0; i < json_object_array_length(array); i++) {
         json_object *from = json_object_array_get_idx(array, i);
-        const char *name = drv_json_text(from, "name");
-        const char *fingerprint = drv_json_text(from, "fingerprint");
+        const char *name = drv_json_string(from, "name", NULL);
+        const char *fingerprint = drv_json_string(from, "fingerprint", NULL);
 
         if (!name || !fingerprint)
             return FALSE;
@@ -151,8 +151,8 @@ static gboolean read_operators(snapshot *view, json_object *array)
 {
     for (gsize i = 0; i < json_object_array_length(array); i++) {
         json_object *from = json_object_array_get_idx(array, i);
-        const char *id = drv_json_text(from, "id");
-        const char *hash = drv_json_text(from, "hash");
+        const char *id = drv_json_string(from, "id", NULL);
+        const char *hash = drv_json_string(from, "hash", NULL);
         operator_token *one;
 
         if (!id || !hash)
@@ -168,8 +168,8 @@ static gboolean read_operators(snapshot *view, json_object *array)
 static snapshot *snapshot_read(const drv_identity *identity, json_object *document, GError **error)
 {
     g_autoptr(snapshot) view = g_new0(snapshot, 1);
-    const char *cluster = drv_json_text(document, "cluster");
-    const char *founder = drv_json_text(document, "founder");
+    const char *cluster = drv_json_string(document, "cluster", NULL);
+    const char *founder = drv_json_string(document, "founder", NULL);
 
     view->refs = 1;
     view->members = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, member_free);

@@ -11,13 +11,12 @@
  */
 #pragma once
 
-#include <json-c/json.h>
+#include "model/json.h"
 
 #include "api/identity.h"
 #include "model/peers.h"
 #include "store/store.h"
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(json_object, json_object_put)
 
 typedef struct drv_cluster drv_cluster;
 

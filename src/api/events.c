@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "api/jsonx.h"
+#include "model/json.h"
 #include "base/clock.h"
 
 #define LOOK_MS 1000
@@ -40,8 +40,8 @@ static void add_error(events *state, const GError *error)
     json_object *data = json_object_new_object();
     g_autofree char *message = g_utf8_make_valid(error->message, -1);
 
-    drv_json_set_text(data, "code", drv_error_code_name(error->code));
-    drv_json_set_text(data, "message", message);
+    drv_json_set_string(data, "code", drv_error_code_name(error->code));
+    drv_json_set_string(data, "message", message);
     add_event(state, "error", data);
     json_object_put(data);
     state->over = TRUE;
@@ -77,7 +77,7 @@ static void look_at_all(events *state)
     for (gsize i = 0; json_object_is_type(jobs, json_type_array) && i < json_object_array_length(jobs);
          i++) {
         json_object *job = json_object_array_get_idx(jobs, i);
-        const char *id = drv_json_text(job, "id");
+        const char *id = drv_json_string(job, "id", NULL);
         gint64 revision = drv_json_int(job, "revision", 0);
         gint64 *known = id ? g_hash_table_lookup(state->seen, id) : NULL;
 

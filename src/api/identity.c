@@ -15,11 +15,11 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/paths.h"
+#include "model/json.h"
 
 #define NODE_JSON "node.json"
 
 G_DEFINE_AUTO_CLEANUP_FREE_FUNC(gnutls_x509_crt_t, gnutls_x509_crt_deinit, NULL)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(json_object, json_object_put)
 
 void drv_identity_free(drv_identity *identity)
 {

@@ -18,7 +18,7 @@
 #include "api/authority.h"
 #include "api/client.h"
 #include "api/endpoint.h"
-#include "api/jsonx.h"
+#include "model/json.h"
 #include "api/pki.h"
 #include "api/token.h"
 #include "base/cleanup.h"
@@ -183,18 +183,18 @@ static gboolean take_answer(drv_identity *identity, json_object *answer, GError 
     g_auto(gnutls_x509_crt_t) ca = drv_pki_load(identity->ca_pem, error);
     g_auto(gnutls_x509_crt_t) leaf = NULL;
 
-    identity->node_pem = g_strdup(drv_json_text(answer, "certificate"));
-    identity->cluster = g_strdup(drv_json_text(answer, "cluster"));
-    identity->founder = g_strdup(drv_json_text(answer, "founder"));
+    identity->node_pem = g_strdup(drv_json_string(answer, "certificate", NULL));
+    identity->cluster = g_strdup(drv_json_string(answer, "cluster", NULL));
+    identity->founder = g_strdup(drv_json_string(answer, "founder", NULL));
     if (!identity->node_pem || !identity->cluster || !g_uuid_string_is_valid(identity->cluster) ||
-        !drv_node_name_check(identity->founder, NULL) || !drv_json_text(answer, "address") ||
-        !drv_address_check(drv_json_text(answer, "address"), NULL)) {
+        !drv_node_name_check(identity->founder, NULL) || !drv_json_string(answer, "address", NULL) ||
+        !drv_address_check(drv_json_string(answer, "address", NULL), NULL)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
                     "the server's answer to the join is not whole");
         return FALSE;
     }
     g_free(identity->address);
-    identity->address = g_strdup(drv_json_text(answer, "address"));
+    identity->address = g_strdup(drv_json_string(answer, "address", NULL));
     leaf = drv_pki_load(identity->node_pem, error);
     if (!ca || !leaf || !drv_pki_check_pair(identity->node_pem, identity->node_key_pem, error) ||
         !drv_pki_check_chain(leaf, ca, GNUTLS_KP_TLS_WWW_SERVER, host, error)) {
@@ -239,14 +239,14 @@ drv_identity *drv_join(const drv_init_options *options, const char *server, cons
         !(request = drv_pki_request_new(identity->node_key_pem, all.node, error)))
         return NULL;
     body = json_object_new_object();
-    drv_json_set_text(body, "token", token_text);
-    drv_json_set_text(body, "name", all.node);
+    drv_json_set_string(body, "token", token_text);
+    drv_json_set_string(body, "name", all.node);
     drv_json_set_int(body, "port", all.port);
-    drv_json_set_text(body, "csr", request);
+    drv_json_set_string(body, "csr", request);
     if (options->address)
-        drv_json_set_text(body, "address", options->address);
+        drv_json_set_string(body, "address", options->address);
     else if (drv_address_check(local, NULL))
-        drv_json_set_text(body, "address", local);
+        drv_json_set_string(body, "address", local);
     answer = ask(host, port, node, identity->ca_pem, body, error);
     if (!answer || !take_answer(identity, answer, error))
         return NULL;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "api/authority.h"
-#include "api/jsonx.h"
+#include "model/json.h"
 #include "base/clock.h"
 #include "drv-config.h"
 
@@ -19,9 +19,9 @@ static json_object *version(drv_request *request, GError **error)
     const drv_identity *identity = drv_cluster_identity(request->context->cluster);
     json_object *answer = json_object_new_object();
 
-    drv_json_set_text(answer, "version", DRV_VERSION);
-    drv_json_set_text(answer, "node", identity->node);
-    drv_json_set_text(answer, "cluster", identity->cluster);
+    drv_json_set_string(answer, "version", DRV_VERSION);
+    drv_json_set_string(answer, "node", identity->node);
+    drv_json_set_string(answer, "cluster", identity->cluster);
     return answer;
 }
 
@@ -37,7 +37,7 @@ static json_object *nodes(drv_request *request, GError **error)
         json_object *node = json_object_array_get_idx(list, i);
 
         json_object_object_add(node, "founder",
-                               json_object_new_boolean(!g_strcmp0(drv_json_text(node, "name"),
+                               json_object_new_boolean(!g_strcmp0(drv_json_string(node, "name", NULL),
                                                                   identity->founder)));
     }
     return answer;
@@ -241,10 +241,10 @@ json_object *drv_routes_error_body(const GError *error)
     json_object *body = json_object_new_object(), *inner = json_object_new_object();
     g_autofree char *message = g_utf8_make_valid(error->message, -1);
 
-    drv_json_set_text(inner, "code",
+    drv_json_set_string(inner, "code",
                       drv_error_code_name(error->domain == DRV_ERROR ? error->code
                                                                      : DRV_ERROR_FAILED));
-    drv_json_set_text(inner, "message", message);
+    drv_json_set_string(inner, "message", message);
     json_object_object_add(body, "error", inner);
     return body;
 }

@@ -24,8 +24,8 @@ static json_object *member(json_object *object, const char *key, json_type type)
 {
     json_object *value = NULL;
 
-    if (!object || !json_object_object_get_ex(object, key, &value) ||
-        !json_object_is_type(value, type))
+    if (!json_object_is_type(object, json_type_object) ||
+        !json_object_object_get_ex(object, key, &value) || !json_object_is_type(value, type))
         return NULL;
     return value;
 }
@@ -34,7 +34,10 @@ const char *drv_json_string(json_object *object, const char *key, const char *ot
 {
     json_object *value = member(object, key, json_type_string);
 
-    return value ? json_object_get_string(value) : otherwise;
+    /* A text with a NUL inside is none: what follows it would be checked by nobody. */
+    if (!value || strlen(json_object_get_string(value)) != (gsize)json_object_get_string_len(value))
+        return otherwise;
+    return json_object_get_string(value);
 }
 
 gint64 drv_json_int(json_object *object, const char *key, gint64 otherwise)

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "api/jsonx.h"
+#include "model/json.h"
 
 /* ---- the executor ---- */
 
@@ -46,7 +46,7 @@ json_object *drv_run_plan(drv_run *run, json_object *goal, GError **error)
 {
     json_object *answer = json_object_new_object();
 
-    if (!drv_json_text(goal, "vm")) {
+    if (!drv_json_string(goal, "vm", NULL)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED, "no vm");
         json_object_put(answer);
         return NULL;
@@ -70,7 +70,7 @@ json_object *drv_run_apply(drv_run *run, const char *plan_id, GError **error)
 {
     json_object *answer = json_object_new_object();
 
-    drv_json_set_text(answer, "applied", plan_id);
+    drv_json_set_string(answer, "applied", plan_id);
     return answer;
 }
 
@@ -78,7 +78,7 @@ static json_object *job(const char *id)
 {
     json_object *answer = json_object_new_object();
 
-    drv_json_set_text(answer, "id", id);
+    drv_json_set_string(answer, "id", id);
     drv_json_set_int(answer, "revision", revision);
     json_object_object_add(answer, "ended", json_object_new_boolean(revision >= 3));
     return answer;
@@ -121,9 +121,9 @@ json_object *drv_run_peer(drv_run *run, const char *caller, const char *method, 
 {
     json_object *answer = json_object_new_object();
 
-    drv_json_set_text(answer, "caller", caller);
-    drv_json_set_text(answer, "method", method);
-    drv_json_set_text(answer, "path", path);
+    drv_json_set_string(answer, "caller", caller);
+    drv_json_set_string(answer, "method", method);
+    drv_json_set_string(answer, "path", path);
     return answer;
 }
 
@@ -292,13 +292,13 @@ char *test_token(test_node *node, const char *kind, gint64 ttl_s, char **id)
     g_autoptr(json_object) answer = NULL;
     g_autoptr(GError) error = NULL;
 
-    drv_json_set_text(body, "kind", kind);
+    drv_json_set_string(body, "kind", kind);
     drv_json_set_int(body, "ttl_s", ttl_s);
     answer = drv_authority_token_create(node->cluster, body, &error);
     g_assert_no_error(error);
     if (id)
-        *id = g_strdup(drv_json_text(answer, "id"));
-    return g_strdup(drv_json_text(answer, "token"));
+        *id = g_strdup(drv_json_string(answer, "id", NULL));
+    return g_strdup(drv_json_string(answer, "token", NULL));
 }
 
 drv_client *test_client(test_node *as, test_node *to)

@@ -4,7 +4,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-#include "api/jsonx.h"
+#include "model/json.h"
 #include "harness.h"
 
 /* A join that must fail; nothing may be left of it. */
@@ -93,8 +93,8 @@ static void test_expired(void)
         g_autoptr(json_object) body = json_object_new_object();
 
         g_clear_error(&error);
-        drv_json_set_text(body, "token", token);
-        drv_json_set_text(body, "name", "h2");
+        drv_json_set_string(body, "token", token);
+        drv_json_set_string(body, "name", "h2");
         g_assert_null(drv_authority_join(founder->cluster, body, "127.0.0.2", &error));
     }
     g_assert_nonnull(strstr(error->message, "expired"));
@@ -184,7 +184,7 @@ static void test_revoke(void)
     expect_served(to_second);
     answer = peers->call(peers->data, "h3", "GET", "/v1/peer/hello", NULL, 5000, &error);
     g_assert_no_error(error);
-    g_assert_cmpstr(drv_json_text(answer, "caller"), ==, "h2");
+    g_assert_cmpstr(drv_json_string(answer, "caller", NULL), ==, "h2");
     g_clear_pointer(&answer, json_object_put);
     /* Asked of a node that is not the founder. When it returns, all that can be reached know. */
     answer = drv_client_call(admin, "DELETE", "/v1/nodes/h3", NULL, 0, &error);
@@ -223,8 +223,8 @@ static void test_old_certificate(void)
     for (gsize i = 0; i < json_object_array_length(members); i++) {
         json_object *one = json_object_array_get_idx(members, i);
 
-        if (g_str_equal(drv_json_text(one, "name"), "h2"))
-            drv_json_set_text(one, "pin",
+        if (g_str_equal(drv_json_string(one, "name", NULL), "h2"))
+            drv_json_set_string(one, "pin",
                               "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
     }
     drv_json_set_int(document, "version", drv_json_int(document, "version", 0) + 1);

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "api/jsonx.h"
+#include "model/json.h"
 #include "harness.h"
 
 /* One founder for all tests; each adds what it needs. */
@@ -28,8 +28,8 @@ static void expect_version(drv_client *client)
     g_autoptr(json_object) answer = test_get(client, "/v1/version", &error);
 
     g_assert_no_error(error);
-    g_assert_nonnull(drv_json_text(answer, "version"));
-    g_assert_cmpstr(drv_json_text(answer, "cluster"), ==, founder->identity->cluster);
+    g_assert_nonnull(drv_json_string(answer, "version", NULL));
+    g_assert_cmpstr(drv_json_string(answer, "cluster", NULL), ==, founder->identity->cluster);
 }
 
 static void test_node_certificate(void)
@@ -41,9 +41,9 @@ static void test_node_certificate(void)
     expect_version(client);
     answer = test_get(client, "/v1/peer/sessions/7?x=a%20b&y=%26&z", &error);
     g_assert_no_error(error);
-    g_assert_cmpstr(drv_json_text(answer, "caller"), ==, "h1");
-    g_assert_cmpstr(drv_json_text(answer, "method"), ==, "GET");
-    g_assert_cmpstr(drv_json_text(answer, "path"), ==, "sessions/7?x=a%20b&y=%26&z");
+    g_assert_cmpstr(drv_json_string(answer, "caller", NULL), ==, "h1");
+    g_assert_cmpstr(drv_json_string(answer, "method", NULL), ==, "GET");
+    g_assert_cmpstr(drv_json_string(answer, "path", NULL), ==, "sessions/7?x=a%20b&y=%26&z");
 }
 
 static void test_operator_certificate(void)
@@ -252,10 +252,10 @@ static void test_routes(void)
     }
     plan = drv_client_call(client, "POST", "/v1/plans", goal, 0, &error);
     g_assert_no_error(error);
-    g_assert_cmpstr(drv_json_text(json_object_object_get(plan, "goal"), "vm"), ==, "web1");
+    g_assert_cmpstr(drv_json_string(json_object_object_get(plan, "goal"), "vm", NULL), ==, "web1");
     applied = drv_client_call(client, "POST", "/v1/plans/h1-p3/apply", NULL, 0, &error);
     g_assert_no_error(error);
-    g_assert_cmpstr(drv_json_text(applied, "applied"), ==, "h1-p3");
+    g_assert_cmpstr(drv_json_string(applied, "applied", NULL), ==, "h1-p3");
 }
 
 static gboolean on_event(const char *event, json_object *data, gpointer user_data)
