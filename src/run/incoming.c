@@ -492,6 +492,13 @@ gboolean drv_incoming_open(drv_run *run, const char *source, json_object *reques
                     "a session needs its id, its job and the step");
         return FALSE;
     }
+    if (drv_run_is_leaving(run, drv_json_string(step, "uuid", ""))) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
+                    "%s has not yet finished the move of %s away from it, and would remove its "
+                    "images: 'drover jobs' shows when it has",
+                    run->node, drv_json_string(step, "vm", "?"));
+        return FALSE;
+    }
     clear_leftovers(run, source, drv_json_string(step, "uuid", ""));
     if (!drv_incoming_preflight(run, step, error))
         return FALSE;

@@ -246,7 +246,8 @@ static void follow_state(drv_outgoing *outgoing)
     g_mutex_lock(&outgoing->lock);
     paused_us = outgoing->paused_us;
     g_mutex_unlock(&outgoing->lock);
-    if (paused_us || stats->switching)
+    /* A job that was taken up in finishing stays there, whatever libvirt is still at. */
+    if ((paused_us || stats->switching) && drv_state_allows(state, DRV_STATE_SWITCHING))
         drv_job_enter(outgoing->job, DRV_STATE_SWITCHING);
     else if (state == DRV_STATE_COPYING_DISKS && stats->memory_processed_bytes > 0)
         drv_job_enter(outgoing->job, DRV_STATE_COPYING_MEMORY);
@@ -298,7 +299,9 @@ static gboolean look_at_libvirt(drv_outgoing *outgoing)
             outgoing->stats = stats;
         return !stats.active;
     }
-    return g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND);
+    /* It is gone, or does not run: handed over, or ended by itself or with its host. */
+    return g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND) ||
+           g_error_matches(error, DRV_ERROR, DRV_ERROR_CONFLICT);
 }
 
 /* Return: FALSE when droverd ends first. */

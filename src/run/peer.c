@@ -137,7 +137,6 @@ static json_object *new_job(const peer_request *request, GError **error)
     g_autoptr(drv_job) job = NULL;
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&one_at_a_time);
     g_autofree char *id = NULL;
-    gboolean moving;
     gint64 number;
 
     if (!step || g_strcmp0(drv_json_string(step, "source", NULL), run->node) != 0) {
@@ -145,10 +144,7 @@ static json_object *new_job(const peer_request *request, GError **error)
                     run->node);
         return NULL;
     }
-    g_mutex_lock(&run->lock);
-    moving = g_hash_table_contains(run->outgoing, drv_json_string(step, "uuid", ""));
-    g_mutex_unlock(&run->lock);
-    if (moving) {
+    if (drv_run_is_leaving(run, drv_json_string(step, "uuid", ""))) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                     "%s is being moved already; 'drover jobs' shows by which job",
                     drv_json_string(step, "vm", "?"));

@@ -194,6 +194,16 @@ json_object *drv_run_call(drv_run *run, const char *node, const char *method, co
     return run->peers->call(run->peers->data, node, method, path, body, timeout_ms, error);
 }
 
+gboolean drv_run_is_leaving(drv_run *run, const char *uuid)
+{
+    gboolean leaving;
+
+    g_mutex_lock(&run->lock);
+    leaving = g_hash_table_contains(run->outgoing, uuid);
+    g_mutex_unlock(&run->lock);
+    return leaving;
+}
+
 char *drv_run_owner(const char *id, const char *what, GError **error)
 {
     const char *dash = strrchr(id, '-');
