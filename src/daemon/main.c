@@ -162,10 +162,11 @@ static gboolean build(parts *all, const settings *wish, GError **error)
     if (!open_run(all, wish, error))
         return FALSE;
     drv_api_set_run(all->api, all->run);
+    /* What was under way is known before anybody can ask for something new of the same VM. */
+    drv_run_start(all->run);
     if (!drv_api_start(all->api, error))
         return FALSE;
     drv_cluster_start(all->cluster);
-    drv_run_start(all->run);
     return TRUE;
 }
 
