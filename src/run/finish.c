@@ -185,7 +185,7 @@ static void release_disks(drv_outgoing *outgoing)
         const char *path = drv_json_string(disk, "path", NULL);
         g_autoptr(GError) error = NULL;
 
-        if (!path || !g_str_equal(drv_json_string(disk, "how", ""), "copy"))
+        if (!path || !drv_run_is_copied(disk))
             continue;
         if (!drv_hyper_disk_remove(outgoing->run->hyper, path, &error))
             drv_log_warning("the source's copy of a moved disk stays behind: %s job=%s",

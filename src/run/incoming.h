@@ -4,9 +4,6 @@
 
 #include "run/internal.h"
 
-/** drv_incoming_preflight() - can this node take the VM of @step? All that is against it, at once. */
-gboolean drv_incoming_preflight(drv_run *run, json_object *step, GError **error);
-
 /**
  * drv_incoming_open() - record the session, make the images, start the relay, watch it.
  * @source: the node that asks

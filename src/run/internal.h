@@ -41,6 +41,9 @@ gboolean drv_run_pause(drv_run *run, guint ms);
 json_object *drv_run_call(drv_run *run, const char *node, const char *method, const char *path,
                           json_object *body, guint timeout_ms, GError **error);
 
+/** drv_run_is_copied() - whether a step's disk is copied to the target. */
+gboolean drv_run_is_copied(json_object *disk);
+
 /** drv_run_is_leaving() - whether a move of the VM away from here has not ended yet. */
 gboolean drv_run_is_leaving(drv_run *run, const char *uuid);
 

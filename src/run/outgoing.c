@@ -82,7 +82,7 @@ static GStrv disks_to_copy(json_object *step)
     for (gsize i = 0; i < drv_json_length(disks); i++) {
         json_object *disk = json_object_array_get_idx(disks, i);
 
-        if (g_str_equal(drv_json_string(disk, "how", ""), "copy"))
+        if (drv_run_is_copied(disk))
             g_ptr_array_add(targets, g_strdup(drv_json_string(disk, "target", "")));
     }
     g_ptr_array_add(targets, NULL);

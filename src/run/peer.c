@@ -9,6 +9,7 @@
 #include "run/incoming.h"
 #include "run/outgoing.h"
 #include "run/plans.h"
+#include "run/preflight.h"
 
 typedef struct {
     drv_run *run;
@@ -65,7 +66,7 @@ static json_object *apply_plan(const peer_request *request, GError **error)
 
 static json_object *preflight(const peer_request *request, GError **error)
 {
-    return drv_incoming_preflight(request->run, request->body, error) ? json_object_new_object()
+    return drv_run_preflight(request->run, request->body, error) ? json_object_new_object()
                                                                       : NULL;
 }
 

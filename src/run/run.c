@@ -194,6 +194,11 @@ json_object *drv_run_call(drv_run *run, const char *node, const char *method, co
     return run->peers->call(run->peers->data, node, method, path, body, timeout_ms, error);
 }
 
+gboolean drv_run_is_copied(json_object *disk)
+{
+    return g_str_equal(drv_json_string(disk, "how", ""), "copy");
+}
+
 gboolean drv_run_is_leaving(drv_run *run, const char *uuid)
 {
     gboolean leaving;
