@@ -97,7 +97,9 @@ def ram_of(pid: int, size: int) -> int:
 
 def find_page(pid: int, number: int) -> int:
     """The address in QEMU of the witness's page of this number."""
-    base = ram_of(pid, 128 * MIB)
+    # Two pages less under emulation: see --dirty-log in docs/lab.rst.
+    emulated = "memory-backend=lab.ram" in cmdline(pid)
+    base = ram_of(pid, 128 * MIB - (2 * 4096 if emulated else 0))
     with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
         for offset in range(0, 128 * MIB, MIB):
             memory.seek(base + offset)
