@@ -114,8 +114,7 @@ static job_kind job_of(virDomainPtr domain)
     virDomainJobInfo info;
 
     if (virDomainGetJobInfo(domain, &info) == 0)
-        return info.type == VIR_DOMAIN_JOB_BOUNDED || info.type == VIR_DOMAIN_JOB_UNBOUNDED
-                   ? JOB_RUNS : JOB_NONE;
+        return info.type != VIR_DOMAIN_JOB_NONE ? JOB_RUNS : JOB_NONE;
     switch (virGetLastErrorCode()) {
     case VIR_ERR_OPERATION_UNSUPPORTED: /* "statistics are available only on the source host" */
         return JOB_INCOMING;

@@ -66,8 +66,9 @@ static gboolean read_stats(virDomainPtr domain, unsigned flags, drv_job_stats *s
         drv_hyper_take_error(error, "cannot read the job of VM %s", virDomainGetName(domain));
         return FALSE;
     }
-    if (type != VIR_DOMAIN_JOB_NONE)
-        drv_job_stats_from_params(params, count, type, stats);
+    if (type != VIR_DOMAIN_JOB_NONE && drv_job_stats_from_params(params, count, type, stats) &&
+        !(flags & VIR_DOMAIN_JOB_STATS_COMPLETED))
+        stats->active = TRUE; /* "cancelled" and "completed" too: libvirt is still ending it */
     virTypedParamsFree(params, count);
     return TRUE;
 }

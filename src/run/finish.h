@@ -19,7 +19,8 @@ struct drv_outgoing {
     drv_progress progress;
     drv_job_stats stats; /* the last that libvirt's running job gave */
     gint64 began_ms;     /* real time */
-    gint64 abort_ms;     /* when libvirt was asked to abort, or 0 */
+    gint64 hasten_ms;    /* since when it is to come to an end: cancelled, or without a link; or 0 */
+    gint64 aborted_ms;   /* when libvirt was last asked to abort, or 0 */
     gboolean relay_ended;
     GThread *listener;
 

@@ -21,6 +21,11 @@
 #define WATCH_INTERVAL_MS 200
 /* An abort that a stalled link holds up is helped along by ending the relay. */
 #define ABORT_PATIENCE_MS 2000
+/*
+ * libvirt 9.0 can miss that a disk's mirror has ended while it ends another one's, and then
+ * waits for good; an abort wakes it. So an abort is repeated, and one follows a lost link.
+ */
+#define ABORT_AGAIN_MS 1000
 
 /* ---- libvirt's call, in a thread that may outlast everything ---- */
 
@@ -268,24 +273,47 @@ static void widen_pause(drv_outgoing *outgoing, gint64 now_ms)
                       drv_job_id(outgoing->job));
 }
 
-static void obey_cancel(drv_outgoing *outgoing, gint64 now_ms)
+static void abort_libvirt(drv_outgoing *outgoing, gint64 now_ms)
 {
     g_autoptr(GError) error = NULL;
+    gboolean ok;
+
+    if (outgoing->aborted_ms && now_ms - outgoing->aborted_ms < ABORT_AGAIN_MS)
+        return;
+    ok = drv_hyper_job_abort(outgoing->run->hyper, drv_job_uuid(outgoing->job), &error);
+    if (!ok && !outgoing->aborted_ms)
+        drv_log_notice("libvirt does not abort: %s job=%s", error->message,
+                       drv_job_id(outgoing->job));
+    outgoing->aborted_ms = now_ms;
+}
+
+static void end_relay(drv_outgoing *outgoing)
+{
     drv_relay *relay = NULL;
 
-    if (!drv_job_cancel_requested(outgoing->job))
+    outgoing->relay_ended = TRUE;
+    if (drv_relay_open(outgoing->dir, &relay, NULL) == 0)
+        drv_relay_end(relay, NULL);
+    drv_relay_close(relay);
+}
+
+/* Cancelled, or without a link: helps libvirt to come to an end. */
+static void hasten_end(drv_outgoing *outgoing, gint64 now_ms)
+{
+    gboolean cancelled = drv_job_cancel_requested(outgoing->job);
+    gboolean lost;
+
+    g_mutex_lock(&outgoing->lock);
+    lost = outgoing->relay_dead || outgoing->relay.state == DRV_RELAY_LOST;
+    g_mutex_unlock(&outgoing->lock);
+    if (!cancelled && !lost)
         return;
-    if (!outgoing->abort_ms) {
-        outgoing->abort_ms = now_ms;
-        if (!drv_hyper_job_abort(outgoing->run->hyper, drv_job_uuid(outgoing->job), &error))
-            drv_log_notice("libvirt does not abort: %s job=%s", error->message,
-                           drv_job_id(outgoing->job));
-    } else if (!outgoing->relay_ended && now_ms - outgoing->abort_ms > ABORT_PATIENCE_MS) {
-        outgoing->relay_ended = TRUE;
-        if (drv_relay_open(outgoing->dir, &relay, NULL) == 0)
-            drv_relay_end(relay, NULL);
-        drv_relay_close(relay);
-    }
+    if (!outgoing->hasten_ms)
+        outgoing->hasten_ms = now_ms;
+    if (cancelled || now_ms - outgoing->hasten_ms > ABORT_PATIENCE_MS)
+        abort_libvirt(outgoing, now_ms);
+    if (cancelled && !outgoing->relay_ended && now_ms - outgoing->hasten_ms > ABORT_PATIENCE_MS)
+        end_relay(outgoing);
 }
 
 /* Whether libvirt's job is over; of a job that was taken up nothing else tells. */
@@ -322,7 +350,7 @@ static gboolean watch(drv_outgoing *outgoing, gboolean by_statistics)
         follow_state(outgoing);
         if (!inactive)
             widen_pause(outgoing, now_ms);
-        obey_cancel(outgoing, now_ms);
+        hasten_end(outgoing, now_ms);
 
         g_mutex_lock(&outgoing->lock);
         relay = outgoing->relay;
