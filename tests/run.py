@@ -131,13 +131,13 @@ def failed_nodes(log: Path) -> list[str]:
     return nodes
 
 
-def pytest(part: str, options: Options, tally: Tally) -> None:
+def pytest(part: str, options: Options, tally: Tally, directory: Path = ROOT / "build",
+           *settings: str) -> None:
     """
     Tests with real hosts. What fails has a second try, alone, and is named if that
     passes: guests are emulated and the machine is shared. A fault of ours fails twice.
     """
-    directory = ROOT / "build"
-    if not build(directory, options):
+    if not build(directory, options, *settings):
         tally.failed.append(f"{part}: the build")
         return
 
@@ -175,7 +175,13 @@ def e2e(options: Options, tally: Tally) -> None:
     pytest("e2e", options, tally)
 
 
-PARTS = {"unit": unit, "sanitize": sanitize, "threads": threads, "lab": lab, "e2e": e2e}
+def fault(options: Options, tally: Tally) -> None:
+    """A few cells of the fault table; tests/fault/all goes through the whole of it."""
+    pytest("fault", options, tally, ROOT / "build-fault", "-Dfault_points=true")
+
+
+PARTS = {"unit": unit, "sanitize": sanitize, "threads": threads, "lab": lab, "e2e": e2e,
+         "fault": fault}
 
 
 def main() -> int:

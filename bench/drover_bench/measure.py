@@ -96,6 +96,10 @@ def drover_figures(stdout: str) -> dict[str, Any]:
             "drover_wire_bytes": said["wire_bytes"]}
 
 
+def set_allowed_pause(lab: str, at: str, ms: int) -> None:
+    run("virsh", "-c", host.uri(lab, at), "migrate-setmaxdowntime", VM, str(ms))
+
+
 def what_it_says(seen: dict[str, Any]) -> str:
     """How the guest is after a move: "well", or what is wrong with it."""
     if seen["split_brain"]:

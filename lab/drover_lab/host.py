@@ -107,6 +107,8 @@ def _environment(lab: str) -> dict[str, str]:
     relay = tools.find_drover("drover-relay")
     if relay:
         env["DROVER_RELAY"] = str(relay)
+    if "DROVER_FAULT" in os.environ:  # a build with -Dfault_points=true looks there
+        env["DROVER_FAULT"] = os.environ["DROVER_FAULT"]
     return env
 
 

@@ -118,6 +118,11 @@ static json_object *job_cancel(drv_request *request, GError **error)
     return drv_run_cancel(request->context->run, request->part, error);
 }
 
+static json_object *job_reconcile(drv_request *request, GError **error)
+{
+    return drv_run_reconcile(request->context->run, request->part, error);
+}
+
 static json_object *token_make(drv_request *request, GError **error)
 {
     return drv_authority_token_create(request->context->cluster, request->body, error);
@@ -186,6 +191,7 @@ static const struct {
     {"GET", "/v1/jobs", DRV_CALLER_OPERATOR, FALSE, jobs},
     {"GET", "/v1/jobs/*", DRV_CALLER_OPERATOR, FALSE, job_get},
     {"POST", "/v1/jobs/*/cancel", DRV_CALLER_OPERATOR, FALSE, job_cancel},
+    {"POST", "/v1/jobs/*/reconcile", DRV_CALLER_OPERATOR, FALSE, job_reconcile},
     {"POST", "/v1/tokens", DRV_CALLER_OPERATOR, TRUE, token_make},
     {"GET", "/v1/tokens", DRV_CALLER_OPERATOR, FALSE, tokens},
     {"DELETE", "/v1/tokens/*", DRV_CALLER_OPERATOR, FALSE, token_delete},

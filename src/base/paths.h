@@ -5,6 +5,7 @@
 #define DRV_PORT 7443
 
 #define DRV_ETC_DIR "/etc/drover"               /* identity: node.json, ca.crt, node.crt, node.key */
+#define DRV_HOOKS_DIR DRV_ETC_DIR "/hooks"       /* arrived.d: programs run when a VM has arrived */
 #define DRV_STATE_DIR "/var/lib/drover"         /* the store */
 #define DRV_RUN_DIR "/run/drover"               /* what a reboot forgets */
 #define DRV_SESSIONS_DIR DRV_RUN_DIR "/sessions"

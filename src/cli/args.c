@@ -161,11 +161,20 @@ static gboolean set_option(drv_args *args, const drv_option *option, const char 
     value *v = g_new0(value, 1);
     gboolean good = TRUE;
 
-    v->text = g_strdup(text);
+    if (option->type == DRV_OPTION_PAIR && drv_args_has(args, option->name))
+        v->text = g_strconcat(drv_args_text(args, option->name), "\n", text, NULL);
+    else
+        v->text = g_strdup(text);
     g_hash_table_replace(args->values, (gpointer)option->name, v);
     switch (option->type) {
     case DRV_OPTION_FLAG:
     case DRV_OPTION_TEXT:
+        break;
+    case DRV_OPTION_PAIR:
+        good = strchr(text, '=') && *text != '=' && strchr(text, '=')[1];
+        if (!good)
+            g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "“%s” is not of the form %s", text,
+                        option->value);
         break;
     case DRV_OPTION_DURATION:
         good = drv_units_parse_duration(text, &v->number, error);

@@ -20,6 +20,7 @@ typedef enum {
     DRV_OPTION_DURATION, /* as a number: milliseconds */
     DRV_OPTION_RATE,     /* as a number: bytes a second */
     DRV_OPTION_PORT,
+    DRV_OPTION_PAIR, /* A=B, may be given again: then the text has them all, a line each */
 } drv_option_type;
 
 typedef struct {

@@ -60,6 +60,7 @@ int drv_cmd_migrate(drv_cli *cli, const drv_args *args, GError **error);
 int drv_cmd_jobs(drv_cli *cli, const drv_args *args, GError **error);
 int drv_cmd_job(drv_cli *cli, const drv_args *args, GError **error);
 int drv_cmd_cancel(drv_cli *cli, const drv_args *args, GError **error);
+int drv_cmd_reconcile(drv_cli *cli, const drv_args *args, GError **error);
 int drv_cmd_doctor(drv_cli *cli, const drv_args *args, GError **error);
 int drv_cmd_version(drv_cli *cli, const drv_args *args, GError **error);
 int drv_cmd_help(drv_cli *cli, const drv_args *args, GError **error);

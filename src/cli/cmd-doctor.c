@@ -11,6 +11,7 @@ static const struct {
     {"clock", drv_check_clock},
     {"libvirt and QEMU", drv_check_hyper},
     {"acceleration", drv_check_acceleration},
+    {"post-copy", drv_check_post_copy},
     {"QEMU's group", drv_check_qemu_group},
     {"user drover", drv_check_relay_user},
     {"drover-relay", drv_check_relay_program},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* drover jobs, job, cancel. */
+/* drover jobs, job, cancel, reconcile. */
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/moving.h"
@@ -83,6 +83,40 @@ static char *when(json_object *job, const char *key)
     return time ? g_date_time_format(time, "%Y-%m-%d %H:%M:%S") : NULL;
 }
 
+static void print_choice(FILE *out, const char *whose, json_object *commands)
+{
+    g_autofree char *head = g_strdup_printf("\nTo keep the copy on %s:", whose);
+
+    fprintf(out, "%s\n", head);
+    for (size_t i = 0; commands && i < json_object_array_length(commands); i++) {
+        g_autofree char *clean =
+            drv_text_clean(json_object_get_string(json_object_array_get_idx(commands, i)));
+
+        fprintf(out, "  %s\n", clean);
+    }
+}
+
+/* What is where, and the two ways out. */
+static void print_attention(FILE *out, json_object *job)
+{
+    json_object *facts = drv_json_object(job, "attention");
+    g_autofree char *source = drv_show_text(job, "source");
+    g_autofree char *target = drv_show_text(job, "target");
+    g_autofree char *at_source =
+        g_strdup_printf("%s on %s", drv_json_string(facts, "source", "unknown"), source);
+    g_autofree char *at_target =
+        g_strdup_printf("%s on %s%s", drv_json_string(facts, "target", "unknown"), target,
+                        drv_json_bool(facts, "resumed") ? ", where it has run" : "");
+
+    print_field(out, "source", at_source);
+    print_field(out, "target", at_target);
+    if (g_strcmp0(drv_json_string(facts, "source", ""), "absent") != 0)
+        print_choice(out, source, drv_json_array(facts, "keep_source"));
+    if (g_strcmp0(drv_json_string(facts, "target", ""), "absent") != 0)
+        print_choice(out, target, drv_json_array(facts, "keep_target"));
+    fprintf(out, "\nThen: drover reconcile %s\n", drv_json_string(job, "id", "ID"));
+}
+
 static void print_job(FILE *out, json_object *job)
 {
     g_autofree char *current = state(job);
@@ -106,6 +140,8 @@ static void print_job(FILE *out, json_object *job)
     print_field(out, "took", took);
     if (drv_report_error(job))
         print_field(out, "error", drv_report_error(job));
+    if (drv_json_object(job, "attention"))
+        print_attention(out, job);
     if (drv_json_object(job, "report")) {
         fputc('\n', out);
         drv_report_print(out, job);
@@ -143,5 +179,54 @@ int drv_cmd_cancel(drv_cli *cli, const drv_args *args, GError **error)
     else
         drv_cli_message(cli, "job %s is asked to end; “drover job %s --follow” shows its end", id,
                         id);
+    return DRV_EXIT_DONE;
+}
+
+/* Transfer full; NULL on failure. */
+static json_object *reconcile(drv_cli *cli, const char *id, GError **error)
+{
+    g_autofree char *path = drv_cli_path("/v1/jobs/", id, "/reconcile");
+    json_object *job = drv_cli_call(cli, "POST", path, NULL, error);
+
+    if (job && !cli->json)
+        drv_cli_message(cli, drv_json_bool(job, "ended") ? "job %s is over: nothing to settle"
+                                                         : "job %s is being looked at again", id);
+    return job;
+}
+
+int drv_cmd_reconcile(drv_cli *cli, const drv_args *args, GError **error)
+{
+    const char *id = drv_args_operand(args, 0);
+    g_autoptr(json_object) all = NULL;
+    g_autoptr(json_object) looked = json_object_new_array();
+    json_object *list = NULL, *job;
+
+    if (id) {
+        job = reconcile(cli, id, error);
+        if (!job)
+            return -1;
+        json_object_array_add(looked, job);
+    } else {
+        all = drv_cli_call(cli, "GET", "/v1/jobs", NULL, error);
+        if (!all)
+            return -1;
+        list = drv_json_array(all, "jobs");
+    }
+    for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+        json_object *one = json_object_array_get_idx(list, i);
+
+        if (g_strcmp0(drv_json_string(one, "state", ""), "needs-attention") != 0)
+            continue;
+        job = reconcile(cli, drv_json_string(one, "id", ""), error);
+        if (!job)
+            return -1;
+        json_object_array_add(looked, job);
+    }
+    if (cli->json)
+        drv_cli_print_json(cli, looked);
+    else if (!json_object_array_length(looked))
+        drv_cli_message(cli, "no move needs attention");
+    if (all)
+        drv_cli_warn_unreachable(cli, all);
     return DRV_EXIT_DONE;
 }

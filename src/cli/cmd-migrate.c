@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drover migrate: plan, apply, follow, report. */
+#include <string.h>
+
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/follow.h"
@@ -10,6 +12,39 @@
 /* How long droverd may be away between asking it to begin and hearing that it did. */
 #define APPLY_PATIENCE_MS 30000
 #define APPLY_RETRY_US 300000
+
+/* "A=B" a line → {"A": "B"}. */
+static json_object *pairs_json(const char *text)
+{
+    json_object *object = json_object_new_object();
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+
+    for (guint i = 0; lines[i]; i++) {
+        char *equals = strchr(lines[i], '=');
+
+        *equals = '\0';
+        json_object_object_add(object, lines[i], json_object_new_string(equals + 1));
+    }
+    return object;
+}
+
+static void add_disk_goals(json_object *goal, const drv_args *args)
+{
+    static const struct {
+        const char *option, *member;
+    } texts[] = {{"disks", "disks"}, {"target-pool", "target_pool"}};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
+        if (drv_args_has(args, texts[i].option))
+            json_object_object_add(goal, texts[i].member,
+                                   json_object_new_string(drv_args_text(args, texts[i].option)));
+    if (drv_args_has(args, "map-network"))
+        json_object_object_add(goal, "map_networks", pairs_json(drv_args_text(args, "map-network")));
+    if (drv_args_has(args, "offline"))
+        json_object_object_add(goal, "method", json_object_new_string("offline"));
+    if (drv_args_has(args, "storage-only"))
+        json_object_object_add(goal, "storage_only", json_object_new_boolean(TRUE));
+}
 
 static json_object *make_plan(drv_cli *cli, const drv_args *args, GError **error)
 {
@@ -26,6 +61,16 @@ static json_object *make_plan(drv_cli *cli, const drv_args *args, GError **error
     if (drv_args_has(args, "bandwidth"))
         json_object_object_add(goal, "bandwidth_bps",
                                json_object_new_uint64(drv_args_number(args, "bandwidth")));
+    if (drv_args_has(args, "max-time"))
+        json_object_object_add(goal, "max_time_ms",
+                               json_object_new_uint64(drv_args_number(args, "max-time")));
+    if (drv_args_has(args, "post-copy"))
+        json_object_object_add(goal, "post_copy",
+                               json_object_new_string(drv_args_text(args, "post-copy")));
+    if (drv_args_has(args, "method"))
+        json_object_object_add(goal, "method",
+                               json_object_new_string(drv_args_text(args, "method")));
+    add_disk_goals(goal, args);
     return drv_cli_call(cli, "POST", "/v1/plans", goal, error);
 }
 

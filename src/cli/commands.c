@@ -43,7 +43,18 @@ static const drv_option token_create_options[] = {
 
 static const drv_option migrate_options[] = {
     {"max-pause", 0, DRV_OPTION_DURATION, "TIME", "how long the VM may stand still, as 200ms"},
+    {"max-time", 0, DRV_OPTION_DURATION, "TIME",
+     "how long the move may take, as 5m: after that it is\ngiven up, or goes on by post-copy"},
     {"bandwidth", 0, DRV_OPTION_RATE, "RATE", "use at most this much of the link, as 500mbit"},
+    {"post-copy", 0, DRV_OPTION_TEXT, "WHEN",
+     "“never” (the default) or “if-needed”: let the VM run at\nits target before all its memory is there, if nothing\nelse gets it there"},
+    {"method", 0, DRV_OPTION_TEXT, "METHOD",
+     "“auto” (the default), “pre-copy”, “post-copy” (at\nonce) or “hybrid” (after one pass)"},
+    {"disks", 0, DRV_OPTION_TEXT, "HOW", "auto (by what both hosts see), copy or shared"},
+    {"target-pool", 0, DRV_OPTION_TEXT, "POOL", "make the images in this storage pool of the target"},
+    {"map-network", 0, DRV_OPTION_PAIR, "A=B", "bridge or network A is called B there; may be repeated"},
+    {"offline", 0, DRV_OPTION_FLAG, NULL, "move a VM that is shut off: definition, disks, state"},
+    {"storage-only", 0, DRV_OPTION_FLAG, NULL, "only its disks, to --target-pool of the same node"},
     {"no-wait", 0, DRV_OPTION_FLAG, NULL, "begin, print the job's id and do not wait"},
     {"quiet", 'q', DRV_OPTION_FLAG, NULL, "show no progress, only the end"},
     {NULL},
@@ -104,6 +115,8 @@ const drv_command drv_commands[] = {
      "a second Ctrl-C stops waiting while the job goes on.",
      "  drover migrate web1 node2\n"
      "  drover migrate web1 --max-pause 100ms --bandwidth 500mbit\n"
+     "  drover migrate web1 node2 --target-pool fast --map-network br0=lan\n"
+     "  drover migrate web1 --storage-only --target-pool fast\n"
      "  drover migrate web1 node2 --json | jq .pause_ms\n"
      "  drover migrate web1 --no-wait",
      migrate_options, drv_cmd_migrate},
@@ -120,6 +133,14 @@ const drv_command drv_commands[] = {
      "  drover cancel node1-7\n"
      "  drover cancel node1-7 && drover job node1-7 --follow",
      none, drv_cmd_cancel},
+    {"reconcile", "[ID]", 0, 1, "Look again at moves that need attention, and settle what fits",
+     "Asks both nodes what they have of the VM. What fits by then is ended as done or\n"
+     "rolled back; else the job goes on needing attention and “drover job ID” says what\n"
+     "is where and by which commands to choose. Without ID: all that need it. droverd\n"
+     "looks by itself, too, every few seconds.",
+     "  drover reconcile\n"
+     "  drover reconcile node1-7 && drover job node1-7 --follow",
+     none, drv_cmd_reconcile},
     {"doctor", "", 0, 0, "Look whether this host is ready, and say what is missing",
      "Checks what a node of Drover needs. Each check is ok, a warning or a problem,\n"
      "with what to do about it. Exit code 1 if there is a problem, else 0.",

@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/paths.h"
+#include "hyper/hyper.h"
 
 void drv_check_root(drv_doctor *doctor, const char *name)
 {
@@ -40,6 +41,17 @@ void drv_check_clock(drv_doctor *doctor, const char *name)
                          g_strdup("set the clock; timedatectl set-ntp true keeps it right"),
                          "it cannot be the year %d: certificates will not be accepted",
                          parts.tm_year + 1900);
+}
+
+void drv_check_post_copy(drv_doctor *doctor, const char *name)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (drv_hyper_can_post_copy(NULL, &error))
+        drv_doctor_ok(doctor, name, "VMs can arrive here by post-copy");
+    else
+        drv_doctor_found(doctor, DRV_CHECK_WARNING, name,
+                         g_strdup("sysctl -w vm.unprivileged_userfaultfd=1"), "%s", error->message);
 }
 
 void drv_check_relay_user(drv_doctor *doctor, const char *name)

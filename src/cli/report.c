@@ -85,6 +85,9 @@ json_object *drv_report_json(json_object *job, const char *vm, const char *targe
             out, numbers[i],
             drv_show_get_number(report, numbers[i], &value) ? json_object_new_uint64(value) : NULL);
     }
+    json_object_object_add(out, "ladder", drv_json_array(report, "ladder")
+                                              ? json_object_get(drv_json_array(report, "ladder"))
+                                              : json_object_new_array());
     json_object_object_add(out, "error", text_or(error ? error : drv_report_error(job)));
     return out;
 }
@@ -106,6 +109,19 @@ static void print_bytes(FILE *out, json_object *report, const char *key, const c
             fprintf(out, " in %" G_GUINT64_FORMAT " round%s", rounds, rounds == 1 ? "" : "s");
     }
     fputc('\n', out);
+}
+
+/* What was done for it to converge, when and why. */
+static void print_ladder(FILE *out, json_object *ladder)
+{
+    for (gsize i = 0; i < drv_json_length(ladder); i++) {
+        json_object *entry = json_object_array_get_idx(ladder, i);
+        g_autofree char *rung = drv_text_clean(drv_json_string(entry, "rung", "?"));
+        g_autofree char *why = drv_text_clean(drv_json_string(entry, "why", ""));
+
+        fprintf(out, "  %-13sat %.1f s %s: %s\n", i ? "" : "ladder",
+                (double)drv_json_int(entry, "at_ms", 0) / 1000.0, rung, why);
+    }
 }
 
 void drv_report_print(FILE *out, json_object *job)
@@ -146,4 +162,5 @@ void drv_report_print(FILE *out, json_object *job)
 
         fprintf(out, "  %-13s%s\n", "method", method);
     }
+    print_ladder(out, drv_json_array(report, "ladder"));
 }

@@ -27,14 +27,14 @@
 /* What events need; outlives the drv_hyper when an event is on its way. */
 typedef struct {
     GMutex lock; /* guards the fields, and is held while func runs */
-    drv_hyper_pause_func func;
+    drv_hyper_move_func func;
     gpointer data;
-} pause_hook;
+} move_hook;
 
 struct drv_hyper {
     gint refs; /* the owner's and the opening thread's; atomic */
     char *uri;
-    pause_hook *hook;
+    move_hook *hook;
 
     GMutex lock; /* guards all below */
     GCond changed;
@@ -48,7 +48,7 @@ struct drv_hyper {
 
 static void hook_clear(gpointer data)
 {
-    g_mutex_clear(&((pause_hook *)data)->lock);
+    g_mutex_clear(&((move_hook *)data)->lock);
 }
 
 static void hook_unref(void *hook)
@@ -56,19 +56,38 @@ static void hook_unref(void *hook)
     g_atomic_rc_box_release_full(hook, hook_clear);
 }
 
+static gboolean move_event(int event, int detail, drv_move_event *which)
+{
+    static const struct {
+        int event, detail;
+        drv_move_event which;
+    } events[] = {
+        {VIR_DOMAIN_EVENT_SUSPENDED, VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED, DRV_MOVE_PAUSED},
+        {VIR_DOMAIN_EVENT_SUSPENDED, VIR_DOMAIN_EVENT_SUSPENDED_POSTCOPY, DRV_MOVE_POST_COPY},
+        {VIR_DOMAIN_EVENT_RESUMED, VIR_DOMAIN_EVENT_RESUMED_POSTCOPY, DRV_MOVE_ARRIVED},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(events); i++)
+        if (events[i].event == event && events[i].detail == detail) {
+            *which = events[i].which;
+            return TRUE;
+        }
+    return FALSE;
+}
+
 static int on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event, int detail,
                         void *data)
 {
-    pause_hook *hook = data;
+    move_hook *hook = data;
     gint64 now_us = drv_clock_us();
     char uuid[VIR_UUID_STRING_BUFLEN];
+    drv_move_event which;
 
-    if (event != VIR_DOMAIN_EVENT_SUSPENDED || detail != VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED ||
-        virDomainGetUUIDString(domain, uuid) < 0)
+    if (!move_event(event, detail, &which) || virDomainGetUUIDString(domain, uuid) < 0)
         return 0;
     g_mutex_lock(&hook->lock);
     if (hook->func)
-        hook->func(uuid, now_us, hook->data);
+        hook->func(uuid, which, now_us, hook->data);
     g_mutex_unlock(&hook->lock);
     return 0;
 }
@@ -81,7 +100,7 @@ drv_hyper *drv_hyper_new(const char *uri)
     hyper->refs = 1;
     hyper->uri = g_strdup(uri);
     hyper->callback = -1;
-    hyper->hook = g_atomic_rc_box_new0(pause_hook);
+    hyper->hook = g_atomic_rc_box_new0(move_hook);
     g_mutex_init(&hyper->hook->lock);
     g_mutex_init(&hyper->lock);
     g_cond_init(&hyper->changed);
@@ -116,7 +135,7 @@ void drv_hyper_free(drv_hyper *hyper)
 {
     if (!hyper)
         return;
-    drv_hyper_on_pause(hyper, NULL, NULL);
+    drv_hyper_on_move(hyper, NULL, NULL);
     unref(hyper);
 }
 
@@ -125,7 +144,7 @@ const char *drv_hyper_uri(drv_hyper *hyper)
     return hyper->uri;
 }
 
-void drv_hyper_on_pause(drv_hyper *hyper, drv_hyper_pause_func func, gpointer data)
+void drv_hyper_on_move(drv_hyper *hyper, drv_hyper_move_func func, gpointer data)
 {
     g_mutex_lock(&hyper->hook->lock);
     hyper->hook->func = func;

@@ -146,6 +146,7 @@ static void disk_free(gpointer data)
     g_free(disk->type);
     g_free(disk->source);
     g_free(disk->format);
+    g_free(disk->cache);
     g_free(disk);
 }
 
@@ -157,6 +158,7 @@ static drv_disk *read_disk(xmlNodePtr node)
     disk->device = drv_xml_attr(node, "device");
     disk->target = drv_xml_attr(drv_xml_child(node, "target"), "dev");
     disk->format = drv_xml_attr(drv_xml_child(node, "driver"), "type");
+    disk->cache = drv_xml_attr(drv_xml_child(node, "driver"), "cache");
     if (!disk->type)
         disk->type = g_strdup("file");
     if (!disk->device)
@@ -168,7 +170,16 @@ static drv_disk *read_disk(xmlNodePtr node)
     disk->source = disk_source(disk->type, drv_xml_child(node, "source"));
     disk->readonly = drv_xml_child(node, "readonly") != NULL;
     disk->shareable = drv_xml_child(node, "shareable") != NULL;
+    disk->encrypted = drv_xml_child(node, "encryption") ||
+                      drv_xml_child(drv_xml_child(node, "source"), "encryption");
     return disk;
+}
+
+static char *read_mac(xmlNodePtr node)
+{
+    char *mac = drv_xml_attr(drv_xml_child(node, "mac"), "address");
+
+    return mac ? mac : g_strdup("");
 }
 
 static char *read_network(xmlNodePtr node)
@@ -209,12 +220,15 @@ drv_domain *drv_domain_from_xml(const char *xml, GError **error)
     domain->memory_bytes = memory_bytes(drv_xml_child(root, "memory"));
     domain->disks = g_ptr_array_new_with_free_func(disk_free);
     domain->networks = g_ptr_array_new_with_free_func(g_free);
+    domain->macs = g_ptr_array_new_with_free_func(g_free);
     domain->obstacles = g_ptr_array_new_with_free_func(g_free);
     DRV_XML_FOREACH_CHILD(device, drv_xml_child(root, "devices")) {
         if (drv_xml_is(device, "disk"))
             g_ptr_array_add(domain->disks, read_disk(device));
-        else if (drv_xml_is(device, "interface"))
+        else if (drv_xml_is(device, "interface")) {
             g_ptr_array_add(domain->networks, read_network(device));
+            g_ptr_array_add(domain->macs, read_mac(device));
+        }
     }
     drv_domain_add_obstacles(root, domain->obstacles);
     if (!domain->name || !domain->uuid) {
@@ -234,6 +248,7 @@ void drv_domain_free(drv_domain *domain)
     g_free(domain->reason);
     g_clear_pointer(&domain->disks, g_ptr_array_unref);
     g_clear_pointer(&domain->networks, g_ptr_array_unref);
+    g_clear_pointer(&domain->macs, g_ptr_array_unref);
     g_clear_pointer(&domain->obstacles, g_ptr_array_unref);
     g_free(domain);
 }

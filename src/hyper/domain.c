@@ -171,7 +171,8 @@ static drv_domain *read_domain(virDomainPtr domain, gboolean whole, GError **err
     if (snapshots > 0)
         g_ptr_array_add(result->obstacles,
                         g_strdup_printf("snapshots: libvirt does not move a VM that has any (%d); "
-                                        "delete them (virsh snapshot-delete)", snapshots));
+                                        "delete them (virsh snapshot-delete), or move the VM shut "
+                                        "off (--offline)", snapshots));
     if (whole && (job == JOB_NONE || job == JOB_RUNS))
         read_sizes(domain, result->disks);
     virResetLastError();

@@ -12,6 +12,7 @@
 #include "hyper/gerror.h"
 
 typedef struct drv_hyper drv_hyper;
+typedef struct drv_rewrite drv_rewrite; /* rewrite.h */
 
 /** What is true of this host. Strings owned; drv_host_facts_clear(). */
 typedef struct {
@@ -41,8 +42,10 @@ typedef struct {
     char *type;     /* "file", "block", "network", "volume" */
     char *source;   /* path, or "nbd://…"-like description; NULL: an empty drive */
     char *format;   /* "raw", "qcow2", … */
+    char *cache;    /* "none", …; NULL: libvirt's default */
     gboolean readonly;
     gboolean shareable;
+    gboolean encrypted;       /* by QEMU, with a secret that libvirt keeps */
     guint64 capacity_bytes;   /* 0 when it could not be found out */
     guint64 allocation_bytes;
 } drv_disk;
@@ -60,6 +63,7 @@ typedef struct {
     gboolean busy;           /* a libvirt job runs on it */
     GPtrArray *disks;        /* of drv_disk */
     GPtrArray *networks;     /* of char*: "bridge:br0", "network:default", … */
+    GPtrArray *macs;         /* of char*: the same interfaces' addresses, "" if unknown */
     GPtrArray *obstacles;    /* of char*: devices that cannot move live, by name, with the way out */
 } drv_domain;
 
@@ -69,6 +73,10 @@ void drv_hyper_free(drv_hyper *hyper);
 
 gboolean drv_hyper_host(drv_hyper *hyper, drv_host_facts *facts, GError **error);
 void drv_host_facts_clear(drv_host_facts *facts);
+
+#define DRV_USERFAULT_SYSCTL "/proc/sys/vm/unprivileged_userfaultfd"
+/** drv_hyper_can_post_copy() - whether VMs can arrive here by post-copy; DRV_ERROR_REFUSED says what is missing. @sysctl: NULL, or another file in tests. */
+gboolean drv_hyper_can_post_copy(const char *sysctl, GError **error);
 
 /** drv_hyper_domains() - all, with disks' sizes left out. Transfer full, of drv_domain. */
 GPtrArray *drv_hyper_domains(drv_hyper *hyper, GError **error);
@@ -89,6 +97,13 @@ typedef struct {
     const char *const *copy_disks;  /* targets ("vda") to copy; NULL or empty: none */
     guint max_pause_ms;             /* allowed pause to start with; 0: libvirt's default */
     guint64 bandwidth_bps;          /* bytes a second; 0: unlimited */
+    gboolean post_copy;             /* may be handed over by drv_hyper_start_post_copy(). QEMU is
+                                       then not to end by itself: max_pause_ms is ignored, and the
+                                       guest does not arrive paused, which libvirt refuses */
+    gboolean recover;               /* with post_copy: go on with a broken post-copy */
+    const drv_rewrite *rewrite;     /* how the definition changes on the way; NULL: not at all */
+    gboolean proven_shared;         /* disks that are not copied were proven to be the same at both
+                                       ends, on a file system that libvirt does not know as shared */
 } drv_migrate_params;
 
 /**
@@ -118,7 +133,10 @@ typedef struct {
     guint64 disk_remaining_bytes;
     guint64 disk_bps;
     guint64 qemu_bytes;         /* what QEMU has written for memory */
+    guint throttle_percent;     /* of its time that the guest is kept from running */
     gboolean switching;         /* QEMU has stopped the guest for the last round (where it can be told) */
+    gboolean post_copy;         /* the guest runs at the target, what it lacks is still here */
+    gboolean post_copy_broken;  /* and the way to the target is lost: the move waits to be recovered */
 } drv_job_stats;
 
 /** drv_hyper_job() - of the job that runs now. At the target libvirt knows only that there is one: the rest is 0. */
@@ -127,18 +145,27 @@ gboolean drv_hyper_job(drv_hyper *hyper, const char *uuid, drv_job_stats *stats,
 gboolean drv_hyper_job_completed(drv_hyper *hyper, const char *uuid, drv_job_stats *stats, GError **error);
 gboolean drv_hyper_job_abort(drv_hyper *hyper, const char *uuid, GError **error);
 gboolean drv_hyper_set_max_pause(drv_hyper *hyper, const char *uuid, guint ms, GError **error);
+/** drv_hyper_start_post_copy() - of a job begun with post_copy: hand the guest over now. DRV_ERROR_CONFLICT: QEMU has not begun yet. */
+gboolean drv_hyper_start_post_copy(drv_hyper *hyper, const char *uuid, GError **error);
 /** drv_hyper_resume() - let a paused guest run; one that runs already: success. */
 gboolean drv_hyper_resume(drv_hyper *hyper, const char *uuid, GError **error);
 /** drv_hyper_destroy() - end it at once; @undefine: its definition too (NVRAM, TPM state, checkpoints' metadata included). Not there: success. */
 gboolean drv_hyper_destroy(drv_hyper *hyper, const char *uuid, gboolean undefine, GError **error);
 
+/* What happens to a guest on its way. */
+typedef enum {
+    DRV_MOVE_PAUSED,    /* source: stopped for the switch */
+    DRV_MOVE_POST_COPY, /* source: handed over, its memory follows */
+    DRV_MOVE_ARRIVED,   /* target: runs, its memory follows */
+} drv_move_event;
+
 /**
- * drv_hyper_on_pause() - call @func when a domain is stopped for the switch of a
- * migration (SUSPENDED/MIGRATED), from libvirt's event thread: it must not block.
- * @when_us: drv_clock_us() at which the event arrived.
+ * drv_hyper_on_move() - call @func when one of these happens to a domain, from libvirt's event
+ * thread: it must not block. @when_us: drv_clock_us() at which the event arrived.
  */
-typedef void (*drv_hyper_pause_func)(const char *uuid, gint64 when_us, gpointer data);
-void drv_hyper_on_pause(drv_hyper *hyper, drv_hyper_pause_func func, gpointer data);
+typedef void (*drv_hyper_move_func)(const char *uuid, drv_move_event event, gint64 when_us,
+                                    gpointer data);
+void drv_hyper_on_move(drv_hyper *hyper, drv_hyper_move_func func, gpointer data);
 
 /* ---- disks at the target ---- */
 

@@ -18,7 +18,7 @@ static guint64 get(const virTypedParameter *params, int count, const char *name)
 gboolean drv_job_stats_from_params(const virTypedParameter *params, int count, int type,
                                    drv_job_stats *stats)
 {
-    int operation = VIR_DOMAIN_JOB_OPERATION_UNKNOWN;
+    int operation = VIR_DOMAIN_JOB_OPERATION_UNKNOWN, throttle = 0;
 
     memset(stats, 0, sizeof(*stats));
     if (virTypedParamsGetInt((virTypedParameterPtr)params, count, VIR_DOMAIN_JOB_OPERATION,
@@ -40,6 +40,10 @@ gboolean drv_job_stats_from_params(const virTypedParameter *params, int count, i
     stats->dirty_rate_bps =
         get(params, count, VIR_DOMAIN_JOB_MEMORY_DIRTY_RATE) * stats->page_size_bytes;
     stats->rounds = get(params, count, VIR_DOMAIN_JOB_MEMORY_ITERATION);
+    if (virTypedParamsGetInt((virTypedParameterPtr)params, count,
+                             VIR_DOMAIN_JOB_AUTO_CONVERGE_THROTTLE, &throttle) < 0)
+        virResetLastError();
+    stats->throttle_percent = (guint)CLAMP(throttle, 0, 100);
     stats->disk_total_bytes = get(params, count, VIR_DOMAIN_JOB_DISK_TOTAL);
     stats->disk_processed_bytes = get(params, count, VIR_DOMAIN_JOB_DISK_PROCESSED);
     stats->disk_remaining_bytes = get(params, count, VIR_DOMAIN_JOB_DISK_REMAINING);
@@ -82,8 +86,12 @@ gboolean drv_hyper_job(drv_hyper *hyper, const char *uuid, drv_job_stats *stats,
     if (!domain || !read_stats(domain, 0, stats, error))
         return FALSE;
     /* libvirt has no phase in its statistics, but it marks the guest as soon as QEMU has stopped it. */
-    if (stats->active && stats->outgoing && virDomainGetState(domain, &state, &reason, 0) == 0)
-        stats->switching = state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_MIGRATION;
+    if (virDomainGetState(domain, &state, &reason, 0) == 0 && state == VIR_DOMAIN_PAUSED) {
+        stats->switching =
+            stats->active && stats->outgoing && reason == VIR_DOMAIN_PAUSED_MIGRATION;
+        stats->post_copy_broken = reason == VIR_DOMAIN_PAUSED_POSTCOPY_FAILED;
+        stats->post_copy = stats->post_copy_broken || reason == VIR_DOMAIN_PAUSED_POSTCOPY;
+    }
     return TRUE;
 }
 
@@ -121,6 +129,21 @@ gboolean drv_hyper_set_max_pause(drv_hyper *hyper, const char *uuid, guint ms, G
     if (virDomainMigrateSetMaxDowntime(domain, ms, 0) < 0) {
         drv_hyper_take_error(error, "VM %s: cannot set the allowed pause to %u ms",
                              virDomainGetName(domain), ms);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean drv_hyper_start_post_copy(drv_hyper *hyper, const char *uuid, GError **error)
+{
+    g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
+    g_autoptr(virDomain) domain = lease ? drv_lease_domain(lease, uuid, error) : NULL;
+
+    if (!domain)
+        return FALSE;
+    if (virDomainMigrateStartPostCopy(domain, 0) < 0) {
+        drv_hyper_take_error(error, "VM %s: cannot be handed over to the target",
+                             virDomainGetName(domain));
         return FALSE;
     }
     return TRUE;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "relay/session.h"
 
 /* ---- sending ---- */
@@ -312,6 +313,7 @@ static int on_mark(struct drv_session *session, const struct drv_frame *frame,
         atomic_store(&session->resumed_us, drv_clock_us());
         atomic_store(&session->resumed, true);
     } else {
+        drv_fault("relay-mark-received");
         atomic_store(&session->finish_us, drv_clock_us());
         atomic_store(&session->finish_ok, frame->offset == DRV_MARK_FINISH_OK);
         atomic_store(&session->finish_delivered, true);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "drv-config.h"
 #include "relay/daemon.h"
@@ -139,11 +140,13 @@ int main(int argc, char **argv)
     }
     drv_log_init("drover-relay", DRV_LOG_NOTICE);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* it may write no file, also not a log that is one */
     daemon = calloc(1, sizeof *daemon);
     if (!daemon) {
         (void)say("error: no memory\n");
         return 1;
     }
+    drv_fault_remember();
     prepare(daemon);
     if (set_up(daemon, &err)) {
         drv_daemon_close(daemon);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 
 /*
  * All windows together: a small one for every slot, and at the target some large ones.
@@ -301,11 +302,13 @@ bool drv_session_check_finish(struct drv_session *session)
         }
         read_it = stream->fd < 0 ? -1 : finish_was_read(session, stream->fd);
         if (read_it == 1) {
+            drv_fault("relay-finish-read");
             atomic_store(&session->finish_ok, stream->finish_ok);
             atomic_store(&session->finish_us, drv_clock_us());
             atomic_store(&session->finish_delivered, true);
             drv_session_mark(session, stream->finish_ok ? DRV_MARK_FINISH_OK
                                                         : DRV_MARK_FINISH_FAILED);
+            drv_fault("relay-finish-marked");
         }
         if (read_it == 0) {
             again = true;

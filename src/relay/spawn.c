@@ -29,7 +29,11 @@ extern char **environ;
 static void choose_environment(const char **kept)
 {
     static const char *const wanted[] = {"JOURNAL_STREAM=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=",
-                                         "TSAN_OPTIONS=", "LSAN_OPTIONS="};
+                                         "TSAN_OPTIONS=", "LSAN_OPTIONS=",
+#ifdef DRV_FAULT_POINTS
+                                         "DROVER_FAULT=",
+#endif
+    };
     size_t count = 0;
 
     for (char **entry = environ; entry && *entry && count < ENVIRONMENT_MAX - 1; entry++)

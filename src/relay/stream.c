@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "relay/session.h"
 
 /*
@@ -291,6 +292,7 @@ static int watch_locked(struct drv_session *session, struct drv_stream *stream,
         }
         if (event == DRV_RPC_END && source && drv_rpc_is_finish_reply(&watcher->message) &&
             !stream->finish_end) {
+            drv_fault("relay-finish-reply");
             stream->finish_end = stream->watched;
             stream->finish_ok = drv_rpc_finish_succeeded(&watcher->message);
         }

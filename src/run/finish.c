@@ -7,11 +7,14 @@
 #include "run/finish.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
+#include "run/departure.h"
 #include "run/session.h"
 #include "run/settle.h"
 
 #define ASK_AGAIN_MS 250
+#define STORE_AGAIN_MS 1000
 /* libvirtd ends the source's QEMU well within this; what stays longer needs a person. */
 #define PATIENCE_MS 60000
 /*
@@ -19,6 +22,16 @@
  * back. Long enough for a droverd that is being restarted.
  */
 #define PATIENCE_WITH_LOST_TARGET_MS 4000
+/* The same for who has cancelled and waits. */
+#define PATIENCE_WHEN_CANCELLED_MS 800
+/* What has not changed for so long is not in the middle of changing. */
+#define STEADY_MS 3000
+
+/* Kept with the job for the one who takes it up. */
+#define FACT_FINISH_OK "finish_delivered"
+#define FACT_HANDED_OVER "handed_over" /* the target is about to be told that the VM is its own */
+#define FACT_CONFIRMED "confirmed" /* the target has said that it has the VM for good */
+#define FACT_BOTH_RAN "both_ran"   /* no image is removed: which one is right is for a person to say */
 
 /* ---- asking ---- */
 
@@ -28,7 +41,18 @@ typedef struct {
     GError *target_error;
 } findings;
 
-static drv_presence ask_source(drv_outgoing *outgoing)
+/* libvirt's words for it; the state of a broken one is its job still, which nobody works at. */
+static gboolean is_split(const char *reason)
+{
+    return reason && g_str_has_prefix(reason, "postcopy");
+}
+
+static gboolean is_broken(const char *reason)
+{
+    return reason && g_str_equal(reason, "postcopy-failed");
+}
+
+static drv_presence ask_source(drv_outgoing *outgoing, drv_settle_facts *facts)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(drv_domain) domain =
@@ -37,7 +61,9 @@ static drv_presence ask_source(drv_outgoing *outgoing)
     if (!domain)
         return g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND) ? DRV_PRESENCE_ABSENT
                                                                       : DRV_PRESENCE_UNKNOWN;
-    if (domain->busy)
+    facts->source_split = domain->state == DRV_DOMAIN_PAUSED && is_split(domain->reason);
+    facts->source_broken = facts->source_split && is_broken(domain->reason);
+    if (domain->busy && !facts->source_split)
         return DRV_PRESENCE_UNKNOWN;
     return drv_presence_from_state(drv_domain_state_name(domain->state));
 }
@@ -53,14 +79,17 @@ static json_object *about_vm(drv_outgoing *outgoing)
     return object;
 }
 
+/* Who has cancelled does not wait for a link that has stalled: see PATIENCE_WHEN_CANCELLED_MS. */
 static json_object *call_session(drv_outgoing *outgoing, const char *method, const char *what,
                                  GError **error)
 {
     g_autofree char *path = g_strdup_printf("/v1/peer/sessions/%s%s", outgoing->session, what);
     g_autoptr(json_object) body = about_vm(outgoing);
+    guint timeout_ms = drv_job_cancel_requested(outgoing->job) ? PATIENCE_WHEN_CANCELLED_MS
+                                                               : DRV_RUN_PEER_TIMEOUT_MS;
 
     return drv_run_call(outgoing->run, drv_job_target(outgoing->job), method, path, body,
-                        DRV_RUN_PEER_TIMEOUT_MS, error);
+                        timeout_ms, error);
 }
 
 static findings ask_both(drv_outgoing *outgoing)
@@ -69,22 +98,76 @@ static findings ask_both(drv_outgoing *outgoing)
     g_autoptr(json_object) answer = NULL;
 
     found.facts.was_running = drv_json_bool(drv_job_step(outgoing->job), "was_running");
-    found.facts.source = ask_source(outgoing);
+    found.facts.source = ask_source(outgoing, &found.facts);
     answer = call_session(outgoing, "POST", "/look", &found.target_error);
-    if (answer && !drv_json_bool(answer, "busy"))
+    found.facts.target_split = is_split(drv_json_string(answer, "reason", NULL)) &&
+                               g_str_equal(drv_json_string(answer, "domain", ""), "running");
+    if (answer && (!drv_json_bool(answer, "busy") || found.facts.target_split))
         found.facts.target = drv_presence_from_state(drv_json_string(answer, "domain", NULL));
     else
         found.facts.target = DRV_PRESENCE_UNKNOWN;
     found.facts.resumed = drv_json_bool(answer, "resumed");
     g_mutex_lock(&outgoing->lock);
-    found.facts.finish_ok = outgoing->relay.finish_ok;
+    /* The source's relay may have died since, with its host: the target's knows it as well. */
+    found.facts.finish_ok =
+        outgoing->relay.finish_ok || drv_json_bool(answer, "finish_delivered");
     g_mutex_unlock(&outgoing->lock);
+    if (found.facts.finish_ok && !drv_job_fact(outgoing->job, FACT_FINISH_OK))
+        drv_job_set_fact(outgoing->job, FACT_FINISH_OK, TRUE);
+    found.facts.finish_ok = drv_job_fact(outgoing->job, FACT_FINISH_OK);
+    /* Its session may be closed by then, whether we have heard it or not, and cannot tell. */
+    found.facts.resumed |= drv_job_fact(outgoing->job, FACT_HANDED_OVER);
     return found;
+}
+
+static gboolean same_facts(const drv_settle_facts *one, const drv_settle_facts *other)
+{
+    return one->source == other->source && one->target == other->target &&
+           one->resumed == other->resumed && one->finish_ok == other->finish_ok &&
+           one->source_split == other->source_split && one->target_split == other->target_split;
 }
 
 static void findings_clear(findings *found)
 {
     g_clear_error(&found->target_error);
+}
+
+/* ---- the relay's counters ---- */
+
+void drv_outgoing_heard(drv_outgoing *outgoing, const struct drv_relay_status *status)
+{
+    outgoing->relay = *status;
+    if (status->resumed_us && !outgoing->resumed_us)
+        outgoing->resumed_us = status->resumed_us;
+}
+
+static void add_counters(struct drv_relay_status *sum, const struct drv_relay_status *more)
+{
+    for (guint channel = 0; channel < DRV_CHANNELS; channel++) {
+        sum->channel[channel].local_in_bytes += more->channel[channel].local_in_bytes;
+        sum->channel[channel].local_out_bytes += more->channel[channel].local_out_bytes;
+    }
+    sum->wire_in_bytes += more->wire_in_bytes;
+    sum->wire_out_bytes += more->wire_out_bytes;
+}
+
+void drv_outgoing_keep_counters(drv_outgoing *outgoing)
+{
+    g_mutex_lock(&outgoing->lock);
+    add_counters(&outgoing->earlier, &outgoing->relay);
+    outgoing->relay = (struct drv_relay_status){0};
+    g_mutex_unlock(&outgoing->lock);
+}
+
+struct drv_relay_status drv_outgoing_counters(drv_outgoing *outgoing)
+{
+    struct drv_relay_status sum;
+
+    g_mutex_lock(&outgoing->lock);
+    sum = outgoing->relay;
+    add_counters(&sum, &outgoing->earlier);
+    g_mutex_unlock(&outgoing->lock);
+    return sum;
 }
 
 /* ---- the report ---- */
@@ -99,13 +182,23 @@ static gint64 measured_pause_ms(drv_outgoing *outgoing, json_object *completed)
     gint64 pause_us;
 
     g_mutex_lock(&outgoing->lock);
-    pause_us = outgoing->paused_us && outgoing->relay.resumed_us
-                   ? outgoing->relay.resumed_us - outgoing->paused_us
+    pause_us = outgoing->paused_us && outgoing->resumed_us
+                   ? outgoing->resumed_us - outgoing->paused_us
                    : -1;
     g_mutex_unlock(&outgoing->lock);
     if (pause_us >= 0)
         return (pause_us + 999) / 1000;
     return drv_json_int(completed, "downtime_ms", -1);
+}
+
+/* What got it there in the end, which need not be what was asked for. */
+static const char *method_used(json_object *view, json_object *step)
+{
+    const char *method = drv_json_string(step, "method", "auto");
+
+    if (drv_json_bool(view, "post_copy"))
+        return "post-copy";
+    return drv_method_from_name(method) == DRV_METHODS ? method : "pre-copy";
 }
 
 static json_object *make_report(drv_outgoing *outgoing, const char *outcome, const char *why,
@@ -117,13 +210,16 @@ static json_object *make_report(drv_outgoing *outgoing, const char *outcome, con
     gint64 rounds = drv_json_int(completed, "rounds", (gint64)outgoing->stats.rounds);
     gint64 started_ms = drv_json_int(view, "started_ms", outgoing->began_ms);
 
-    g_mutex_lock(&outgoing->lock);
-    relay = outgoing->relay;
-    g_mutex_unlock(&outgoing->lock);
+    relay = drv_outgoing_counters(outgoing);
     drv_json_set_string(report, "vm", drv_job_vm(outgoing->job));
     drv_json_set_string(report, "source", drv_job_source(outgoing->job));
     drv_json_set_string(report, "target", drv_job_target(outgoing->job));
-    drv_json_set_string(report, "method", "pre-copy");
+    drv_json_set_string(report, "method",
+                        method_used(view, drv_job_step(outgoing->job)));
+    drv_json_set(report, "ladder", drv_json_array(view, "ladder")
+                                       ? drv_json_copy(drv_json_array(view, "ladder"))
+                                       : json_object_new_array());
+    drv_json_set(report, "predicted", NULL);
     drv_json_set_string(report, "outcome", outcome);
     set_or_null(report, "total_ms", drv_clock_real_ms() - started_ms);
     set_or_null(report, "pause_ms",
@@ -154,6 +250,8 @@ static void end_job(drv_outgoing *outgoing, drv_state state, const char *outcome
     drv_job_progress(job, drv_progress_update(&outgoing->progress, state, &outgoing->stats, &relay,
                                               drv_clock_ms()));
     drv_job_end(job, state, (drv_error_code)code, why, report);
+    while (!drv_job_keep(job) && drv_run_pause(outgoing->run, STORE_AGAIN_MS))
+        ;
     drv_log_notice("move of %s from %s to %s: %s%s%s job=%s", drv_job_vm(job), drv_job_source(job),
                    drv_job_target(job), outcome, why ? ": " : "", why ? why : "", drv_job_id(job));
 }
@@ -168,55 +266,139 @@ static void read_last_counters(drv_outgoing *outgoing)
         return;
     if (drv_relay_status(relay, &status, NULL) == 0) {
         g_mutex_lock(&outgoing->lock);
-        outgoing->relay = status;
+        drv_outgoing_heard(outgoing, &status);
         g_mutex_unlock(&outgoing->lock);
     }
     drv_relay_close(relay);
 }
 
+/* For offline.c, which has verdicts of its own. */
+
+json_object *drv_outgoing_call_session(drv_outgoing *outgoing, const char *method, const char *what,
+                                       json_object *body, GError **error)
+{
+    g_autofree char *path = g_strdup_printf("/v1/peer/sessions/%s%s", outgoing->session, what);
+    g_autoptr(json_object) about = body ? json_object_get(body) : about_vm(outgoing);
+
+    return drv_run_call(outgoing->run, drv_job_target(outgoing->job), method, path, about,
+                        DRV_RUN_PREPARE_TIMEOUT_MS, error);
+}
+
+void drv_outgoing_read_counters(drv_outgoing *outgoing)
+{
+    read_last_counters(outgoing);
+}
+
+void drv_outgoing_end(drv_outgoing *outgoing, drv_state state, const char *outcome, int code,
+                      const char *why)
+{
+    end_job(outgoing, state, outcome, code, why, NULL);
+}
+
 /* ---- the verdicts ---- */
 
-static void release_disks(drv_outgoing *outgoing)
+/*
+ * A definition that stayed behind, because libvirtd or the host died before it undefined the
+ * VM, could be started again: it goes. One that runs is none of ours to end.
+ */
+static gboolean remove_definition(drv_outgoing *outgoing)
 {
-    json_object *disks = drv_json_array(drv_job_step(outgoing->job), "disks");
+    g_autoptr(GError) error = NULL;
+    drv_presence source = ask_source(outgoing, &(drv_settle_facts){0});
 
-    for (gsize i = 0; i < drv_json_length(disks); i++) {
-        json_object *disk = json_object_array_get_idx(disks, i);
-        const char *path = drv_json_string(disk, "path", NULL);
-        g_autoptr(GError) error = NULL;
+    if (source == DRV_PRESENCE_ABSENT)
+        return TRUE;
+    if (source != DRV_PRESENCE_OFF)
+        return FALSE;
+    if (drv_hyper_destroy(outgoing->run->hyper, drv_job_uuid(outgoing->job), TRUE, &error))
+        return TRUE;
+    drv_log_warning("the source's definition of %s stays behind: %s job=%s",
+                    drv_job_vm(outgoing->job), error->message, drv_job_id(outgoing->job));
+    return FALSE;
+}
 
-        if (!path || !drv_run_is_copied(disk))
-            continue;
-        if (!drv_hyper_disk_remove(outgoing->run->hyper, path, &error))
-            drv_log_warning("the source's copy of a moved disk stays behind: %s job=%s",
-                            error->message, drv_job_id(outgoing->job));
-    }
+/* The target has the VM for good; all of it may be done again after a crash in its middle. */
+static gboolean leave(drv_outgoing *outgoing, json_object *completed)
+{
+    if (!remove_definition(outgoing))
+        return FALSE;
+    drv_fault("source-definition-removed");
+    read_last_counters(outgoing);
+    if (drv_job_fact(outgoing->job, FACT_BOTH_RAN))
+        drv_log_notice("the disks of %s are left here: it ran at both ends for a while job=%s",
+                       drv_job_vm(outgoing->job), drv_job_id(outgoing->job));
+    else
+        drv_departure_release(outgoing);
+    drv_fault("source-disks-released");
+    drv_session_end_relay(outgoing->dir);
+    drv_fault("source-relay-ended");
+    end_job(outgoing, DRV_STATE_DONE, "done", 0, NULL, completed);
+    return TRUE;
+}
+
+/* From before the call on the target's copy may have run, whatever becomes of the answer. */
+static json_object *hand_over(drv_outgoing *outgoing, GError **error)
+{
+    if (!drv_job_fact(outgoing->job, FACT_HANDED_OVER))
+        drv_job_set_fact(outgoing->job, FACT_HANDED_OVER, TRUE);
+    drv_fault("source-before-finish");
+    return call_session(outgoing, "POST", "/finish", error);
 }
 
 /* FALSE: not yet, look again. */
 static gboolean carry_out_done(drv_outgoing *outgoing)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(json_object) answer = call_session(outgoing, "POST", "/finish", &error);
+    g_autoptr(json_object) answer = hand_over(outgoing, &error);
 
     if (!answer) {
         drv_log_warning("the target does not confirm that %s runs: %s job=%s",
                         drv_job_vm(outgoing->job), error->message, drv_job_id(outgoing->job));
         return FALSE;
     }
-    read_last_counters(outgoing);
-    release_disks(outgoing);
-    drv_session_end_relay(outgoing->dir);
-    end_job(outgoing, DRV_STATE_DONE, "done", 0, NULL, drv_json_object(answer, "completed"));
-    return TRUE;
+    drv_fault("source-target-finished");
+    /* From here on the target's session is closed: what it became there is no longer this job's. */
+    drv_job_set_fact(outgoing->job, FACT_CONFIRMED, TRUE);
+    drv_fault("source-confirmed");
+    return leave(outgoing, drv_json_object(answer, "completed"));
+}
+
+/* FALSE always: what came of it is seen at the next look. */
+static gboolean carry_out_complete(drv_outgoing *outgoing)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_object) answer = hand_over(outgoing, &error);
+
+    if (answer)
+        drv_job_set_fact(outgoing->job, FACT_CONFIRMED, TRUE);
+    drv_fault("source-before-completing");
+    if (answer && ask_source(outgoing, &(drv_settle_facts){0}) == DRV_PRESENCE_PAUSED &&
+        drv_hyper_destroy(outgoing->run->hyper, drv_job_uuid(outgoing->job), TRUE, &error))
+        drv_log_notice("ended the source's paused copy of %s, which libvirtd had left behind job=%s",
+                       drv_job_vm(outgoing->job), drv_job_id(outgoing->job));
+    if (error)
+        drv_log_warning("cannot complete the move of %s: %s job=%s", drv_job_vm(outgoing->job),
+                        error->message, drv_job_id(outgoing->job));
+    return FALSE;
 }
 
 /* Why it did not succeed, the cause before its consequences. */
-static char *why_rolled_back(drv_outgoing *outgoing, int *code)
+static char *why_rolled_back(drv_outgoing *outgoing, drv_presence source, int *code)
 {
     char *why;
 
     *code = DRV_ERROR_FAILED;
+    if (source == DRV_PRESENCE_OFF)
+        return g_strdup_printf("%s is shut off at %s: it ended there during the move, by itself or "
+                               "with its host; 'virsh start %s' there starts it",
+                               drv_job_vm(outgoing->job), drv_job_source(outgoing->job),
+                               drv_job_vm(outgoing->job));
+    if (outgoing->gave_up)
+        return g_strdup_printf("the move would not converge: %s; %s goes on at %s. Allow a longer "
+                               "pause (--max-pause), more time (--max-time), post-copy (--post-copy "
+                               "if-needed), or move it when it is less busy",
+                               outgoing->gave_up, drv_job_vm(outgoing->job),
+                               drv_job_source(outgoing->job));
     g_mutex_lock(&outgoing->lock);
     if (outgoing->relay.state == DRV_RELAY_LOST && outgoing->relay.error[0]) {
         *code = DRV_ERROR_UNREACHABLE;
@@ -224,7 +406,9 @@ static char *why_rolled_back(drv_outgoing *outgoing, int *code)
                               drv_job_target(outgoing->job), outgoing->relay.error,
                               drv_job_vm(outgoing->job), drv_job_source(outgoing->job));
     } else if (outgoing->relay_dead && !outgoing->relay_ended) {
-        why = g_strdup_printf("this node's relay died; %s goes on at %s", drv_job_vm(outgoing->job),
+        why = g_strdup_printf("%s%sthis node's relay is gone; %s goes on at %s",
+                              outgoing->call_error ? outgoing->call_error->message : "",
+                              outgoing->call_error ? "; " : "", drv_job_vm(outgoing->job),
                               drv_job_source(outgoing->job));
     } else if (outgoing->call_error) {
         *code = outgoing->call_error->code;
@@ -250,8 +434,10 @@ static gboolean carry_out_roll_back(drv_outgoing *outgoing, drv_presence source,
     int code;
 
     read_last_counters(outgoing);
+    drv_fault("source-before-abandon");
     if (target_answers)
         answer = call_session(outgoing, "DELETE", "", &error);
+    drv_fault("source-abandoned");
     if (!answer && target_answers) {
         drv_log_warning("the target does not give up its copy of %s: %s job=%s",
                         drv_job_vm(outgoing->job), error->message, drv_job_id(outgoing->job));
@@ -265,9 +451,12 @@ static gboolean carry_out_roll_back(drv_outgoing *outgoing, drv_presence source,
             return FALSE;
         }
     }
-    why = why_rolled_back(outgoing, &code);
+    drv_fault("source-resumed");
+    why = why_rolled_back(outgoing, source, &code);
     drv_session_end_relay(outgoing->dir);
-    if (cancelled)
+    if (outgoing->restart && !cancelled && answer && source == DRV_PRESENCE_RUNNING)
+        return TRUE; /* not ended: it begins again */
+    if (cancelled && source != DRV_PRESENCE_OFF)
         end_job(outgoing, DRV_STATE_ROLLED_BACK, "cancelled", DRV_ERROR_CANCELLED,
                 "cancelled by the operator", NULL);
     else
@@ -275,96 +464,212 @@ static gboolean carry_out_roll_back(drv_outgoing *outgoing, drv_presence source,
     return TRUE;
 }
 
-static gboolean is_active(drv_presence presence)
-{
-    return presence == DRV_PRESENCE_RUNNING || presence == DRV_PRESENCE_PAUSED;
-}
-
-/* What a person can do who knows which of the two is the right one. Transfer full. */
-static char *remedy(const drv_settle_facts *facts, const char *uuid, const char *source,
-                    const char *target)
-{
-    if (is_active(facts->source) && is_active(facts->target))
-        return g_strdup_printf("To keep %s's: 'virsh destroy %s' on %s, then 'virsh resume %s' on "
-                               "%s. To keep %s's: the same the other way round",
-                               target, uuid, source, uuid, target, source);
-    if (facts->target == DRV_PRESENCE_OFF)
-        return g_strdup_printf("It ended by itself: 'virsh start %s' on %s", uuid, target);
-    if (facts->source == DRV_PRESENCE_ABSENT && facts->target == DRV_PRESENCE_ABSENT)
-        return g_strdup_printf("Somebody has removed it while it moved: define it anew where the "
-                               "images of its disks are, %s's being the newest",
-                               target);
-    return g_strdup_printf("See what 'virsh list --all' says on %s and on %s, and bring to an end "
-                           "what hangs there",
-                           source, target);
-}
-
-static void ask_for_attention(drv_outgoing *outgoing, const findings *found)
+/* The hand-over by post-copy is over and one half of the VM is gone. */
+static void say_lost(drv_outgoing *outgoing, const findings *found)
 {
     const char *vm = drv_job_vm(outgoing->job);
     const char *source = drv_job_source(outgoing->job);
     const char *target = drv_job_target(outgoing->job);
-    g_autofree char *advice =
-        remedy(&found->facts, drv_job_uuid(outgoing->job), source, target);
+    gboolean target_died = found->facts.source_split;
     g_autofree char *why = g_strdup_printf(
-        "%s is %s on %s and %s on %s%s%s%s. Drover has touched neither. %s", vm,
+        "%s was handed over by post-copy, then its %s at %s ended: it is %s on %s and %s on %s, and "
+        "neither has all of its memory. Drover has touched neither. Its disks are whole; to boot it "
+        "anew at %s: 'virsh destroy %s' on %s, then 'virsh start %s' on %s",
+        vm, target_died ? "running half" : "memory", target_died ? target : source,
         drv_presence_name(found->facts.source), source, drv_presence_name(found->facts.target),
-        target, found->facts.resumed ? " (it has run there)" : "",
-        found->target_error ? ", which says: " : "",
-        found->target_error ? found->target_error->message : "", advice);
+        target, target, vm, target_died ? source : target, vm, target);
 
     read_last_counters(outgoing);
     end_job(outgoing, DRV_STATE_NEEDS_ATTENTION, "needs-attention", DRV_ERROR_FAILED, why, NULL);
 }
 
+static void add_command(json_object *commands, const char *node, const char *verb, const char *uuid)
+{
+    g_autofree char *command = g_strdup_printf("%s: virsh %s %s", node, verb, uuid);
+
+    json_object_array_add(commands, json_object_new_string(command));
+}
+
+/* What makes the copy of @keep the VM, and the other's nothing. */
+static json_object *commands_to_keep(const char *uuid, const char *keep, drv_presence kept,
+                                     const char *other, drv_presence others)
+{
+    json_object *commands = json_object_new_array();
+
+    if (others == DRV_PRESENCE_RUNNING || others == DRV_PRESENCE_PAUSED ||
+        others == DRV_PRESENCE_UNKNOWN)
+        add_command(commands, other, "destroy", uuid);
+    if (others != DRV_PRESENCE_ABSENT)
+        add_command(commands, other, "undefine --nvram", uuid);
+    if (kept == DRV_PRESENCE_PAUSED)
+        add_command(commands, keep, "resume", uuid);
+    else if (kept == DRV_PRESENCE_OFF)
+        add_command(commands, keep, "start", uuid);
+    return commands;
+}
+
+static char *join_commands(json_object *commands)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    for (gsize i = 0; i < drv_json_length(commands); i++)
+        g_string_append_printf(text, "%s'%s'", i ? ", then " : "",
+                               json_object_get_string(json_object_array_get_idx(commands, i)));
+    return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+/* Both choices are in the job for programs ("attention") and in its error for people. */
+static void ask_for_attention(drv_outgoing *outgoing, const findings *found)
+{
+    const drv_settle_facts *facts = &found->facts;
+    const char *vm = drv_job_vm(outgoing->job);
+    const char *uuid = drv_job_uuid(outgoing->job);
+    const char *source = drv_job_source(outgoing->job);
+    const char *target = drv_job_target(outgoing->job);
+    json_object *attention = json_object_new_object();
+    json_object *keep_source = commands_to_keep(uuid, source, facts->source, target, facts->target);
+    json_object *keep_target = commands_to_keep(uuid, target, facts->target, source, facts->source);
+    g_autofree char *for_source = join_commands(keep_source);
+    g_autofree char *for_target = join_commands(keep_target);
+    g_autoptr(GString) why = g_string_new(NULL);
+
+    g_string_append_printf(why, "%s is %s on %s and %s on %s%s", vm,
+                           drv_presence_name(facts->source), source,
+                           drv_presence_name(facts->target), target,
+                           facts->resumed ? " (it has run there)" : "");
+    if (found->target_error)
+        g_string_append_printf(why, ", which says: %s", found->target_error->message);
+    g_string_append(why, ". Drover has touched neither.");
+    if (facts->source == DRV_PRESENCE_ABSENT && facts->target == DRV_PRESENCE_ABSENT)
+        g_string_append_printf(why, " Somebody has removed it while it moved: define it anew where "
+                                    "the images of its disks are, %s's being the newest.",
+                               target);
+    if (facts->source != DRV_PRESENCE_ABSENT)
+        g_string_append_printf(why, " To keep %s's: %s.", source, for_source);
+    if (facts->target != DRV_PRESENCE_ABSENT)
+        g_string_append_printf(why, " To keep %s's: %s.", target, for_target);
+    g_string_append_printf(why, " Then 'drover reconcile %s'", drv_job_id(outgoing->job));
+
+    drv_json_set_string(attention, "source", drv_presence_name(facts->source));
+    drv_json_set_string(attention, "target", drv_presence_name(facts->target));
+    drv_json_set_bool(attention, "resumed", facts->resumed);
+    drv_json_set_bool(attention, "finish_delivered", facts->finish_ok);
+    drv_json_set_string(attention, "target_error",
+                        found->target_error ? found->target_error->message : NULL);
+    drv_json_set(attention, "keep_source", keep_source);
+    drv_json_set(attention, "keep_target", keep_target);
+    drv_job_set_attention(outgoing->job, attention);
+    if (facts->source == DRV_PRESENCE_RUNNING)
+        drv_job_set_fact(outgoing->job, FACT_BOTH_RAN, TRUE);
+
+    if (found->facts.source_split || found->facts.target_split) {
+        say_lost(outgoing, found);
+        return;
+    }
+    read_last_counters(outgoing);
+    end_job(outgoing, DRV_STATE_NEEDS_ATTENTION, "needs-attention", DRV_ERROR_FAILED, why->str, NULL);
+}
+
 /* Whether asking again has gone on for too long. */
 static gboolean patience_is_over(const drv_settle_facts *facts, gint64 waited_ms)
 {
-    if (facts->source == DRV_PRESENCE_UNKNOWN)
+    /* A broken post-copy waits for as long as it takes. */
+    if (facts->source == DRV_PRESENCE_UNKNOWN || facts->source_split)
         return FALSE;
     return waited_ms > PATIENCE_MS;
 }
 
-void drv_outgoing_finish(drv_outgoing *outgoing)
+static gint64 patience_with_lost_target_ms(drv_outgoing *outgoing)
+{
+    return drv_job_cancel_requested(outgoing->job) ? PATIENCE_WHEN_CANCELLED_MS
+                                                   : PATIENCE_WITH_LOST_TARGET_MS;
+}
+
+gboolean drv_outgoing_look(drv_outgoing *outgoing)
+{
+    findings found = ask_both(outgoing);
+    drv_verdict verdict;
+
+    found.facts.steady = TRUE;
+    verdict = drv_settle_decide(&found.facts);
+    findings_clear(&found);
+    return verdict == DRV_VERDICT_DONE || verdict == DRV_VERDICT_ROLL_BACK ||
+           verdict == DRV_VERDICT_COMPLETE || verdict == DRV_VERDICT_RECOVER;
+}
+
+/* Has it ended? */
+static gboolean carry_out(drv_outgoing *outgoing, drv_verdict verdict, const findings *found,
+                          gboolean lost)
+{
+    switch (verdict) {
+    case DRV_VERDICT_DONE:
+        return carry_out_done(outgoing);
+    case DRV_VERDICT_COMPLETE:
+        return carry_out_complete(outgoing);
+    case DRV_VERDICT_ROLL_BACK:
+        return carry_out_roll_back(outgoing, found->facts.source, !lost);
+    case DRV_VERDICT_ATTENTION:
+        ask_for_attention(outgoing, found);
+        return TRUE;
+    case DRV_VERDICT_RECOVER: /* the caller's */
+    case DRV_VERDICT_WAIT:
+        break;
+    }
+    return FALSE;
+}
+
+drv_end drv_outgoing_finish(drv_outgoing *outgoing)
 {
     gint64 began_ms = drv_clock_ms();
+    gint64 since_ms = began_ms;
+    drv_settle_facts before = {.source = DRV_PRESENCE_UNKNOWN, .target = DRV_PRESENCE_UNKNOWN};
+    gboolean ended = FALSE;
 
-    drv_job_enter(outgoing->job, DRV_STATE_FINISHING);
+    /* A broken post-copy is only through when the ends say so. */
+    if (drv_job_state(outgoing->job) != DRV_STATE_POST_COPY &&
+        drv_job_state(outgoing->job) != DRV_STATE_RECOVERING)
+        drv_job_enter(outgoing->job, DRV_STATE_FINISHING);
     do {
-        findings found = ask_both(outgoing);
-        drv_verdict verdict = drv_settle_decide(&found.facts);
-        gint64 waited_ms = drv_clock_ms() - began_ms;
-        gboolean lost = found.facts.target == DRV_PRESENCE_UNKNOWN && found.target_error;
-        gboolean ended = FALSE;
+        findings found = {0};
+        drv_verdict verdict;
+        gint64 now_ms;
+        gboolean lost;
 
+        if (drv_job_fact(outgoing->job, FACT_CONFIRMED) &&
+            (ended = ask_source(outgoing, &(drv_settle_facts){0}) != DRV_PRESENCE_PAUSED && leave(outgoing, NULL)))
+            break;
+        found = ask_both(outgoing);
+        now_ms = drv_clock_ms();
+        if (!same_facts(&found.facts, &before))
+            since_ms = now_ms;
+        before = found.facts;
+        found.facts.steady = now_ms - since_ms >= STEADY_MS;
+        verdict = drv_settle_decide(&found.facts);
+        lost = found.facts.target == DRV_PRESENCE_UNKNOWN && found.target_error;
         if (verdict == DRV_VERDICT_WAIT && lost && found.facts.source == DRV_PRESENCE_RUNNING &&
-            waited_ms > PATIENCE_WITH_LOST_TARGET_MS)
+            now_ms - began_ms >= patience_with_lost_target_ms(outgoing))
             verdict = DRV_VERDICT_ROLL_BACK;
-        else if (verdict == DRV_VERDICT_WAIT && patience_is_over(&found.facts, waited_ms))
+        else if (verdict == DRV_VERDICT_WAIT && patience_is_over(&found.facts, now_ms - began_ms))
             verdict = DRV_VERDICT_ATTENTION;
 
-        switch (verdict) {
-        case DRV_VERDICT_DONE:
-            ended = carry_out_done(outgoing);
-            break;
-        case DRV_VERDICT_ROLL_BACK:
-            ended = carry_out_roll_back(outgoing, found.facts.source, !lost);
-            break;
-        case DRV_VERDICT_ATTENTION:
-            ask_for_attention(outgoing, &found);
-            ended = TRUE;
-            break;
-        case DRV_VERDICT_WAIT:
-            break;
+        if (verdict == DRV_VERDICT_RECOVER ||
+            (verdict == DRV_VERDICT_WAIT && found.facts.source_broken &&
+             found.facts.target == DRV_PRESENCE_UNKNOWN)) {
+            findings_clear(&found);
+            return DRV_END_RECOVER;
         }
-        if (!ended && waited_ms > PATIENCE_MS && verdict != DRV_VERDICT_WAIT) {
+        if (verdict != DRV_VERDICT_WAIT)
+            drv_job_enter(outgoing->job, DRV_STATE_FINISHING);
+        ended = carry_out(outgoing, verdict, &found, lost);
+        if (!ended && now_ms - began_ms > PATIENCE_MS && verdict != DRV_VERDICT_WAIT) {
             ask_for_attention(outgoing, &found);
             ended = TRUE;
         }
         findings_clear(&found);
-        if (ended)
-            return;
-    } while (drv_run_pause(outgoing->run, ASK_AGAIN_MS));
+    } while (!ended && drv_run_pause(outgoing->run, ASK_AGAIN_MS));
+    if (!ended)
+        return DRV_END_STOPPED;
+    return drv_job_ended(outgoing->job) ? DRV_END_ENDED : DRV_END_AGAIN;
 }
 
 void drv_outgoing_give_up(drv_outgoing *outgoing, const GError *why)
@@ -372,7 +677,7 @@ void drv_outgoing_give_up(drv_outgoing *outgoing, const GError *why)
     gboolean cancelled = drv_job_cancel_requested(outgoing->job);
     g_autoptr(json_object) answer = NULL;
 
-    if (outgoing->session) {
+    if (outgoing->session && !outgoing->left_behind) {
         /* One that it never had is no error; one that it cannot be told of it finds out itself. */
         answer = call_session(outgoing, "DELETE", "", NULL);
         read_last_counters(outgoing);

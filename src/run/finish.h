@@ -4,8 +4,8 @@
 
 #include "relay/control.h"
 #include "run/internal.h"
+#include "run/ladder.h"
 #include "run/progress.h"
-#include "run/steer.h"
 
 /* What outgoing.c and finish.c share: one move in the making, owned by its thread. */
 struct drv_outgoing {
@@ -15,12 +15,17 @@ struct drv_outgoing {
     gboolean taken_up; /* and found under way */
     char *session;
     char *dir;
-    drv_steer steer;
+    drv_ladder ladder;
     drv_progress progress;
     drv_job_stats stats; /* the last that libvirt's running job gave */
     gint64 began_ms;     /* real time */
-    gint64 hasten_ms;    /* since when it is to come to an end: cancelled, or without a link; or 0 */
-    gint64 aborted_ms;   /* when libvirt was last asked to abort, or 0 */
+    gint64 abort_ms;     /* since when it is to come to an end: cancelled, given up, or without a link; or 0 */
+    gint64 aborted_ms;   /* when libvirt was last asked to abort, or 0 … */
+    guint aborts;        /* … and how often */
+    gboolean left_behind; /* what is being prepared clears up for itself */
+    gboolean restart;    /* it is aborted to begin again with post-copy */
+    char *gave_up;       /* why the ladder came to its end, or NULL */
+    struct drv_relay_status earlier; /* counters of the job's earlier relays, added up */
     gboolean relay_ended;
     GThread *listener;
 
@@ -30,14 +35,45 @@ struct drv_outgoing {
     gboolean call_ok;
     GError *call_error;
     struct drv_relay_status relay;
+    gint64 resumed_us;   /* drv_clock_us() when the target had told that the guest runs, or 0 */
+    gboolean prepared;
+    GError *prepare_error;
     gboolean relay_dead;
     gboolean stop_listening;
     gboolean woken;
     gint64 paused_us;    /* drv_clock_us() of the stop at the source, or 0 */
 };
 
-/** drv_outgoing_finish() - libvirt is through: settle, clean up, report. The job ends, or droverd does first. */
-void drv_outgoing_finish(drv_outgoing *outgoing);
+typedef enum {
+    DRV_END_ENDED,   /* the job is over */
+    DRV_END_STOPPED, /* droverd ends first */
+    DRV_END_AGAIN,   /* rolled back, to begin again with post-copy */
+    DRV_END_RECOVER, /* a broken post-copy, to be gone on with over a new session */
+} drv_end;
+
+/** drv_outgoing_finish() - libvirt is through: settle, clean up, report. */
+drv_end drv_outgoing_finish(drv_outgoing *outgoing);
+
+/** drv_outgoing_heard() - the relay's newest counters. Called with the lock held. */
+void drv_outgoing_heard(drv_outgoing *outgoing, const struct drv_relay_status *status);
+
+/** drv_outgoing_counters() - of all of this job's relays, one after the other; the state is the last one's. */
+struct drv_relay_status drv_outgoing_counters(drv_outgoing *outgoing);
+
+/** drv_outgoing_keep_counters() - before another relay takes over: add them to the earlier ones'. */
+void drv_outgoing_keep_counters(drv_outgoing *outgoing);
+
+/** drv_outgoing_look() - whether a look at both ends would end a job that needs attention. Changes nothing. */
+gboolean drv_outgoing_look(drv_outgoing *outgoing);
 
 /** drv_outgoing_give_up() - nothing was copied yet: remove what was prepared at both ends. */
 void drv_outgoing_give_up(drv_outgoing *outgoing, const GError *why);
+
+/** drv_outgoing_call_session() - ask the target about this session. @body: NULL: which VM. Transfer full. */
+json_object *drv_outgoing_call_session(drv_outgoing *outgoing, const char *method, const char *what,
+                                       json_object *body, GError **error);
+/** drv_outgoing_read_counters() - the relay's last ones, before it goes. */
+void drv_outgoing_read_counters(drv_outgoing *outgoing);
+/** drv_outgoing_end() - the job ends, with its report. */
+void drv_outgoing_end(drv_outgoing *outgoing, drv_state state, const char *outcome, int code,
+                      const char *why);

@@ -8,6 +8,10 @@
  * Exactly one of two things ever happens to a copy, decided under the session's lock
  * and recorded first: it is resumed, or it is abandoned. When the link is lost before
  * either, the source is asked how its job ended.
+ *
+ * A copy that runs by post-copy has begun by itself (libvirt says so by an event) and is never
+ * abandoned: when its link is lost it waits for memory, and the source comes with a new session
+ * that takes the place of the old one.
  */
 #include "run/incoming.h"
 
@@ -16,13 +20,16 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/hex.h"
 #include "base/log.h"
+#include "run/arrival.h"
 #include "run/preflight.h"
 #include "run/session.h"
 
 #define BUCKET "session"
 #define ASK_SOURCE_MS 1000
+#define SAY_WAITING_MS 60000
 
 struct drv_incoming {
     gatomicrefcount references;
@@ -34,10 +41,15 @@ struct drv_incoming {
     char *vm;
     char *uuid;
     gboolean was_running;
-    json_object *created; /* paths of images made here */
+    char *method;         /* of the step */
+    json_object *parcel;  /* see arrival.h; of a live move without what libvirt brings */
+    json_object *created; /* what was made here: see arrival.h */
 
     GMutex lock;          /* held while the fate of the copy is decided; guards what follows */
     gboolean resumed;     /* set with the lock held, atomically: lists look without it */
+    gboolean told;        /* the source's libvirtd has the Finish reply: its copy never runs again */
+    gint64 waiting_ms;    /* since when the source is silent, or 0 */
+    gboolean said_waiting;
     gboolean closed;      /* finished or abandoned: nothing is left to do */
     char *complaint;      /* why the last try to resume it failed, as logged */
 };
@@ -47,6 +59,8 @@ void drv_incoming_unref(drv_incoming *incoming)
     if (!incoming || !g_atomic_ref_count_dec(&incoming->references))
         return;
     json_object_put(incoming->created);
+    json_object_put(incoming->parcel);
+    g_free(incoming->method);
     g_free(incoming->session);
     g_free(incoming->dir);
     g_free(incoming->source);
@@ -80,6 +94,50 @@ static void publish(drv_incoming *incoming)
     g_mutex_unlock(&incoming->run->lock);
 }
 
+gboolean drv_incoming_has(drv_run *run, const char *uuid)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, run->incoming);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        if (g_str_equal(((drv_incoming *)value)->uuid, uuid))
+            return TRUE;
+    return FALSE;
+}
+
+/* An earlier move of the VM away from here that is still being settled releases its disks: not ours. */
+static gboolean publish_new(drv_incoming *incoming, GError **error)
+{
+    drv_run *run = incoming->run;
+    gboolean leaving, known;
+
+    g_mutex_lock(&run->lock);
+    known = g_hash_table_contains(run->incoming, incoming->session);
+    leaving = !g_str_equal(incoming->source, run->node) &&
+              g_hash_table_contains(run->outgoing, incoming->uuid);
+    if (!leaving && !known) {
+        g_atomic_ref_count_inc(&incoming->references);
+        g_hash_table_insert(run->incoming, g_strdup(incoming->session), incoming);
+    }
+    g_mutex_unlock(&run->lock);
+    if (leaving)
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
+                    "%s is still leaving %s by an earlier job ('drover jobs'): wait for its end",
+                    incoming->vm, run->node);
+    else if (known)
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "the session %s is open already",
+                    incoming->session);
+    return !leaving && !known;
+}
+
+static void unpublish(drv_incoming *incoming)
+{
+    g_mutex_lock(&incoming->run->lock);
+    g_hash_table_remove(incoming->run->incoming, incoming->session);
+    g_mutex_unlock(&incoming->run->lock);
+}
+
 /* ---- the record ---- */
 
 static gboolean keep(drv_incoming *incoming, gint64 expected, GError **error)
@@ -94,6 +152,8 @@ static gboolean keep(drv_incoming *incoming, gint64 expected, GError **error)
     drv_json_set_bool(doc, "was_running", incoming->was_running);
     drv_json_set_bool(doc, "resumed", incoming->resumed);
     drv_json_set(doc, "created", json_object_get(incoming->created));
+    drv_json_set_string(doc, "method", incoming->method);
+    drv_json_set(doc, "parcel", json_object_get(incoming->parcel));
     return drv_store_put(incoming->run->store, BUCKET, incoming->session,
                          json_object_to_json_string(doc), expected, NULL, error);
 }
@@ -113,6 +173,8 @@ static drv_incoming *from_record(drv_run *run, json_object *doc)
     incoming->uuid = g_strdup(drv_json_string(doc, "uuid", ""));
     incoming->was_running = drv_json_bool(doc, "was_running");
     incoming->resumed = drv_json_bool(doc, "resumed");
+    incoming->method = g_strdup(drv_json_string(doc, "method", "pre-copy"));
+    incoming->parcel = json_object_get(drv_json_object(doc, "parcel"));
     incoming->created = drv_json_array(doc, "created")
                             ? json_object_get(drv_json_array(doc, "created"))
                             : json_object_new_array();
@@ -125,15 +187,21 @@ static void close_session(drv_incoming *incoming)
     g_autoptr(GError) error = NULL;
 
     incoming->closed = TRUE;
+    if (incoming->resumed) {
+        drv_arrival_settle(incoming->run, incoming->uuid, incoming->parcel);
+        drv_arrival_announce(incoming->run, incoming->vm, incoming->uuid, incoming->source,
+                             incoming->method, incoming->parcel);
+    }
+    drv_arrival_unexport(incoming->dir, incoming->created, NULL, NULL);
     drv_session_end_relay(incoming->dir);
+    drv_fault("target-relay-ended");
     if (!drv_store_delete(incoming->run->store, BUCKET, incoming->session, DRV_REVISION_ANY,
                           &error) &&
         !g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND))
         drv_log_warning("a finished session stays in the store: %s session=%s", error->message,
                         incoming->session);
-    g_mutex_lock(&incoming->run->lock);
-    g_hash_table_remove(incoming->run->incoming, incoming->session);
-    g_mutex_unlock(&incoming->run->lock);
+    drv_fault("target-session-closed");
+    unpublish(incoming);
 }
 
 /* ---- the two fates ---- */
@@ -147,26 +215,53 @@ static gboolean resume(drv_incoming *incoming, GError **error)
         g_atomic_int_set(&incoming->resumed, TRUE);
         return TRUE;
     }
+    drv_fault("target-before-resume");
     if (!drv_hyper_resume(incoming->run->hyper, incoming->uuid, error))
         return FALSE;
+    drv_fault("target-resumed");
     g_atomic_int_set(&incoming->resumed, TRUE);
     /* Behind the resume, which the guest is waiting for: libvirt remembers it as well, it runs. */
     if (!keep(incoming, DRV_REVISION_ANY, &problem))
         drv_log_warning("that %s was resumed could not be recorded: %s session=%s", incoming->vm,
                         problem->message, incoming->session);
+    drv_fault("target-resume-recorded");
     return TRUE;
 }
 
-static gboolean remove_images(drv_incoming *incoming, GError **error)
+/*
+ * Whether the copy has ever run, or may have. That it was resumed is recorded behind the
+ * resume, so libvirt has a say as well: a copy that arrived has been paused by nothing but
+ * its migration (libvirt then says "migration", "user" or "starting-up").
+ */
+static gboolean has_run(drv_incoming *incoming, const drv_domain *domain)
 {
-    for (gsize i = 0; i < drv_json_length(incoming->created); i++) {
-        const char *path =
-            json_object_get_string(json_object_array_get_idx(incoming->created, i));
+    static const char *const of_an_arrival[] = {"migration", "user", "starting-up", "unknown", NULL};
 
-        if (!drv_hyper_disk_remove(incoming->run->hyper, path, error))
-            return FALSE;
+    if (incoming->resumed || (domain && domain->state == DRV_DOMAIN_RUNNING))
+        return TRUE;
+    return domain && domain->state == DRV_DOMAIN_PAUSED &&
+           !g_strv_contains(of_an_arrival, domain->reason ? domain->reason : "unknown");
+}
+
+/* Called with the lock held. Whether the source's copy is known to never run again: then this one is the VM. */
+static gboolean was_told(drv_incoming *incoming)
+{
+    struct drv_relay_status status = {0};
+    drv_relay *relay = NULL;
+
+    /* The relay may have heard it while nobody looked. */
+    if (!incoming->told && drv_relay_open(incoming->dir, &relay, NULL) == 0) {
+        incoming->told = drv_relay_status(relay, &status, NULL) == 0 && status.finish_ok;
+        drv_relay_close(relay);
     }
-    return TRUE;
+    return incoming->told;
+}
+
+/* It runs here by post-copy and lacks memory that the source has. */
+static gboolean is_split(const drv_domain *domain)
+{
+    return domain && domain->state == DRV_DOMAIN_RUNNING &&
+           g_str_has_prefix(domain->reason ? domain->reason : "", "postcopy");
 }
 
 /* Called with the lock held. Nothing that has ever run is touched. */
@@ -182,16 +277,33 @@ static gboolean abandon(drv_incoming *incoming, GError **error)
         g_propagate_error(error, g_steal_pointer(&problem));
         return FALSE;
     }
-    if (incoming->resumed || (domain && domain->state == DRV_DOMAIN_RUNNING)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s already runs on %s", incoming->vm,
+    if (domain && has_run(incoming, domain)) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s has run on %s (it is %s now)",
+                    incoming->vm, incoming->run->node, drv_domain_state_name(domain->state));
+        return FALSE;
+    }
+    if (domain && was_told(incoming)) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
+                    "%s is about to run on %s: its source has given it away", incoming->vm,
                     incoming->run->node);
         return FALSE;
     }
+    if (incoming->resumed) {
+        /* An operator has undefined it; what he left of its disks is his. */
+        close_session(incoming);
+        return TRUE;
+    }
     /* First the link, so that nothing more arrives, then the copy, then its images. */
+    drv_fault("target-before-abandon");
+    drv_arrival_unexport(incoming->dir, incoming->created, NULL, NULL);
     drv_session_end_relay(incoming->dir);
-    if (!drv_hyper_destroy(incoming->run->hyper, incoming->uuid, TRUE, error) ||
-        !remove_images(incoming, error))
+    drv_fault("target-abandon-relay-ended");
+    if (!drv_hyper_destroy(incoming->run->hyper, incoming->uuid, TRUE, error))
         return FALSE;
+    drv_fault("target-copy-destroyed");
+    if (!drv_arrival_remove(incoming->run, incoming->created, error))
+        return FALSE;
+    drv_fault("target-images-removed");
     drv_log_notice("abandoned the copy of %s from %s session=%s", incoming->vm, incoming->source,
                    incoming->session);
     close_session(incoming);
@@ -212,6 +324,33 @@ static gboolean source_is_through(drv_incoming *incoming)
                         drv_state_get(DRV_STATE_NEEDS_ATTENTION)->name);
 }
 
+static gboolean is_member(drv_run *run, const char *node)
+{
+    g_autoptr(GPtrArray) members = run->peers->members(run->peers->data);
+
+    for (guint i = 0; i < members->len; i++)
+        if (g_str_equal(((const drv_member *)members->pdata[i])->name, node))
+            return TRUE;
+    return FALSE;
+}
+
+/* Called with the lock held. A paused copy whose source cannot be asked: say so, once. */
+static void say_waiting(drv_incoming *incoming, const drv_domain *domain)
+{
+    gint64 now_ms = drv_clock_ms();
+
+    if (!incoming->waiting_ms)
+        incoming->waiting_ms = now_ms;
+    if (incoming->said_waiting || now_ms - incoming->waiting_ms < SAY_WAITING_MS)
+        return;
+    incoming->said_waiting = TRUE;
+    drv_log_warning("%s needs attention: it is %s here, arrived from %s, which does not say what "
+                    "became of its copy. Once that one is known not to run, 'virsh resume %s' here; "
+                    "if it runs there, 'virsh destroy %s' and 'virsh undefine %s' here session=%s",
+                    incoming->vm, drv_domain_state_name(domain->state), incoming->source,
+                    incoming->uuid, incoming->uuid, incoming->uuid, incoming->session);
+}
+
 /* Called with the lock held. The link is gone: libvirtd tears the copy down, unless Finish had come. */
 static void settle_orphan(drv_incoming *incoming)
 {
@@ -221,7 +360,9 @@ static void settle_orphan(drv_incoming *incoming)
     gboolean absent = !domain && g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND);
 
     g_clear_error(&error);
-    if (domain && domain->busy)
+    if (is_split(domain))
+        incoming->resumed = TRUE; /* The source recovers it. */
+    else if (domain && domain->busy)
         return;
     if (absent && !incoming->resumed) {
         if (!abandon(incoming, &error))
@@ -229,9 +370,18 @@ static void settle_orphan(drv_incoming *incoming)
                             incoming->session);
         return;
     }
-    if (!source_is_through(incoming))
-        return; /* The source has the word, or cannot be asked: a paused copy waits. */
-    if (incoming->resumed || (domain && domain->state == DRV_DOMAIN_RUNNING))
+    if (!source_is_through(incoming)) {
+        /*
+         * The source has the word, or cannot be asked: a paused copy waits. One that runs and
+         * whose source has been put out of the cluster has nobody left to settle with.
+         */
+        if (has_run(incoming, domain) && !is_member(incoming->run, incoming->source))
+            close_session(incoming);
+        else if (domain && !has_run(incoming, domain))
+            say_waiting(incoming, domain);
+        return;
+    }
+    if (has_run(incoming, domain))
         close_session(incoming);
     else if (!abandon(incoming, &error))
         drv_log_warning("cannot clean up after %s: %s session=%s", incoming->vm, error->message,
@@ -246,7 +396,8 @@ static void resume_now(drv_incoming *incoming, drv_relay *relay)
     if (incoming->resumed || incoming->closed)
         return;
     if (resume(incoming, &error)) {
-        drv_relay_tell_resumed(relay, NULL);
+        if (relay)
+            drv_relay_tell_resumed(relay, NULL);
         return;
     }
     if (g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND)) {
@@ -280,7 +431,10 @@ static gpointer watch(gpointer data)
             continue;
         g_mutex_lock(&incoming->lock);
         if (rc == 0 && status.finish_ok)
-            resume_now(incoming, relay);
+            incoming->told = TRUE;
+        /* Also when the relay has gone meanwhile: libvirtd may have been away when it was told. */
+        if (incoming->told)
+            resume_now(incoming, linked ? relay : NULL);
         if (rc != 0 || status.state == DRV_RELAY_LOST || status.state == DRV_RELAY_ENDED) {
             linked = FALSE;
             if (!incoming->closed)
@@ -295,6 +449,63 @@ static gpointer watch(gpointer data)
     drv_incoming_unref(incoming);
     drv_run_thread_ended(run);
     return NULL;
+}
+
+/* ---- post-copy ---- */
+
+static gpointer tell_arrived(gpointer data)
+{
+    drv_incoming *incoming = data;
+    drv_run *run = incoming->run;
+    g_autoptr(GError) error = NULL;
+    drv_relay *relay = NULL;
+
+    /* First the relay, which takes the time of it; the record is for a droverd to come. */
+    if (drv_relay_open(incoming->dir, &relay, NULL) == 0)
+        drv_relay_tell_resumed(relay, NULL);
+    drv_relay_close(relay);
+    g_mutex_lock(&incoming->lock);
+    if (!incoming->resumed && !incoming->closed) {
+        incoming->resumed = TRUE;
+        if (!keep(incoming, DRV_REVISION_ANY, &error))
+            drv_log_warning("that %s runs by post-copy could not be recorded: %s session=%s",
+                            incoming->vm, error->message, incoming->session);
+    }
+    g_mutex_unlock(&incoming->lock);
+    drv_incoming_unref(incoming);
+    drv_run_thread_ended(run);
+    return NULL;
+}
+
+/* The session, other than @but, of a VM that comes from @source (any if NULL). Transfer full; NULL. */
+static drv_incoming *find_by_uuid(drv_run *run, const char *source, const char *uuid,
+                                  const drv_incoming *but)
+{
+    drv_incoming *found = NULL;
+    GHashTableIter iter;
+    gpointer value;
+
+    g_mutex_lock(&run->lock);
+    g_hash_table_iter_init(&iter, run->incoming);
+    while (!found && g_hash_table_iter_next(&iter, NULL, &value)) {
+        drv_incoming *incoming = value;
+
+        if (incoming != but && g_str_equal(incoming->uuid, uuid) &&
+            (!source || g_str_equal(incoming->source, source))) {
+            g_atomic_ref_count_inc(&incoming->references);
+            found = incoming;
+        }
+    }
+    g_mutex_unlock(&run->lock);
+    return found;
+}
+
+void drv_incoming_arrived(drv_run *run, const char *uuid)
+{
+    drv_incoming *incoming = find_by_uuid(run, NULL, uuid, NULL);
+
+    if (incoming)
+        drv_run_thread(run, "arrived", tell_arrived, incoming);
 }
 
 static void start_watching(drv_incoming *incoming)
@@ -323,29 +534,9 @@ void drv_incoming_take_up(drv_run *run, const char *json)
 
 /* ---- opening ---- */
 
-static gboolean make_images(drv_incoming *incoming, json_object *disks, GError **error)
+static gboolean keep_made(gpointer data, GError **error)
 {
-    for (gsize i = 0; i < drv_json_length(disks); i++) {
-        json_object *disk = json_object_array_get_idx(disks, i);
-        const char *path = drv_json_string(disk, "path", NULL);
-
-        if (!drv_run_is_copied(disk))
-            continue;
-        /* What exists must never get into the list of what may be removed. */
-        if (!path || g_file_test(path, G_FILE_TEST_EXISTS)) {
-            g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s exists already on %s",
-                        path ? path : "the disk", incoming->run->node);
-            return FALSE;
-        }
-        json_object_array_add(incoming->created, json_object_new_string(path));
-        if (!keep(incoming, DRV_REVISION_ANY, error) ||
-            !drv_hyper_disk_create(incoming->run->hyper, path,
-                                   drv_json_string(disk, "format", "raw"),
-                                   (guint64)drv_json_int(disk, "capacity_bytes", 0),
-                                   (guint64)drv_json_int(disk, "allocation_bytes", 0), error))
-            return FALSE;
-    }
-    return TRUE;
+    return keep(data, DRV_REVISION_ANY, error);
 }
 
 static gboolean start_relay(drv_incoming *incoming, json_object *request, GError **error)
@@ -407,12 +598,49 @@ static void clear_leftovers(drv_run *run, const char *source, const char *uuid)
     }
 }
 
+/* The session of a broken post-copy gives way to @next. */
+static gboolean take_over(drv_incoming *next, GError **error)
+{
+    drv_run *run = next->run;
+    g_autoptr(drv_domain) domain = drv_hyper_domain(run->hyper, next->uuid, error);
+    g_autoptr(drv_incoming) old = NULL;
+
+    if (!domain)
+        return FALSE;
+    if (!is_split(domain) && domain->state != DRV_DOMAIN_PAUSED) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
+                    "%s is %s (%s) on %s, which is not a broken post-copy", next->vm,
+                    drv_domain_state_name(domain->state), domain->reason, run->node);
+        return FALSE;
+    }
+    next->resumed = TRUE;
+    old = find_by_uuid(run, next->source, next->uuid, next);
+    if (old) {
+        g_mutex_lock(&old->lock);
+        json_object_put(next->created);
+        next->created = json_object_get(old->created);
+    }
+    if (!keep(next, DRV_REVISION_NEW, error)) {
+        if (old)
+            g_mutex_unlock(&old->lock);
+        return FALSE;
+    }
+    if (old) {
+        if (!old->closed)
+            close_session(old);
+        g_mutex_unlock(&old->lock);
+    }
+    return TRUE;
+}
+
 gboolean drv_incoming_open(drv_run *run, const char *source, json_object *request, GError **error)
 {
+    gboolean recover = drv_json_bool(request, "recover");
     json_object *step = drv_json_object(request, "step");
     const char *session = drv_json_string(request, "session", NULL);
     g_autoptr(json_object) doc = NULL;
     g_autoptr(drv_incoming) incoming = NULL;
+    gboolean watch_it = FALSE;
     gboolean ok;
 
     if (!step || !drv_session_is_id(session) || !drv_json_string(request, "job", NULL)) {
@@ -420,16 +648,18 @@ gboolean drv_incoming_open(drv_run *run, const char *source, json_object *reques
                     "a session needs its id, its job and the step");
         return FALSE;
     }
-    if (drv_run_is_leaving(run, drv_json_string(step, "uuid", ""))) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "%s has not yet finished the move of %s away from it, and would remove its "
-                    "images: 'drover jobs' shows when it has",
-                    run->node, drv_json_string(step, "vm", "?"));
-        return FALSE;
+    if (!recover) {
+        if (drv_run_is_leaving(run, drv_json_string(step, "uuid", ""))) {
+            g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
+                        "%s has not yet finished the move of %s away from it, and would remove its "
+                        "images: 'drover jobs' shows when it has",
+                        run->node, drv_json_string(step, "vm", "?"));
+            return FALSE;
+        }
+        clear_leftovers(run, source, drv_json_string(step, "uuid", ""));
+        if (!drv_run_preflight(run, step, error))
+            return FALSE;
     }
-    clear_leftovers(run, source, drv_json_string(step, "uuid", ""));
-    if (!drv_run_preflight(run, step, error))
-        return FALSE;
 
     doc = json_object_new_object();
     drv_json_set_string(doc, "session", session);
@@ -438,20 +668,33 @@ gboolean drv_incoming_open(drv_run *run, const char *source, json_object *reques
     drv_json_set_string(doc, "vm", drv_json_string(step, "vm", ""));
     drv_json_set_string(doc, "uuid", drv_json_string(step, "uuid", ""));
     drv_json_set_bool(doc, "was_running", drv_json_bool(step, "was_running"));
+    drv_json_set_string(doc, "method", drv_json_string(step, "method", NULL));
+    drv_json_set(doc, "parcel", json_object_get(drv_json_object(request, "parcel")));
     incoming = from_record(run, doc);
 
     g_mutex_lock(&incoming->lock);
-    ok = keep(incoming, DRV_REVISION_NEW, error);
-    if (ok) {
-        publish(incoming);
-        ok = make_images(incoming, drv_json_array(step, "disks"), error) &&
-             start_relay(incoming, request, error);
+    ok = publish_new(incoming, error);
+    if (ok && !(recover ? take_over(incoming, error) : keep(incoming, DRV_REVISION_NEW, error))) {
+        unpublish(incoming);
+        ok = FALSE;
+    } else if (ok && recover) {
+        /* Not given up when its relay fails: the next attempt takes over from it. */
+        ok = start_relay(incoming, request, error);
+        watch_it = TRUE;
+    } else if (ok) {
+        drv_fault("target-session-recorded");
+        ok = drv_arrival_make(run, step, incoming->created, keep_made, incoming, error);
+        drv_fault("target-images-made");
+        ok = ok && start_relay(incoming, request, error);
+        drv_fault("target-relay-ready");
         if (!ok && !abandon(incoming, NULL))
             drv_log_warning("what was made for %s could not be removed yet session=%s",
                             incoming->vm, incoming->session);
+        /* What could not be removed is tried again by the one who watches. */
+        watch_it = !incoming->closed;
     }
     g_mutex_unlock(&incoming->lock);
-    if (ok)
+    if (watch_it)
         start_watching(incoming);
     return ok;
 }
@@ -470,19 +713,20 @@ json_object *drv_incoming_look(drv_run *run, const char *session, json_object *a
     g_autoptr(drv_domain) domain = NULL;
     g_autoptr(GError) problem = NULL;
     json_object *object;
-    gboolean resumed = FALSE;
+    gboolean resumed = FALSE, told = FALSE;
 
     if (!is_uuid(uuid)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "'%s' is not a UUID", uuid);
         return NULL;
     }
-    if (incoming) {
-        g_mutex_lock(&incoming->lock);
-        resumed = incoming->resumed;
-    }
-    domain = drv_hyper_domain(run->hyper, uuid, &problem);
     if (incoming)
+        g_mutex_lock(&incoming->lock);
+    domain = drv_hyper_domain(run->hyper, uuid, &problem);
+    if (incoming) {
+        resumed = has_run(incoming, domain);
+        told = domain && was_told(incoming);
         g_mutex_unlock(&incoming->lock);
+    }
     if (!domain && !g_error_matches(problem, DRV_ERROR, DRV_ERROR_NOT_FOUND)) {
         g_propagate_error(error, g_steal_pointer(&problem));
         return NULL;
@@ -490,8 +734,10 @@ json_object *drv_incoming_look(drv_run *run, const char *session, json_object *a
     object = json_object_new_object();
     drv_json_set_string(object, "domain",
                         domain ? drv_domain_state_name(domain->state) : "absent");
+    drv_json_set_string(object, "reason", domain ? domain->reason : NULL);
     drv_json_set_bool(object, "busy", domain && domain->busy);
     drv_json_set_bool(object, "resumed", resumed);
+    drv_json_set_bool(object, "finish_delivered", told);
     return object;
 }
 
@@ -507,6 +753,59 @@ static json_object *completed_json(drv_run *run, const char *uuid)
         drv_json_set_int(object, "rounds", (gint64)stats.rounds);
     }
     return object;
+}
+
+/* The session that the source may still fill, locked; else NULL. */
+static drv_incoming *lock_open(drv_run *run, const char *source, const char *session, GError **error)
+{
+    drv_incoming *incoming = find(run, session);
+
+    if (incoming && g_str_equal(incoming->source, source)) {
+        g_mutex_lock(&incoming->lock);
+        if (!incoming->closed && !incoming->resumed)
+            return incoming;
+        g_mutex_unlock(&incoming->lock);
+    }
+    drv_incoming_unref(incoming);
+    g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "there is no open session %s from %s", session,
+                source);
+    return NULL;
+}
+
+static void unlock_open(drv_incoming *incoming)
+{
+    g_mutex_unlock(&incoming->lock);
+    drv_incoming_unref(incoming);
+}
+
+gboolean drv_incoming_export(drv_run *run, const char *source, const char *session,
+                             json_object *what, gboolean open, GError **error)
+{
+    drv_incoming *incoming = lock_open(run, source, session, error);
+    gboolean ok;
+
+    if (!incoming)
+        return FALSE;
+    ok = open ? drv_arrival_export(incoming->dir, incoming->created, what, error)
+              : drv_arrival_unexport(incoming->dir, incoming->created, what, error);
+    unlock_open(incoming);
+    return ok;
+}
+
+gboolean drv_incoming_define(drv_run *run, const char *source, const char *session,
+                             json_object *parcel, GError **error)
+{
+    drv_incoming *incoming = lock_open(run, source, session, error);
+    gboolean ok;
+
+    if (!incoming)
+        return FALSE;
+    json_object_put(incoming->parcel);
+    incoming->parcel = json_object_get(parcel);
+    ok = drv_arrival_define(run, incoming->uuid, parcel, incoming->created, keep_made, incoming,
+                            error);
+    unlock_open(incoming);
+    return ok;
 }
 
 json_object *drv_incoming_finish(drv_run *run, const char *session, json_object *about,
@@ -527,11 +826,12 @@ json_object *drv_incoming_finish(drv_run *run, const char *session, json_object 
         if (ok && !incoming->closed)
             close_session(incoming);
         g_mutex_unlock(&incoming->lock);
-    } else if (drv_json_bool(about, "was_running")) {
-        /* The session was finished before and the answer was lost: the VM must be here and run. */
+    } else {
+        /* The session was finished before and the answer was lost: the VM must be here, as it was. */
         g_autoptr(drv_domain) domain = drv_hyper_domain(run->hyper, uuid, error);
 
-        ok = domain && domain->state == DRV_DOMAIN_RUNNING;
+        ok = domain && (domain->state == DRV_DOMAIN_RUNNING ||
+                        (domain->state == DRV_DOMAIN_PAUSED && !drv_json_bool(about, "was_running")));
         if (domain && !ok)
             g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                         "%s is %s on %s and its session is unknown there", domain->name,

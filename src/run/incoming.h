@@ -14,16 +14,33 @@ gboolean drv_incoming_open(drv_run *run, const char *source, json_object *reques
 /** drv_incoming_take_up() - a session of an earlier droverd, from its stored document. */
 void drv_incoming_take_up(drv_run *run, const char *json);
 
-/** drv_incoming_look() - {"domain","busy","resumed"}: what is here. @about: {"uuid","job"}. */
+/** drv_incoming_has() - whether an arrival of the VM is not settled yet. Called with run->lock held. */
+gboolean drv_incoming_has(drv_run *run, const char *uuid);
+
+/** drv_incoming_look() - {"domain","busy","resumed","finish_delivered"}: what is here. @about: {"uuid","job"}. */
 json_object *drv_incoming_look(drv_run *run, const char *session, json_object *about, GError **error);
 
 /** drv_incoming_finish() - the source is through: make sure the VM runs, end the session. Again: the same answer. */
 json_object *drv_incoming_finish(drv_run *run, const char *session, json_object *about,
                                  GError **error);
 
+/**
+ * drv_incoming_export() - let the session write to an image that was made for it; not @open: end that.
+ * @what: see arrival.h
+ */
+gboolean drv_incoming_export(drv_run *run, const char *source, const char *session,
+                             json_object *what, gboolean open, GError **error);
+
+/** drv_incoming_define() - of a VM that is shut off: @parcel of arrival.h. */
+gboolean drv_incoming_define(drv_run *run, const char *source, const char *session,
+                             json_object *parcel, GError **error);
+
 /** drv_incoming_abandon() - destroy the copy that has never run and all that was made. DRV_ERROR_CONFLICT if it has run. */
 gboolean drv_incoming_abandon(drv_run *run, const char *source, const char *session,
                               GError **error);
+
+/** drv_incoming_arrived() - from libvirt's event thread: a VM runs here by post-copy. */
+void drv_incoming_arrived(drv_run *run, const char *uuid);
 
 /** drv_incoming_hand_link() - see drv_run_hand_link(). */
 gboolean drv_incoming_hand_link(drv_run *run, const char *session, int fd, GError **error);

@@ -24,6 +24,7 @@ struct drv_run {
     GMutex lock;          /* guards what follows */
     GCond idle;           /* a thread has ended */
     GHashTable *jobs;     /* id → drv_job: those of this node that have not ended */
+    GHashTable *attention; /* id → drv_job: those of this node that need attention */
     GHashTable *outgoing; /* VM's UUID → drv_outgoing */
     GHashTable *incoming; /* session → drv_incoming */
     guint threads;        /* that drv_run_free() waits for */
@@ -49,6 +50,12 @@ gboolean drv_run_is_leaving(drv_run *run, const char *uuid);
 
 /** drv_run_owner() - the node in an id ("h1-7", "h1-p3"). Transfer full; NULL and DRV_ERROR_NOT_FOUND if it has none. */
 char *drv_run_owner(const char *id, const char *what, GError **error);
+
+/* reconcile.c */
+/** drv_run_reconcile_start() - look again and again at what needs attention, in a thread. */
+void drv_run_reconcile_start(drv_run *run);
+/** drv_run_local_reconcile() - look again at one job of this node now. Transfer full. */
+json_object *drv_run_local_reconcile(drv_run *run, const char *id, GError **error);
 
 /* view.c */
 json_object *drv_run_local_vms(drv_run *run, GError **error);

@@ -3,6 +3,7 @@
 #include "run/job.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 
 #define BUCKET "job"
@@ -20,6 +21,7 @@ struct drv_job {
     GCond changed;
     json_object *doc;
     drv_state state;
+    gboolean unkept;   /* the store has not got the last change */
     gint64 revision;   /* grows with each change, also across restarts: never below the clock's ms */
 };
 
@@ -85,7 +87,8 @@ static void keep_or_log(drv_job *job)
 {
     g_autoptr(GError) error = NULL;
 
-    if (!keep(job, &error))
+    job->unkept = !keep(job, &error);
+    if (job->unkept)
         drv_log_error("the job goes on but could not be recorded: %s job=%s", error->message,
                       job->id);
 }
@@ -223,19 +226,39 @@ static void enter(drv_job *job, drv_state state)
                 drv_state_get(state)->name);
     if (job->state == DRV_STATE_PLANNED)
         drv_json_set_int(job->doc, "started_ms", drv_clock_real_ms());
+    drv_json_set_bool(job->doc, "ended", drv_state_get(state)->ended);
+    if (!drv_state_get(state)->ended)
+        drv_json_set(job->doc, "ended_ms", NULL);
     job->state = state;
     drv_json_set_string(job->doc, "state", drv_state_get(state)->name);
 }
 
+/* A fault point a state: "state-copying-memory", when the store has it. */
+static void reach_state(drv_state state)
+{
+#ifdef DRV_FAULT_POINTS
+    g_autofree char *point = g_strconcat("state-", drv_state_get(state)->name, NULL);
+
+    drv_fault(point);
+#else
+    (void)state;
+#endif
+}
+
 void drv_job_enter(drv_job *job, drv_state state)
 {
+    gboolean changed = FALSE;
+
     g_mutex_lock(&job->lock);
     if (job->state != state) {
         enter(job, state);
         touch(job);
         keep_or_log(job);
+        changed = TRUE;
     }
     g_mutex_unlock(&job->lock);
+    if (changed)
+        reach_state(state);
 }
 
 gboolean drv_job_set_session(drv_job *job, const char *session, GError **error)
@@ -259,6 +282,48 @@ void drv_job_set_fact(drv_job *job, const char *key, gboolean value)
     g_mutex_unlock(&job->lock);
 }
 
+void drv_job_set_note(drv_job *job, const char *key, json_object *value)
+{
+    /* A copy: the caller's may still grow, and this one is read by others. */
+    json_object *copy = drv_json_copy(value);
+
+    json_object_put(value);
+    g_mutex_lock(&job->lock);
+    drv_json_set(job->doc, key, copy);
+    touch(job);
+    keep_or_log(job);
+    g_mutex_unlock(&job->lock);
+}
+
+gboolean drv_job_fact(drv_job *job, const char *key)
+{
+    gboolean value;
+
+    g_mutex_lock(&job->lock);
+    value = drv_json_bool(job->doc, key);
+    g_mutex_unlock(&job->lock);
+    return value;
+}
+
+void drv_job_set_attention(drv_job *job, json_object *facts)
+{
+    g_mutex_lock(&job->lock);
+    drv_json_set(job->doc, "attention", facts);
+    g_mutex_unlock(&job->lock);
+}
+
+gboolean drv_job_keep(drv_job *job)
+{
+    gboolean kept;
+
+    g_mutex_lock(&job->lock);
+    kept = !job->unkept || keep(job, NULL);
+    if (kept)
+        job->unkept = FALSE;
+    g_mutex_unlock(&job->lock);
+    return kept;
+}
+
 void drv_job_progress(drv_job *job, json_object *progress)
 {
     g_mutex_lock(&job->lock);
@@ -272,11 +337,34 @@ void drv_job_end(drv_job *job, drv_state state, drv_error_code code, const char 
 {
     g_mutex_lock(&job->lock);
     enter(job, state);
-    drv_json_set_bool(job->doc, "ended", TRUE);
+    if (state != DRV_STATE_NEEDS_ATTENTION)
+        json_object_object_del(job->doc, "attention");
     drv_json_set_int(job->doc, "ended_ms", drv_clock_real_ms());
     drv_json_set_string(job->doc, "error", why);
     drv_json_set_string(job->doc, "error_code", why ? drv_error_code_name(code) : NULL);
     drv_json_set(job->doc, "report", report);
+    touch(job);
+    keep_or_log(job);
+    g_mutex_unlock(&job->lock);
+    reach_state(state);
+}
+
+void drv_job_note_rung(drv_job *job, const char *rung, const char *why)
+{
+    json_object *entry = json_object_new_object();
+    json_object *ladder;
+
+    g_mutex_lock(&job->lock);
+    drv_json_set_int(entry, "at_ms",
+                     drv_clock_real_ms() - drv_json_int(job->doc, "started_ms", 0));
+    drv_json_set_string(entry, "rung", rung);
+    drv_json_set_string(entry, "why", why);
+    ladder = drv_json_array(job->doc, "ladder");
+    if (!ladder) {
+        ladder = json_object_new_array();
+        drv_json_set(job->doc, "ladder", ladder);
+    }
+    json_object_array_add(ladder, entry);
     touch(job);
     keep_or_log(job);
     g_mutex_unlock(&job->lock);
@@ -290,6 +378,12 @@ gboolean drv_job_cancel(drv_job *job, GError **error)
     if (drv_state_get(job->state)->ended) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "job %s is over already (%s)", job->id,
                     drv_state_get(job->state)->phase);
+    } else if (job->state == DRV_STATE_POST_COPY || job->state == DRV_STATE_RECOVERING) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
+                    "job %s cannot be cancelled: %s runs at %s already and the rest of its memory "
+                    "follows from %s. It will end by itself, also after the link was lost and is back; "
+                    "move the VM back afterwards",
+                    job->id, job->vm, job->target, job->source);
     } else if (!drv_state_get(job->state)->cancellable) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                     "job %s is finishing: the VM is being handed over and cannot be called back; "

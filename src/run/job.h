@@ -53,6 +53,16 @@ void drv_job_enter(drv_job *job, drv_state state);
 gboolean drv_job_set_session(drv_job *job, const char *session, GError **error);
 /** drv_job_set_fact() - keep a boolean for the one who takes the job up after a crash; stored. */
 void drv_job_set_fact(drv_job *job, const char *key, gboolean value);
+/** drv_job_note_rung() - add to the job's "ladder" what was done for it to converge, and why; stored. */
+void drv_job_note_rung(drv_job *job, const char *rung, const char *why);
+/** drv_job_fact() - what drv_job_set_fact() kept; FALSE before. */
+gboolean drv_job_fact(drv_job *job, const char *key);
+/** drv_job_set_attention() - takes over @facts, or NULL; stored with the next change. */
+void drv_job_set_attention(drv_job *job, json_object *facts);
+/** drv_job_keep() - store again what could not be stored. Return: whether the store has all of it. */
+gboolean drv_job_keep(drv_job *job);
+/** drv_job_set_note() - the same for any value, which is taken over. */
+void drv_job_set_note(drv_job *job, const char *key, json_object *value);
 /** drv_job_progress() - takes over @progress; not stored. */
 void drv_job_progress(drv_job *job, json_object *progress);
 /** drv_job_end() - the last state, the report (taken over) and why. */

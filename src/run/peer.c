@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "model/local.h"
+#include "run/facts.h"
 #include "run/incoming.h"
 #include "run/outgoing.h"
 #include "run/plans.h"
@@ -47,6 +48,16 @@ static json_object *get_vms(const peer_request *request, GError **error)
 static json_object *get_vm(const peer_request *request, GError **error)
 {
     return drv_model_local_vm(request->run->hyper, request->run->node, request->id, error);
+}
+
+static json_object *gather_facts(const peer_request *request, GError **error)
+{
+    return drv_facts_gather(request->run, request->id, request->body, error);
+}
+
+static json_object *answer_facts(const peer_request *request, GError **error)
+{
+    return drv_facts_answer(request->run, request->body, error);
 }
 
 static json_object *get_plans(const peer_request *request, GError **error)
@@ -106,10 +117,16 @@ static json_object *cancel_job(const peer_request *request, GError **error)
     return drv_job_view(job);
 }
 
+static json_object *reconcile_job(const peer_request *request, GError **error)
+{
+    return drv_run_local_reconcile(request->run, request->id, error);
+}
+
 static gboolean still_here(drv_run *run, json_object *step, GError **error)
 {
     g_autoptr(drv_domain) domain =
         drv_hyper_domain(run->hyper, drv_json_string(step, "uuid", ""), error);
+    gboolean offline, storage;
 
     if (!domain)
         return FALSE;
@@ -120,8 +137,12 @@ static gboolean still_here(drv_run *run, json_object *step, GError **error)
                     domain->name, domain->name);
         return FALSE;
     }
+    offline = g_str_equal(drv_json_string(step, "method", ""), "offline");
+    storage = g_str_equal(drv_json_string(step, "method", ""), "storage");
     if ((domain->state == DRV_DOMAIN_RUNNING) != drv_json_bool(step, "was_running") ||
-        (domain->state != DRV_DOMAIN_RUNNING && domain->state != DRV_DOMAIN_PAUSED)) {
+        (offline && domain->state != DRV_DOMAIN_SHUT_OFF) ||
+        (!offline && !storage && domain->state != DRV_DOMAIN_RUNNING &&
+         domain->state != DRV_DOMAIN_PAUSED)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                     "%s is %s now, which is not what was planned for: plan again", domain->name,
                     drv_domain_state_name(domain->state));
@@ -138,11 +159,23 @@ static json_object *new_job(const peer_request *request, GError **error)
     g_autoptr(drv_job) job = NULL;
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&one_at_a_time);
     g_autofree char *id = NULL;
+    gboolean arriving;
     gint64 number;
 
     if (!step || g_strcmp0(drv_json_string(step, "source", NULL), run->node) != 0) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "the job's step does not begin at %s",
                     run->node);
+        return NULL;
+    }
+    g_mutex_lock(&run->lock);
+    arriving = drv_incoming_has(run, drv_json_string(step, "uuid", ""));
+    g_mutex_unlock(&run->lock);
+    if (arriving) {
+        /* Its source would find it nowhere, and could not settle. */
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
+                    "%s has just arrived and its source has not confirmed the end of that move: "
+                    "try again when 'drover jobs' shows it as done",
+                    drv_json_string(step, "vm", "?"));
         return NULL;
     }
     if (drv_run_is_leaving(run, drv_json_string(step, "uuid", ""))) {
@@ -176,6 +209,29 @@ static json_object *look_at_session(const peer_request *request, GError **error)
     return drv_incoming_look(request->run, request->id, request->body, error);
 }
 
+static json_object *done(gboolean ok)
+{
+    return ok ? json_object_new_object() : NULL;
+}
+
+static json_object *export_image(const peer_request *request, GError **error)
+{
+    return done(drv_incoming_export(request->run, request->caller, request->id, request->body, TRUE,
+                                    error));
+}
+
+static json_object *unexport_image(const peer_request *request, GError **error)
+{
+    return done(drv_incoming_export(request->run, request->caller, request->id, request->body, FALSE,
+                                    error));
+}
+
+static json_object *define_vm(const peer_request *request, GError **error)
+{
+    return done(drv_incoming_define(request->run, request->caller, request->id, request->body,
+                                    error));
+}
+
 static json_object *finish_session(const peer_request *request, GError **error)
 {
     return drv_incoming_finish(request->run, request->id, request->body, error);
@@ -199,6 +255,8 @@ static const struct {
     {"GET", "node", FALSE, NULL, FALSE, get_node},
     {"GET", "vms", FALSE, NULL, FALSE, get_vms},
     {"GET", "vms", TRUE, NULL, FALSE, get_vm},
+    {"POST", "vms", TRUE, "facts", TRUE, gather_facts},
+    {"POST", "facts", FALSE, NULL, TRUE, answer_facts},
     {"GET", "plans", FALSE, NULL, FALSE, get_plans},
     {"GET", "plans", TRUE, NULL, FALSE, get_plan},
     {"POST", "plans", TRUE, "apply", FALSE, apply_plan},
@@ -207,8 +265,12 @@ static const struct {
     {"POST", "jobs", FALSE, NULL, TRUE, new_job},
     {"GET", "jobs", TRUE, NULL, FALSE, get_job},
     {"POST", "jobs", TRUE, "cancel", FALSE, cancel_job},
+    {"POST", "jobs", TRUE, "reconcile", FALSE, reconcile_job},
     {"POST", "sessions", FALSE, NULL, TRUE, open_session},
     {"POST", "sessions", TRUE, "look", TRUE, look_at_session},
+    {"POST", "sessions", TRUE, "export", TRUE, export_image},
+    {"POST", "sessions", TRUE, "unexport", TRUE, unexport_image},
+    {"POST", "sessions", TRUE, "define", TRUE, define_vm},
     {"POST", "sessions", TRUE, "finish", TRUE, finish_session},
     {"DELETE", "sessions", TRUE, NULL, FALSE, abandon_session},
 };

@@ -27,12 +27,22 @@ static void check_absent(drv_run *run, const char *what, const char *name, GStri
                    name, drv_domain_state_name(domain->state));
 }
 
+static gboolean needs_post_copy(json_object *step)
+{
+    const char *method = drv_json_string(step, "method", "");
+
+    return g_str_equal(method, "post-copy") || g_str_equal(method, "hybrid") ||
+           g_str_equal(drv_json_string(step, "post_copy", "never"), "if-needed");
+}
+
 gboolean drv_run_preflight(drv_run *run, json_object *step, GError **error)
 {
+    g_autoptr(GError) problem = NULL;
     g_autoptr(GString) reasons = g_string_new(NULL);
-    json_object *disks = drv_json_array(step, "disks");
     drv_host_facts facts = {0};
-    guint64 needed = (guint64)drv_json_int(step, "memory_bytes", 0);
+    guint64 needed = g_str_equal(drv_json_string(step, "method", ""), "offline")
+                         ? 0
+                         : (guint64)drv_json_int(step, "memory_bytes", 0);
 
     if (!drv_hyper_host(run->hyper, &facts, error))
         return FALSE;
@@ -45,26 +55,11 @@ gboolean drv_run_preflight(drv_run *run, json_object *step, GError **error)
     check_absent(run, "UUID", drv_json_string(step, "uuid", ""), reasons);
     if (!reasons->len)
         check_absent(run, "name", drv_json_string(step, "vm", ""), reasons);
+    if (needs_post_copy(step) && !drv_hyper_can_post_copy(NULL, &problem))
+        add_reason(reasons, "%s", problem->message);
     if (!drv_session_qemu_group())
         add_reason(reasons, "it has no group libvirt-qemu, qemu or kvm: 'drover doctor' there says "
                             "what is missing");
-    for (gsize i = 0; i < drv_json_length(disks); i++) {
-        json_object *disk = json_object_array_get_idx(disks, i);
-        const char *path = drv_json_string(disk, "path", NULL);
-        g_autofree char *directory = path ? g_path_get_dirname(path) : NULL;
-
-        if (!drv_run_is_copied(disk))
-            continue;
-        if (!path || !g_path_is_absolute(path))
-            add_reason(reasons, "disk %s has no path", drv_json_string(disk, "target", "?"));
-        else if (g_file_test(path, G_FILE_TEST_EXISTS))
-            add_reason(reasons,
-                       "%s exists there already: if it is the same file on shared storage it must "
-                       "not be copied, else remove it",
-                       path);
-        else if (!g_file_test(directory, G_FILE_TEST_IS_DIR))
-            add_reason(reasons, "the directory %s does not exist there: make it", directory);
-    }
     if (!reasons->len)
         return TRUE;
     g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED, "%s cannot go to %s: %s",

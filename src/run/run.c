@@ -19,15 +19,19 @@ static void unref_incoming(gpointer incoming)
     drv_incoming_unref(incoming);
 }
 
-static void guest_paused(const char *uuid, gint64 when_us, gpointer data)
+static void guest_moves(const char *uuid, drv_move_event event, gint64 when_us, gpointer data)
 {
     drv_run *run = data;
     drv_outgoing *outgoing;
 
+    if (event == DRV_MOVE_ARRIVED) {
+        drv_incoming_arrived(run, uuid);
+        return;
+    }
     g_mutex_lock(&run->lock);
     outgoing = g_hash_table_lookup(run->outgoing, uuid);
     if (outgoing)
-        drv_outgoing_paused(outgoing, when_us);
+        drv_outgoing_event(outgoing, event, when_us);
     g_mutex_unlock(&run->lock);
 }
 
@@ -44,9 +48,10 @@ drv_run *drv_run_new(const drv_run_config *config, GError **error)
     g_mutex_init(&run->lock);
     g_cond_init(&run->idle);
     run->jobs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_job);
+    run->attention = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_job);
     run->outgoing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     run->incoming = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_incoming);
-    drv_hyper_on_pause(run->hyper, guest_paused, run);
+    drv_hyper_on_move(run->hyper, guest_moves, run);
     return run;
 }
 
@@ -66,6 +71,8 @@ static void take_up_jobs(drv_run *run, GHashTable *known_sessions)
         if (!job) {
             drv_log_error("job %s cannot be taken up: %s", document->key, error->message);
             g_clear_error(&error);
+        } else if (drv_job_state(job) == DRV_STATE_NEEDS_ATTENTION) {
+            g_hash_table_insert(run->attention, g_strdup(drv_job_id(job)), drv_job_ref(job));
         } else if (!drv_job_ended(job)) {
             char *session = drv_job_session(job);
 
@@ -117,6 +124,7 @@ void drv_run_start(drv_run *run)
     take_up_jobs(run, known_sessions);
     take_up_sessions(run, known_sessions);
     remove_strays(run, known_sessions);
+    drv_run_reconcile_start(run);
 }
 
 void drv_run_free(drv_run *run)
@@ -126,7 +134,7 @@ void drv_run_free(drv_run *run)
 
     if (!run)
         return;
-    drv_hyper_on_pause(run->hyper, NULL, NULL);
+    drv_hyper_on_move(run->hyper, NULL, NULL);
     g_mutex_lock(&run->lock);
     run->stopping = TRUE;
     g_hash_table_iter_init(&iter, run->outgoing);
@@ -137,6 +145,7 @@ void drv_run_free(drv_run *run)
         g_cond_wait(&run->idle, &run->lock);
     g_mutex_unlock(&run->lock);
     g_hash_table_unref(run->jobs);
+    g_hash_table_unref(run->attention);
     g_hash_table_unref(run->outgoing);
     g_hash_table_unref(run->incoming);
     g_mutex_clear(&run->lock);

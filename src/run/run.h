@@ -45,6 +45,8 @@ json_object *drv_run_jobs(drv_run *run, GError **error);
 /** drv_run_job() - at once if its revision is > @after, else when it changes or after @wait_ms. */
 json_object *drv_run_job(drv_run *run, const char *id, gint64 after, guint wait_ms, GError **error);
 json_object *drv_run_cancel(drv_run *run, const char *id, GError **error);
+/** drv_run_reconcile() - ask both ends again about a job that needs attention; the job as it is then. */
+json_object *drv_run_reconcile(drv_run *run, const char *id, GError **error);
 
 /**
  * drv_run_peer() - everything under /v1/peer/ but what the API itself answers

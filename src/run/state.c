@@ -12,7 +12,7 @@ static const drv_state_info table[] = {
             .next = TO(PREPARING) | TO(FAILED) | TO(ROLLED_BACK),
             .cancellable = TRUE,
             .invariant = "nothing exists at the target; the VM is as it was",
-            .recovery = "ended as rolled back: nothing was begun",
+            .recovery = "ended as failed: nothing was begun",
         },
     [DRV_STATE_PREPARING] =
         {
@@ -29,7 +29,7 @@ static const drv_state_info table[] = {
         {
             .name = "copying-disks",
             .phase = "copying disks",
-            .next = TO(COPYING_MEMORY) | TO(SWITCHING) | TO(FINISHING) | TO(ROLLED_BACK) |
+            .next = TO(PREPARING) | TO(COPYING_MEMORY) | TO(SWITCHING) | TO(POST_COPY) | TO(FINISHING) | TO(ROLLED_BACK) |
                     TO(FAILED) | TO(NEEDS_ATTENTION),
             .cancellable = TRUE,
             .invariant = "the VM runs at the source; libvirt's job runs there; the target's copy has "
@@ -41,8 +41,8 @@ static const drv_state_info table[] = {
         {
             .name = "copying-memory",
             .phase = "copying memory",
-            .next = TO(SWITCHING) | TO(FINISHING) | TO(ROLLED_BACK) | TO(FAILED) |
-                    TO(NEEDS_ATTENTION),
+            .next = TO(PREPARING) | TO(SWITCHING) | TO(POST_COPY) | TO(FINISHING) |
+                    TO(ROLLED_BACK) | TO(FAILED) | TO(NEEDS_ATTENTION),
             .cancellable = TRUE,
             .invariant = "as while copying disks",
             .recovery = "as while copying disks",
@@ -51,19 +51,38 @@ static const drv_state_info table[] = {
         {
             .name = "switching",
             .phase = "switching",
-            .next = TO(COPYING_MEMORY) | TO(FINISHING) | TO(ROLLED_BACK) | TO(FAILED) |
-                    TO(NEEDS_ATTENTION),
+            .next = TO(COPYING_MEMORY) | TO(POST_COPY) | TO(FINISHING) | TO(ROLLED_BACK) |
+                    TO(FAILED) | TO(NEEDS_ATTENTION),
             .cancellable = TRUE,
             .invariant = "the guest is stopped at the source and not yet resumed at the target",
             .recovery = "both ends are asked; the target resumes only when the Finish reply has been "
                         "delivered to the source's libvirtd, else its copy is destroyed and the "
                         "source goes on",
         },
+    [DRV_STATE_POST_COPY] =
+        {
+            .name = "post-copy",
+            .phase = "running at the target, memory follows",
+            .next = TO(RECOVERING) | TO(FINISHING) | TO(NEEDS_ATTENTION),
+            .invariant = "the guest runs at the target and nowhere else; the memory that it lacks is at "
+                         "the source, stopped for good: neither end has the whole VM",
+            .recovery = "a dead relay or link: the guest waits, the move is recovered over a new "
+                        "session. A dead droverd: the next one takes it up. A dead QEMU or host: the "
+                        "VM's memory is lost, needs attention. Never rolled back",
+        },
+    [DRV_STATE_RECOVERING] =
+        {
+            .name = "recovering",
+            .phase = "recovering the link",
+            .next = TO(POST_COPY) | TO(FINISHING) | TO(NEEDS_ATTENTION),
+            .invariant = "as in post-copy; the guest waits for memory",
+            .recovery = "as in post-copy: it is tried again and again, by a restarted droverd as well",
+        },
     [DRV_STATE_FINISHING] =
         {
             .name = "finishing",
             .phase = "finishing",
-            .next = TO(DONE) | TO(ROLLED_BACK) | TO(FAILED) | TO(NEEDS_ATTENTION),
+            .next = TO(PREPARING) | TO(RECOVERING) | TO(DONE) | TO(ROLLED_BACK) | TO(FAILED) | TO(NEEDS_ATTENTION),
             .invariant = "libvirt's job is over; what exists at both ends decides",
             .recovery = "both ends are asked again until they answer; then done or rolled back",
         },
@@ -95,9 +114,12 @@ static const drv_state_info table[] = {
         {
             .name = "needs-attention",
             .phase = "needs attention",
+            .next = TO(FINISHING),
             .ended = TRUE,
             .invariant = "what is true at both ends fits no state; nothing was touched",
-            .recovery = "the operator decides with the facts and commands in the job's error",
+            .recovery = "looked at again at each start, when the other node is back, and by 'drover "
+                        "reconcile': what fits a state by then is settled; else the operator "
+                        "decides with the facts and commands in the job",
         },
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(table) == DRV_STATES);

@@ -13,6 +13,8 @@ typedef enum {
     DRV_STATE_COPYING_DISKS,
     DRV_STATE_COPYING_MEMORY,
     DRV_STATE_SWITCHING,
+    DRV_STATE_POST_COPY,
+    DRV_STATE_RECOVERING,
     DRV_STATE_FINISHING,
     DRV_STATE_DONE,
     DRV_STATE_ROLLED_BACK,
@@ -25,7 +27,7 @@ typedef struct {
     const char *name;      /* in REST and in the store */
     const char *phase;     /* as people read it */
     guint next;            /* bits of the states that may follow */
-    gboolean ended;        /* nothing follows by itself */
+    gboolean ended;        /* the job is over (needs-attention: until the facts have changed) */
     gboolean cancellable;  /* a cancel takes effect here */
     const char *invariant; /* what is true while it lasts */
     const char *recovery;  /* what happens when something dies here */

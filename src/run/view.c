@@ -283,6 +283,16 @@ json_object *drv_run_job(drv_run *run, const char *id, gint64 after, guint wait_
     return drv_run_call(run, owner, "GET", path, NULL, DRV_RUN_PEER_TIMEOUT_MS + wait_ms, error);
 }
 
+json_object *drv_run_reconcile(drv_run *run, const char *id, GError **error)
+{
+    g_autofree char *owner = drv_run_owner(id, "job", error);
+    g_autofree char *path = g_strdup_printf("/v1/peer/jobs/%s/reconcile", id);
+
+    if (!owner)
+        return NULL;
+    return drv_run_call(run, owner, "POST", path, NULL, DRV_RUN_PEER_TIMEOUT_MS, error);
+}
+
 json_object *drv_run_cancel(drv_run *run, const char *id, GError **error)
 {
     g_autofree char *owner = drv_run_owner(id, "job", error);

@@ -52,7 +52,8 @@ def test_refusals_in_json_are_one_object(lab: Lab, web: Guest) -> None:
 def test_shut_off(lab: Lab, web: Guest) -> None:
     lab.virsh("h1", "define", define_idle(lab, "h1", "off", 128))
     try:
-        check(lab, web, lab.drover("h1", "migrate", "off", "h2"), REFUSED, "off", "shut off")
+        check(lab, web, lab.drover("h1", "migrate", "off", "h2", "--method", "pre-copy"), REFUSED,
+              "off", "shut off", "--offline")
         assert lab.where("off") == ["h1"]
     finally:
         lab.virsh("h1", "undefine", "off")
@@ -103,21 +104,21 @@ def test_name_taken_at_the_target(lab: Lab, web: Guest) -> None:
 
 
 def test_medium_in_the_drive(lab: Lab, web: Guest) -> None:
-    """An obstacle is named, with what to do about it."""
+    """What cannot move is named, with what to do about it: a floppy that the guest can write to."""
     path = define_idle(lab, "h1", "media", 64)
     definition = lab.path("h1", path)
-    lab.path("h1", f"{IMAGES}/media.iso").write_bytes(bytes(1 << 20))
+    lab.path("h1", f"{IMAGES}/media.img").write_bytes(bytes(1440 << 10))
     definition.write_text(definition.read_text().replace(
-        "</domain>", "<devices><disk type='file' device='cdrom'>"
-        f"<source file='{IMAGES}/media.iso'/><target dev='sda' bus='sata'/></disk>"
+        "</domain>", "<devices><disk type='file' device='floppy'>"
+        f"<source file='{IMAGES}/media.img'/><target dev='fda' bus='fdc'/></disk>"
         "</devices></domain>"))
     lab.virsh("h1", "create", path, "--paused")
     try:
-        check(lab, web, lab.drover("h1", "migrate", "media", "h2"), REFUSED, "media", "sda",
+        check(lab, web, lab.drover("h1", "migrate", "media", "h2"), REFUSED, "media", "fda",
               "eject")
     finally:
         lab.virsh("h1", "destroy", "media")
-        lab.path("h1", f"{IMAGES}/media.iso").unlink()
+        lab.path("h1", f"{IMAGES}/media.img").unlink()
 
 
 def test_target_s_link_is_down(lab: Lab, web: Guest) -> None:

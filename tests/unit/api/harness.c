@@ -116,6 +116,11 @@ json_object *drv_run_cancel(drv_run *run, const char *id, GError **error)
     return drv_run_job(run, id, -1, 0, error);
 }
 
+json_object *drv_run_reconcile(drv_run *run, const char *id, GError **error)
+{
+    return drv_run_job(run, id, -1, 0, error);
+}
+
 json_object *drv_run_peer(drv_run *run, const char *caller, const char *method, const char *path,
                           json_object *body, GError **error)
 {

@@ -10,13 +10,15 @@
 
 static const char *const keys[] = {
     "vm",           "source",     "target",     "method",     "outcome", "total_ms", "pause_ms",
-    "memory_bytes", "qemu_bytes", "wire_bytes", "disk_bytes", "rounds",  "error"};
+    "memory_bytes", "qemu_bytes", "wire_bytes", "disk_bytes", "rounds",  "ladder",
+    "error"};
 
 #define DONE                                                                                       \
     "{'vm':'web1','source':'h1','target':'h2','state':'done','ended':true,'error':null,"           \
     "'report':{'vm':'web1','source':'h1','target':'h2','method':'pre-copy','outcome':'done',"      \
     "'total_ms':12345,'pause_ms':71,'memory_bytes':1073741824,'qemu_bytes':738197504,"             \
-    "'wire_bytes':739246080,'disk_bytes':0,'rounds':4,'error':null}}"
+    "'wire_bytes':739246080,'disk_bytes':0,'rounds':4,"                                   \
+    "'ladder':[{'at_ms':7900,'rung':'pause','why':'too much to send'}],'error':null}}"
 
 static void test_keys(void)
 {
@@ -101,7 +103,8 @@ static void test_print(void)
                     "  memory       1.0 GiB\n"
                     "  QEMU wrote   704 MiB in 4 rounds\n"
                     "  on the wire  705 MiB\n"
-                    "  method       pre-copy\n");
+                    "  method       pre-copy\n"
+                    "  ladder       at 7.9 s pause: too much to send\n");
     free(text);
     json_object_put(job);
 }

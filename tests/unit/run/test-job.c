@@ -131,12 +131,43 @@ static void test_end_is_kept(fixture *f, gconstpointer data)
     g_assert_true(drv_json_int(view, "ended_ms", 0) > 0);
 }
 
+/* What needs attention has its facts in the store, is settled anew, and forgets them with that. */
+static void test_attention(fixture *f, gconstpointer data)
+{
+    g_autoptr(drv_job) job = new_job(f);
+    g_autoptr(drv_job) again = NULL;
+    g_autoptr(json_object) needs = NULL, settling = NULL, settled = NULL;
+
+    drv_job_enter(job, DRV_STATE_PREPARING);
+    drv_job_enter(job, DRV_STATE_FINISHING);
+    drv_job_set_attention(job, json_object_new_object());
+    drv_job_set_fact(job, "handed_over", TRUE);
+    drv_job_end(job, DRV_STATE_NEEDS_ATTENTION, DRV_ERROR_FAILED, "look", NULL);
+    again = reload(f);
+    needs = drv_job_view(again);
+    g_assert_true(drv_json_bool(needs, "ended"));
+    g_assert_nonnull(drv_json_object(needs, "attention"));
+    g_assert_true(drv_job_fact(again, "handed_over"));
+    g_assert_false(drv_job_fact(again, "confirmed"));
+
+    drv_job_enter(again, DRV_STATE_FINISHING);
+    settling = drv_job_view(again);
+    g_assert_false(drv_json_bool(settling, "ended"));
+    g_assert_true(drv_job_keep(again));
+    drv_job_end(again, DRV_STATE_DONE, 0, NULL, NULL);
+    settled = drv_job_view(again);
+    g_assert_true(drv_json_bool(settled, "ended"));
+    g_assert_null(drv_json_object(settled, "attention"));
+    g_assert_null(drv_json_string(settled, "error", NULL));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
 #define ADD(name, func) g_test_add("/job/" name, fixture, NULL, set_up, func, tear_down)
     ADD("kept-at-each-change", test_kept_at_each_change);
     ADD("wakes-waiters", test_wakes_waiters);
+    ADD("attention", test_attention);
     ADD("cancel", test_cancel_only_while_it_helps);
     ADD("end-is-kept", test_end_is_kept);
     return g_test_run();

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How each disk gets to the target: see disks.h; docs/disks.rst has the rules in words.
+ * A disk is one of
+ *   shared  both hosts have the same: nothing is copied
+ *   copy    an image is made at the target and QEMU mirrors it, or, with "before", it is sent
+ *           before the move because QEMU cannot mirror what is only read
+ *   keep    the target has a medium of the same content
+ *   empty   a drive without a medium
+ */
+#include "plan/disks.h"
+
+#include <string.h>
+
+/* What one disk needs, collected while it is looked at. */
+typedef struct {
+    const drv_plan_disks_goal *goal;
+    GPtrArray *problems;
+    GHashTable *needed; /* file system → guint64* */
+    GHashTable *room;   /* file system → guint64* */
+    GHashTable *where;  /* file system → char*, a directory on it */
+    json_object *disk;  /* as the source has it */
+    json_object *there;
+    const char *name;
+    const char *path;
+    const char *target_path;
+} context;
+
+static void problem(context *c, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+
+static void problem(context *c, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    g_ptr_array_add(c->problems, g_strdup_vprintf(fmt, args));
+    va_end(args);
+}
+
+static gboolean is_any(const char *text, const char *a, const char *b)
+{
+    return g_str_equal(text, a) || g_str_equal(text, b);
+}
+
+static gboolean ids_meet(json_object *here, json_object *there)
+{
+    for (gsize i = 0; i < drv_json_length(here); i++)
+        for (gsize j = 0; j < drv_json_length(there); j++)
+            if (g_strcmp0(json_object_get_string(json_object_array_get_idx(here, i)),
+                          json_object_get_string(json_object_array_get_idx(there, j))) == 0)
+                return TRUE;
+    return FALSE;
+}
+
+/* What both hosts really see. */
+static gboolean is_same(context *c)
+{
+    json_object *file = drv_json_object(c->disk, "file");
+
+    if (c->goal->storage_only)
+        return FALSE;
+    if (!drv_json_bool(c->there, "exists") ||
+        drv_json_bool(file, "block") != drv_json_bool(c->there, "block"))
+        return FALSE;
+    if (drv_json_bool(file, "block"))
+        return ids_meet(drv_json_array(file, "ids"), drv_json_array(c->there, "ids"));
+    return drv_json_bool(c->there, "same");
+}
+
+/* A device that nobody gave a name: the operator's word counts, unless the facts are against it. */
+static gboolean may_be_same_device(context *c)
+{
+    json_object *file = drv_json_object(c->disk, "file");
+
+    return drv_json_bool(file, "block") && drv_json_bool(c->there, "block") &&
+           drv_json_int(file, "size_bytes", 0) == drv_json_int(c->there, "size_bytes", -1) &&
+           !(drv_json_length(drv_json_array(file, "ids")) &&
+             drv_json_length(drv_json_array(c->there, "ids")));
+}
+
+static void use_room(context *c, const char *path, gint64 bytes)
+{
+    const char *fs = drv_json_string(c->there, "fs", NULL);
+    guint64 *sum;
+
+    if (!fs)
+        return;
+    sum = g_hash_table_lookup(c->needed, fs);
+    if (!sum) {
+        guint64 *room = g_new0(guint64, 1);
+
+        sum = g_new0(guint64, 1);
+        *room = (guint64)drv_json_int(c->there, "free_bytes", 0);
+        g_hash_table_insert(c->needed, g_strdup(fs), sum);
+        g_hash_table_insert(c->room, g_strdup(fs), room);
+        g_hash_table_insert(c->where, g_strdup(fs), g_path_get_dirname(path));
+    }
+    *sum += (guint64)MAX(bytes, 0);
+}
+
+static const char *shared(context *c, json_object *planned, gboolean writes)
+{
+    json_object *file = drv_json_object(c->disk, "file");
+    const char *cache = drv_json_string(c->disk, "cache", "default");
+
+    if (!writes || c->goal->offline || drv_json_bool(file, "block") ||
+        (drv_json_bool(file, "known_shared") && drv_json_bool(c->there, "known_shared")))
+        return "shared";
+    if (!is_any(cache, "none", "directsync"))
+        problem(c, "disk %s: both hosts have the same %s, on a file system that libvirt does not know "
+                "as shared, and its cache mode is %s: set cache='none' for a safe move", c->name,
+                c->path, cache);
+    drv_json_set_bool(planned, "proven", TRUE);
+    return "shared";
+}
+
+/* A file that is sent as it is, byte by byte. Its chain, if it has one, must be there, too. */
+static void send_chain(context *c, json_object *planned)
+{
+    json_object *chain = drv_json_array(c->disk, "chain");
+    json_object *there = drv_json_array(c->there, "chain");
+    json_object *images = json_object_new_array();
+
+    for (gsize i = 0; i < drv_json_length(chain); i++) {
+        json_object *base = json_object_array_get_idx(chain, i);
+        json_object *facts = i < drv_json_length(there) ? json_object_array_get_idx(there, i) : NULL;
+        const char *path = drv_json_string(base, "path", "?");
+        const char *digest = drv_json_string(base, "digest", NULL);
+
+        if (drv_json_bool(facts, "same"))
+            continue;
+        if (drv_json_bool(facts, "exists")) {
+            if (!digest || g_strcmp0(digest, drv_json_string(facts, "digest", NULL)) != 0)
+                problem(c, "disk %s: its base %s exists on %s with another content: move one of them "
+                        "away", c->name, path, c->goal->target);
+            continue;
+        }
+        if (!drv_json_bool(facts, "directory"))
+            problem(c, "disk %s: its base %s has no directory on %s: make it (mkdir -p)", c->name, path,
+                    c->goal->target);
+        use_room(c, path, drv_json_int(base, "allocation_bytes", 0));
+        json_object_array_add(images, drv_json_copy(base));
+    }
+    drv_json_set(planned, "bases", images);
+}
+
+static gint64 needed_bytes(context *c, gboolean flatten)
+{
+    json_object *chain = drv_json_array(c->disk, "chain");
+    gint64 capacity = drv_json_int(c->disk, "capacity_bytes", 0);
+    gint64 sum = drv_json_int(c->disk, "allocation_bytes", 0);
+
+    if (!flatten)
+        return sum;
+    for (gsize i = 0; i < drv_json_length(chain); i++)
+        sum += drv_json_int(json_object_array_get_idx(chain, i), "allocation_bytes", 0);
+    return MIN(sum, capacity);
+}
+
+static void check_device(context *c)
+{
+    gint64 capacity = drv_json_int(c->disk, "capacity_bytes", 0);
+    gint64 size = drv_json_int(c->there, "target_size_bytes", 0);
+
+    const char *format = drv_json_string(c->disk, "format", "raw");
+
+    if (!g_str_equal(format, "raw"))
+        problem(c, "disk %s: %s holds %s and such a device is not made by Drover: have an image made "
+                "with --target-pool", c->name, c->path, format);
+    else if (size > capacity && !c->goal->offline)
+        problem(c, "disk %s: %s on %s has %" G_GINT64_FORMAT " bytes and QEMU copies a running VM's "
+                "disk only onto %" G_GINT64_FORMAT ": make it that large, or move the VM shut off",
+                c->name, c->target_path, c->goal->target, size, capacity);
+    else if (size < capacity)
+        problem(c, "disk %s: %s on %s has %" G_GINT64_FORMAT " MiB and %" G_GINT64_FORMAT
+                " are needed: enlarge it (lvextend)", c->name, c->target_path, c->goal->target,
+                size >> 20, (capacity + (1 << 20) - 1) >> 20);
+    else if (!drv_json_bool(c->there, "blank"))
+        problem(c, "disk %s: %s on %s: %s; if it is the same device as on %s, say --disks shared",
+                c->name, c->target_path, c->goal->target,
+                drv_json_string(c->there, "not_blank", "it is not empty"), c->goal->source);
+}
+
+static const char *copied(context *c, json_object *planned, gboolean before)
+{
+    json_object *file = drv_json_object(c->disk, "file");
+    const char *format = drv_json_string(c->disk, "format", "raw");
+    gboolean chain = drv_json_length(drv_json_array(c->disk, "chain")) > 0;
+    gboolean block = drv_json_bool(c->there, "target_block");
+    gboolean from_block = drv_json_bool(file, "block");
+    /* As it is: keeps snapshots, bitmaps and the chain; else QEMU reads one and writes the other. */
+    gboolean verbatim = (c->goal->offline && !c->goal->pool && !block) || (before && !chain);
+    gboolean flatten = chain && !verbatim;
+    gint64 needed = needed_bytes(c, flatten);
+
+    if (from_block || block)
+        verbatim = FALSE;
+    if (!verbatim && !is_any(format, "raw", "qcow2"))
+        problem(c, "disk %s has the format %s: a running VM's disk is copied if it is raw or qcow2; "
+                "convert it (qemu-img convert), or shut the VM down and move it with --offline",
+                c->name, format);
+    if (!verbatim && drv_json_bool(c->disk, "encrypted"))
+        problem(c, "disk %s is encrypted and would have to be written in the clear: put it on storage that "
+                "both hosts see, or move the VM shut off%s", c->name,
+                c->goal->pool ? " without --target-pool" : " (--offline)");
+    if (!verbatim && drv_json_bool(c->disk, "internal_snapshots"))
+        problem(c, "disk %s: the snapshots in %s would not be copied: delete them (qemu-img snapshot "
+                "-d)%s", c->name, c->path,
+                c->goal->offline ? ", or leave out --target-pool" : ", or move the VM shut off (--offline)");
+    if (drv_json_bool(c->there, "target_exists") && block)
+        check_device(c);
+    else if (drv_json_bool(c->there, "target_exists"))
+        problem(c, "disk %s: %s exists on %s already: move it away if nothing needs it%s", c->name,
+                c->target_path, c->goal->target,
+                c->goal->storage_only ? ""
+                : g_str_equal(c->goal->mode, "copy")
+                    ? "; if it is the same file, leave out --disks copy"
+                    : "");
+    else if (from_block && !c->goal->pool)
+        problem(c, "disk %s: %s has no block device %s: make one of at least %" G_GINT64_FORMAT
+                " MiB (lvcreate), or have an image made with --target-pool", c->name, c->goal->target,
+                c->path, (drv_json_int(c->disk, "capacity_bytes", 0) + (1 << 20) - 1) >> 20);
+    else if (!drv_json_bool(c->there, "directory"))
+        problem(c, "disk %s: the directory of %s does not exist on %s: make it (mkdir -p), or choose "
+                "a pool with --target-pool", c->name, c->target_path, c->goal->target);
+    else
+        use_room(c, c->target_path, needed);
+    drv_json_set_bool(planned, "flatten", flatten);
+    drv_json_set_bool(planned, "verbatim", verbatim);
+    drv_json_set_bool(planned, "before", before);
+    drv_json_set_bool(planned, "target_block", block);
+    drv_json_set_int(planned, "file_bytes", drv_json_int(file, "size_bytes", 0));
+    drv_json_set_int(planned, "needed_bytes", needed);
+    if (verbatim)
+        send_chain(c, planned);
+    return "copy";
+}
+
+/* What the VM only reads: a medium in a drive, a read-only disk. It is no part of the VM and stays at the source, too. */
+static const char *read_only(context *c, json_object *planned)
+{
+    const char *device = drv_json_string(c->disk, "device", "disk");
+    const char *digest = drv_json_string(c->disk, "digest", NULL);
+
+    if (c->goal->storage_only)
+        return "keep";
+    if (drv_json_bool(drv_json_object(c->disk, "file"), "block")) {
+        problem(c, "%s %s: the guest reads %s of this host: %s it first", device, c->name, c->path,
+                g_str_equal(device, "disk") ? "detach" : "eject");
+        return NULL;
+    }
+    if (g_str_equal(device, "floppy") && !drv_json_bool(c->disk, "readonly")) {
+        problem(c, "floppy %s holds a medium that can be written: eject it first (virsh change-media "
+                "--eject)", c->name);
+        return NULL;
+    }
+    if (digest && !c->goal->pool && g_strcmp0(digest, drv_json_string(c->there, "digest", NULL)) == 0)
+        return "keep";
+    if (g_str_equal(c->goal->mode, "shared")) {
+        problem(c, "%s %s: %s does not have %s: put it there, or say --disks auto", device, c->name,
+                c->goal->target, c->path);
+        return NULL;
+    }
+    return copied(c, planned, TRUE);
+}
+
+static const char *way_of(context *c, json_object *planned)
+{
+    const char *type = drv_json_string(c->disk, "type", "");
+    const char *device = drv_json_string(c->disk, "device", "disk");
+    gboolean writes = g_str_equal(device, "disk") && !drv_json_bool(c->disk, "readonly");
+
+    if (!c->path)
+        return "empty";
+    if (g_str_equal(type, "network"))
+        return c->goal->storage_only ? "keep" : "shared";
+    if (!is_any(type, "file", "block") && !g_str_equal(type, "volume")) {
+        /* A running VM is refused for it by name already. */
+        if (c->goal->offline)
+            problem(c, "disk %s is of type %s and belongs to this host: detach it first", c->name,
+                    type);
+        return NULL;
+    }
+    if (!drv_json_object(c->disk, "file")) {
+        problem(c, "disk %s: %s", c->name,
+                drv_json_string(c->disk, "file_error", "its file is not there"));
+        return NULL;
+    }
+    if (!g_str_equal(c->goal->mode, "copy") && is_same(c))
+        return shared(c, planned, writes);
+    if (g_str_equal(c->goal->mode, "copy") && is_same(c) && !c->goal->pool) {
+        problem(c, "disk %s: %s is the same on both hosts: it need not be copied; to have another "
+                "image say --target-pool", c->name, c->path);
+        return NULL;
+    }
+    if (!writes)
+        return read_only(c, planned);
+    if (g_str_equal(c->goal->mode, "shared") && !c->goal->storage_only) {
+        if (may_be_same_device(c))
+            return "shared";
+        problem(c, "disk %s: %s %s: say --disks auto to have it copied", c->name, c->goal->target,
+                drv_json_bool(c->there, "exists") ? "has another one of that path"
+                                                  : "does not see its image");
+        return NULL;
+    }
+    if (drv_json_bool(c->disk, "shareable")) {
+        problem(c, "disk %s is shared with other VMs (<shareable/>) and %s does not have the same: put "
+                "it on storage that both hosts see, or detach it", c->name, c->goal->target);
+        return NULL;
+    }
+    return copied(c, planned, FALSE);
+}
+
+static void plan_disk(context *c, json_object *list)
+{
+    json_object *planned = json_object_new_object();
+    const char *how;
+    static const char *const kept[] = {"target", "device", "type", "path", "format", "readonly",
+                                       "shareable", "capacity_bytes", "allocation_bytes"};
+
+    c->there = drv_json_object(c->disk, "there");
+    c->name = drv_json_string(c->disk, "target", "?");
+    c->path = drv_json_string(c->disk, "path", NULL);
+    c->target_path = drv_json_string(c->there, "target_path", c->path);
+    for (gsize i = 0; i < G_N_ELEMENTS(kept); i++) {
+        json_object *value = NULL;
+
+        if (json_object_object_get_ex(c->disk, kept[i], &value))
+            drv_json_set(planned, kept[i], json_object_get(value));
+    }
+    how = way_of(c, planned);
+    if (!how) {
+        json_object_put(planned);
+        return;
+    }
+    drv_json_set_string(planned, "how", how);
+    drv_json_set_string(planned, "target_path",
+                        g_str_equal(how, "copy") ? c->target_path : c->path);
+    json_object_array_add(list, planned);
+}
+
+static void check_room(context *c)
+{
+    GHashTableIter iter;
+    gpointer fs, sum;
+
+    g_hash_table_iter_init(&iter, c->needed);
+    while (g_hash_table_iter_next(&iter, &fs, &sum)) {
+        guint64 needed = *(guint64 *)sum, room = *(guint64 *)g_hash_table_lookup(c->room, fs);
+        g_autofree char *needed_text = g_format_size_full(needed, G_FORMAT_SIZE_IEC_UNITS);
+        g_autofree char *room_text = g_format_size_full(room, G_FORMAT_SIZE_IEC_UNITS);
+
+        if (needed > room)
+            problem(c, "its disks need %s and %s are free in %s on %s: free some space there, or "
+                    "choose another pool (--target-pool)", needed_text, room_text,
+                    (const char *)g_hash_table_lookup(c->where, fs), c->goal->target);
+    }
+}
+
+json_object *drv_plan_disks(json_object *facts, const drv_plan_disks_goal *goal,
+                            GPtrArray *problems)
+{
+    json_object *disks = drv_json_array(facts, "disks");
+    json_object *list = json_object_new_array();
+    g_autoptr(GHashTable) needed =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    g_autoptr(GHashTable) room = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    g_autoptr(GHashTable) where = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    context c = {.goal = goal, .problems = problems, .needed = needed, .room = room, .where = where};
+
+    for (gsize i = 0; i < drv_json_length(disks); i++) {
+        c.disk = json_object_array_get_idx(disks, i);
+        plan_disk(&c, list);
+    }
+    check_room(&c);
+    return list;
+}

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is made at the target for a VM: see arrival.h. */
+#include "run/arrival.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <grp.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/paths.h"
+#include "hyper/belongings.h"
+#include "hyper/content.h"
+#include "hyper/probe.h"
+#include "run/facts.h"
+
+#define EXPORT_PID_FILE "export.pid"
+
+/* ---- images ---- */
+
+static gboolean make_file(drv_run *run, const char *path, const char *format, guint64 size_bytes,
+                          guint64 needed_bytes, json_object *made, drv_arrival_keep keep,
+                          gpointer data, GError **error)
+{
+    /* What exists must never get into the list of what may be removed. */
+    if (g_file_test(path, G_FILE_TEST_EXISTS)) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s exists already on %s", path, run->node);
+        return FALSE;
+    }
+    json_object_array_add(made, json_object_new_string(path));
+    return keep(data, error) && drv_hyper_disk_create(run->hyper, path, format, size_bytes,
+                                                      needed_bytes, error);
+}
+
+static gboolean take_device(const char *path, json_object *made, drv_arrival_keep keep, gpointer data,
+                            GError **error)
+{
+    json_object *entry;
+
+    if (!drv_probe_is_blank(path, error))
+        return FALSE;
+    entry = json_object_new_object();
+    drv_json_set_string(entry, "device", path);
+    json_object_array_add(made, entry);
+    return keep(data, error);
+}
+
+static guint64 whole_sectors(gint64 bytes)
+{
+    return ((guint64)bytes + 511) & ~(guint64)511;
+}
+
+static gboolean make_verbatim(drv_run *run, json_object *disk, const char *path, json_object *made,
+                              drv_arrival_keep keep, gpointer data, GError **error)
+{
+    json_object *bases = drv_json_array(disk, "bases");
+
+    for (gsize i = 0; i < drv_json_length(bases); i++) {
+        json_object *base = json_object_array_get_idx(bases, i);
+
+        if (!make_file(run, drv_json_string(base, "path", ""), "raw",
+                       whole_sectors(drv_json_int(base, "size_bytes", 0)),
+                       (guint64)drv_json_int(base, "allocation_bytes", 0), made, keep, data, error))
+            return FALSE;
+    }
+    return make_file(run, path, "raw", whole_sectors(drv_json_int(disk, "file_bytes", 0)),
+                     (guint64)drv_json_int(disk, "needed_bytes", 0), made, keep, data, error);
+}
+
+gboolean drv_arrival_make(drv_run *run, json_object *step, json_object *made, drv_arrival_keep keep,
+                          gpointer data, GError **error)
+{
+    json_object *disks = drv_json_array(step, "disks");
+    const char *nvram = drv_json_string(step, "nvram", NULL);
+    gint64 nvram_bytes = drv_json_int(step, "nvram_bytes", 0);
+
+    for (gsize i = 0; i < drv_json_length(disks); i++) {
+        json_object *disk = json_object_array_get_idx(disks, i);
+        const char *path = drv_json_string(disk, "target_path", drv_json_string(disk, "path", ""));
+        gboolean good;
+
+        if (!g_str_equal(drv_json_string(disk, "how", ""), "copy"))
+            continue;
+        if (drv_json_bool(disk, "target_block"))
+            good = take_device(path, made, keep, data, error);
+        else if (drv_json_bool(disk, "verbatim"))
+            good = make_verbatim(run, disk, path, made, keep, data, error);
+        else
+            good = make_file(run, path, drv_json_string(disk, "format", "raw"),
+                             (guint64)drv_json_int(disk, "capacity_bytes", 0),
+                             (guint64)drv_json_int(disk, "needed_bytes",
+                                                   drv_json_int(disk, "allocation_bytes", 0)),
+                             made, keep, data, error);
+        if (!good)
+            return FALSE;
+    }
+    /* libvirt makes it when the guest comes, and leaves it when the move fails. */
+    if (nvram && nvram_bytes > 0 && g_str_equal(drv_json_string(step, "method", ""), "offline")) {
+        g_autofree char *directory = g_path_get_dirname(nvram);
+
+        g_mkdir_with_parents(directory, 0755);
+        return make_file(run, nvram, "raw", whole_sectors(nvram_bytes), (guint64)nvram_bytes, made,
+                         keep, data, error);
+    }
+    if (nvram && !g_file_test(nvram, G_FILE_TEST_EXISTS)) {
+        json_object_array_add(made, json_object_new_string(nvram));
+        return keep(data, error);
+    }
+    return TRUE;
+}
+
+void drv_arrival_remove_tree(const char *path)
+{
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    const char *name;
+
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *inner = g_build_filename(path, name, NULL);
+
+        if (g_file_test(inner, G_FILE_TEST_IS_DIR) && !g_file_test(inner, G_FILE_TEST_IS_SYMLINK))
+            drv_arrival_remove_tree(inner);
+        else
+            g_unlink(inner);
+    }
+    g_rmdir(path);
+}
+
+gboolean drv_arrival_remove(drv_run *run, json_object *made, GError **error)
+{
+    for (gsize i = 0; i < drv_json_length(made); i++) {
+        json_object *entry = json_object_array_get_idx(made, i);
+        const char *device = drv_json_string(entry, "device", NULL);
+        const char *tpm = drv_json_string(entry, "tpm", NULL);
+        g_autofree char *tpm_dir = tpm ? drv_facts_tpm_dir(tpm) : NULL;
+
+        if (tpm_dir)
+            drv_arrival_remove_tree(tpm_dir);
+        else if (device ? !drv_probe_blank(device, error)
+                   : !drv_hyper_disk_remove(run->hyper, json_object_get_string(entry), error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* ---- contents that are sent before, or without, a live move ---- */
+
+static gboolean was_made(json_object *made, const char *path)
+{
+    for (gsize i = 0; i < drv_json_length(made); i++) {
+        json_object *entry = json_object_array_get_idx(made, i);
+        const char *device = drv_json_string(entry, "device", NULL);
+
+        if (g_strcmp0(device ? device : json_object_get_string(entry), path) == 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static gboolean check_made(json_object *made, const char *path, GError **error)
+{
+    if (path && was_made(made, path))
+        return TRUE;
+    g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "%s was not made for this session",
+                path ? path : "nothing");
+    return FALSE;
+}
+
+gboolean drv_arrival_export(const char *dir, json_object *made, json_object *what, GError **error)
+{
+    const char *path = drv_json_string(what, "path", NULL);
+    const char *format = drv_json_string(what, "format", "raw");
+    g_autofree char *socket = g_build_filename(dir, DRV_SOCKET_DISK, NULL);
+    g_autofree char *pid_file = g_build_filename(dir, EXPORT_PID_FILE, NULL);
+
+    if (!check_made(made, path, error))
+        return FALSE;
+    drv_content_unexport(socket, pid_file);
+    return drv_content_export(path, format, socket, pid_file, error);
+}
+
+gboolean drv_arrival_unexport(const char *dir, json_object *made, json_object *what, GError **error)
+{
+    const char *path = drv_json_string(what, "path", NULL);
+    gint64 bytes = drv_json_int(what, "file_bytes", 0);
+    g_autofree char *socket = g_build_filename(dir, DRV_SOCKET_DISK, NULL);
+    g_autofree char *pid_file = g_build_filename(dir, EXPORT_PID_FILE, NULL);
+
+    drv_content_unexport(socket, pid_file);
+    if (!what)
+        return TRUE;
+    if (!check_made(made, path, error))
+        return FALSE;
+    if (bytes > 0 && truncate(path, bytes) < 0) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot give %s its length: %s", path,
+                    g_strerror(errno));
+        return FALSE;
+    }
+    return TRUE;
+}
+
+/* ---- definition and small files ---- */
+
+static gboolean write_file(const char *path, json_object *file, int mode, uid_t uid, gid_t gid,
+                           GError **error)
+{
+    gsize length = 0;
+    g_autofree guchar *bytes = g_base64_decode(drv_json_string(file, "data", ""), &length);
+    drv_autoclose int fd =
+        open(path, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, (mode_t)mode);
+
+    if (fd < 0 || write(fd, bytes, length) != (ssize_t)length || fchown(fd, uid, gid) < 0 ||
+        fchmod(fd, (mode_t)mode) < 0 || fsync(fd) < 0) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot write %s: %s", path,
+                    g_strerror(errno));
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static uid_t user_id(const char *name)
+{
+    const struct passwd *user = getpwnam(name);
+
+    return user ? user->pw_uid : 0;
+}
+
+static gid_t group_id(const char *name)
+{
+    const struct group *group = getgrnam(name);
+
+    return group ? group->gr_gid : 0;
+}
+
+/* Paths are below the VM's own directory; the source is a member, yet not trusted with more. */
+static gboolean is_inner_path(const char *path)
+{
+    g_auto(GStrv) parts = g_strsplit(path, "/", -1);
+
+    for (guint i = 0; parts[i]; i++)
+        if (g_str_equal(parts[i], "..") || (i > 0 && !*parts[i]))
+            return FALSE;
+    return *path != '/';
+}
+
+static gboolean write_tpm(const char *uuid, json_object *files, json_object *made,
+                          drv_arrival_keep keep, gpointer data, GError **error)
+{
+    g_autofree char *root = drv_facts_tpm_dir(uuid);
+    g_autofree char *parent = g_path_get_dirname(root);
+    json_object *entry;
+
+    if (!drv_json_length(files))
+        return TRUE;
+    if (g_file_test(root, G_FILE_TEST_EXISTS)) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "there is TPM state of this VM already: %s",
+                    root);
+        return FALSE;
+    }
+    entry = json_object_new_object();
+    drv_json_set_string(entry, "tpm", uuid);
+    json_object_array_add(made, entry);
+    if (!keep(data, error))
+        return FALSE;
+    g_mkdir_with_parents(parent, 0711);
+    for (gsize i = 0; i < drv_json_length(files); i++) {
+        json_object *file = json_object_array_get_idx(files, i);
+        const char *inner = drv_json_string(file, "path", "/");
+        g_autofree char *path = *inner ? g_build_filename(root, inner, NULL) : g_strdup(root);
+        int mode = (int)drv_json_int(file, "mode", 0600) & 0777;
+        uid_t uid = user_id(drv_json_string(file, "user", "root"));
+        gid_t gid = group_id(drv_json_string(file, "group", "root"));
+
+        if (!is_inner_path(inner)) {
+            g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "'%s' is no path of TPM state", inner);
+            return FALSE;
+        }
+        if (drv_json_string(file, "data", NULL)) {
+            if (!write_file(path, file, mode, uid, gid, error))
+                return FALSE;
+        } else if (mkdir(path, (mode_t)mode) < 0 || chown(path, uid, gid) < 0) {
+            g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot make %s: %s", path,
+                        g_strerror(errno));
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+static GPtrArray *strings(json_object *array)
+{
+    GPtrArray *list = g_ptr_array_new();
+
+    for (gsize i = 0; i < drv_json_length(array); i++)
+        g_ptr_array_add(list,
+                        (gpointer)json_object_get_string(json_object_array_get_idx(array, i)));
+    return list;
+}
+
+gboolean drv_arrival_define(drv_run *run, const char *uuid, json_object *parcel, json_object *made,
+                            drv_arrival_keep keep, gpointer data, GError **error)
+{
+    const char *definition = drv_json_string(parcel, "definition", NULL);
+    g_autoptr(GPtrArray) snapshots = strings(drv_json_array(parcel, "snapshots"));
+    g_autoptr(GPtrArray) checkpoints = strings(drv_json_array(parcel, "checkpoints"));
+
+    if (!definition) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "there is no definition in the parcel");
+        return FALSE;
+    }
+    return write_tpm(uuid, drv_json_array(parcel, "tpm"), made, keep, data, error) &&
+           drv_hyper_define(run->hyper, definition, error) &&
+           drv_hyper_redefine_checkpoints(run->hyper, uuid, checkpoints, error) &&
+           drv_hyper_redefine_snapshots(run->hyper, uuid, snapshots,
+                                        (int)drv_json_int(parcel, "current_snapshot", -1), error);
+}
+
+void drv_arrival_settle(drv_run *run, const char *uuid, json_object *parcel)
+{
+    g_autoptr(GPtrArray) checkpoints = strings(drv_json_array(parcel, "checkpoints"));
+    g_autoptr(GError) error = NULL;
+
+    /* A definition brought its checkpoints along. */
+    if (checkpoints->len && !drv_json_string(parcel, "definition", NULL) &&
+        !drv_hyper_redefine_checkpoints(run->hyper, uuid, checkpoints, &error))
+        drv_log_warning("checkpoints are lost, take a new one: %s vm=%s", error->message, uuid);
+    g_clear_error(&error);
+    if (drv_json_bool(parcel, "autostart") &&
+        !drv_hyper_set_autostart(run->hyper, uuid, TRUE, &error))
+        drv_log_warning("it will not start with this host: %s vm=%s", error->message, uuid);
+}
+
+/* ---- hooks ---- */
+
+#define HOOK_TIMEOUT_MS 10000
+
+typedef struct {
+    drv_run *run;
+    char **env;
+    char *vm;
+} hook_call;
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static gpointer run_hooks(gpointer data)
+{
+    hook_call *call = data;
+    g_autoptr(GDir) dir = g_dir_open(DRV_HOOKS_DIR "/arrived.d", 0, NULL);
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    const char *name;
+
+    while (dir && (name = g_dir_read_name(dir)))
+        if (*name != '.')
+            g_ptr_array_add(names, g_strdup(name));
+    g_ptr_array_sort(names, by_name);
+    for (guint i = 0; i < names->len; i++) {
+        g_autofree char *path = g_build_filename(DRV_HOOKS_DIR "/arrived.d", names->pdata[i], NULL);
+        const char *argv[] = {path, NULL};
+        g_autoptr(GError) error = NULL;
+
+        if (!g_file_test(path, G_FILE_TEST_IS_EXECUTABLE) || g_file_test(path, G_FILE_TEST_IS_DIR))
+            continue;
+        if (!drv_content_run(argv, (const char *const *)call->env, HOOK_TIMEOUT_MS, &error))
+            drv_log_warning("hook failed: %s vm=%s", error->message, call->vm);
+    }
+    g_strfreev(call->env);
+    g_free(call->vm);
+    drv_run_thread_ended(call->run);
+    g_free(call);
+    return NULL;
+}
+
+void drv_arrival_announce(drv_run *run, const char *vm, const char *uuid, const char *source,
+                          const char *method, json_object *parcel)
+{
+    g_autoptr(GPtrArray) macs = strings(drv_json_array(parcel, "macs"));
+    g_autofree char *all = NULL;
+    hook_call *call;
+
+    if (!g_file_test(DRV_HOOKS_DIR "/arrived.d", G_FILE_TEST_IS_DIR))
+        return;
+    g_ptr_array_add(macs, NULL);
+    all = g_strjoinv(" ", (char **)macs->pdata);
+    call = g_new0(hook_call, 1);
+    call->run = run;
+    call->vm = g_strdup(vm);
+    call->env = g_get_environ();
+    call->env = g_environ_setenv(call->env, "DROVER_VM", vm, TRUE);
+    call->env = g_environ_setenv(call->env, "DROVER_UUID", uuid, TRUE);
+    call->env = g_environ_setenv(call->env, "DROVER_SOURCE", source, TRUE);
+    call->env = g_environ_setenv(call->env, "DROVER_TARGET", run->node, TRUE);
+    call->env = g_environ_setenv(call->env, "DROVER_METHOD", method, TRUE);
+    call->env = g_environ_setenv(call->env, "DROVER_MACS", all, TRUE);
+    drv_run_thread(run, "hooks", run_hooks, call);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is made at the target for a VM, besides its memory: images, the places that contents
+ * are written to, its definition and belongings; and how all of it is removed again.
+ *
+ * "made" is the list of what was made, recorded before each piece is: a file's path, or
+ * {"device": path} for a block device that was blank and is to be blank again, or {"tpm": uuid}.
+ * A PARCEL is what the source sends along: {"definition", "tpm":
+ * [{"path", "mode", "user", "group", "data" (absent: a directory)}…], "autostart", "checkpoints",
+ * "snapshots", "current_snapshot", "macs"}, data in base64.
+ */
+#pragma once
+
+#include "run/internal.h"
+
+/** Record the list as it is now. */
+typedef gboolean (*drv_arrival_keep)(gpointer data, GError **error);
+
+/** drv_arrival_make() - the images of @step that are to be copied, empty. What is there already is never touched. */
+gboolean drv_arrival_make(drv_run *run, json_object *step, json_object *made, drv_arrival_keep keep,
+                          gpointer data, GError **error);
+gboolean drv_arrival_remove(drv_run *run, json_object *made, GError **error);
+
+/** drv_arrival_remove_tree() - a directory and all in it; missing: nothing to do. */
+void drv_arrival_remove_tree(const char *path);
+
+/** drv_arrival_export() - let the session's disk channel write to {"path", "format"}, which was made here. */
+gboolean drv_arrival_export(const char *dir, json_object *made, json_object *what, GError **error);
+/** drv_arrival_unexport() - all of it is on the disk. @what: {"path", "file_bytes"}, or NULL. */
+gboolean drv_arrival_unexport(const char *dir, json_object *made, json_object *what, GError **error);
+
+/** drv_arrival_define() - TPM state, definition and snapshots of a VM that is shut off. */
+gboolean drv_arrival_define(drv_run *run, const char *uuid, json_object *parcel, json_object *made,
+                            drv_arrival_keep keep, gpointer data, GError **error);
+
+/** drv_arrival_settle() - it is here for good: checkpoints and autostart. Trouble is logged: the VM runs. */
+void drv_arrival_settle(drv_run *run, const char *uuid, json_object *parcel);
+
+/** drv_arrival_announce() - run the hooks in DRV_HOOKS_DIR/arrived.d, in a thread of their own. */
+void drv_arrival_announce(drv_run *run, const char *vm, const char *uuid, const char *source,
+                          const char *method, json_object *parcel);

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rungs and cancels: see climb.h.
+ *
+ * An abort is asked for in a thread of its own, since libvirt may keep it waiting while a
+ * link has stalled. What has not ended soon after is helped along by ending the relay: QEMU and
+ * libvirtd then see their connections go. Not so once the guest was handed over by post-copy:
+ * nothing can be called back then, and a lost link would only make it wait.
+ */
+#include "run/climb.h"
+
+#include "base/log.h"
+#include "run/session.h"
+
+#define ABORT_PATIENCE_MS 600
+/*
+ * libvirt 9.0 can miss that a disk's mirror has ended while it ends another one's, and then
+ * waits for good; an abort wakes it. So an abort is repeated, less and less often, and one
+ * follows a link that was lost.
+ */
+#define ABORT_AGAIN_MS 1000
+#define ABORT_DOUBLINGS 3
+#define LOST_PATIENCE_MS 2000
+
+/* ---- aborting ---- */
+
+typedef struct {
+    drv_run *run;
+    drv_job *job;
+} abort_request;
+
+static gpointer abort_thread(gpointer data)
+{
+    abort_request *request = data;
+    drv_run *run = request->run;
+    g_autoptr(GError) error = NULL;
+
+    if (!drv_hyper_job_abort(run->hyper, drv_job_uuid(request->job), &error))
+        drv_log_notice("libvirt does not abort: %s job=%s", error->message,
+                       drv_job_id(request->job));
+    drv_job_unref(request->job);
+    g_free(request);
+    drv_run_thread_ended(run);
+    return NULL;
+}
+
+static void ask_to_abort(drv_outgoing *outgoing)
+{
+    abort_request *request = g_new0(abort_request, 1);
+
+    request->run = outgoing->run;
+    request->job = drv_job_ref(outgoing->job);
+    drv_run_thread(outgoing->run, "abort", abort_thread, request);
+}
+
+static gpointer end_relay_thread(gpointer data)
+{
+    abort_request *request = data;
+    drv_run *run = request->run;
+    g_autofree char *session = drv_job_session(request->job);
+    g_autofree char *dir = session ? drv_session_dir(run->sessions_dir, session) : NULL;
+    drv_relay *relay = NULL;
+
+    if (dir && drv_relay_open(dir, &relay, NULL) == 0)
+        drv_relay_end(relay, NULL);
+    drv_relay_close(relay);
+    drv_job_unref(request->job);
+    g_free(request);
+    drv_run_thread_ended(run);
+    return NULL;
+}
+
+static void end_relay(drv_outgoing *outgoing)
+{
+    abort_request *request = g_new0(abort_request, 1);
+
+    request->run = outgoing->run;
+    request->job = drv_job_ref(outgoing->job);
+    drv_run_thread(outgoing->run, "end-relay", end_relay_thread, request);
+}
+
+static gboolean has_no_link(drv_outgoing *outgoing)
+{
+    gboolean lost;
+
+    g_mutex_lock(&outgoing->lock);
+    lost = outgoing->relay_dead || outgoing->relay.state == DRV_RELAY_LOST;
+    g_mutex_unlock(&outgoing->lock);
+    return lost;
+}
+
+static gboolean abort_is_due(const drv_outgoing *outgoing, gint64 now_ms)
+{
+    guint doublings = MIN(outgoing->aborts, ABORT_DOUBLINGS + 1) - 1;
+
+    return !outgoing->aborts || now_ms - outgoing->aborted_ms >= ABORT_AGAIN_MS << doublings;
+}
+
+void drv_outgoing_obey(drv_outgoing *outgoing, gint64 now_ms)
+{
+    gboolean ordered =
+        drv_job_cancel_requested(outgoing->job) || outgoing->restart || outgoing->gave_up;
+
+    if (outgoing->stats.post_copy || (!ordered && !has_no_link(outgoing)))
+        return;
+    if (!outgoing->abort_ms)
+        outgoing->abort_ms = now_ms;
+    if ((ordered || now_ms - outgoing->abort_ms > LOST_PATIENCE_MS) &&
+        abort_is_due(outgoing, now_ms)) {
+        outgoing->aborted_ms = now_ms;
+        outgoing->aborts++;
+        ask_to_abort(outgoing);
+    }
+    if (ordered && !outgoing->relay_ended && now_ms - outgoing->abort_ms > ABORT_PATIENCE_MS) {
+        outgoing->relay_ended = TRUE;
+        end_relay(outgoing);
+    }
+}
+
+/* ---- the rungs ---- */
+
+static void allow_pause(drv_outgoing *outgoing)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!drv_hyper_set_max_pause(outgoing->run->hyper, drv_job_uuid(outgoing->job),
+                                 outgoing->ladder.allowed_ms, &error))
+        drv_log_debug("cannot widen the allowed pause: %s job=%s", error->message,
+                      drv_job_id(outgoing->job));
+}
+
+static gboolean hand_over(drv_outgoing *outgoing)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (drv_hyper_start_post_copy(outgoing->run->hyper, drv_job_uuid(outgoing->job), &error))
+        return TRUE;
+    /* Too early, or just too late: the statistics will tell. */
+    drv_log_debug("not handed over: %s job=%s", error->message, drv_job_id(outgoing->job));
+    drv_ladder_retry(&outgoing->ladder);
+    return FALSE;
+}
+
+void drv_outgoing_climb(drv_outgoing *outgoing, gint64 now_ms)
+{
+    drv_rung rung;
+
+    if (outgoing->abort_ms || drv_job_cancel_requested(outgoing->job))
+        return;
+    rung = drv_ladder_next(&outgoing->ladder, &outgoing->stats, now_ms);
+    switch (rung) {
+    case DRV_RUNG_PAUSE:
+        allow_pause(outgoing);
+        break;
+    case DRV_RUNG_HANDOVER:
+        if (!hand_over(outgoing))
+            return;
+        break;
+    case DRV_RUNG_RESTART:
+        outgoing->restart = TRUE;
+        break;
+    case DRV_RUNG_END:
+        outgoing->gave_up = g_strdup(outgoing->ladder.why);
+        break;
+    case DRV_RUNG_THROTTLE:
+        break;
+    case DRV_RUNG_NONE:
+    case DRV_RUNGS:
+        return;
+    }
+    drv_log_notice("ladder: %s: %s job=%s", drv_rung_name(rung), outgoing->ladder.why,
+                 drv_job_id(outgoing->job));
+    drv_job_note_rung(outgoing->job, drv_rung_name(rung), outgoing->ladder.why);
+}
+
+void drv_outgoing_taken_up(drv_outgoing *outgoing)
+{
+    g_autoptr(json_object) view = drv_job_view(outgoing->job);
+
+    if (drv_json_bool(view, "with_post_copy"))
+        drv_ladder_again(&outgoing->ladder, outgoing->ladder.began_ms);
+}

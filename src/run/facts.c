@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Facts about a VM's disks and belongings at both ends: see facts.h. */
+#include "run/facts.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "hyper/belongings.h"
+#include "hyper/content.h"
+#include "hyper/probe.h"
+
+#define TPM_DIR "/var/lib/libvirt/swtpm"
+
+char *drv_facts_tpm_dir(const char *uuid)
+{
+    return g_build_filename(TPM_DIR, uuid, NULL);
+}
+
+static void set_file(json_object *object, const drv_file_facts *facts)
+{
+    json_object *ids = json_object_new_array();
+
+    drv_json_set_bool(object, "exists", facts->exists);
+    drv_json_set_bool(object, "block", facts->block);
+    drv_json_set_int(object, "size_bytes", (gint64)facts->size_bytes);
+    drv_json_set_int(object, "allocation_bytes", (gint64)facts->allocation_bytes);
+    drv_json_set_int(object, "inode", (gint64)facts->inode);
+    drv_json_set_bool(object, "known_shared", facts->known_shared);
+    for (guint i = 0; facts->ids && i < facts->ids->len; i++)
+        json_object_array_add(ids, json_object_new_string(facts->ids->pdata[i]));
+    drv_json_set(object, "ids", ids);
+}
+
+/* ---- the source ---- */
+
+typedef struct {
+    GHashTable *markers; /* directory → marker, "" where none could be written */
+    char *token;
+    gboolean offline;
+} gathering;
+
+static void remove_markers(gathering *g)
+{
+    GHashTableIter iter;
+    gpointer marker;
+
+    g_hash_table_iter_init(&iter, g->markers);
+    while (g_hash_table_iter_next(&iter, NULL, &marker))
+        if (*(char *)marker)
+            g_unlink(marker);
+    g_hash_table_unref(g->markers);
+    g_free(g->token);
+}
+
+/* One marker a directory tells of all files in it. */
+static const char *mark(gathering *g, const char *path)
+{
+    char *directory = g_path_get_dirname(path);
+    const char *known = g_hash_table_lookup(g->markers, directory);
+    char *marker;
+
+    if (known) {
+        g_free(directory);
+        return *known ? known : NULL;
+    }
+    marker = drv_probe_mark(path, g->token, NULL);
+    if (!marker)
+        marker = g_strdup("");
+    g_hash_table_insert(g->markers, directory, marker);
+    return *marker ? marker : NULL;
+}
+
+typedef enum { DIGEST_NONE, DIGEST_SOME, DIGEST_WHOLE } digest_kind;
+
+static void set_image(gathering *g, json_object *object, const char *path, digest_kind digest)
+{
+    g_autoptr(GError) error = NULL;
+    drv_file_facts facts;
+
+    if (!drv_probe_file(path, &facts, &error)) {
+        drv_json_set_string(object, "file_error", error->message);
+        return;
+    }
+    if (!facts.exists) {
+        g_autofree char *why = g_strdup_printf("%s does not exist on its own host", path);
+
+        drv_json_set_string(object, "file_error", why);
+    } else {
+        json_object *file = json_object_new_object();
+
+        set_file(file, &facts);
+        drv_json_set(object, "file", file);
+        drv_json_set_int(object, "size_bytes", (gint64)facts.size_bytes);
+        drv_json_set_int(object, "inode", (gint64)facts.inode);
+        drv_json_set_int(object, "allocation_bytes", (gint64)facts.allocation_bytes);
+        if (!facts.block) {
+            gboolean whole = digest == DIGEST_WHOLE;
+            g_autofree char *sum = digest ? drv_probe_digest(path, whole, NULL) : NULL;
+
+            drv_json_set_string(object, "marker", mark(g, path));
+            drv_json_set_string(object, "digest", sum);
+            drv_json_set_bool(object, "whole", whole);
+        }
+    }
+    drv_file_facts_clear(&facts);
+}
+
+/* What qemu-img knows: the chain below the image, and snapshots in it. */
+static void set_chain(gathering *g, json_object *object, const char *path, const char *format)
+{
+    g_autofree char *text = drv_content_info(path, format, NULL);
+    g_autoptr(json_object) info = text ? json_tokener_parse(text) : NULL;
+    json_object *chain = json_object_new_array();
+
+    for (gsize i = 0; info && i < drv_json_length(info); i++) {
+        json_object *image = json_object_array_get_idx(info, i);
+        const char *file = drv_json_string(image, "filename", "");
+        json_object *entry;
+
+        if (i == 0) {
+            drv_json_set_bool(object, "internal_snapshots",
+                              drv_json_length(drv_json_array(image, "snapshots")) > 0);
+            if (!drv_json_int(object, "capacity_bytes", 0))
+                drv_json_set_int(object, "capacity_bytes", drv_json_int(image, "virtual-size", 0));
+            continue;
+        }
+        entry = json_object_new_object();
+        drv_json_set_string(entry, "path", file);
+        drv_json_set_string(entry, "format", drv_json_string(image, "format", "raw"));
+        set_image(g, entry, file, g->offline ? DIGEST_WHOLE : DIGEST_NONE);
+        json_object_array_add(chain, entry);
+    }
+    drv_json_set(object, "chain", chain);
+}
+
+static json_object *disk_facts(drv_run *run, gathering *g, const drv_disk *disk)
+{
+    json_object *object = json_object_new_object();
+    gboolean local = g_str_equal(disk->type, "file") || g_str_equal(disk->type, "block");
+    gboolean volume = g_str_equal(disk->type, "volume");
+    gboolean only_read = disk->readonly || !g_str_equal(disk->device, "disk");
+    g_autoptr(GError) error = NULL;
+    g_autofree char *path = g_strdup(disk->source);
+
+    if (volume && disk->source) {
+        g_free(path);
+        path = drv_hyper_volume_path(run->hyper, disk->source, &error);
+        if (!path)
+            drv_json_set_string(object, "file_error", error->message);
+    }
+    drv_json_set_string(object, "target", disk->target);
+    drv_json_set_string(object, "device", disk->device);
+    drv_json_set_string(object, "type", disk->type);
+    drv_json_set_string(object, "path", path ? path : disk->source);
+    drv_json_set_string(object, "format", disk->format);
+    drv_json_set_string(object, "cache", disk->cache);
+    drv_json_set_bool(object, "readonly", disk->readonly);
+    drv_json_set_bool(object, "shareable", disk->shareable);
+    drv_json_set_bool(object, "encrypted", disk->encrypted);
+    drv_json_set_int(object, "capacity_bytes", (gint64)disk->capacity_bytes);
+    drv_json_set_int(object, "allocation_bytes", (gint64)disk->allocation_bytes);
+    if (path && (local || volume)) {
+        set_image(g, object, path,
+                  !only_read                              ? DIGEST_NONE
+                  : g_str_equal(disk->device, "disk") ? DIGEST_WHOLE
+                                                          : DIGEST_SOME);
+        if (!g_str_equal(disk->format, "raw") && drv_json_object(object, "file"))
+            set_chain(g, object, path, disk->format);
+        if (!drv_json_int(object, "capacity_bytes", 0) && g_str_equal(disk->format, "raw"))
+            drv_json_set_int(object, "capacity_bytes", drv_json_int(object, "size_bytes", 0));
+    }
+    return object;
+}
+
+static json_object *interfaces_json(const drv_domain *domain)
+{
+    json_object *list = json_object_new_array();
+
+    for (guint i = 0; i < domain->networks->len; i++) {
+        json_object *entry = json_object_new_object();
+
+        drv_json_set_string(entry, "mac", domain->macs->pdata[i]);
+        drv_json_set_string(entry, "network", domain->networks->pdata[i]);
+        json_object_array_add(list, entry);
+    }
+    return list;
+}
+
+static void set_belongings(gathering *g, json_object *facts, const drv_belongings *has)
+{
+    gboolean external = FALSE;
+
+    for (guint i = 0; i < has->snapshots->len; i++)
+        external |= strstr(has->snapshots->pdata[i], "snapshot='external'") != NULL ||
+                    strstr(has->snapshots->pdata[i], "snapshot=\"external\"") != NULL;
+    drv_json_set_string(facts, "loader", has->loader);
+    drv_json_set_bool(facts, "tpm", has->tpm);
+    drv_json_set_bool(facts, "autostart", has->autostart);
+    drv_json_set_bool(facts, "persistent", has->definition != NULL);
+    drv_json_set_bool(facts, "saved", has->saved);
+    drv_json_set_int(facts, "checkpoints", has->checkpoints->len);
+    drv_json_set_int(facts, "snapshots", has->snapshots->len);
+    drv_json_set_bool(facts, "external_snapshots", external);
+    if (has->nvram) {
+        drv_json_set_string(facts, "nvram", has->nvram);
+        if (g_file_test(has->nvram, G_FILE_TEST_EXISTS)) {
+            json_object *image = json_object_new_object();
+
+            set_image(g, image, has->nvram, DIGEST_NONE);
+            drv_json_set(facts, "nvram_image", image);
+        }
+    }
+}
+
+/* The target's answers get their places beside what they are about. */
+static void merge(json_object *facts, json_object *answer)
+{
+    json_object *disks = drv_json_array(facts, "disks");
+    json_object *there = drv_json_array(answer, "disks");
+
+    for (gsize i = 0; i < drv_json_length(disks) && i < drv_json_length(there); i++)
+        drv_json_set(json_object_array_get_idx(disks, i), "there",
+                     json_object_get(json_object_array_get_idx(there, i)));
+    json_object_object_foreach(answer, key, value)
+        if (!g_str_equal(key, "disks"))
+            drv_json_set(facts, key, json_object_get(value));
+}
+
+json_object *drv_facts_gather(drv_run *run, const char *uuid, json_object *wish, GError **error)
+{
+    g_autoptr(drv_domain) domain = drv_hyper_domain(run->hyper, uuid, error);
+    g_autoptr(json_object) facts = NULL;
+    g_autoptr(json_object) answer = NULL;
+    drv_belongings has;
+    json_object *disks;
+    gathering g = {0};
+
+    if (!domain || !drv_hyper_belongings(run->hyper, uuid, &has, error))
+        return NULL;
+    g.markers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    g.token = g_uuid_string_random();
+    g.offline = drv_json_bool(wish, "offline");
+    facts = json_object_new_object();
+    disks = json_object_new_array();
+    drv_json_set(facts, "disks", disks);
+    drv_json_set_string(facts, "vm", domain->name);
+    drv_json_set_string(facts, "uuid", domain->uuid);
+    drv_json_set_string(facts, "token", g.token);
+    drv_json_set_string(facts, "target_pool", drv_json_string(wish, "target_pool", NULL));
+    drv_json_set(facts, "map_networks", json_object_get(drv_json_object(wish, "map_networks")));
+    for (guint i = 0; i < domain->disks->len; i++)
+        json_object_array_add(disks, disk_facts(run, &g, domain->disks->pdata[i]));
+    drv_json_set(facts, "networks", interfaces_json(domain));
+    set_belongings(&g, facts, &has);
+    drv_belongings_clear(&has);
+    answer = drv_run_call(run, drv_json_string(wish, "target", run->node), "POST", "/v1/peer/facts",
+                          facts, DRV_RUN_PREPARE_TIMEOUT_MS, error);
+    remove_markers(&g);
+    if (!answer)
+        return NULL;
+    merge(facts, answer);
+    return g_steal_pointer(&facts);
+}
+
+/* ---- the target ---- */
+
+static gboolean sees_same(json_object *told, const drv_file_facts *facts, const char *token)
+{
+    const char *marker = drv_json_string(told, "marker", NULL);
+
+    return facts->exists && !facts->block && marker && drv_probe_sees(marker, token) &&
+           (gint64)facts->inode == drv_json_int(told, "inode", -1);
+}
+
+static void set_digest(json_object *object, const char *path, json_object *told,
+                       const drv_file_facts *facts)
+{
+    g_autofree char *sum = NULL;
+
+    if (!facts->exists || facts->block || !drv_json_string(told, "digest", NULL) ||
+        (gint64)facts->size_bytes != drv_json_int(told, "size_bytes", -1))
+        return;
+    sum = drv_probe_digest(path, drv_json_bool(told, "whole"), NULL);
+    drv_json_set_string(object, "digest", sum);
+}
+
+static void set_room(json_object *object, const char *path)
+{
+    g_autofree char *directory = g_path_get_dirname(path);
+    g_autofree char *fs = NULL;
+    guint64 free_bytes = 0;
+
+    drv_json_set_bool(object, "directory", g_file_test(directory, G_FILE_TEST_IS_DIR));
+    if (drv_probe_room(directory, &free_bytes, &fs, NULL)) {
+        drv_json_set_int(object, "free_bytes", (gint64)free_bytes);
+        drv_json_set_string(object, "fs", fs);
+    }
+}
+
+static json_object *chain_answer(json_object *chain, const char *token)
+{
+    json_object *list = json_object_new_array();
+
+    for (gsize i = 0; i < drv_json_length(chain); i++) {
+        json_object *told = json_object_array_get_idx(chain, i);
+        const char *path = drv_json_string(told, "path", "");
+        json_object *object = json_object_new_object();
+        drv_file_facts facts;
+
+        if (drv_probe_file(path, &facts, NULL)) {
+            set_file(object, &facts);
+            drv_json_set_bool(object, "same", sees_same(told, &facts, token));
+            set_digest(object, path, told, &facts);
+            set_room(object, path);
+            drv_file_facts_clear(&facts);
+        }
+        json_object_array_add(list, object);
+    }
+    return list;
+}
+
+/* Images of one name from two directories must not meet in the pool. */
+static char *place_in_pool(const char *pool, json_object *told, const char *vm, GHashTable *taken)
+{
+    const char *path = drv_json_string(told, "path", "");
+    g_autofree char *base = drv_json_bool(drv_json_object(told, "file"), "block")
+                                ? g_strdup_printf("%s-%s.%s", vm, drv_json_string(told, "target", ""),
+                                                  drv_json_string(told, "format", "raw"))
+                                : g_path_get_basename(path);
+    char *placed = g_build_filename(pool, base, NULL);
+
+    if (g_hash_table_contains(taken, placed)) {
+        g_autofree char *other = g_strdup_printf("%s-%s", drv_json_string(told, "target", ""), base);
+
+        g_free(placed);
+        placed = g_build_filename(pool, other, NULL);
+    }
+    g_hash_table_add(taken, g_strdup(placed));
+    return placed;
+}
+
+static void set_place(json_object *object, const char *path)
+{
+    g_autoptr(GError) error = NULL;
+    drv_file_facts facts;
+
+    drv_json_set_string(object, "target_path", path);
+    set_room(object, path);
+    if (!drv_probe_file(path, &facts, NULL)) {
+        drv_json_set_bool(object, "target_exists", TRUE); /* a directory, a socket: in the way */
+        return;
+    }
+    drv_json_set_bool(object, "target_exists", facts.exists);
+    drv_json_set_bool(object, "target_block", facts.block);
+    drv_json_set_int(object, "target_size_bytes", (gint64)facts.size_bytes);
+    if (facts.block) {
+        drv_json_set_bool(object, "blank", drv_probe_is_blank(path, &error));
+        if (error)
+            drv_json_set_string(object, "not_blank", error->message);
+    }
+    drv_file_facts_clear(&facts);
+}
+
+static json_object *disk_answer(json_object *told, json_object *all, const char *pool,
+                                GHashTable *taken)
+{
+    json_object *object = json_object_new_object();
+    const char *path = drv_json_string(told, "path", NULL);
+    const char *token = drv_json_string(all, "token", "");
+    g_autofree char *placed = NULL;
+    drv_file_facts facts;
+
+    if (!path || !drv_json_object(told, "file"))
+        return object;
+    if (drv_probe_file(path, &facts, NULL)) {
+        set_file(object, &facts);
+        drv_json_set_bool(object, "same", sees_same(told, &facts, token));
+        set_digest(object, path, told, &facts);
+        drv_file_facts_clear(&facts);
+    }
+    drv_json_set(object, "chain", chain_answer(drv_json_array(told, "chain"), token));
+    placed = pool ? place_in_pool(pool, told, drv_json_string(all, "vm", "vm"), taken)
+                  : g_strdup(path);
+    set_place(object, placed);
+    return object;
+}
+
+static void add_kinds(drv_run *run, json_object *object, const char *name)
+{
+    json_object *kinds = json_object_new_array();
+    g_autofree char *bridge = g_build_filename("/sys/class/net", name, "bridge", NULL);
+    g_autofree char *ovs = g_strdup_printf("/run/openvswitch/%s.mgmt", name);
+
+    if (!strchr(name, '/')) {
+        if (g_file_test(bridge, G_FILE_TEST_IS_DIR) || g_file_test(ovs, G_FILE_TEST_EXISTS))
+            json_object_array_add(kinds, json_object_new_string("bridge"));
+        if (drv_hyper_has_network(run->hyper, name))
+            json_object_array_add(kinds, json_object_new_string("network"));
+    }
+    drv_json_set(object, name, kinds);
+}
+
+static json_object *networks_answer(drv_run *run, json_object *told)
+{
+    json_object *object = json_object_new_object();
+    json_object *interfaces = drv_json_array(told, "networks");
+    json_object *map = drv_json_object(told, "map_networks");
+
+    for (gsize i = 0; i < drv_json_length(interfaces); i++) {
+        const char *network =
+            drv_json_string(json_object_array_get_idx(interfaces, i), "network", "");
+        const char *colon = strchr(network, ':');
+
+        if (colon)
+            add_kinds(run, object, drv_json_string(map, colon + 1, colon + 1));
+    }
+    return object;
+}
+
+json_object *drv_facts_answer(drv_run *run, json_object *told, GError **error)
+{
+    const char *pool = drv_json_string(told, "target_pool", NULL);
+    const char *loader = drv_json_string(told, "loader", NULL);
+    const char *nvram = drv_json_string(told, "nvram", NULL);
+    json_object *disks = drv_json_array(told, "disks");
+    g_autoptr(GHashTable) taken = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autofree char *pool_path = NULL;
+    g_autofree char *tpm_dir = drv_facts_tpm_dir(drv_json_string(told, "uuid", "?"));
+    g_autofree char *swtpm = g_find_program_in_path("swtpm");
+    json_object *answer, *list;
+
+    if (pool) {
+        pool_path = drv_hyper_pool_path(run->hyper, pool, error);
+        if (!pool_path) {
+            g_prefix_error(error, "%s: ", run->node);
+            return NULL;
+        }
+    }
+    answer = json_object_new_object();
+    list = json_object_new_array();
+    for (gsize i = 0; i < drv_json_length(disks); i++)
+        json_object_array_add(list,
+                              disk_answer(json_object_array_get_idx(disks, i), told, pool_path, taken));
+    drv_json_set(answer, "disks", list);
+    drv_json_set(answer, "networks_there", networks_answer(run, told));
+    drv_json_set_bool(answer, "loader_there", loader && g_file_test(loader, G_FILE_TEST_EXISTS));
+    drv_json_set_bool(answer, "swtpm_there", swtpm != NULL);
+    drv_json_set_bool(answer, "tpm_there", g_file_test(tpm_dir, G_FILE_TEST_EXISTS));
+    if (nvram) {
+        drv_file_facts facts;
+
+        if (drv_probe_file(nvram, &facts, NULL)) {
+            drv_json_set_bool(answer, "nvram_there", facts.exists);
+            drv_json_set_bool(answer, "nvram_same",
+                              sees_same(drv_json_object(told, "nvram_image"), &facts,
+                                        drv_json_string(told, "token", "")));
+            drv_file_facts_clear(&facts);
+        }
+    }
+    return answer;
+}

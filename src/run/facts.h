@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Facts about a VM's disks and belongings at both ends, which plan/disks.h and
+ * plan/belongings.h judge. The source gathers: it writes markers beside the images, tells the
+ * target what it has, and puts what that answers beside its own.
+ *
+ * FACTS: "disks": [{"target", "device", "type", "path" (resolved), "format", "readonly",
+ * "shareable", "encrypted", "capacity_bytes", "allocation_bytes", "cache", "file" (FILE, or null with
+ * "file_error"), "chain": [{"path", "format", FILE's members, "digest"}…], "internal_snapshots",
+ * "digest" (of what is only read), "there": {FILE's members, "same", "digest", "target_path",
+ * "target_exists", "target_block", "target_size_bytes", "blank", "not_blank", "directory", "fs",
+ * "free_bytes", "chain": […]}}…], "networks": [{"mac", "network"}…], "networks_there":
+ * {"br0": ["bridge"]…}, "loader", "loader_there", "nvram", "nvram_there", "nvram_same", "tpm",
+ * "tpm_there", "swtpm_there", "autostart", "persistent", "saved", "checkpoints", "snapshots",
+ * "external_snapshots", "pool_error".
+ * FILE: "exists", "block", "size_bytes", "allocation_bytes", "inode", "known_shared", "ids".
+ */
+#pragma once
+
+#include "run/internal.h"
+
+/** drv_facts_gather() - at the source. @wish: {"target", "target_pool", "map_networks", "offline"}. */
+json_object *drv_facts_gather(drv_run *run, const char *uuid, json_object *wish, GError **error);
+
+/** drv_facts_answer() - at the target: what there is of what the source tells. */
+json_object *drv_facts_answer(drv_run *run, json_object *told, GError **error);
+
+/** drv_facts_tpm_dir() - where libvirt keeps the state of an emulated TPM. Transfer full. */
+char *drv_facts_tpm_dir(const char *uuid);

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A guest of its own for the tests of how a move converges: no disk, and memory that it rewrites."""
+import contextlib
+from pathlib import Path
+from typing import Iterator
+
+from lab import Lab
+
+VM = "busy"
+USERFAULT = Path("/proc/sys/vm/unprivileged_userfaultfd")
+
+
+@contextlib.contextmanager
+def busy_guest(lab: Lab, dirty: int) -> Iterator[str]:
+    """Yields the host on which it runs."""
+    lab.remove_guest(VM)
+    lab.guest(VM, "h1", memory=176, work=96, compress=0, dirty=dirty, disk="0")
+    try:
+        yield "h1"
+    finally:
+        lab.remove_guest(VM)
+        for on in lab.hosts:
+            lab.link(on, "--up", "--rate", "none", "--delay", "none")
+
+
+@contextlib.contextmanager
+def userfault(allowed: bool) -> Iterator[None]:
+    """The machine's setting, which the lab's hosts share, put back afterwards."""
+    before = USERFAULT.read_text()
+    USERFAULT.write_text("1" if allowed else "0")
+    try:
+        yield
+    finally:
+        USERFAULT.write_text(before)
+
+
+def rungs(report: dict) -> list[str]:
+    return [entry["rung"] for entry in report["ladder"]]

@@ -1,0 +1,424 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The fault table: {what dies} x {at which end} x {in which state}. A cell begins a move, gets it
+exactly into its state (by a fault point where a state is short, by a slow link where it is
+long), does its evil, lets everything come back, and then looks: one copy, memory as it
+should be, no acknowledged write lost, nothing left over, the next move works.
+"""
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable, Iterator, Optional
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+
+os.environ["DROVER_FAULT"] = "/run/drover-fault"  # inside the hosts; before the lab is up
+
+from lab import Lab, Move, Watch, wait_until  # noqa: E402
+
+VM = "web"
+POINTS = "/run/drover-fault"
+RATE = "40mbit"
+
+
+@dataclass(frozen=True)
+class State:
+    """How a move is held in a state, and what is true there."""
+    name: str
+    at: str = ""        # the end whose program is held
+    point: str = ""     # the fault point where it is held; none: a slow link holds it
+    job: str = ""       # the state of the job that is waited for without a point
+    moved: bool = False  # the guest belongs to the target from here on
+    either: bool = False  # libvirt at the target has said that it has it, at the source nobody knows yet
+    relays: bool = True  # both relays live
+    copy: bool = True    # there is a QEMU at the target
+    cancel: bool = False  # the move is being rolled back
+
+
+STATES = [
+    State("planned", "source", "state-planned", relays=False, copy=False),
+    State("preparing", "source", "source-relay-ready", copy=False),
+    State("copying-disks", job="copying-disks"),
+    State("copying-memory", job="copying-memory"),
+    State("switching", "source", "relay-finish-reply", either=True),
+    State("reply read", "source", "relay-finish-read", moved=True, either=True),
+    State("resumed", "target", "target-resumed", moved=True),
+    State("finishing", "source", "source-confirmed", moved=True, relays=False),
+    State("rolling back", "source", "source-abandoned", relays=False, copy=False, cancel=True),
+    State("done", job="done", moved=True, relays=False),
+]
+FAULTS = ["droverd", "relay", "libvirtd", "qemu", "host", "link cut", "link cut and healed",
+          "slow link", "store full", "images full"]
+ENDS = ["source", "target"]
+PROCESSES = {"droverd": "droverd", "relay": "drover-relay", "libvirtd": "libvirtd",
+             "qemu": "qemu-system-x86"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    fault: str
+    end: str
+    state: State
+
+    @property
+    def name(self) -> str:
+        return f"{self.fault}, {self.end}, {self.state.name}"
+
+    def why_not(self) -> str:
+        """Why there is no such cell; empty if there is one."""
+        if self.fault == "relay" and not self.state.relays:
+            return "no relay"
+        if self.fault == "relay" and self.end == "source" and self.state.name == "resumed":
+            return "it has done its work and ended"
+        if self.fault == "qemu" and self.end == "target" and not self.state.copy:
+            return "no QEMU there"
+        if self.fault == "qemu" and self.end == "source" and self.state.moved \
+                and self.state.name != "reply read":
+            return "no QEMU there"
+        if self.fault == "qemu" and self.end == "source" and self.state.name == "reply read":
+            return "libvirt is just ending it"
+        if self.fault == "images full" and (
+                self.end == "source" or self.state.name not in ("preparing", "copying-disks")):
+            return "nothing is written there"
+        return ""
+
+    @property
+    def takes_the_guest(self) -> bool:
+        """Whether the fault takes the only copy that may run: down is what is expected then."""
+        if self.fault not in ("qemu", "host"):
+            return False
+        return self.state.either or (self.end == "target") == self.state.moved
+
+
+@dataclass
+class Result:
+    cell: str
+    outcome: str = ""
+    seconds: float = 0.0
+    gap_ms: float = 0.0
+    problem: str = ""
+    down: bool = False   # the guest was taken by the fault, and started by hand
+    asked: bool = False  # the job needed a person's choice
+    notes: list[str] = field(default_factory=list)
+
+
+class Bench:
+    """A lab with the guest that goes from host to host."""
+
+    def __init__(self, name: str) -> None:
+        self.lab = Lab(name)
+
+    def up(self) -> None:
+        self.lab.up()
+
+    def down(self) -> None:
+        self.lab.down()
+
+    # ---- points ----
+
+    def _points(self, on: str) -> Path:
+        directory = self.lab.path(on, POINTS)
+        directory.mkdir(exist_ok=True)
+        return directory
+
+    def _arm(self, on: str, point: str) -> None:
+        # Whoever was killed while it was held has left this behind.
+        (self._points(on) / f"{point}.held").unlink(missing_ok=True)
+        (self._points(on) / point).write_text("hold\n")
+
+    def disarm(self) -> None:
+        for on in self.lab.hosts:
+            for file in self._points(on).glob("*"):
+                if file.suffix != ".held":
+                    file.unlink(missing_ok=True)
+            for pid in self._stopped(on):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+    def _stopped(self, on: str) -> list[int]:
+        if not self.is_up(on):
+            return []
+        found = []
+        for pid in self.lab.pids(on, "drover-relay"):
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T":
+                    found.append(pid)
+        return found
+
+    def is_up(self, on: str) -> bool:
+        from drover_lab import host
+        return host.is_up(self.lab.name, on)
+
+    # ---- the guest ----
+
+    def _fresh(self) -> str:
+        """The guest runs on one host and all is as on the first day. Returns that host."""
+        lab = self.lab
+        for on in lab.hosts:
+            if not self.is_up(on):
+                lab.lab("boot", on)
+            lab.link(on, "--up", "--rate", "none")
+            lab.service(on, "droverd", "start")
+        self.disarm()
+        hosts = lab.where(VM)
+        if len(hosts) == 1 and lab.state(VM, hosts[0]) == "running" and \
+                not any(lab.leftovers(on, (VM,) if on == hosts[0] else ()) for on in lab.hosts):
+            return hosts[0]
+        # A cell that failed may have left anything: a new lab is the only clean one.
+        lab.down()
+        lab.up()
+        lab.guest(VM, "h1", memory=128, work=40, compress=0, dirty=1, disk="16M", records=20)
+        lab.add_disk(VM, "h1", 16)
+        return "h1"
+
+    # ---- a cell ----
+
+    def run(self, cell: Cell) -> Result:
+        result = Result(cell.name)
+        began = time.monotonic()
+        try:
+            self._run(cell, result)
+        except Exception as e:  # a failed cell is a row of the table, not the end of the run
+            result.problem = f"{type(e).__name__}: {e}"[:2000]
+        finally:
+            with contextlib.suppress(Exception):
+                self.disarm()
+        result.seconds = round(time.monotonic() - began, 1)
+        return result
+
+    def _run(self, cell: Cell, result: Result) -> None:
+        lab = self.lab
+        source = self._fresh()
+        target = next(h for h in lab.hosts if h != source)
+        victim = source if cell.end == "source" else target
+        with self._disks(cell, victim) as fill:
+            with lab.watching(VM, interval_ms=10) as watch:
+                move = self._get_there(cell, source, target)
+                self._evil(cell, victim, move, fill)
+                lab.rate("none")
+                job = self._wait_ended(move, 100)
+                result.notes.append(job["state"])
+                where = self._settle(cell, move, job, result)
+            self._judge(cell, watch, where, result)
+            result.outcome = self.lab.job(move.job)["state"]
+            move.process.kill()
+            move.process.communicate()
+            if fill is not None:
+                fill(False)
+        if cell.fault == "images full":
+            assert where == source, "a move onto a full disk cannot be done"
+        self._next_move(where)
+
+    def _get_there(self, cell: Cell, source: str, target: str) -> Move:
+        lab, state = self.lab, cell.state
+        held = source if state.at == "source" else target
+        if state.point:
+            self._arm(held, state.point)
+        if not state.point or state.cancel:
+            lab.rate(RATE)
+        move = lab.begin(VM, source, target)
+        if state.cancel:
+            move.until("copying-disks", "copying-memory", wire_bytes=1 << 20)
+            lab.drover(source, "cancel", move.job)
+        if state.point.startswith("relay-"):
+            wait_until(lambda: self._stopped(held), f"the relay on {held} stops at {state.point}",
+                       60)
+        elif state.point:
+            wait_until((self._points(held) / f"{state.point}.held").exists,
+                       f"droverd on {held} stops at {state.point}", 60)
+        elif state.job == "done":
+            lab.rate("none")
+            wait_until(lambda: move.view()["ended"], "the move ends", 60)
+        else:
+            move.until(state.job, wire_bytes=1 << 19)
+        return move
+
+    def _evil(self, cell: Cell, victim: str, move: Move,
+              fill: Optional[Callable[[bool], None]]) -> None:
+        lab = self.lab
+        if cell.fault in PROCESSES:
+            lab.kill(victim, PROCESSES[cell.fault])
+            self.disarm()
+        elif cell.fault == "host":
+            lab.lab("kill", victim)
+            self.disarm_up()
+            if victim == move.target and not cell.state.moved:
+                with contextlib.suppress(AssertionError):
+                    self._wait_ended(move, 20)
+            lab.lab("boot", victim)
+        elif cell.fault in ("link cut", "link cut and healed"):
+            lab.link(victim, "--down")
+            self.disarm()
+            if cell.fault == "link cut":
+                with contextlib.suppress(AssertionError):
+                    self._wait_ended(move, 75)
+            else:
+                wait_until(self._after(3), "three seconds pass")
+            lab.link(victim, "--up")
+        elif cell.fault == "slow link":
+            lab.rate("2mbit")
+            self.disarm()
+            wait_until(self._after(4), "four seconds pass")
+        elif fill is not None:
+            fill(True)
+            self.disarm()
+            if cell.fault == "images full":
+                with contextlib.suppress(AssertionError):
+                    self._wait_ended(move, 30)
+            else:
+                lab.rate("none")
+                wait_until(self._after(6), "six seconds pass")
+                fill(False)
+
+    def disarm_up(self) -> None:
+        self.disarm()
+
+    @staticmethod
+    def _after(seconds: float) -> Callable[[], bool]:
+        until = time.monotonic() + seconds
+        return lambda: time.monotonic() >= until
+
+    def _job(self, move: Move) -> Optional[dict[str, Any]]:
+        """None while the source's droverd cannot be asked."""
+        try:
+            return move.view()
+        except (OSError, AssertionError, KeyError):
+            return None
+
+    def _wait_ended(self, move: Move, seconds: float) -> dict[str, Any]:
+        def ended() -> Optional[dict[str, Any]]:
+            job = self._job(move) if self.is_up(move.source) else None
+            return job if job and job["ended"] else None
+
+        job: dict[str, Any] = wait_until(ended, f"{move.job} ends", seconds)
+        return job
+
+    def _settle(self, cell: Cell, move: Move, job: dict[str, Any], result: Result) -> str:
+        """Everything is back: where the guest is. What was taken is started, as an operator would."""
+        lab = self.lab
+
+        def one_place() -> Optional[str]:
+            states = {on: lab.state(VM, on) for on in lab.hosts
+                      if VM in lab.virsh(on, "list", "--all", "--name", check=False).split()}
+            running = [on for on, is_ in states.items() if is_ == "running"]
+            assert len(running) < 2, f"two copies run: {states}"
+            if running and len(states) == 1:
+                return running[0]
+            off = [on for on, is_ in states.items() if is_ == "shut off"]
+            now = self._job(move)
+            if cell.takes_the_guest and len(states) == 2 and now and \
+                    now["state"] == "needs-attention":
+                # A person's choice: here the copy at the target, which is whole.
+                result.notes.append(f"asked: {now['error']}")
+                result.asked = True
+                for command in now["attention"]["keep_target"]:
+                    on, _, words = command.partition(": virsh ")
+                    lab.virsh(on, *words.split())
+            if cell.takes_the_guest and off and len(states) == 1 and now and now["ended"]:
+                text = now["error"] or ""
+                if now["state"] != "done" and cell.state.name != "done":
+                    assert "shut off" in text or now["state"] == "failed", now
+                result.notes.append(f"down, said: {text}" if text else "down")
+                result.down = True
+                lab.virsh(off[0], "start", VM)
+                lab.wait_answer(VM)
+            return None
+
+        where: str = wait_until(one_place, f"{VM} runs in one place and is defined nowhere else",
+                                90)
+
+        def settled() -> bool:
+            now = self._job(move)
+            return bool(now and now["ended"] and now["state"] != "needs-attention")
+
+        wait_until(settled, f"{move.job} is settled", 60)
+        return where
+
+    def _judge(self, cell: Cell, watch: Watch, where: str, result: Result) -> None:
+        seen = watch.seen
+        result.gap_ms = round(seen["longest_gap_ms"], 1)
+        brief = {k: v for k, v in seen.items() if k not in ("gaps", "work_done")}
+        assert not seen["split_brain"], f"two copies ran: {brief}"
+        assert seen["verified"], brief
+        assert seen["memory"]["errors"] == 0, seen["memory"]
+        assert seen["disk"]["lost"] == 0, seen["disk"]
+        assert seen["disk"]["errors"] == 0, seen["disk"]
+        # A record that was being written when its host died may be torn.
+        assert seen["disk"]["damaged"] <= (1 if result.down else 0), seen["disk"]
+        if not result.down:
+            assert len(seen["boots"]) == 1, f"the guest was booted anew: {seen['boots']}"
+        self.lab.wait_clean({h: (VM,) if h == where else () for h in self.lab.hosts}, 60)
+
+    def _next_move(self, where: str) -> None:
+        other = next(h for h in self.lab.hosts if h != where)
+        self.lab.rate("none")
+        with self.lab.watching(VM, interval_ms=10) as watch:
+            self.lab.move(VM, where, other)
+        try:
+            watch.assert_unharmed()
+        except AssertionError:
+            brief = {k: v for k, v in watch.seen.items() if k not in ("gaps", "work_done")}
+            raise AssertionError(f"the next move: {brief}") from None
+        self.lab.wait_clean({h: (VM,) if h == other else () for h in self.lab.hosts})
+
+    # ---- full disks ----
+
+    @contextlib.contextmanager
+    def _disks(self, cell: Cell, victim: str) -> Iterator[Optional[Callable[[bool], None]]]:
+        """A small file system where it is to be full; yields what fills it and empties it again."""
+        if cell.fault not in ("store full", "images full"):
+            yield None
+            return
+        lab = self.lab
+        store = cell.fault == "store full"
+        where = "/var/lib/drover" if store else "/var/lib/libvirt/images"
+        size = "8m" if store else "64m"
+        if store:
+            lab.service(victim, "droverd", "stop")
+        lab.run(victim, "sh", "-c",
+                f"mkdir -p /run/small && mount -t tmpfs -o size={size},mode=0711 none /run/small && "
+                f"cp -a {where}/. /run/small/ && mount --move /run/small {where}"
+                if store else f"mount -t tmpfs -o size={size},mode=0711 none {where}")
+        if store:
+            lab.service(victim, "droverd", "start")
+
+        def fill(full: bool) -> None:
+            lab.run(victim, "sh", "-c",
+                    f"dd if=/dev/zero of={where}/.full bs=64k 2>/dev/null; "
+                    f"dd if=/dev/zero of={where}/.full2 bs=512 2>/dev/null; true" if full
+                    else f"rm -f {where}/.full {where}/.full2")
+
+        try:
+            yield fill
+        finally:
+            fill(False)
+            if store:
+                lab.service(victim, "droverd", "stop")
+                lab.run(victim, "sh", "-c",
+                        f"mkdir -p /run/small && mount --move {where} /run/small && "
+                        f"rm -f {where}/drover.db* && cp -a /run/small/. {where}/ && "
+                        "umount /run/small")
+                lab.service(victim, "droverd", "start")
+            else:
+                lab.run(victim, "umount", where)
+
+
+def all_cells() -> list[Cell]:
+    return [Cell(fault, end, state) for state in STATES for fault in FAULTS for end in ENDS
+            if not (fault == "slow link" and end == "target")]
+
+
+def save(results: dict[str, Result], file: Path) -> None:
+    file.write_text(json.dumps({name: vars(r) for name, r in results.items()}, indent=1))
+
+
+def load(file: Path) -> dict[str, Result]:
+    if not file.exists():
+        return {}
+    return {name: Result(**r) for name, r in json.loads(file.read_text()).items()}

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fault table as a page of the manual."""
+from cells import ENDS, FAULTS, STATES, Cell, Result
+
+HEAD = """\
+===============
+The fault table
+===============
+
+Written by ``tests/fault/all``; do not edit. What dies, at which end, and in which state of a
+move it does (how the move is held there is in :file:`tests/fault/cells.py`). In each cell a
+witness guest is watched by its client all the while. Afterwards one copy runs, its memory is
+verified, no write that it had acknowledged is lost, nothing of the move is left on either host,
+and the next move works; a cell that has not shown all of it is **FAILED**.
+
+* ``done``, ``rolled back``, ``failed``: how the job ended, by itself.
+* *down*: the fault takes the guest with it (its QEMU, or the host on which it runs). That it is
+  shut off is what is expected; it is said so, never started twice, and starts with all that it
+  had acknowledged.
+* *asked*: the job needed attention, nothing ran meanwhile, and a person chose the target's copy by
+  the commands that the job gives; the rest went by itself.
+* ``–``: nothing of the kind exists there in that state. Empty: not run.
+
+"""
+
+
+def entry(cell: Cell, results: dict[str, Result]) -> str:
+    if cell.fault == "slow link" and cell.end == "target":
+        return "as source"
+    if cell.why_not():
+        return "–"
+    result = results.get(cell.name)
+    if not result:
+        return ""
+    if result.problem:
+        return "**FAILED**"
+    text = result.outcome.replace("-", " ")
+    return f"*asked*, {text}" if result.asked else f"*down*, {text}" if result.down else text
+
+
+def rst(results: dict[str, Result]) -> str:
+    out = [HEAD, ".. list-table::\n   :header-rows: 1\n   :stub-columns: 1\n\n"]
+    rows = [["state"] + [f"{fault}, {end}" for fault in FAULTS for end in ENDS
+                         if not (fault == "slow link" and end == "target")]]
+    columns = [(fault, end) for fault in FAULTS for end in ENDS
+               if not (fault == "slow link" and end == "target")]
+    for state in STATES:
+        rows.append([state.name] + [entry(Cell(f, e, state), results) for f, e in columns])
+    # One row a fault reads better than one row a state: there are more faults than states.
+    for column in zip(*rows):
+        out.append("   * - " + "\n     - ".join(text or "\\ " for text in column) + "\n")
+    failed = [r for r in results.values() if r.problem]
+    passed = len(results) - len(failed)
+    out.append(f"\n{passed} cells passed, {len(failed)} failed.\n")
+    for r in failed:
+        first = r.problem.splitlines()[0][:200]
+        out.append(f"\n* {r.cell}: {first}\n")
+    return "".join(out)

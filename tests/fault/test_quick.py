@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A few cells of the fault table, those that come closest to two copies or to none."""
+import os
+from typing import Iterator
+
+import pytest
+
+from cells import STATES, Bench, Cell
+
+QUICK = [("droverd", "target", "resumed"), ("droverd", "source", "finishing"),
+         ("libvirtd", "source", "reply read"), ("relay", "source", "reply read"),
+         ("host", "target", "copying-memory")]
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    it = Bench(f"fault{os.getpid()}")
+    try:
+        it.up()
+        yield it
+    finally:
+        it.down()
+
+
+@pytest.mark.parametrize("fault, end, state", QUICK)
+def test_cell(bench: Bench, fault: str, end: str, state: str) -> None:
+    found = next(s for s in STATES if s.name == state)
+    result = bench.run(Cell(fault, end, found))
+    assert not result.problem, result

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Prints what the model takes over from the program: the states with their allowed moves
+ * (src/run/state.c) and the verdict for every combination of facts (src/run/settle.c).
+ * So the model cannot disagree with the tables: it has no copy of them.
+ */
+#include <stdio.h>
+
+#include "run/settle.h"
+#include "run/state.h"
+
+static void print_name(const char *prefix, const char *name)
+{
+    printf("#define %s_", prefix);
+    for (; *name; name++)
+        putchar(*name == '-' || *name == ' ' ? '_' : *name);
+}
+
+static void print_states(void)
+{
+    for (guint state = 0; state < DRV_STATES; state++) {
+        print_name("ST", drv_state_get(state)->name);
+        printf(" %u\n", state);
+    }
+    puts("\n/* Bits of the states that may follow. */\n#define ALLOWED(s) \\");
+    for (guint from = 0; from < DRV_STATES; from++)
+        printf("    ((s) == %u -> %u : \\\n", from, drv_state_get(from)->next);
+    printf("    0");
+    for (guint from = 0; from < DRV_STATES; from++)
+        putchar(')');
+    puts("\n\ninline enter(to) {\n"
+         "    assert(state == to || ((ALLOWED(state) >> to) & 1));\n"
+         "    state = to\n"
+         "}\n");
+    puts("#define STATE_ENDED(s) ( \\");
+    for (guint state = 0; state < DRV_STATES; state++)
+        if (drv_state_get(state)->ended)
+            printf("    (s) == %u || \\\n", state);
+    puts("    false)\n");
+}
+
+static void print_verdicts(void)
+{
+    static const char *const names[] = {
+        [DRV_VERDICT_DONE] = "done",           [DRV_VERDICT_ROLL_BACK] = "roll_back",
+        [DRV_VERDICT_COMPLETE] = "complete",   [DRV_VERDICT_WAIT] = "wait",
+        [DRV_VERDICT_ATTENTION] = "attention", [DRV_VERDICT_RECOVER] = "recover",
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++)
+        printf("#define VERDICT_%s %u\n", names[i], i);
+    for (guint i = 0; i <= DRV_PRESENCE_UNKNOWN; i++) {
+        print_name("IS", drv_presence_name((drv_presence)i));
+        printf(" %u\n", i);
+    }
+    puts("\n/* The VM ran before the move, as it does in the model. */\n"
+         "inline settle(s, t, ran, delivered, steady, verdict) {\n"
+         "    if");
+    for (guint source = 0; source <= DRV_PRESENCE_UNKNOWN; source++)
+        for (guint target = 0; target <= DRV_PRESENCE_UNKNOWN; target++)
+            for (guint bits = 0; bits < 8; bits++) {
+                drv_settle_facts facts = {.source = source,
+                                          .target = target,
+                                          .was_running = TRUE,
+                                          .resumed = bits & 1,
+                                          .finish_ok = (bits & 2) != 0,
+                                          .steady = (bits & 4) != 0};
+                drv_verdict verdict = drv_settle_decide(&facts);
+
+                if (verdict != DRV_VERDICT_WAIT)
+                    printf("    :: s == %u && t == %u && ran == %u && delivered == %u && steady == "
+                           "%u -> verdict = %u\n",
+                           source, target, bits & 1, (bits & 2) >> 1, (bits & 4) >> 2, verdict);
+            }
+    printf("    :: else -> verdict = %u\n    fi\n}\n", DRV_VERDICT_WAIT);
+}
+
+int main(void)
+{
+    puts("/* Made by tests/spin/table.c from src/run/state.c and src/run/settle.c. */");
+    print_states();
+    print_verdicts();
+    return 0;
+}

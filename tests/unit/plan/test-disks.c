@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How each disk gets to the target: a table of facts and what is decided on them. Facts are written
+ * as JSON with ' for ", the source's under "disks" with the target's in "there".
+ */
+#include <string.h>
+
+#include "plan/belongings.h"
+#include "plan/disks.h"
+
+#define FILE_HERE "'file':{'exists':true,'block':false,'size_bytes':1048576}"
+#define DEVICE(ids) "'file':{'exists':true,'block':true,'size_bytes':1048576,'ids':[" ids "]}"
+#define VDA "'target':'vda','device':'disk','format':'raw','cache':'none','path':'/i/a.raw',"           \
+            "'capacity_bytes':1048576,'allocation_bytes':524288,"
+#define ROOM "'target_path':'/i/a.raw','directory':true,'fs':'8:1','free_bytes':1000000000"
+
+typedef struct {
+    const char *name;
+    const char *disk;       /* one disk of the facts, or several with commas */
+    const char *how;        /* of the first; NULL: refused */
+    const char *member;     /* a boolean of it that must be true, or NULL */
+    const char *problem;    /* in the problems; NULL: there must be none */
+    const char *mode;       /* NULL: auto */
+    gboolean offline;
+    gboolean pool;
+} row;
+
+static const row rows[] = {
+    {"local file", "{" VDA "'type':'file'," FILE_HERE ",'there':{" ROOM "}}", "copy", NULL, NULL, NULL, 0, 0},
+    {"local file, shut off", "{" VDA "'type':'file'," FILE_HERE ",'there':{" ROOM "}}", "copy", "verbatim",
+     NULL, NULL, 1, 0},
+    {"local file, shut off, pool", "{" VDA "'type':'file'," FILE_HERE ",'there':{" ROOM "}}", "copy", NULL,
+     NULL, NULL, 1, 1},
+    {"same file", "{" VDA "'type':'file'," FILE_HERE ",'there':{" ROOM ",'exists':true,'same':true}}",
+     "shared", "proven", NULL, NULL, 0, 0},
+    {"same file, known", "{" VDA "'type':'file','file':{'known_shared':true},'there':{" ROOM
+     ",'exists':true,'same':true,'known_shared':true}}", "shared", NULL, NULL, NULL, 0, 0},
+    {"same file, cached", "{'target':'vda','device':'disk','cache':'writeback','path':'/i/a.raw','type':'file',"
+     FILE_HERE ",'there':{" ROOM ",'exists':true,'same':true}}", "shared", "proven", "cache='none'", NULL, 0, 0},
+    {"same file, to be copied", "{" VDA "'type':'file'," FILE_HERE ",'there':{" ROOM
+     ",'exists':true,'same':true}}", NULL, NULL, "--target-pool", "copy", 0, 0},
+    {"same file, to a pool", "{" VDA "'type':'file'," FILE_HERE ",'there':{'target_path':'/p/a.raw',"
+     "'directory':true,'exists':true,'same':true}}", "copy", NULL, NULL, "copy", 0, 1},
+    {"another file", "{" VDA "'type':'file'," FILE_HERE ",'there':{" ROOM
+     ",'exists':true,'target_exists':true}}", "copy", NULL, "/i/a.raw exists on h2", NULL, 0, 0},
+    {"must be shared", "{" VDA "'type':'file'," FILE_HERE ",'there':{" ROOM "}}", NULL, NULL,
+     "does not see its image", "shared", 0, 0},
+    {"no directory", "{" VDA "'type':'file'," FILE_HERE ",'there':{'target_path':'/i/a.raw'}}", "copy", NULL,
+     "mkdir -p", NULL, 0, 0},
+    {"no room", "{" VDA "'type':'file'," FILE_HERE ",'there':{'target_path':'/i/a.raw','directory':true,"
+     "'fs':'8:1','free_bytes':524287}}", "copy", NULL, "512.0", NULL, 0, 0},
+    {"no room for two", "{" VDA "'type':'file'," FILE_HERE ",'there':{'target_path':'/i/a.raw',"
+     "'directory':true,'fs':'8:1','free_bytes':600000}},{" VDA "'type':'file'," FILE_HERE
+     ",'there':{'target_path':'/i/b.raw','directory':true,'fs':'8:1','free_bytes':600000}}", "copy", NULL,
+     "1.0", NULL, 0, 0},
+    {"file is gone", "{" VDA "'type':'file','file_error':'/i/a.raw does not exist'}", NULL, NULL,
+     "does not exist", NULL, 0, 0},
+    {"format", "{'target':'vda','device':'disk','format':'vmdk','path':'/i/a','type':'file'," FILE_HERE
+     ",'there':{" ROOM "}}", "copy", NULL, "vmdk", NULL, 0, 0},
+    {"format, shut off", "{'target':'vda','device':'disk','format':'vmdk','path':'/i/a','type':'file',"
+     FILE_HERE ",'there':{" ROOM "}}", "copy", "verbatim", NULL, NULL, 1, 0},
+    {"chain", "{" VDA "'type':'file'," FILE_HERE ",'chain':[{'path':'/i/base'}],'there':{" ROOM "}}", "copy",
+     "flatten", NULL, NULL, 0, 0},
+    {"chain, shut off", "{" VDA "'type':'file'," FILE_HERE ",'chain':[{'path':'/i/base','digest':'x'}],"
+     "'there':{" ROOM ",'chain':[{'exists':true,'digest':'x'}]}}", "copy", "verbatim", NULL, NULL, 1, 0},
+    {"chain, another base", "{" VDA "'type':'file'," FILE_HERE ",'chain':[{'path':'/i/base','digest':'x'}],"
+     "'there':{" ROOM ",'chain':[{'exists':true,'digest':'y'}]}}", "copy", "verbatim", "another content", NULL,
+     1, 0},
+    {"chain, base not compared", "{" VDA "'type':'file'," FILE_HERE ",'chain':[{'path':'/i/base'}],"
+     "'there':{" ROOM ",'chain':[{'exists':true}]}}", "copy", "verbatim", "another content", NULL, 1, 0},
+    {"snapshots inside", "{" VDA "'type':'file','internal_snapshots':true," FILE_HERE ",'there':{" ROOM "}}",
+     "copy", NULL, "--offline", NULL, 0, 0},
+    {"encrypted", "{" VDA "'type':'file','encrypted':true," FILE_HERE ",'there':{" ROOM "}}", "copy", NULL,
+     "in the clear", NULL, 0, 0},
+    {"encrypted, shut off", "{" VDA "'type':'file','encrypted':true," FILE_HERE ",'there':{" ROOM "}}", "copy",
+     "verbatim", NULL, NULL, 1, 0},
+    {"shareable", "{" VDA "'type':'file','shareable':true," FILE_HERE ",'there':{" ROOM "}}", NULL, NULL,
+     "<shareable/>", NULL, 0, 0},
+    {"network", "{'target':'vda','device':'disk','type':'network','path':'nbd://x/y'}", "shared", NULL, NULL,
+     NULL, 0, 0},
+    {"network, copied", "{'target':'vda','device':'disk','type':'network','path':'nbd://x/y'}", "shared",
+     NULL, NULL, "copy", 0, 0},
+    {"empty drive", "{'target':'sda','device':'cdrom','type':'file'}", "empty", NULL, NULL, NULL, 0, 0},
+    {"medium there", "{'target':'sda','device':'cdrom','type':'file','readonly':true,'path':'/i/a','digest':'d',"
+     FILE_HERE ",'there':{" ROOM ",'exists':true,'digest':'d'}}", "keep", NULL, NULL, NULL, 0, 0},
+    {"medium missing", "{'target':'sda','device':'cdrom','type':'file','readonly':true,'path':'/i/a','digest':'d',"
+     "'format':'raw'," FILE_HERE ",'there':{" ROOM "}}", "copy", "before", NULL, NULL, 0, 0},
+    {"medium differs", "{'target':'sda','device':'cdrom','type':'file','readonly':true,'path':'/i/a','digest':'d',"
+     FILE_HERE ",'there':{" ROOM ",'exists':true,'target_exists':true,'digest':'e'}}", "copy", "before",
+     "exists on h2", NULL, 0, 0},
+    {"host's drive", "{'target':'sda','device':'cdrom','type':'block','readonly':true,'path':'/dev/sr0',"
+     DEVICE("") ",'there':{}}", NULL, NULL, "eject", NULL, 0, 0},
+    {"same device", "{" VDA "'type':'block'," DEVICE("'wwid:1','serial:2'") ",'there':{'exists':true,"
+     "'block':true,'ids':['serial:2']}}", "shared", NULL, NULL, NULL, 0, 0},
+    {"another device, blank", "{" VDA "'type':'block'," DEVICE("'wwid:1'") ",'there':{'exists':true,"
+     "'block':true,'ids':['wwid:9'],'target_exists':true,'target_block':true,'target_size_bytes':1048576,"
+     "'blank':true}}", "copy", "target_block", NULL, NULL, 0, 0},
+    {"another device, in use", "{" VDA "'type':'block'," DEVICE("'wwid:1'") ",'there':{'exists':true,"
+     "'block':true,'target_exists':true,'target_block':true,'target_size_bytes':1048576,'blank':false,"
+     "'not_blank':'/i/a.raw is not empty'}}", "copy", NULL, "is not empty", NULL, 0, 0},
+    {"another device, larger", "{" VDA "'type':'block'," DEVICE("") ",'there':{'exists':true,'block':true,"
+     "'target_exists':true,'target_block':true,'target_size_bytes':2097152,'blank':true}}", "copy", NULL,
+     "1048576", NULL, 0, 0},
+    {"another device, larger, shut off", "{" VDA "'type':'block'," DEVICE("") ",'there':{'exists':true,"
+     "'block':true,'target_exists':true,'target_block':true,'target_size_bytes':2097152,'blank':true}}",
+     "copy", "target_block", NULL, NULL, 1, 0},
+    {"another device, smaller", "{" VDA "'type':'block'," DEVICE("") ",'there':{'exists':true,'block':true,"
+     "'target_exists':true,'target_block':true,'target_size_bytes':1048064,'blank':true}}", "copy", NULL,
+     "lvextend", NULL, 0, 0},
+    {"no device", "{" VDA "'type':'block'," DEVICE("") ",'there':{'directory':true}}", "copy", NULL,
+     "lvcreate", NULL, 0, 0},
+    {"nameless device, the operator's word", "{" VDA "'type':'block'," DEVICE("") ",'there':{'exists':true,"
+     "'block':true,'size_bytes':1048576}}", "shared", NULL, NULL, "shared", 0, 0},
+    {"two names, the operator is wrong", "{" VDA "'type':'block'," DEVICE("'wwid:1'") ",'there':{"
+     "'exists':true,'block':true,'size_bytes':1048576,'ids':['wwid:2']}}", NULL, NULL, "another one", "shared",
+     0, 0},
+};
+
+static json_object *parse(const char *text)
+{
+    g_auto(GStrv) parts = g_strsplit(text, "'", -1);
+    g_autofree char *json = g_strjoinv("\"", parts);
+    json_object *object = json_tokener_parse(json);
+
+    if (!object)
+        g_error("the test's JSON is wrong: %s", json);
+    return object;
+}
+
+static char *join(GPtrArray *problems)
+{
+    g_ptr_array_add(problems, NULL);
+    return g_strjoinv("; ", (char **)problems->pdata);
+}
+
+static void test_row(gconstpointer data)
+{
+    const row *r = data;
+    g_autofree char *text = g_strdup_printf("{'disks':[%s]}", r->disk);
+    g_autoptr(json_object) facts = parse(text);
+    g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+    const drv_plan_disks_goal goal = {.vm = "web1", .source = "h1", .target = "h2",
+                                      .mode = r->mode ? r->mode : "auto", .offline = r->offline,
+                                      .pool = r->pool};
+    g_autoptr(json_object) planned = drv_plan_disks(facts, &goal, problems);
+    json_object *first = json_object_array_length(planned) ? json_object_array_get_idx(planned, 0) : NULL;
+    g_autofree char *all = join(problems);
+
+    g_assert_cmpstr(drv_json_string(first, "how", NULL), ==, r->how);
+    if (r->member)
+        g_assert_true(drv_json_bool(first, r->member));
+    if (r->problem && !strstr(all, r->problem))
+        g_error("'%s' does not say '%s'", all, r->problem);
+    if (!r->problem)
+        g_assert_cmpstr(all, ==, "");
+}
+
+static void check_belongings(const char *facts_text, const char *map_text, gboolean offline,
+                             const char *said, const char *network)
+{
+    g_autoptr(json_object) facts = parse(facts_text);
+    g_autoptr(json_object) map = map_text ? parse(map_text) : NULL;
+    g_autoptr(json_object) step = json_object_new_object();
+    g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+    const drv_plan_belongings_goal goal = {"h1", "h2", map, offline};
+    g_autofree char *all = NULL;
+
+    drv_plan_belongings(facts, &goal, step, problems);
+    all = join(problems);
+    if (said && !strstr(all, said))
+        g_error("'%s' does not say '%s'", all, said);
+    if (!said)
+        g_assert_cmpstr(all, ==, "");
+    if (network)
+        g_assert_cmpstr(drv_json_string(
+                            json_object_array_get_idx(drv_json_array(step, "networks"), 0), "to", NULL),
+                        ==, network);
+}
+
+#define CARD "'networks':[{'mac':'52:54:00:00:00:01','network':'bridge:br0'}],"
+
+static void test_belongings(void)
+{
+    check_belongings("{" CARD "'networks_there':{'br0':['bridge']}}", NULL, FALSE, NULL, "bridge:br0");
+    check_belongings("{" CARD "'networks_there':{'br0':[]}}", NULL, FALSE, "--map-network br0=", NULL);
+    /* The name alone is not enough where nobody has said that it is meant. */
+    check_belongings("{" CARD "'networks_there':{'br0':['network']}}", NULL, FALSE, "no bridge br0", NULL);
+    check_belongings("{" CARD "'networks_there':{'lan':['network']}}", "{'br0':'lan'}", FALSE, NULL,
+                     "network:lan");
+    check_belongings("{" CARD "'networks_there':{'lan':['network','bridge']}}", "{'br0':'lan'}", FALSE, NULL,
+                     "bridge:lan");
+    check_belongings("{" CARD "'networks_there':{'br0':['bridge']}}", "{'br7':'lan'}", FALSE, "br7", NULL);
+    check_belongings("{'networks':[{'mac':'x','network':'user'}]}", NULL, FALSE, NULL, NULL);
+    check_belongings("{'loader':'/fw','loader_there':true,'nvram':'/n'}", NULL, FALSE, NULL, NULL);
+    check_belongings("{'loader':'/fw'}", NULL, FALSE, "ovmf", NULL);
+    check_belongings("{'nvram':'/n','nvram_there':true}", NULL, FALSE, "/n exist on h2", NULL);
+    check_belongings("{'nvram':'/n','nvram_there':true,'nvram_same':true}", NULL, FALSE, NULL, NULL);
+    check_belongings("{'tpm':true}", NULL, FALSE, "swtpm", NULL);
+    check_belongings("{'tpm':true,'swtpm_there':true}", NULL, TRUE, NULL, NULL);
+    check_belongings("{'tpm':true,'swtpm_there':true,'tpm_there':true}", NULL, TRUE, "earlier stay", NULL);
+    check_belongings("{'saved':true}", NULL, TRUE, "managedsave-remove", NULL);
+    check_belongings("{'snapshots':2,'external_snapshots':true}", NULL, TRUE, "files of their own", NULL);
+    check_belongings("{'snapshots':2}", NULL, TRUE, NULL, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *path = g_strdup_printf("/disks/%s", rows[i].name);
+
+        g_test_add_data_func(path, &rows[i], test_row);
+    }
+    g_test_add_func("/belongings", test_belongings);
+    return g_test_run();
+}
