@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How a migration ends at its source: both ends are asked, the verdict is carried out, the report is written. */
+/* How a migration ends at its source: both ends are asked, the verdict is carried out. */
 #pragma once
 
 #include "relay/control.h"
 #include "run/internal.h"
 #include "run/ladder.h"
 #include "run/progress.h"
+#include "run/report.h"
 
 /* What outgoing.c and finish.c share: one move in the making, owned by its thread. */
 struct drv_outgoing {
@@ -54,15 +55,6 @@ typedef enum {
 /** drv_outgoing_finish() - libvirt is through: settle, clean up, report. */
 drv_end drv_outgoing_finish(drv_outgoing *outgoing);
 
-/** drv_outgoing_heard() - the relay's newest counters. Called with the lock held. */
-void drv_outgoing_heard(drv_outgoing *outgoing, const struct drv_relay_status *status);
-
-/** drv_outgoing_counters() - of all of this job's relays, one after the other; the state is the last one's. */
-struct drv_relay_status drv_outgoing_counters(drv_outgoing *outgoing);
-
-/** drv_outgoing_keep_counters() - before another relay takes over: add them to the earlier ones'. */
-void drv_outgoing_keep_counters(drv_outgoing *outgoing);
-
 /** drv_outgoing_look() - whether a look at both ends would end a job that needs attention. Changes nothing. */
 gboolean drv_outgoing_look(drv_outgoing *outgoing);
 
@@ -72,8 +64,3 @@ void drv_outgoing_give_up(drv_outgoing *outgoing, const GError *why);
 /** drv_outgoing_call_session() - ask the target about this session. @body: NULL: which VM. Transfer full. */
 json_object *drv_outgoing_call_session(drv_outgoing *outgoing, const char *method, const char *what,
                                        json_object *body, GError **error);
-/** drv_outgoing_read_counters() - the relay's last ones, before it goes. */
-void drv_outgoing_read_counters(drv_outgoing *outgoing);
-/** drv_outgoing_end() - the job ends, with its report. */
-void drv_outgoing_end(drv_outgoing *outgoing, drv_state state, const char *outcome, int code,
-                      const char *why);

@@ -35,9 +35,9 @@ static void roll_back(drv_outgoing *outgoing, const GError *why)
     drv_session_end_relay(outgoing->dir);
     if (cancelled)
         drv_outgoing_end(outgoing, DRV_STATE_ROLLED_BACK, "cancelled", DRV_ERROR_CANCELLED,
-                         "cancelled by the operator");
+                         "cancelled by the operator", NULL);
     else
-        drv_outgoing_end(outgoing, DRV_STATE_ROLLED_BACK, "rolled-back", why->code, text);
+        drv_outgoing_end(outgoing, DRV_STATE_ROLLED_BACK, "rolled-back", why->code, text, NULL);
 }
 
 static gboolean is_shut_off(drv_outgoing *outgoing, GError **error)
@@ -120,7 +120,7 @@ static gboolean hand_over(drv_outgoing *outgoing, GError **error)
     drv_outgoing_read_counters(outgoing);
     drv_departure_release(outgoing);
     drv_session_end_relay(outgoing->dir);
-    drv_outgoing_end(outgoing, DRV_STATE_DONE, "done", 0, NULL);
+    drv_outgoing_end(outgoing, DRV_STATE_DONE, "done", 0, NULL, NULL);
     return TRUE;
 }
 
@@ -149,7 +149,7 @@ static void finish(drv_outgoing *outgoing)
                                   "When both nodes answer, say 'drover reconcile'",
                                   drv_job_vm(outgoing->job), drv_job_target(outgoing->job),
                                   drv_job_source(outgoing->job), error->message);
-            drv_outgoing_end(outgoing, DRV_STATE_NEEDS_ATTENTION, "needs-attention", error->code, why);
+            drv_outgoing_end(outgoing, DRV_STATE_NEEDS_ATTENTION, "needs-attention", error->code, why, NULL);
             return;
         }
     } while (drv_run_pause(outgoing->run, ASK_AGAIN_MS));

@@ -18,120 +18,19 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
-#include "base/hex.h"
 #include "base/log.h"
+#include "run/call.h"
 #include "run/climb.h"
-#include "run/finish.h"
 #include "run/departure.h"
+#include "run/finish.h"
 #include "run/incoming.h"
 #include "run/offline.h"
+#include "run/prepare.h"
 #include "run/session.h"
 #include "run/storage.h"
 
 #define WATCH_INTERVAL_MS 200
-/* Until a cancel stops waiting for what is being prepared; that is then cleared up behind its back. */
-#define PREPARE_CANCEL_PATIENCE_MS 700
 #define RECOVER_AGAIN_MS 1000
-
-/* ---- libvirt's call, in a thread that may outlast everything ---- */
-
-typedef struct {
-    gatomicrefcount references;
-    drv_outgoing *outgoing; /* NULL once nobody waits any more; guarded by lock */
-    GMutex lock;
-    drv_hyper *hyper;
-    char *uuid;
-    char *dir;
-    GStrv disks;
-    guint max_pause_ms;
-    guint64 bandwidth_bps;
-    gboolean post_copy;
-    gboolean recover;
-    drv_rewrite *rewrite;
-    gboolean proven_shared;
-} migrate_call;
-
-static void call_unref(migrate_call *call)
-{
-    if (!g_atomic_ref_count_dec(&call->references))
-        return;
-    g_mutex_clear(&call->lock);
-    g_free(call->uuid);
-    g_free(call->dir);
-    g_strfreev(call->disks);
-    drv_rewrite_free(call->rewrite);
-    g_free(call);
-}
-
-static gpointer call_thread(gpointer data)
-{
-    migrate_call *call = data;
-    drv_migrate_params params = {.uuid = call->uuid,
-                                 .session_dir = call->dir,
-                                 .copy_disks = (const char *const *)call->disks,
-                                 .max_pause_ms = call->max_pause_ms,
-                                 .bandwidth_bps = call->bandwidth_bps,
-                                 .post_copy = call->post_copy,
-                                 .recover = call->recover,
-                                 .rewrite = call->rewrite,
-                                 .proven_shared = call->proven_shared};
-    g_autoptr(GError) error = NULL;
-    gboolean ok = drv_hyper_migrate(call->hyper, &params, &error);
-
-    g_mutex_lock(&call->lock);
-    if (call->outgoing) {
-        drv_outgoing *outgoing = call->outgoing;
-
-        g_mutex_lock(&outgoing->lock);
-        outgoing->over = TRUE;
-        outgoing->call_ok = ok;
-        outgoing->call_error = g_steal_pointer(&error);
-        g_cond_broadcast(&outgoing->changed);
-        g_mutex_unlock(&outgoing->lock);
-    }
-    g_mutex_unlock(&call->lock);
-    call_unref(call);
-    return NULL;
-}
-
-static migrate_call *start_call(drv_outgoing *outgoing, gboolean recover)
-{
-    json_object *step = drv_job_step(outgoing->job);
-    migrate_call *call = g_new0(migrate_call, 1);
-
-    g_mutex_lock(&outgoing->lock);
-    outgoing->over = FALSE;
-    outgoing->call_ok = FALSE;
-    g_clear_error(&outgoing->call_error);
-    g_mutex_unlock(&outgoing->lock);
-
-    g_atomic_ref_count_init(&call->references);
-    g_atomic_ref_count_inc(&call->references);
-    g_mutex_init(&call->lock);
-    call->outgoing = outgoing;
-    call->hyper = outgoing->run->hyper;
-    call->uuid = g_strdup(drv_job_uuid(outgoing->job));
-    call->dir = g_strdup(outgoing->dir);
-    call->max_pause_ms = outgoing->ladder.allowed_ms;
-    call->post_copy = outgoing->ladder.post_copy;
-    call->recover = recover;
-    /* What libvirt recovers it knows already. */
-    call->disks = recover ? NULL : drv_departure_disks(step);
-    call->rewrite = recover ? NULL : drv_departure_rewrite(step, &call->proven_shared);
-    call->bandwidth_bps = (guint64)drv_json_int(step, "bandwidth_bps", 0);
-    g_thread_unref(g_thread_new("migrate", call_thread, call));
-    return call;
-}
-
-static void forget_call(migrate_call *call)
-{
-    if (!call)
-        return;
-    g_mutex_lock(&call->lock);
-    call->outgoing = NULL;
-    g_mutex_unlock(&call->lock);
-    call_unref(call);
-}
 
 /* ---- listening to the relay ---- */
 
@@ -174,212 +73,6 @@ static void stop_listening(drv_outgoing *outgoing)
     outgoing->stop_listening = TRUE;
     g_mutex_unlock(&outgoing->lock);
     g_thread_join(g_steal_pointer(&outgoing->listener));
-}
-
-/* ---- preparing, in a thread that a cancel may leave behind ---- */
-
-typedef struct {
-    gatomicrefcount references;
-    GMutex lock;
-    drv_outgoing *outgoing; /* NULL once nobody waits any more; guarded by lock */
-    drv_run *run;           /* what follows does not change */
-    drv_job *job;
-    char *session;
-    char *dir;
-    gboolean recover;
-    guint8 secret[DRV_SESSION_SECRET_SIZE];
-} preparation;
-
-static void preparation_unref(preparation *it)
-{
-    if (!g_atomic_ref_count_dec(&it->references))
-        return;
-    explicit_bzero(it->secret, sizeof it->secret);
-    g_mutex_clear(&it->lock);
-    drv_job_unref(it->job);
-    g_free(it->session);
-    g_free(it->dir);
-    g_free(it);
-}
-
-static gboolean ask_target(preparation *it, GError **error)
-{
-    json_object *step = drv_job_step(it->job);
-    g_autoptr(json_object) request = json_object_new_object();
-    g_autoptr(json_object) parcel =
-        it->recover ? NULL : drv_departure_parcel(it->run, step, error);
-    g_autoptr(json_object) answer = NULL;
-    char text[2 * DRV_SESSION_SECRET_SIZE + 1];
-
-    if (!it->recover && !parcel)
-        return FALSE;
-    drv_hex_encode(text, it->secret, DRV_SESSION_SECRET_SIZE);
-    drv_json_set_string(request, "session", it->session);
-    drv_json_set_string(request, "secret", text);
-    drv_json_set_string(request, "job", drv_job_id(it->job));
-    drv_json_set_int(request, "links", drv_session_links());
-    drv_json_set_bool(request, "recover", it->recover);
-    drv_json_set(request, "step", json_object_get(step));
-    drv_json_set(request, "parcel", parcel ? json_object_get(parcel) : NULL);
-    answer = drv_run_call(it->run, drv_job_target(it->job), "POST", "/v1/peer/sessions", request,
-                          DRV_RUN_PREPARE_TIMEOUT_MS, error);
-    explicit_bzero(text, sizeof text);
-    return answer != NULL;
-}
-
-static gboolean start_relay(preparation *it, GError **error)
-{
-    drv_run *run = it->run;
-    g_autoptr(GPtrArray) members = run->peers->members(run->peers->data);
-    struct drv_relay_config config = {.role = DRV_RELAY_SOURCE,
-                                      .links = drv_session_links(),
-                                      .directory = it->dir,
-                                      .libvirt_fd = -1,
-                                      .program = run->relay_program,
-                                      .user = drv_session_relay_user(),
-                                      .group = drv_session_qemu_group()};
-    struct drv_error problem = {0};
-    int rc;
-
-    for (guint i = 0; i < members->len; i++) {
-        const drv_member *member = members->pdata[i];
-
-        if (g_str_equal(member->name, drv_job_target(it->job))) {
-            config.peer_host = member->address;
-            config.peer_port = member->port;
-        }
-    }
-    if (!config.peer_host) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "%s is no longer a node of this cluster",
-                    drv_job_target(it->job));
-        return FALSE;
-    }
-    if (!drv_session_make_dir(it->dir, error))
-        return FALSE;
-    g_strlcpy(config.session, it->session, sizeof config.session);
-    memcpy(config.secret, it->secret, sizeof config.secret);
-    rc = drv_relay_spawn(&config, &problem);
-    explicit_bzero(config.secret, sizeof config.secret);
-    if (rc < 0) {
-        drv_gerror_from(error, DRV_ERROR_UNREACHABLE, &problem);
-        return FALSE;
-    }
-    return TRUE;
-}
-
-/* Nobody waits for it any more: neither end shall keep anything. */
-static void clear_up(preparation *it)
-{
-    g_autofree char *path = g_strdup_printf("/v1/peer/sessions/%s", it->session);
-    g_autoptr(json_object) answer = NULL;
-
-    drv_session_end_relay(it->dir);
-    /* What it cannot be told it finds out by itself. */
-    answer = drv_run_call(it->run, drv_job_target(it->job), "DELETE", path, NULL,
-                          DRV_RUN_PEER_TIMEOUT_MS, NULL);
-}
-
-static gpointer prepare_thread(gpointer data)
-{
-    preparation *it = data;
-    drv_run *run = it->run;
-    g_autoptr(GError) error = NULL;
-    gboolean ok = ask_target(it, &error);
-
-    drv_fault("source-target-ready");
-    ok = ok && start_relay(it, &error);
-    drv_fault("source-relay-ready");
-    g_mutex_lock(&it->lock);
-    if (it->outgoing) {
-        drv_outgoing *outgoing = it->outgoing;
-
-        g_mutex_lock(&outgoing->lock);
-        outgoing->prepared = TRUE;
-        outgoing->prepare_error = ok ? NULL : g_steal_pointer(&error);
-        g_cond_broadcast(&outgoing->changed);
-        g_mutex_unlock(&outgoing->lock);
-        g_mutex_unlock(&it->lock);
-    } else {
-        g_mutex_unlock(&it->lock);
-        clear_up(it);
-    }
-    preparation_unref(it);
-    drv_run_thread_ended(run);
-    return NULL;
-}
-
-/* Return: FALSE when a cancel came in between and the thread was left to itself. */
-static gboolean wait_prepared(drv_outgoing *outgoing)
-{
-    gint64 until = 0;
-
-    g_mutex_lock(&outgoing->lock);
-    while (!outgoing->prepared) {
-        gboolean cancelled = drv_job_cancel_requested(outgoing->job);
-
-        if (!until && cancelled)
-            until = g_get_monotonic_time() + PREPARE_CANCEL_PATIENCE_MS * 1000;
-        if (!until)
-            g_cond_wait(&outgoing->changed, &outgoing->lock);
-        else if (!g_cond_wait_until(&outgoing->changed, &outgoing->lock, until))
-            break;
-    }
-    g_mutex_unlock(&outgoing->lock);
-    return outgoing->prepared;
-}
-
-/* A session with a relay at either end. On failure the caller has the target abandon what it made. */
-static gboolean prepare(drv_outgoing *outgoing, gboolean recover, GError **error)
-{
-    guint8 secret[DRV_SESSION_SECRET_SIZE];
-    preparation *it;
-    gboolean ok;
-
-    g_free(outgoing->session);
-    g_free(outgoing->dir);
-    outgoing->dir = NULL;
-    outgoing->session = drv_session_new_id(secret, error);
-    if (!outgoing->session)
-        return FALSE;
-    outgoing->dir = drv_session_dir(outgoing->run->sessions_dir, outgoing->session);
-    ok = drv_job_set_session(outgoing->job, outgoing->session, error);
-    drv_fault("source-session-recorded");
-    if (!ok)
-        return FALSE;
-
-    it = g_new0(preparation, 1);
-    g_atomic_ref_count_init(&it->references);
-    g_atomic_ref_count_inc(&it->references);
-    g_mutex_init(&it->lock);
-    it->outgoing = outgoing;
-    it->run = outgoing->run;
-    it->job = drv_job_ref(outgoing->job);
-    it->session = g_strdup(outgoing->session);
-    it->dir = g_strdup(outgoing->dir);
-    it->recover = recover;
-    memcpy(it->secret, secret, sizeof secret);
-    explicit_bzero(secret, sizeof secret);
-    g_mutex_lock(&outgoing->lock);
-    outgoing->prepared = FALSE;
-    g_clear_error(&outgoing->prepare_error);
-    g_mutex_unlock(&outgoing->lock);
-    drv_run_thread(outgoing->run, "prepare", prepare_thread, it);
-
-    ok = wait_prepared(outgoing);
-    g_mutex_lock(&it->lock);
-    it->outgoing = NULL;
-    g_mutex_unlock(&it->lock);
-    preparation_unref(it);
-    if (!ok && !outgoing->prepared) {
-        outgoing->left_behind = TRUE;
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CANCELLED, "cancelled while it was prepared");
-        return FALSE;
-    }
-    if (outgoing->prepare_error) {
-        g_propagate_error(error, g_steal_pointer(&outgoing->prepare_error));
-        return FALSE;
-    }
-    return TRUE;
 }
 
 /* ---- watching ---- */
@@ -508,16 +201,16 @@ static gboolean send_before(drv_outgoing *outgoing, GError **error)
 }
 
 /* Prepare, and start libvirt's call. NULL: the job has ended. */
-static migrate_call *begin_pass(drv_outgoing *outgoing)
+static drv_call *begin_pass(drv_outgoing *outgoing)
 {
     drv_job *job = outgoing->job;
     g_autoptr(GError) error = NULL;
     g_auto(GStrv) disks = drv_departure_disks(drv_job_step(job));
-    migrate_call *call;
+    drv_call *call;
 
     drv_fault("state-planned");
     drv_job_enter(job, DRV_STATE_PREPARING);
-    if (!prepare(outgoing, FALSE, &error)) {
+    if (!drv_prepare(outgoing, FALSE, &error)) {
         drv_outgoing_give_up(outgoing, error);
         return NULL;
     }
@@ -537,7 +230,7 @@ static migrate_call *begin_pass(drv_outgoing *outgoing)
         return NULL;
     }
     drv_job_enter(job, *disks ? DRV_STATE_COPYING_DISKS : DRV_STATE_COPYING_MEMORY);
-    call = start_call(outgoing, FALSE);
+    call = drv_call_start(outgoing, FALSE);
     drv_fault("source-called");
     return call;
 }
@@ -561,7 +254,7 @@ static void note_break(drv_outgoing *outgoing)
 }
 
 /* A new session for a broken post-copy. NULL: not now. */
-static migrate_call *begin_recovery(drv_outgoing *outgoing)
+static drv_call *begin_recovery(drv_outgoing *outgoing)
 {
     g_autoptr(GError) error = NULL;
 
@@ -569,18 +262,18 @@ static migrate_call *begin_recovery(drv_outgoing *outgoing)
     stop_listening(outgoing);
     drv_outgoing_keep_counters(outgoing);
     drv_session_end_relay(outgoing->dir);
-    if (!prepare(outgoing, TRUE, &error)) {
+    if (!drv_prepare(outgoing, TRUE, &error)) {
         drv_log_warning("the post-copy of %s is broken and cannot be gone on with yet: %s job=%s",
                         drv_job_vm(outgoing->job), error->message, drv_job_id(outgoing->job));
         drv_session_end_relay(outgoing->dir);
         return NULL;
     }
     listen_to_relay(outgoing);
-    return start_call(outgoing, TRUE);
+    return drv_call_start(outgoing, TRUE);
 }
 
 /* Settle; a broken post-copy is tried to be recovered until it is, or the ends say otherwise. */
-static drv_end settle_or_recover(drv_outgoing *outgoing, migrate_call **call)
+static drv_end settle_or_recover(drv_outgoing *outgoing, drv_call **call)
 {
     drv_end end;
 
@@ -595,12 +288,12 @@ static drv_end settle_or_recover(drv_outgoing *outgoing, migrate_call **call)
 }
 
 /* Watch until it is over, then what comes next: the end, another pass, or a recovery. */
-static void carry_through(drv_outgoing *outgoing, migrate_call *call)
+static void carry_through(drv_outgoing *outgoing, drv_call *call)
 {
     gboolean by_statistics = call == NULL;
 
     while (watch(outgoing, by_statistics)) {
-        migrate_call *next = NULL;
+        drv_call *next = NULL;
         drv_end end = settle_or_recover(outgoing, &next);
 
         if (end == DRV_END_AGAIN) {
@@ -614,18 +307,18 @@ static void carry_through(drv_outgoing *outgoing, migrate_call *call)
             drv_job_set_fact(outgoing->job, "with_post_copy", TRUE);
             next = begin_pass(outgoing);
         }
-        forget_call(call);
+        drv_call_forget(call);
         call = next;
         if (!call)
             break;
         by_statistics = FALSE;
     }
-    forget_call(call);
+    drv_call_forget(call);
 }
 
 static void begin(drv_outgoing *outgoing)
 {
-    migrate_call *call;
+    drv_call *call;
 
     if (is_storage(drv_job_step(outgoing->job))) {
         drv_storage_move(outgoing);

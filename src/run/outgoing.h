@@ -18,6 +18,5 @@ gboolean drv_outgoing_reconcile(drv_run *run, drv_job *job, GError **error);
 /** drv_outgoing_would_settle() - whether that would end it. Changes nothing, asks both ends. */
 gboolean drv_outgoing_would_settle(drv_run *run, drv_job *job);
 
-
 /** drv_outgoing_wake() - there is something to look at: a cancel, or the end of droverd. */
 void drv_outgoing_wake(drv_outgoing *outgoing);

@@ -119,23 +119,23 @@ static void end(drv_outgoing *outgoing, const GError *why)
     drv_job_enter(outgoing->job, DRV_STATE_FINISHING);
     if (!settle(outgoing, moved, stayed, &error)) {
         drv_outgoing_end(outgoing, DRV_STATE_NEEDS_ATTENTION, "needs-attention", error->code,
-                         error->message);
+                         error->message, NULL);
     } else if (!stayed->len) {
-        drv_outgoing_end(outgoing, DRV_STATE_DONE, "done", 0, NULL);
+        drv_outgoing_end(outgoing, DRV_STATE_DONE, "done", 0, NULL, NULL);
     } else if (moved->len) {
         text = g_strdup_printf("%s moved, %s did not: %s. Move the rest again", moved->str, stayed->str,
                                why ? why->message : "droverd was restarted");
         drv_outgoing_end(outgoing, DRV_STATE_FAILED, "failed", why ? why->code : DRV_ERROR_FAILED,
-                         text);
+                         text, NULL);
     } else if (drv_job_cancel_requested(outgoing->job)) {
         drv_outgoing_end(outgoing, DRV_STATE_ROLLED_BACK, "cancelled", DRV_ERROR_CANCELLED,
-                         "cancelled by the operator");
+                         "cancelled by the operator", NULL);
     } else {
         text = g_strdup_printf("%s; the disks of %s are where they were",
                                why ? why->message : "droverd was restarted",
                                drv_job_vm(outgoing->job));
         drv_outgoing_end(outgoing, DRV_STATE_ROLLED_BACK, "rolled-back",
-                         why ? why->code : DRV_ERROR_FAILED, text);
+                         why ? why->code : DRV_ERROR_FAILED, text, NULL);
     }
 }
 
