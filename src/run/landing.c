@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The session of an arrival: its lookup, its record, its end. See landing.h. */
+#include "run/landing.h"
+
+#include "base/fault.h"
+#include "base/log.h"
+#include "run/arrival.h"
+#include "run/incoming.h"
+#include "run/session.h"
+
+void drv_incoming_unref(drv_incoming *incoming)
+{
+    if (!incoming || !g_atomic_ref_count_dec(&incoming->references))
+        return;
+    json_object_put(incoming->created);
+    json_object_put(incoming->parcel);
+    g_free(incoming->method);
+    g_free(incoming->session);
+    g_free(incoming->dir);
+    g_free(incoming->source);
+    g_free(incoming->job);
+    g_free(incoming->vm);
+    g_free(incoming->uuid);
+    g_free(incoming->complaint);
+    g_mutex_clear(&incoming->lock);
+    g_free(incoming);
+}
+
+drv_incoming *drv_incoming_find(drv_run *run, const char *session)
+{
+    drv_incoming *incoming;
+
+    g_mutex_lock(&run->lock);
+    incoming = g_hash_table_lookup(run->incoming, session);
+    if (incoming)
+        g_atomic_ref_count_inc(&incoming->references);
+    g_mutex_unlock(&run->lock);
+    return incoming;
+}
+
+void drv_incoming_publish(drv_incoming *incoming)
+{
+    g_atomic_ref_count_inc(&incoming->references);
+    g_mutex_lock(&incoming->run->lock);
+    g_hash_table_insert(incoming->run->incoming, g_strdup(incoming->session), incoming);
+    g_mutex_unlock(&incoming->run->lock);
+}
+
+gboolean drv_incoming_has(drv_run *run, const char *uuid)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, run->incoming);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        if (g_str_equal(((drv_incoming *)value)->uuid, uuid))
+            return TRUE;
+    return FALSE;
+}
+
+/* The session, other than @but, of a VM that comes from @source (any if NULL). Transfer full; NULL. */
+drv_incoming *drv_incoming_find_by_uuid(drv_run *run, const char *source, const char *uuid,
+                                  const drv_incoming *but)
+{
+    drv_incoming *found = NULL;
+    GHashTableIter iter;
+    gpointer value;
+
+    g_mutex_lock(&run->lock);
+    g_hash_table_iter_init(&iter, run->incoming);
+    while (!found && g_hash_table_iter_next(&iter, NULL, &value)) {
+        drv_incoming *incoming = value;
+
+        if (incoming != but && g_str_equal(incoming->uuid, uuid) &&
+            (!source || g_str_equal(incoming->source, source))) {
+            g_atomic_ref_count_inc(&incoming->references);
+            found = incoming;
+        }
+    }
+    g_mutex_unlock(&run->lock);
+    return found;
+}
+
+gboolean drv_incoming_is_arriving(drv_run *run, const char *uuid)
+{
+    GHashTableIter iter;
+    gpointer value;
+    gboolean arriving = FALSE;
+
+    g_mutex_lock(&run->lock);
+    g_hash_table_iter_init(&iter, run->incoming);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        drv_incoming *incoming = value;
+
+        arriving |= g_str_equal(incoming->uuid, uuid) && !g_atomic_int_get(&incoming->resumed);
+    }
+    g_mutex_unlock(&run->lock);
+    return arriving;
+}
+
+/* An earlier move of the VM away from here that is still being settled releases its disks: not ours. */
+gboolean drv_incoming_publish_new(drv_incoming *incoming, GError **error)
+{
+    drv_run *run = incoming->run;
+    gboolean leaving, known;
+
+    g_mutex_lock(&run->lock);
+    known = g_hash_table_contains(run->incoming, incoming->session);
+    leaving = !g_str_equal(incoming->source, run->node) &&
+              g_hash_table_contains(run->outgoing, incoming->uuid);
+    if (!leaving && !known) {
+        g_atomic_ref_count_inc(&incoming->references);
+        g_hash_table_insert(run->incoming, g_strdup(incoming->session), incoming);
+    }
+    g_mutex_unlock(&run->lock);
+    if (leaving)
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
+                    "%s is still leaving %s by an earlier job ('drover jobs'): wait for its end",
+                    incoming->vm, run->node);
+    else if (known)
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "the session %s is open already",
+                    incoming->session);
+    return !leaving && !known;
+}
+
+void drv_incoming_unpublish(drv_incoming *incoming)
+{
+    g_mutex_lock(&incoming->run->lock);
+    g_hash_table_remove(incoming->run->incoming, incoming->session);
+    g_mutex_unlock(&incoming->run->lock);
+}
+
+/* ---- the record ---- */
+
+gboolean drv_incoming_keep(drv_incoming *incoming, gint64 expected, GError **error)
+{
+    g_autoptr(json_object) doc = json_object_new_object();
+
+    drv_json_set_string(doc, "session", incoming->session);
+    drv_json_set_string(doc, "source", incoming->source);
+    drv_json_set_string(doc, "job", incoming->job);
+    drv_json_set_string(doc, "vm", incoming->vm);
+    drv_json_set_string(doc, "uuid", incoming->uuid);
+    drv_json_set_bool(doc, "was_running", incoming->was_running);
+    drv_json_set_bool(doc, "resumed", incoming->resumed);
+    drv_json_set(doc, "created", json_object_get(incoming->created));
+    drv_json_set_string(doc, "method", incoming->method);
+    drv_json_set(doc, "parcel", json_object_get(incoming->parcel));
+    return drv_store_put(incoming->run->store, DRV_SESSION_BUCKET, incoming->session,
+                         json_object_to_json_string(doc), expected, NULL, error);
+}
+
+drv_incoming *drv_incoming_from_record(drv_run *run, json_object *doc)
+{
+    drv_incoming *incoming = g_new0(drv_incoming, 1);
+
+    g_atomic_ref_count_init(&incoming->references);
+    g_mutex_init(&incoming->lock);
+    incoming->run = run;
+    incoming->session = g_strdup(drv_json_string(doc, "session", ""));
+    incoming->dir = drv_session_dir(run->sessions_dir, incoming->session);
+    incoming->source = g_strdup(drv_json_string(doc, "source", ""));
+    incoming->job = g_strdup(drv_json_string(doc, "job", ""));
+    incoming->vm = g_strdup(drv_json_string(doc, "vm", ""));
+    incoming->uuid = g_strdup(drv_json_string(doc, "uuid", ""));
+    incoming->was_running = drv_json_bool(doc, "was_running");
+    incoming->resumed = drv_json_bool(doc, "resumed");
+    incoming->method = g_strdup(drv_json_string(doc, "method", "pre-copy"));
+    incoming->parcel = json_object_get(drv_json_object(doc, "parcel"));
+    incoming->created = drv_json_array(doc, "created")
+                            ? json_object_get(drv_json_array(doc, "created"))
+                            : json_object_new_array();
+    return incoming;
+}
+
+/* Called with the lock held, when the copy's fate is decided and carried out. */
+void drv_incoming_close(drv_incoming *incoming)
+{
+    g_autoptr(GError) error = NULL;
+
+    incoming->closed = TRUE;
+    if (incoming->resumed) {
+        drv_arrival_settle(incoming->run, incoming->uuid, incoming->parcel);
+        drv_arrival_announce(incoming->run, incoming->vm, incoming->uuid, incoming->source,
+                             incoming->method, incoming->parcel);
+    }
+    drv_arrival_unexport(incoming->dir, incoming->created, NULL, NULL);
+    drv_session_end_relay(incoming->dir);
+    drv_fault("target-relay-ended");
+    if (!drv_store_delete(incoming->run->store, DRV_SESSION_BUCKET, incoming->session, DRV_REVISION_ANY,
+                          &error) &&
+        !g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND))
+        drv_log_warning("a finished session stays in the store: %s session=%s", error->message,
+                        incoming->session);
+    drv_fault("target-session-closed");
+    drv_incoming_unpublish(incoming);
+}

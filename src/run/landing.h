@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The session of an arrival, which incoming.c opens, fate.c decides and the store remembers. */
+#pragma once
+
+#include "run/internal.h"
+
+#define DRV_SESSION_BUCKET "session"
+
+struct drv_incoming {
+    gatomicrefcount references;
+    drv_run *run;
+    char *session; /* these do not change */
+    char *dir;
+    char *source;
+    char *job;
+    char *vm;
+    char *uuid;
+    gboolean was_running;
+    char *method;         /* of the step */
+    json_object *parcel;  /* see arrival.h; of a live move without what libvirt brings */
+    json_object *created; /* what was made here: see arrival.h */
+
+    GMutex lock;          /* held while the fate of the copy is decided; guards what follows */
+    gboolean resumed;     /* set with the lock held, atomically: lists look without it */
+    gboolean told;        /* the source's libvirtd has the Finish reply: its copy never runs again */
+    gint64 waiting_ms;    /* since when the source is silent, or 0 */
+    gboolean said_waiting;
+    gboolean closed;      /* finished or abandoned: nothing is left to do */
+    char *complaint;      /* why the last try to resume it failed, as logged */
+};
+
+void drv_incoming_unref(drv_incoming *incoming);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(drv_incoming, drv_incoming_unref)
+
+/* ---- landing.c ---- */
+
+/** drv_incoming_find() - by its id. Transfer full; NULL. */
+drv_incoming *drv_incoming_find(drv_run *run, const char *session);
+/** drv_incoming_find_by_uuid() - other than @but, of a VM that comes from @source (any if NULL). Transfer full; NULL. */
+drv_incoming *drv_incoming_find_by_uuid(drv_run *run, const char *source, const char *uuid,
+                                        const drv_incoming *but);
+void drv_incoming_publish(drv_incoming *incoming);
+/** drv_incoming_publish_new() - DRV_ERROR_CONFLICT: the VM is still leaving here, or the session is known. */
+gboolean drv_incoming_publish_new(drv_incoming *incoming, GError **error);
+void drv_incoming_unpublish(drv_incoming *incoming);
+
+/** drv_incoming_from_record() - Transfer full. */
+drv_incoming *drv_incoming_from_record(drv_run *run, json_object *doc);
+/** drv_incoming_keep() - write the record. @expected: see drv_store_put(). */
+gboolean drv_incoming_keep(drv_incoming *incoming, gint64 expected, GError **error);
+/** drv_incoming_close() - called with the lock held, when the copy's fate is decided and carried out. */
+void drv_incoming_close(drv_incoming *incoming);
+
+/* ---- fate.c: called with the lock held ---- */
+
+gboolean drv_incoming_resume(drv_incoming *incoming, GError **error);
+/** drv_incoming_give_up() - destroy the copy and all that was made for it. DRV_ERROR_CONFLICT: it has run, or is about to. */
+gboolean drv_incoming_give_up(drv_incoming *incoming, GError **error);
+/** drv_incoming_has_run() - whether the copy has ever run, or may have. @domain: what libvirt has, or NULL. */
+gboolean drv_incoming_has_run(drv_incoming *incoming, const drv_domain *domain);
+/** drv_incoming_was_told() - whether the source's copy is known to never run again: then this one is the VM. */
+gboolean drv_incoming_was_told(drv_incoming *incoming);
+/** drv_incoming_is_split() - whether it runs here by post-copy and lacks memory that the source has. */
+gboolean drv_incoming_is_split(const drv_domain *domain);
+
+/** drv_incoming_watch() - start the thread that decides. */
+void drv_incoming_watch(drv_incoming *incoming);
