@@ -5,6 +5,7 @@ Runs the parts of the test suite one after another, counts what passed, and says
 why anything was skipped or failed. The last line is `N passed, N failed[, N skipped]`.
 """
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -67,6 +68,13 @@ def build(directory: Path, options: Options, *settings: str, clang: bool = False
     return run("ninja", "-C", directory) == 0
 
 
+def ended_badly(part: str, log: Path) -> list[str]:
+    """Programs that died or hung: no case of theirs is said to have failed."""
+    tests = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    return [f"{part}: {test['name']} ended with {test['result']}" for test in tests
+            if test["result"] in ("ERROR", "FAIL", "TIMEOUT", "INTERRUPT")]
+
+
 def meson_test(part: str, directory: Path, tally: Tally, *words: str,
                env: dict[str, str] | None = None) -> None:
     log = directory / "meson-logs" / "testlog.junit.xml"
@@ -77,7 +85,8 @@ def meson_test(part: str, directory: Path, tally: Tally, *words: str,
     if log.exists():
         tally.read_junit(part, log)
     if code and len(tally.failed) == before:
-        tally.failed.append(f"{part}: meson test ended with {code}")
+        tally.failed += ended_badly(part, log.with_name("testlog.json")) or [
+            f"{part}: meson test ended with {code}"]
 
 
 def unit(options: Options, tally: Tally) -> None:

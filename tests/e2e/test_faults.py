@@ -142,6 +142,20 @@ def test_target_dies(lab: Lab, slow: Guest) -> None:
     check_next_try(lab, slow, move)
 
 
+def test_source_dies(lab: Lab, slow: Guest) -> None:
+    """The VM dies with its host. The job ends, the target keeps nothing, and the VM can be started."""
+    move = begin_and_get_to(lab, slow, "copying-memory")
+    assert move.target
+    lab.lab("kill", move.source)
+    lab.lab("boot", move.source)
+    wait_until(lambda: move.view()["ended"], "the job has ended")
+    view = move.view()
+    assert view["state"] == "rolled-back", view
+    lab.virsh(move.source, "start", VM)
+    lab.wait_answer(VM)
+    check_next_try(lab, slow, move)
+
+
 def test_cancel_at_once(lab: Lab, web: Guest) -> None:
     """Cancelled as early as can be: whatever has been made by then is taken away again."""
     lab.rate("20mbit")

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Joining, its refusals, the race for a token, revoking, and what a node knows without the founder. */
 #include <glib.h>
+#include <signal.h>
 #include <glib/gstdio.h>
 #include <string.h>
 
@@ -291,6 +292,7 @@ static void test_join_at_other_node(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    signal(SIGPIPE, SIG_IGN); /* as the programs do */
     g_test_add_func("/join/refusals", test_refusals);
     g_test_add_func("/join/expired", test_expired);
     g_test_add_func("/join/race", test_race);
