@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "api/cluster.h"
@@ -274,6 +275,18 @@ static void transfer_done(transfer *lists)
     curl_slist_free_all(lists->connect_to);
 }
 
+/*
+ * What a lost link holds up of a request must not arrive after the caller has given it up:
+ * closing the socket drops it, where the kernel would go on sending it for minutes.
+ */
+static int on_socket(void *data, curl_socket_t fd, curlsocktype purpose)
+{
+    const struct linger drop = {.l_onoff = 1, .l_linger = 0};
+
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &drop, sizeof drop);
+    return CURL_SOCKOPT_OK;
+}
+
 static void prepare(drv_client *client, CURL *curl, const destination *to, const char *path,
                     transfer *lists)
 {
@@ -294,6 +307,7 @@ static void prepare(drv_client *client, CURL *curl, const destination *to, const
     curl_easy_setopt(curl, CURLOPT_SSL_SESSIONID_CACHE, 0L);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
     curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, on_socket);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, lists->failure);
     if (to->pin)
         curl_easy_setopt(curl, CURLOPT_PINNEDPUBLICKEY, to->pin);

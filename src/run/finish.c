@@ -298,13 +298,16 @@ static gboolean carry_out_roll_back(drv_outgoing *outgoing, drv_presence source,
         }
     }
     drv_fault("source-resumed");
-    why = why_rolled_back(outgoing, source, &code);
     drv_session_end_relay(outgoing->dir);
+    /* It may have ended meanwhile, and that it runs nowhere must be said. */
+    if (ask_source(outgoing, &(drv_settle_facts){0}) == DRV_PRESENCE_OFF)
+        source = DRV_PRESENCE_OFF;
+    why = why_rolled_back(outgoing, source, &code);
     if (outgoing->restart && !cancelled && answer && source == DRV_PRESENCE_RUNNING)
         return TRUE; /* not ended: it begins again */
     if (cancelled && source != DRV_PRESENCE_OFF)
         drv_outgoing_end(outgoing, DRV_STATE_ROLLED_BACK, "cancelled", DRV_ERROR_CANCELLED,
-                "cancelled by the operator", NULL);
+                         "cancelled by the operator", NULL);
     else
         drv_outgoing_end(outgoing, DRV_STATE_ROLLED_BACK, "rolled-back", code, why, NULL);
     return TRUE;
@@ -531,7 +534,7 @@ void drv_outgoing_give_up(drv_outgoing *outgoing, const GError *why)
     }
     if (cancelled)
         drv_outgoing_end(outgoing, DRV_STATE_ROLLED_BACK, "cancelled", DRV_ERROR_CANCELLED,
-                "cancelled by the operator", NULL);
+                         "cancelled by the operator", NULL);
     else
         drv_outgoing_end(outgoing, DRV_STATE_FAILED, "failed", why->code, why->message, NULL);
 }

@@ -137,6 +137,28 @@ static gboolean take_over(drv_incoming *next, GError **error)
     return TRUE;
 }
 
+/*
+ * A request that a link held up may arrive when its move is long over, perhaps amid the
+ * VM's next one: only the source knows whether it still waits for this session.
+ */
+static gboolean is_awaited(drv_run *run, const char *source, const char *session, const char *job,
+                           GError **error)
+{
+    g_autofree char *path = g_strdup_printf("/v1/peer/jobs/%s", job);
+    g_autoptr(json_object) view =
+        drv_run_call(run, source, "GET", path, NULL, DRV_RUN_PEER_TIMEOUT_MS, error);
+
+    if (!view)
+        return FALSE;
+    if (!drv_json_bool(view, "ended") &&
+        g_strcmp0(drv_json_string(view, "session", NULL), session) == 0)
+        return TRUE;
+    g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
+                "the request for a session of job %s came too late: %s does not wait for it any more",
+                job, source);
+    return FALSE;
+}
+
 gboolean drv_incoming_open(drv_run *run, const char *source, json_object *request, GError **error)
 {
     gboolean recover = drv_json_bool(request, "recover");
@@ -152,6 +174,8 @@ gboolean drv_incoming_open(drv_run *run, const char *source, json_object *reques
                     "a session needs its id, its job and the step");
         return FALSE;
     }
+    if (!is_awaited(run, source, session, drv_json_string(request, "job", ""), error))
+        return FALSE;
     if (!recover) {
         if (drv_run_is_leaving(run, drv_json_string(step, "uuid", ""))) {
             g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,

@@ -6,7 +6,7 @@ that whatever is missed was missed by the guest and not by the network.
 import pytest
 
 from conftest import VM, Guest
-from lab import Lab, Move, wait_until
+from lab import Api, Lab, Move, wait_until
 
 FAILED, REFUSED, CANCELLED = 1, 4, 6
 MIDDLES = ["copying-disks", "copying-memory"]
@@ -164,3 +164,32 @@ def test_cancel_at_once(lab: Lab, web: Guest) -> None:
     assert first.code == 0, first
     check_rolled_back(lab, move, CANCELLED, "cancelled", "operator")
     check_next_try(lab, web, move)
+
+
+def test_request_that_was_held_up(lab: Lab, slow: Guest) -> None:
+    """
+    A request of an earlier move, kept by a link until its move was over and the next one is
+    under way, opens nothing and harms nothing.
+    """
+    lab.rate("none")
+    lab.move(VM, slow.host, slow.other)
+    lab.move(VM, slow.host, slow.other)
+    source, target = slow.host, slow.other
+    early = [job for job in lab.api(source).get("/v1/jobs")["jobs"]
+             if job["vm"] == VM and job["source"] == source][-1]
+    lab.rate("150mbit")
+    etc = lab.path(source, "/etc/drover")
+    as_source = Api(lab.netns(source), lab.address(target), etc / "ca.crt",
+                    (etc / "node.crt", etc / "node.key"))
+    with lab.watching(VM, at=source) as watch:
+        move = lab.begin(VM, source, target)
+        move.until("copying-memory", wire_bytes=1 << 20)
+        status, answer = as_source.ask("POST", "/v1/peer/sessions", {
+            "session": "0123456789abcdef" * 2, "secret": "ab" * 32, "links": 2, "job": early["id"],
+            "step": early["step"]})
+        assert status == 409 and "too late" in answer["error"]["message"], (status, answer)
+        lab.rate("none")
+        ended = move.wait()
+    assert ended.code == 0, ended
+    watch.assert_unharmed()
+    slow.assert_clean(on=target)
