@@ -147,6 +147,8 @@ gboolean drv_hyper_job_abort(drv_hyper *hyper, const char *uuid, GError **error)
 gboolean drv_hyper_set_max_pause(drv_hyper *hyper, const char *uuid, guint ms, GError **error);
 /** drv_hyper_start_post_copy() - of a job begun with post_copy: hand the guest over now. DRV_ERROR_CONFLICT: QEMU has not begun yet. */
 gboolean drv_hyper_start_post_copy(drv_hyper *hyper, const char *uuid, GError **error);
+/** drv_hyper_answers() - whether the VM's QEMU answers. One that has just died and that libvirt is still clearing up does not. */
+gboolean drv_hyper_answers(drv_hyper *hyper, const char *uuid);
 /** drv_hyper_resume() - let a paused guest run; one that runs already: success. */
 gboolean drv_hyper_resume(drv_hyper *hyper, const char *uuid, GError **error);
 /** drv_hyper_destroy() - end it at once; @undefine: its definition too (NVRAM, TPM state, checkpoints' metadata included). Not there: success. */

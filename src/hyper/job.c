@@ -134,6 +134,16 @@ gboolean drv_hyper_set_max_pause(drv_hyper *hyper, const char *uuid, guint ms, G
     return TRUE;
 }
 
+gboolean drv_hyper_answers(drv_hyper *hyper, const char *uuid)
+{
+    g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, NULL);
+    g_autoptr(virDomain) domain = lease ? drv_lease_domain(lease, uuid, NULL) : NULL;
+    unsigned long long ms = 0;
+
+    /* Something that libvirt cannot know by itself. */
+    return domain && virDomainMigrateGetMaxDowntime(domain, &ms, 0) == 0;
+}
+
 gboolean drv_hyper_start_post_copy(drv_hyper *hyper, const char *uuid, GError **error)
 {
     g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);

@@ -300,7 +300,8 @@ static gboolean carry_out_roll_back(drv_outgoing *outgoing, drv_presence source,
     drv_fault("source-resumed");
     drv_session_end_relay(outgoing->dir);
     /* It may have ended meanwhile, and that it runs nowhere must be said. */
-    if (ask_source(outgoing, &(drv_settle_facts){0}) == DRV_PRESENCE_OFF)
+    if (!drv_hyper_answers(outgoing->run->hyper, drv_job_uuid(outgoing->job)) &&
+        ask_source(outgoing, &(drv_settle_facts){0}) == DRV_PRESENCE_OFF)
         source = DRV_PRESENCE_OFF;
     why = why_rolled_back(outgoing, source, &code);
     if (outgoing->restart && !cancelled && answer && source == DRV_PRESENCE_RUNNING)
