@@ -151,10 +151,12 @@ static void measure(drv_run *run, const char *target, json_object *link)
                                                      DRV_RUN_PEER_TIMEOUT_MS, &error);
         gint64 trip_us = g_get_monotonic_time() - before_us;
 
-        if (!answer) {
+        if (g_error_matches(error, DRV_ERROR, DRV_ERROR_UNREACHABLE)) {
             drv_json_set_string(link, "error", error->message);
             return;
         }
+        if (!answer) /* it was reached, and is of a version that does not tell its clock */
+            return;
         if (trip_us < best_us) {
             best_us = trip_us;
             ahead_ms = drv_json_int(answer, "clock_ms", 0) - (before_ms + trip_us / 2000);

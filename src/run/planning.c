@@ -129,6 +129,10 @@ static void judge(json_object *step, json_object *vm, json_object *goal, json_ob
         plan_disks(step, goal, facts, offline, checks);
         drv_plan_belongings(facts, &belongings, step, checks);
         drv_plan_target(facts, step, &target, checks);
+    } else if (!drv_checks_has(checks, DRV_ABOUT_LINKS)) {
+        drv_checks_problem(checks, DRV_ABOUT_LINKS, "%s or %s did not say what it has: they run different "
+                           "versions of Drover" DRV_REMEDY "update droverd on both", target.source,
+                           target.target);
     }
     drv_checks_skip_rest(checks, silent);
     /* The target looks again when the move begins, and must know at what. */
