@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* drover migrate: plan, apply, follow, report. */
+/* drover migrate: plan, apply, follow, report; or only look whether it could be done. */
 #include <string.h>
 
 #include "base/clock.h"
+#include "cli/checking.h"
 #include "cli/cli.h"
 #include "cli/follow.h"
 #include "cli/moving.h"
@@ -70,6 +71,8 @@ static json_object *make_plan(drv_cli *cli, const drv_args *args, GError **error
     if (drv_args_has(args, "method"))
         json_object_object_add(goal, "method",
                                json_object_new_string(drv_args_text(args, "method")));
+    if (drv_args_has(args, "check"))
+        json_object_object_add(goal, "check", json_object_new_boolean(TRUE));
     add_disk_goals(goal, args);
     return drv_cli_call(cli, "POST", "/v1/plans", goal, error);
 }
@@ -165,8 +168,13 @@ static int migrate(drv_cli *cli, const drv_args *args, GError **error)
     g_autoptr(json_object) plan = make_plan(cli, args, error);
     g_autofree char *job = NULL;
 
-    if (!plan || !check_plan(plan, error))
+    if (!plan)
         return -1;
+    if (drv_args_has(args, "check"))
+        return drv_checking_show(cli, plan);
+    if (!check_plan(plan, error))
+        return -1;
+    drv_checking_warn(cli, plan);
     job = apply_plan(cli, drv_json_string(plan, "id", NULL), error);
     if (!job)
         return -1;
@@ -191,6 +199,12 @@ int drv_cmd_migrate(drv_cli *cli, const drv_args *args, GError **error)
         return -1;
     }
     /* Scripts get the one object whatever happens. */
+    if (drv_args_has(args, "check")) {
+        object = drv_checking_failed(drv_args_operand(args, 0), drv_args_operand(args, 1), reason);
+        drv_cli_print_json(cli, object);
+        drv_cli_message(cli, "%s", reason->message);
+        return (int)drv_exit_from_error(reason);
+    }
     broke = g_error_matches(reason, DRV_ERROR, DRV_ERROR_UNREACHABLE) ||
             g_error_matches(reason, DRV_ERROR, DRV_ERROR_FAILED);
     object = drv_report_json(NULL, drv_args_operand(args, 0), drv_args_operand(args, 1),

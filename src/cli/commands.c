@@ -55,6 +55,8 @@ static const drv_option migrate_options[] = {
     {"map-network", 0, DRV_OPTION_PAIR, "A=B", "bridge or network A is called B there; may be repeated"},
     {"offline", 0, DRV_OPTION_FLAG, NULL, "move a VM that is shut off: definition, disks, state"},
     {"storage-only", 0, DRV_OPTION_FLAG, NULL, "only its disks, to --target-pool of the same node"},
+    {"check", 0, DRV_OPTION_FLAG, NULL,
+     "only look whether it could be done, with all that is\nagainst it; nothing is changed"},
     {"no-wait", 0, DRV_OPTION_FLAG, NULL, "begin, print the job's id and do not wait"},
     {"quiet", 'q', DRV_OPTION_FLAG, NULL, "show no progress, only the end"},
     {NULL},
@@ -117,6 +119,7 @@ const drv_command drv_commands[] = {
      "  drover migrate web1 --max-pause 100ms --bandwidth 500mbit\n"
      "  drover migrate web1 node2 --target-pool fast --map-network br0=lan\n"
      "  drover migrate web1 --storage-only --target-pool fast\n"
+     "  drover migrate web1 node2 --check\n"
      "  drover migrate web1 node2 --json | jq .pause_ms\n"
      "  drover migrate web1 --no-wait",
      migrate_options, drv_cmd_migrate},

@@ -146,7 +146,7 @@ static void read_sizes(virDomainPtr domain, GPtrArray *disks)
 static drv_domain *read_domain(virDomainPtr domain, gboolean whole, GError **error)
 {
     g_autoptr(drv_domain) result = NULL;
-    int state = 0, reason = 0, autostart = 0, snapshots;
+    int state = 0, reason = 0, autostart = 0;
     job_kind job;
     char *xml = virDomainGetXMLDesc(domain, 0);
 
@@ -167,12 +167,6 @@ static drv_domain *read_domain(virDomainPtr domain, gboolean whole, GError **err
         result->autostart = autostart != 0;
     job = result->state == DRV_DOMAIN_SHUT_OFF ? JOB_NONE : job_of(domain);
     result->busy = job != JOB_NONE;
-    snapshots = virDomainSnapshotNum(domain, 0);
-    if (snapshots > 0)
-        g_ptr_array_add(result->obstacles,
-                        g_strdup_printf("snapshots: libvirt does not move a VM that has any (%d); "
-                                        "delete them (virsh snapshot-delete), or move the VM shut "
-                                        "off (--offline)", snapshots));
     if (whole && (job == JOB_NONE || job == JOB_RUNS))
         read_sizes(domain, result->disks);
     virResetLastError();

@@ -6,19 +6,8 @@
 
 typedef struct {
     const drv_plan_belongings_goal *goal;
-    GPtrArray *problems;
+    drv_checks *checks;
 } context;
-
-static void problem(context *c, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
-
-static void problem(context *c, const char *fmt, ...)
-{
-    va_list args;
-
-    va_start(args, fmt);
-    g_ptr_array_add(c->problems, g_strdup_vprintf(fmt, args));
-    va_end(args);
-}
 
 static const char *kind_there(json_object *facts, const char *name, const char *preferred)
 {
@@ -50,10 +39,10 @@ static void plan_network(context *c, json_object *facts, json_object *interface,
     mapped = drv_json_string(c->goal->map_networks, name, name);
     found = kind_there(facts, mapped, kind);
     if (!found || (mapped == name && !g_str_equal(found, kind))) {
-        problem(c, "%s has no %s %s, which the network card %s uses: make it there, or name another "
-                "with --map-network %s=NAME", c->goal->target,
-                mapped == name ? kind : "bridge or network", mapped,
-                drv_json_string(interface, "mac", "?"), name);
+        drv_checks_problem(c->checks, DRV_ABOUT_NETWORKS, "%s has no %s %s, which the network card %s uses"
+                           DRV_REMEDY "make it there, or name another with --map-network %s=NAME",
+                           c->goal->target, mapped == name ? kind : "bridge or network", mapped,
+                           drv_json_string(interface, "mac", "?"), name);
         return;
     }
     entry = json_object_new_object();
@@ -65,6 +54,7 @@ static void plan_network(context *c, json_object *facts, json_object *interface,
         drv_json_set_string(entry, "to", to);
     }
     json_object_array_add(list, entry);
+    drv_checks_ok(c->checks, DRV_ABOUT_NETWORKS, "%s has all that its cards are on", c->goal->target);
 }
 
 static void plan_networks(context *c, json_object *facts, json_object *step)
@@ -75,6 +65,8 @@ static void plan_networks(context *c, json_object *facts, json_object *step)
 
     for (gsize i = 0; i < drv_json_length(interfaces); i++)
         plan_network(c, facts, json_object_array_get_idx(interfaces, i), list, used);
+    if (!g_hash_table_size(used))
+        drv_checks_skip(c->checks, DRV_ABOUT_NETWORKS, "the VM has no card on a bridge or network");
     drv_json_set(step, "networks", list);
     if (!c->goal->map_networks)
         return;
@@ -82,8 +74,8 @@ static void plan_networks(context *c, json_object *facts, json_object *step)
     {
         (void)value;
         if (!g_hash_table_contains(used, name))
-            problem(c, "--map-network %s: the VM has no network card on a bridge or network of that "
-                    "name", name);
+            drv_checks_problem(c->checks, DRV_ABOUT_NETWORKS, "--map-network %s: the VM has no network card on "
+                               "a bridge or network of that name" DRV_REMEDY "leave it out", name);
     }
 }
 
@@ -91,39 +83,69 @@ static void check_snapshots(context *c, json_object *facts)
 {
     gint64 count = drv_json_int(facts, "snapshots", 0);
 
-    if (!count)
+    if (c->goal->offline && drv_json_bool(facts, "saved"))
+        drv_checks_problem(c->checks, DRV_ABOUT_SNAPSHOTS, "it has a saved state, which does not move"
+                           DRV_REMEDY "start it, or drop that state (virsh managedsave-remove)");
+    if (count && !c->goal->offline)
+        drv_checks_problem(c->checks, DRV_ABOUT_SNAPSHOTS, "snapshots: libvirt does not move a VM that has "
+                           "any (%" G_GINT64_FORMAT ")" DRV_REMEDY "delete them (virsh snapshot-delete), or "
+                           "move the VM shut off (--offline)", count);
+    else if (count && drv_json_bool(facts, "external_snapshots"))
+        drv_checks_problem(c->checks, DRV_ABOUT_SNAPSHOTS, "its snapshots have files of their own, which would "
+                           "stay on %s" DRV_REMEDY "delete the snapshots or merge them (virsh blockcommit)",
+                           c->goal->source);
+    else if (count)
+        drv_checks_ok(c->checks, DRV_ABOUT_SNAPSHOTS, "%" G_GINT64_FORMAT ", which go along", count);
+    else
+        drv_checks_skip(c->checks, DRV_ABOUT_SNAPSHOTS, "the VM has none");
+}
+
+static void check_firmware(context *c, json_object *facts, const char *loader, const char *nvram)
+{
+    const char *target = c->goal->target;
+
+    if (!loader && !nvram) {
+        drv_checks_skip(c->checks, DRV_ABOUT_FIRMWARE, "the VM has the emulator's own");
         return;
-    if (!c->goal->offline)
-        return; /* said with the VM's other obstacles */
-    if (drv_json_bool(facts, "external_snapshots"))
-        problem(c, "its snapshots have files of their own, which would stay on %s: delete the snapshots "
-                "or merge them (virsh blockcommit)", c->goal->source);
+    }
+    if (loader && !drv_json_bool(facts, "loader_there"))
+        drv_checks_problem(c->checks, DRV_ABOUT_FIRMWARE, "%s lacks the firmware %s" DRV_REMEDY "install it "
+                           "there (Debian: apt install ovmf)", target, loader);
+    if (nvram && drv_json_bool(facts, "nvram_there") && !drv_json_bool(facts, "nvram_same"))
+        drv_checks_problem(c->checks, DRV_ABOUT_FIRMWARE, "UEFI variables %s exist on %s already: of an earlier "
+                           "stay, or of another VM" DRV_REMEDY "move the file away", nvram, target);
+    drv_checks_ok(c->checks, DRV_ABOUT_FIRMWARE, "%s has %s", target, loader ? loader : "what it needs");
+}
+
+static void check_tpm(context *c, json_object *facts, json_object *step)
+{
+    const char *target = c->goal->target;
+
+    if (!drv_json_bool(facts, "tpm")) {
+        drv_checks_skip(c->checks, DRV_ABOUT_TPM, "the VM has no emulated one");
+        return;
+    }
+    if (!drv_json_bool(facts, "swtpm_there"))
+        drv_checks_problem(c->checks, DRV_ABOUT_TPM, "%s has no swtpm for the VM's TPM" DRV_REMEDY "install it "
+                           "there (Debian: apt install swtpm swtpm-tools)", target);
+    if (c->goal->offline && drv_json_bool(facts, "tpm_there"))
+        drv_checks_problem(c->checks, DRV_ABOUT_TPM, "%s has TPM state of this VM already, of an earlier stay"
+                           DRV_REMEDY "move /var/lib/libvirt/swtpm/%s away", target,
+                           drv_json_string(step, "uuid", "?"));
+    drv_checks_ok(c->checks, DRV_ABOUT_TPM, "%s has swtpm", target);
 }
 
 void drv_plan_belongings(json_object *facts, const drv_plan_belongings_goal *goal,
-                         json_object *step, GPtrArray *problems)
+                         json_object *step, drv_checks *checks)
 {
-    context c = {goal, problems};
+    context c = {goal, checks};
     const char *loader = drv_json_string(facts, "loader", NULL);
     const char *nvram = drv_json_string(facts, "nvram", NULL);
     gboolean shared_nvram = drv_json_bool(facts, "nvram_same");
 
     plan_networks(&c, facts, step);
-    if (loader && !drv_json_bool(facts, "loader_there"))
-        problem(&c, "%s lacks the firmware %s: install it there (Debian: apt install ovmf)", goal->target,
-                loader);
-    if (nvram && drv_json_bool(facts, "nvram_there") && !shared_nvram)
-        problem(&c, "UEFI variables %s exist on %s already: of an earlier stay, or of another VM; move "
-                "the file away", nvram, goal->target);
-    if (drv_json_bool(facts, "tpm") && !drv_json_bool(facts, "swtpm_there"))
-        problem(&c, "%s has no swtpm for the VM's TPM: install it there (Debian: apt install swtpm "
-                "swtpm-tools)", goal->target);
-    if (goal->offline && drv_json_bool(facts, "tpm") && drv_json_bool(facts, "tpm_there"))
-        problem(&c, "%s has TPM state of this VM already, of an earlier stay: move /var/lib/libvirt/"
-                "swtpm/%s away", goal->target, drv_json_string(step, "uuid", "?"));
-    if (goal->offline && drv_json_bool(facts, "saved"))
-        problem(&c, "it has a saved state, which does not move: start it, or drop that state (virsh "
-                "managedsave-remove)");
+    check_firmware(&c, facts, loader, nvram);
+    check_tpm(&c, facts, step);
     check_snapshots(&c, facts);
     drv_json_set_string(step, "nvram", nvram && !shared_nvram ? nvram : NULL);
     drv_json_set_int(step, "nvram_bytes",

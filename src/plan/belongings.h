@@ -2,7 +2,7 @@
 /* What else goes along with a VM: networks by name, UEFI variables, TPM, snapshots. Pure, as disks.h. */
 #pragma once
 
-#include "model/json.h"
+#include "plan/checks.h"
 
 typedef struct {
     const char *source;       /* nodes, for messages */
@@ -14,7 +14,7 @@ typedef struct {
 /**
  * drv_plan_belongings() - sets "networks", "nvram", "tpm", "autostart", "checkpoints", "macs" of @step.
  * @facts: of run/facts.h
- * @problems: of char*
+ * @checks: what is against it is added
  */
 void drv_plan_belongings(json_object *facts, const drv_plan_belongings_goal *goal,
-                         json_object *step, GPtrArray *problems);
+                         json_object *step, drv_checks *checks);

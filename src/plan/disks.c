@@ -15,7 +15,7 @@
 /* What one disk needs, collected while it is looked at. */
 typedef struct {
     const drv_plan_disks_goal *goal;
-    GPtrArray *problems;
+    drv_checks *checks;
     GHashTable *needed; /* file system → guint64* */
     GHashTable *room;   /* file system → guint64* */
     GHashTable *where;  /* file system → char*, a directory on it */
@@ -26,16 +26,7 @@ typedef struct {
     const char *target_path;
 } context;
 
-static void problem(context *c, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
-
-static void problem(context *c, const char *fmt, ...)
-{
-    va_list args;
-
-    va_start(args, fmt);
-    g_ptr_array_add(c->problems, g_strdup_vprintf(fmt, args));
-    va_end(args);
-}
+#define problem(c, ...) drv_checks_problem((c)->checks, DRV_ABOUT_DISKS, __VA_ARGS__)
 
 static gboolean is_any(const char *text, const char *a, const char *b)
 {
@@ -108,7 +99,7 @@ static const char *shared(context *c, json_object *planned, gboolean writes)
         return "shared";
     if (!is_any(cache, "none", "directsync"))
         problem(c, "disk %s: both hosts have the same %s, on a file system that libvirt does not know "
-                "as shared, and its cache mode is %s: set cache='none' for a safe move", c->name,
+                "as shared, and its cache mode is %s" DRV_REMEDY "set cache='none' for a safe move", c->name,
                 c->path, cache);
     drv_json_set_bool(planned, "proven", TRUE);
     return "shared";
@@ -131,12 +122,12 @@ static void send_chain(context *c, json_object *planned)
             continue;
         if (drv_json_bool(facts, "exists")) {
             if (!digest || g_strcmp0(digest, drv_json_string(facts, "digest", NULL)) != 0)
-                problem(c, "disk %s: its base %s exists on %s with another content: move one of them "
+                problem(c, "disk %s: its base %s exists on %s with another content" DRV_REMEDY "move one of them "
                         "away", c->name, path, c->goal->target);
             continue;
         }
         if (!drv_json_bool(facts, "directory"))
-            problem(c, "disk %s: its base %s has no directory on %s: make it (mkdir -p)", c->name, path,
+            problem(c, "disk %s: its base %s has no directory on %s" DRV_REMEDY "make it (mkdir -p)", c->name, path,
                     c->goal->target);
         use_room(c, path, drv_json_int(base, "allocation_bytes", 0));
         json_object_array_add(images, drv_json_copy(base));
@@ -165,18 +156,18 @@ static void check_device(context *c)
     const char *format = drv_json_string(c->disk, "format", "raw");
 
     if (!g_str_equal(format, "raw"))
-        problem(c, "disk %s: %s holds %s and such a device is not made by Drover: have an image made "
+        problem(c, "disk %s: %s holds %s and such a device is not made by Drover" DRV_REMEDY "have an image made "
                 "with --target-pool", c->name, c->path, format);
     else if (size > capacity && !c->goal->offline)
         problem(c, "disk %s: %s on %s has %" G_GINT64_FORMAT " bytes and QEMU copies a running VM's "
-                "disk only onto %" G_GINT64_FORMAT ": make it that large, or move the VM shut off",
+                "disk only onto %" G_GINT64_FORMAT DRV_REMEDY "make it that large, or move the VM shut off",
                 c->name, c->target_path, c->goal->target, size, capacity);
     else if (size < capacity)
         problem(c, "disk %s: %s on %s has %" G_GINT64_FORMAT " MiB and %" G_GINT64_FORMAT
-                " are needed: enlarge it (lvextend)", c->name, c->target_path, c->goal->target,
+                " are needed" DRV_REMEDY "enlarge it (lvextend)", c->name, c->target_path, c->goal->target,
                 size >> 20, (capacity + (1 << 20) - 1) >> 20);
     else if (!drv_json_bool(c->there, "blank"))
-        problem(c, "disk %s: %s on %s: %s; if it is the same device as on %s, say --disks shared",
+        problem(c, "disk %s: %s on %s: %s" DRV_REMEDY "if it is the same device as on %s, say --disks shared",
                 c->name, c->target_path, c->goal->target,
                 drv_json_string(c->there, "not_blank", "it is not empty"), c->goal->source);
 }
@@ -196,32 +187,32 @@ static const char *copied(context *c, json_object *planned, gboolean before)
     if (from_block || block)
         verbatim = FALSE;
     if (!verbatim && !is_any(format, "raw", "qcow2"))
-        problem(c, "disk %s has the format %s: a running VM's disk is copied if it is raw or qcow2; "
+        problem(c, "disk %s has the format %s: a running VM's disk is copied if it is raw or qcow2" DRV_REMEDY
                 "convert it (qemu-img convert), or shut the VM down and move it with --offline",
                 c->name, format);
     if (!verbatim && drv_json_bool(c->disk, "encrypted"))
-        problem(c, "disk %s is encrypted and would have to be written in the clear: put it on storage that "
+        problem(c, "disk %s is encrypted and would have to be written in the clear" DRV_REMEDY "put it on storage that "
                 "both hosts see, or move the VM shut off%s", c->name,
                 c->goal->pool ? " without --target-pool" : " (--offline)");
     if (!verbatim && drv_json_bool(c->disk, "internal_snapshots"))
-        problem(c, "disk %s: the snapshots in %s would not be copied: delete them (qemu-img snapshot "
+        problem(c, "disk %s: the snapshots in %s would not be copied" DRV_REMEDY "delete them (qemu-img snapshot "
                 "-d)%s", c->name, c->path,
                 c->goal->offline ? ", or leave out --target-pool" : ", or move the VM shut off (--offline)");
     if (drv_json_bool(c->there, "target_exists") && block)
         check_device(c);
     else if (drv_json_bool(c->there, "target_exists"))
-        problem(c, "disk %s: %s exists on %s already: move it away if nothing needs it%s", c->name,
+        problem(c, "disk %s: %s exists on %s already" DRV_REMEDY "move it away if nothing needs it%s", c->name,
                 c->target_path, c->goal->target,
                 c->goal->storage_only ? ""
                 : g_str_equal(c->goal->mode, "copy")
                     ? "; if it is the same file, leave out --disks copy"
                     : "");
     else if (from_block && !c->goal->pool)
-        problem(c, "disk %s: %s has no block device %s: make one of at least %" G_GINT64_FORMAT
+        problem(c, "disk %s: %s has no block device %s" DRV_REMEDY "make one of at least %" G_GINT64_FORMAT
                 " MiB (lvcreate), or have an image made with --target-pool", c->name, c->goal->target,
                 c->path, (drv_json_int(c->disk, "capacity_bytes", 0) + (1 << 20) - 1) >> 20);
     else if (!drv_json_bool(c->there, "directory"))
-        problem(c, "disk %s: the directory of %s does not exist on %s: make it (mkdir -p), or choose "
+        problem(c, "disk %s: the directory of %s does not exist on %s" DRV_REMEDY "make it (mkdir -p), or choose "
                 "a pool with --target-pool", c->name, c->target_path, c->goal->target);
     else
         use_room(c, c->target_path, needed);
@@ -245,19 +236,19 @@ static const char *read_only(context *c, json_object *planned)
     if (c->goal->storage_only)
         return "keep";
     if (drv_json_bool(drv_json_object(c->disk, "file"), "block")) {
-        problem(c, "%s %s: the guest reads %s of this host: %s it first", device, c->name, c->path,
+        problem(c, "%s %s: the guest reads %s of this host" DRV_REMEDY "%s it first", device, c->name, c->path,
                 g_str_equal(device, "disk") ? "detach" : "eject");
         return NULL;
     }
     if (g_str_equal(device, "floppy") && !drv_json_bool(c->disk, "readonly")) {
-        problem(c, "floppy %s holds a medium that can be written: eject it first (virsh change-media "
+        problem(c, "floppy %s holds a medium that can be written" DRV_REMEDY "eject it first (virsh change-media "
                 "--eject)", c->name);
         return NULL;
     }
     if (digest && !c->goal->pool && g_strcmp0(digest, drv_json_string(c->there, "digest", NULL)) == 0)
         return "keep";
     if (g_str_equal(c->goal->mode, "shared")) {
-        problem(c, "%s %s: %s does not have %s: put it there, or say --disks auto", device, c->name,
+        problem(c, "%s %s: %s does not have %s" DRV_REMEDY "put it there, or say --disks auto", device, c->name,
                 c->goal->target, c->path);
         return NULL;
     }
@@ -277,7 +268,7 @@ static const char *way_of(context *c, json_object *planned)
     if (!is_any(type, "file", "block") && !g_str_equal(type, "volume")) {
         /* A running VM is refused for it by name already. */
         if (c->goal->offline)
-            problem(c, "disk %s is of type %s and belongs to this host: detach it first", c->name,
+            problem(c, "disk %s is of type %s and belongs to this host" DRV_REMEDY "detach it first", c->name,
                     type);
         return NULL;
     }
@@ -289,7 +280,7 @@ static const char *way_of(context *c, json_object *planned)
     if (!g_str_equal(c->goal->mode, "copy") && is_same(c))
         return shared(c, planned, writes);
     if (g_str_equal(c->goal->mode, "copy") && is_same(c) && !c->goal->pool) {
-        problem(c, "disk %s: %s is the same on both hosts: it need not be copied; to have another "
+        problem(c, "disk %s: %s is the same on both hosts: it need not be copied" DRV_REMEDY "to have another "
                 "image say --target-pool", c->name, c->path);
         return NULL;
     }
@@ -298,13 +289,13 @@ static const char *way_of(context *c, json_object *planned)
     if (g_str_equal(c->goal->mode, "shared") && !c->goal->storage_only) {
         if (may_be_same_device(c))
             return "shared";
-        problem(c, "disk %s: %s %s: say --disks auto to have it copied", c->name, c->goal->target,
+        problem(c, "disk %s: %s %s" DRV_REMEDY "say --disks auto to have it copied", c->name, c->goal->target,
                 drv_json_bool(c->there, "exists") ? "has another one of that path"
                                                   : "does not see its image");
         return NULL;
     }
     if (drv_json_bool(c->disk, "shareable")) {
-        problem(c, "disk %s is shared with other VMs (<shareable/>) and %s does not have the same: put "
+        problem(c, "disk %s is shared with other VMs (<shareable/>) and %s does not have the same" DRV_REMEDY "put "
                 "it on storage that both hosts see, or detach it", c->name, c->goal->target);
         return NULL;
     }
@@ -344,6 +335,8 @@ static void check_room(context *c)
     GHashTableIter iter;
     gpointer fs, sum;
 
+    if (!g_hash_table_size(c->needed))
+        drv_checks_skip(c->checks, DRV_ABOUT_DISK_ROOM, "nothing is copied into a new image");
     g_hash_table_iter_init(&iter, c->needed);
     while (g_hash_table_iter_next(&iter, &fs, &sum)) {
         guint64 needed = *(guint64 *)sum, room = *(guint64 *)g_hash_table_lookup(c->room, fs);
@@ -351,14 +344,35 @@ static void check_room(context *c)
         g_autofree char *room_text = g_format_size_full(room, G_FORMAT_SIZE_IEC_UNITS);
 
         if (needed > room)
-            problem(c, "its disks need %s and %s are free in %s on %s: free some space there, or "
-                    "choose another pool (--target-pool)", needed_text, room_text,
-                    (const char *)g_hash_table_lookup(c->where, fs), c->goal->target);
+            drv_checks_problem(c->checks, DRV_ABOUT_DISK_ROOM, "its disks need %s and %s are free in %s on "
+                               "%s" DRV_REMEDY "free some space there, or choose another pool "
+                               "(--target-pool)", needed_text, room_text,
+                               (const char *)g_hash_table_lookup(c->where, fs), c->goal->target);
+        else
+            drv_checks_ok(c->checks, DRV_ABOUT_DISK_ROOM, "its disks need %s and %s are free at %s",
+                          needed_text, room_text, c->goal->target);
     }
 }
 
+/* "vda copy, sda empty" */
+static void tell_ways(context *c, json_object *list)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    for (gsize i = 0; i < drv_json_length(list); i++) {
+        json_object *disk = json_object_array_get_idx(list, i);
+
+        g_string_append_printf(text, "%s%s: %s", i ? ", " : "", drv_json_string(disk, "target", "?"),
+                               drv_json_string(disk, "how", "?"));
+    }
+    if (text->len)
+        drv_checks_ok(c->checks, DRV_ABOUT_DISKS, "%s", text->str);
+    else
+        drv_checks_skip(c->checks, DRV_ABOUT_DISKS, "the VM has none");
+}
+
 json_object *drv_plan_disks(json_object *facts, const drv_plan_disks_goal *goal,
-                            GPtrArray *problems)
+                            drv_checks *checks)
 {
     json_object *disks = drv_json_array(facts, "disks");
     json_object *list = json_object_new_array();
@@ -366,12 +380,17 @@ json_object *drv_plan_disks(json_object *facts, const drv_plan_disks_goal *goal,
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     g_autoptr(GHashTable) room = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     g_autoptr(GHashTable) where = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    context c = {.goal = goal, .problems = problems, .needed = needed, .room = room, .where = where};
+    context c = {.goal = goal, .checks = checks, .needed = needed, .room = room, .where = where};
 
+    if (drv_json_string(facts, "pool_error", NULL)) {
+        drv_checks_problem(checks, DRV_ABOUT_DISKS, "%s", drv_json_string(facts, "pool_error", ""));
+        return list;
+    }
     for (gsize i = 0; i < drv_json_length(disks); i++) {
         c.disk = json_object_array_get_idx(disks, i);
         plan_disk(&c, list);
     }
     check_room(&c);
+    tell_ways(&c, list);
     return list;
 }

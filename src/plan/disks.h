@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "model/json.h"
+#include "plan/checks.h"
 
 typedef struct {
     const char *vm;
@@ -19,8 +19,8 @@ typedef struct {
 
 /**
  * drv_plan_disks() - @facts: of run/facts.h
- * @problems: of char*; what is against it is added, with the way out
+ * @checks: what is against it is added, with the way out
  * Return: the step's array. Transfer full.
  */
 json_object *drv_plan_disks(json_object *facts, const drv_plan_disks_goal *goal,
-                            GPtrArray *problems);
+                            drv_checks *checks);

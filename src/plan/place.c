@@ -63,24 +63,19 @@ const drv_fleet_vm *drv_plan_find_vm(const drv_fleet *fleet, const char *name, G
     return NULL;
 }
 
-/* NULL: it fits; else why not. @code says what kind of reason it is. */
-static char *why_not(const drv_fleet *fleet, const drv_fleet_vm *vm, const drv_fleet_node *node,
-                     drv_error_code *code)
+/* NULL: it fits; else why not. */
+static char *why_not(const drv_fleet *fleet, const drv_fleet_vm *vm, const drv_fleet_node *node)
 {
     guint64 needed = vm->memory_bytes + DRV_PLAN_RESERVE_BYTES;
 
-    *code = DRV_ERROR_CONFLICT;
     if (g_str_equal(node->name, vm->node))
         return g_strdup_printf("%s is already on %s", vm->name, node->name);
-    if (!node->up) {
-        *code = DRV_ERROR_UNREACHABLE;
+    if (!node->up)
         return g_strdup_printf("%s cannot be asked: %s", node->name,
                                node->error ? node->error : "it does not answer");
-    }
     if (drv_fleet_has_vm(fleet, node->name, vm->name, vm->uuid))
         return g_strdup_printf("%s has a VM with the name or the UUID of %s: rename or undefine it",
                                node->name, vm->name);
-    *code = DRV_ERROR_REFUSED;
     if (node->memory_free_bytes < needed)
         return g_strdup_printf("%s has no room for %s (needs %" G_GUINT64_FORMAT
                                " MiB with what the node keeps for itself, %" G_GUINT64_FORMAT
@@ -93,17 +88,19 @@ static const drv_fleet_node *given_target(const drv_fleet *fleet, const drv_flee
                                           const char *target, GError **error)
 {
     const drv_fleet_node *node = drv_fleet_find_node(fleet, target);
-    g_autofree char *reason = NULL;
-    drv_error_code code;
 
     if (!node) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND,
                     "there is no node %s; 'drover node list' shows all", target);
         return NULL;
     }
-    reason = why_not(fleet, vm, node, &code);
-    if (reason) {
-        g_set_error_literal(error, DRV_ERROR, code, reason);
+    if (g_str_equal(node->name, vm->node)) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s is already on %s", vm->name, node->name);
+        return NULL;
+    }
+    if (!node->up) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE, "%s cannot be asked: %s", node->name,
+                    node->error ? node->error : "it does not answer");
         return NULL;
     }
     return node;
@@ -119,8 +116,7 @@ const drv_fleet_node *drv_plan_place(const drv_fleet *fleet, const drv_fleet_vm 
         return given_target(fleet, vm, target, error);
     for (guint i = 0; i < fleet->nodes->len; i++) {
         const drv_fleet_node *node = fleet->nodes->pdata[i];
-        drv_error_code code;
-        g_autofree char *reason = why_not(fleet, vm, node, &code);
+        g_autofree char *reason = why_not(fleet, vm, node);
 
         if (reason) {
             if (!g_str_equal(node->name, vm->node))

@@ -17,12 +17,13 @@
 const drv_fleet_vm *drv_plan_find_vm(const drv_fleet *fleet, const char *name, GError **error);
 
 /**
- * drv_plan_place() - the node for @vm: @target if it is given and fits, else the
- * node that fits with the most memory free afterwards (ties: by name).
+ * drv_plan_place() - the node for @vm: @target if it is given and up (whether the VM fits is for
+ * plan/target.h to say, with all else), else the node that fits with the most memory free
+ * afterwards (ties: by name).
  *
- * Errors say for each node considered why it does not fit: DRV_ERROR_NOT_FOUND (no
- * such node), DRV_ERROR_CONFLICT (the VM is there already), DRV_ERROR_UNREACHABLE (it
- * is lost), DRV_ERROR_REFUSED (no room). Borrowed from @fleet.
+ * DRV_ERROR_NOT_FOUND (no such node), DRV_ERROR_CONFLICT (the VM is there already),
+ * DRV_ERROR_UNREACHABLE (it is lost), DRV_ERROR_REFUSED (no node fits: says for each why).
+ * Borrowed from @fleet.
  */
 const drv_fleet_node *drv_plan_place(const drv_fleet *fleet, const drv_fleet_vm *vm,
                                      const char *target, GError **error);

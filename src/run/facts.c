@@ -8,6 +8,7 @@
 #include "hyper/belongings.h"
 #include "hyper/content.h"
 #include "hyper/probe.h"
+#include "run/machine-facts.h"
 
 #define TPM_DIR "/var/lib/libvirt/swtpm"
 
@@ -226,21 +227,44 @@ static void merge(json_object *facts, json_object *answer)
             drv_json_set(facts, key, json_object_get(value));
 }
 
+/* What another host must have for the VM, and the way there. FALSE and no @error: it cannot be reached. */
+static gboolean look_across(drv_run *run, const char *uuid, const char *target, json_object *facts,
+                            GError **error)
+{
+    json_object *link;
+
+    if (!drv_machine_facts_here(run, uuid, facts, error))
+        return FALSE;
+    link = drv_machine_facts_link(run, target);
+    drv_json_set(facts, "link", link);
+    return drv_json_bool(link, "member") && !drv_json_string(link, "error", NULL);
+}
+
 json_object *drv_facts_gather(drv_run *run, const char *uuid, json_object *wish, GError **error)
 {
     g_autoptr(drv_domain) domain = drv_hyper_domain(run->hyper, uuid, error);
-    g_autoptr(json_object) facts = NULL;
+    g_autoptr(json_object) facts = json_object_new_object();
     g_autoptr(json_object) answer = NULL;
+    g_autoptr(GError) problem = NULL;
+    const char *target = drv_json_string(wish, "target", run->node);
     drv_belongings has;
     json_object *disks;
     gathering g = {0};
 
-    if (!domain || !drv_hyper_belongings(run->hyper, uuid, &has, error))
+    if (!domain)
+        return NULL;
+    if (!g_str_equal(target, run->node) &&
+        !look_across(run, domain->uuid, target, facts, &problem)) {
+        if (!problem)
+            return g_steal_pointer(&facts);
+        g_propagate_error(error, g_steal_pointer(&problem));
+        return NULL;
+    }
+    if (!drv_hyper_belongings(run->hyper, uuid, &has, error))
         return NULL;
     g.markers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     g.token = g_uuid_string_random();
     g.offline = drv_json_bool(wish, "offline");
-    facts = json_object_new_object();
     disks = json_object_new_array();
     drv_json_set(facts, "disks", disks);
     drv_json_set_string(facts, "vm", domain->name);
@@ -253,8 +277,8 @@ json_object *drv_facts_gather(drv_run *run, const char *uuid, json_object *wish,
     drv_json_set(facts, "networks", interfaces_json(domain));
     set_belongings(&g, facts, &has);
     drv_belongings_clear(&has);
-    answer = drv_run_call(run, drv_json_string(wish, "target", run->node), "POST", "/v1/peer/facts",
-                          facts, DRV_RUN_PREPARE_TIMEOUT_MS, error);
+    answer = drv_run_call(run, target, "POST", "/v1/peer/facts", facts, DRV_RUN_PREPARE_TIMEOUT_MS,
+                          error);
     remove_markers(&g);
     if (!answer)
         return NULL;
@@ -417,6 +441,22 @@ static json_object *networks_answer(drv_run *run, json_object *told)
     return object;
 }
 
+/* In which images may have to be made. */
+static GPtrArray *directories_of(json_object *disks)
+{
+    GPtrArray *list = g_ptr_array_new_with_free_func(g_free);
+
+    for (gsize i = 0; i < drv_json_length(disks); i++) {
+        const char *path =
+            drv_json_string(json_object_array_get_idx(disks, i), "target_path", NULL);
+        g_autofree char *directory = path ? g_path_get_dirname(path) : NULL;
+
+        if (directory && !g_ptr_array_find_with_equal_func(list, directory, g_str_equal, NULL))
+            g_ptr_array_add(list, g_steal_pointer(&directory));
+    }
+    return list;
+}
+
 json_object *drv_facts_answer(drv_run *run, json_object *told, GError **error)
 {
     const char *pool = drv_json_string(told, "target_pool", NULL);
@@ -427,21 +467,31 @@ json_object *drv_facts_answer(drv_run *run, json_object *told, GError **error)
     g_autofree char *pool_path = NULL;
     g_autofree char *tpm_dir = drv_facts_tpm_dir(drv_json_string(told, "uuid", "?"));
     g_autofree char *swtpm = g_find_program_in_path("swtpm");
-    json_object *answer, *list;
+    g_autoptr(json_object) answer = json_object_new_object();
+    g_autoptr(GError) problem = NULL;
+    json_object *list, *there;
 
     if (pool) {
-        pool_path = drv_hyper_pool_path(run->hyper, pool, error);
+        pool_path = drv_hyper_pool_path(run->hyper, pool, &problem);
         if (!pool_path) {
-            g_prefix_error(error, "%s: ", run->node);
-            return NULL;
+            g_autofree char *why = g_strdup_printf("%s: %s", run->node, problem->message);
+
+            drv_json_set_string(answer, "pool_error", why);
         }
     }
-    answer = json_object_new_object();
     list = json_object_new_array();
     for (gsize i = 0; i < drv_json_length(disks); i++)
         json_object_array_add(list,
                               disk_answer(json_object_array_get_idx(disks, i), told, pool_path, taken));
     drv_json_set(answer, "disks", list);
+    if (drv_json_object(told, "machine")) {
+        g_autoptr(GPtrArray) directories = directories_of(list);
+
+        there = drv_machine_facts_there(run, told, directories, error);
+        if (!there)
+            return NULL;
+        drv_json_set(answer, "there", there);
+    }
     drv_json_set(answer, "networks_there", networks_answer(run, told));
     drv_json_set_bool(answer, "loader_there", loader && g_file_test(loader, G_FILE_TEST_EXISTS));
     drv_json_set_bool(answer, "swtpm_there", swtpm != NULL);
@@ -457,5 +507,5 @@ json_object *drv_facts_answer(drv_run *run, json_object *told, GError **error)
             drv_file_facts_clear(&facts);
         }
     }
-    return answer;
+    return g_steal_pointer(&answer);
 }

@@ -12,7 +12,8 @@
  * "free_bytes", "chain": […]}}…], "networks": [{"mac", "network"}…], "networks_there":
  * {"br0": ["bridge"]…}, "loader", "loader_there", "nvram", "nvram_there", "nvram_same", "tpm",
  * "tpm_there", "swtpm_there", "autostart", "persistent", "saved", "checkpoints", "snapshots",
- * "external_snapshots", "pool_error".
+ * "external_snapshots", "pool_error", and of another host "machine", "here", "there" and "link" (see
+ * machine-facts.h). Of a target that cannot be reached there are only "machine", "here" and "link".
  * FILE: "exists", "block", "size_bytes", "allocation_bytes", "inode", "known_shared", "ids".
  */
 #pragma once

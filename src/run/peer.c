@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "model/local.h"
 #include "run/facts.h"
 #include "run/incoming.h"
 #include "run/outgoing.h"
 #include "run/plans.h"
-#include "run/preflight.h"
 
 typedef struct {
     drv_run *run;
@@ -75,10 +75,12 @@ static json_object *apply_plan(const peer_request *request, GError **error)
     return drv_run_local_apply(request->run, request->id, error);
 }
 
-static json_object *preflight(const peer_request *request, GError **error)
+static json_object *get_clock(const peer_request *request, GError **error)
 {
-    return drv_run_preflight(request->run, request->body, error) ? json_object_new_object()
-                                                                      : NULL;
+    json_object *object = json_object_new_object();
+
+    drv_json_set_int(object, "clock_ms", drv_clock_real_ms());
+    return object;
 }
 
 static json_object *get_jobs(const peer_request *request, GError **error)
@@ -260,7 +262,7 @@ static const struct {
     {"GET", "plans", FALSE, NULL, FALSE, get_plans},
     {"GET", "plans", TRUE, NULL, FALSE, get_plan},
     {"POST", "plans", TRUE, "apply", FALSE, apply_plan},
-    {"POST", "preflight", FALSE, NULL, TRUE, preflight},
+    {"GET", "clock", FALSE, NULL, FALSE, get_clock},
     {"GET", "jobs", FALSE, NULL, FALSE, get_jobs},
     {"POST", "jobs", FALSE, NULL, TRUE, new_job},
     {"GET", "jobs", TRUE, NULL, FALSE, get_job},

@@ -2,67 +2,58 @@
 /* Whether this node can take a VM: see preflight.h. */
 #include "run/preflight.h"
 
-#include "run/session.h"
+#include "run/machine-facts.h"
 
-static void add_reason(GString *reasons, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
-
-static void add_reason(GString *reasons, const char *fmt, ...)
-{
-    va_list args;
-
-    if (reasons->len)
-        g_string_append(reasons, "; ");
-    va_start(args, fmt);
-    g_string_append_vprintf(reasons, fmt, args);
-    va_end(args);
-}
-
-static void check_absent(drv_run *run, const char *what, const char *name, GString *reasons)
-{
-    g_autoptr(GError) error = NULL;
-    g_autoptr(drv_domain) domain = drv_hyper_domain(run->hyper, name, &error);
-
-    if (domain)
-        add_reason(reasons, "a VM with the %s %s exists there (%s): undefine or rename it", what,
-                   name, drv_domain_state_name(domain->state));
-}
-
-static gboolean needs_post_copy(json_object *step)
+drv_plan_target_goal drv_preflight_goal(json_object *step)
 {
     const char *method = drv_json_string(step, "method", "");
+    const drv_plan_target_goal goal = {
+        .vm = drv_json_string(step, "vm", "?"),
+        .source = drv_json_string(step, "source", "?"),
+        .target = drv_json_string(step, "target", "?"),
+        .offline = g_str_equal(method, "offline"),
+        .post_copy = g_str_equal(method, "post-copy") || g_str_equal(method, "hybrid") ||
+                     g_str_equal(drv_json_string(step, "post_copy", "never"), "if-needed"),
+        .memory_bytes = (guint64)MAX(drv_json_int(step, "memory_bytes", 0), 0),
+    };
 
-    return g_str_equal(method, "post-copy") || g_str_equal(method, "hybrid") ||
-           g_str_equal(drv_json_string(step, "post_copy", "never"), "if-needed");
+    return goal;
+}
+
+static GPtrArray *directories_of(json_object *step)
+{
+    GPtrArray *list = g_ptr_array_new_with_free_func(g_free);
+    json_object *disks = drv_json_array(step, "disks");
+
+    for (gsize i = 0; i < drv_json_length(disks); i++) {
+        json_object *disk = json_object_array_get_idx(disks, i);
+
+        if (drv_run_is_copied(disk))
+            g_ptr_array_add(list, g_path_get_dirname(drv_json_string(disk, "target_path", "/")));
+    }
+    return list;
 }
 
 gboolean drv_run_preflight(drv_run *run, json_object *step, GError **error)
 {
-    g_autoptr(GError) problem = NULL;
-    g_autoptr(GString) reasons = g_string_new(NULL);
-    drv_host_facts facts = {0};
-    guint64 needed = g_str_equal(drv_json_string(step, "method", ""), "offline")
-                         ? 0
-                         : (guint64)drv_json_int(step, "memory_bytes", 0);
+    const drv_plan_target_goal goal = drv_preflight_goal(step);
+    g_autoptr(GPtrArray) directories = directories_of(step);
+    g_autoptr(json_object) facts = json_object_new_object();
+    g_autoptr(drv_checks) checks = drv_checks_new();
+    g_autofree char *all = NULL;
+    /* A step has the names that drv_machine_facts_there() is told by. */
+    json_object *there = drv_machine_facts_there(run, step, directories, error);
 
-    if (!drv_hyper_host(run->hyper, &facts, error))
+    if (!there)
         return FALSE;
-    if (facts.memory_free_bytes < needed)
-        add_reason(reasons,
-                   "it needs %" G_GUINT64_FORMAT " MiB of memory and %" G_GUINT64_FORMAT
-                   " MiB are free",
-                   needed >> 20, facts.memory_free_bytes >> 20);
-    drv_host_facts_clear(&facts);
-    check_absent(run, "UUID", drv_json_string(step, "uuid", ""), reasons);
-    if (!reasons->len)
-        check_absent(run, "name", drv_json_string(step, "vm", ""), reasons);
-    if (needs_post_copy(step) && !drv_hyper_can_post_copy(NULL, &problem))
-        add_reason(reasons, "%s", problem->message);
-    if (!drv_session_qemu_group())
-        add_reason(reasons, "it has no group libvirt-qemu, qemu or kvm: 'drover doctor' there says "
-                            "what is missing");
-    if (!reasons->len)
+    drv_json_set(facts, "there", there);
+    drv_json_set(facts, "machine", json_object_get(drv_json_object(step, "machine")));
+    drv_json_set(facts, "here", json_object_get(drv_json_object(step, "here")));
+    drv_plan_target(facts, step, &goal, checks);
+    if (!drv_checks_problems(checks))
         return TRUE;
-    g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED, "%s cannot go to %s: %s",
-                drv_json_string(step, "vm", "?"), run->node, reasons->str);
+    all = drv_checks_text(checks);
+    g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED, "%s cannot go to %s: %s", goal.vm, run->node,
+                all);
     return FALSE;
 }

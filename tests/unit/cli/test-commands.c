@@ -212,6 +212,62 @@ static void test_migrate(void)
     outcome_clear(&begun);
 }
 
+#define CHECK(name, status, more) "{'name':'" name "','status':'" status "','message':'" name " says'" more "}"
+
+/* Nothing but the plan is asked for. */
+static json_object *checking(script *s, guint nth, const char *method, const char *path,
+                             json_object *body, GError **error)
+{
+    g_assert_cmpstr(path, ==, "/v1/plans");
+    g_assert_true(drv_json_bool(body, "check"));
+    g_assert_cmpstr(drv_json_string(body, "method", NULL), ==, "offline");
+    return script_json(s->data);
+}
+
+static void test_check(void)
+{
+    static const char good[] = "{'id':null,'state':'ready'," STEP ",'checks':["
+                               CHECK("cpu", "ok", "") "," CHECK("clock", "warning", ",'remedy':'set it'") "]}";
+    static const char bad[] = "{'id':null,'state':'refused'," STEP ",'checks':["
+                              CHECK("cpu", "problem", ",'title':'CPU','remedy':'another \\u001b[2J'") ","
+                              CHECK("disks", "problem", "") "," CHECK("tpm", "skipped", "") ",7,{}]}";
+    static const char line[] = "migrate web1 h2 --offline --check";
+    outcome can = script_run(checking, (gpointer)good, line);
+    outcome cannot = script_run(checking, (gpointer)bad, line);
+    outcome json = script_run(checking, (gpointer)bad, "migrate web1 h2 --offline --check --json");
+    outcome empty = script_run(checking, (gpointer) "{}", line);
+    json_object *object = json_tokener_parse(json.out);
+
+    g_assert_cmpint(can.code, ==, 0);
+    has(can.out, "to do: set it\n");
+    has(can.out, "\nweb1 can move from h1 to h2\n");
+    g_assert_cmpint(cannot.code, ==, 4);
+    has(cannot.out, "\nweb1 cannot move to h2: 2 problems\n");
+    has(cannot.out, "cpu says\n");
+    g_assert_null(strchr(cannot.out, '\x1b'));
+    g_assert_cmpint(json.code, ==, 4);
+    g_assert_cmpint(json_object_object_length(object), ==, 5);
+    g_assert_false(drv_json_bool(object, "ok"));
+    g_assert_cmpstr(drv_json_string(object, "source", NULL), ==, "h1");
+    g_assert_cmpint((int)drv_json_length(drv_json_array(object, "checks")), ==, 5);
+    g_assert_cmpint(empty.code, ==, 4);
+    json_object_put(object);
+    outcome_clear(&can);
+    outcome_clear(&cannot);
+    outcome_clear(&json);
+    outcome_clear(&empty);
+}
+
+static void test_check_of_nothing(void)
+{
+    outcome o = script_run(failing, GINT_TO_POINTER(0), "migrate web1 h2 --check --json");
+
+    has(o.out, "\"ok\": false");
+    has(o.out, "\"error\": ");
+    g_assert_cmpint(o.code, !=, 0);
+    outcome_clear(&o);
+}
+
 static void test_refused_plan(void)
 {
     outcome o = script_run(
@@ -338,6 +394,8 @@ int main(int argc, char **argv)
     g_test_add_func("/cli/commands/odd", test_odd_answers);
     g_test_add_func("/cli/commands/exit-codes", test_exit_codes);
     g_test_add_func("/cli/commands/migrate", test_migrate);
+    g_test_add_func("/cli/commands/check", test_check);
+    g_test_add_func("/cli/commands/check-of-nothing", test_check_of_nothing);
     g_test_add_func("/cli/commands/refused-plan", test_refused_plan);
     g_test_add_func("/cli/commands/token-create", test_token_create);
     g_test_add_func("/cli/commands/jobs", test_jobs);

@@ -127,24 +127,18 @@ static json_object *parse(const char *text)
     return object;
 }
 
-static char *join(GPtrArray *problems)
-{
-    g_ptr_array_add(problems, NULL);
-    return g_strjoinv("; ", (char **)problems->pdata);
-}
-
 static void test_row(gconstpointer data)
 {
     const row *r = data;
     g_autofree char *text = g_strdup_printf("{'disks':[%s]}", r->disk);
     g_autoptr(json_object) facts = parse(text);
-    g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(drv_checks) checks = drv_checks_new();
     const drv_plan_disks_goal goal = {.vm = "web1", .source = "h1", .target = "h2",
                                       .mode = r->mode ? r->mode : "auto", .offline = r->offline,
                                       .pool = r->pool};
-    g_autoptr(json_object) planned = drv_plan_disks(facts, &goal, problems);
+    g_autoptr(json_object) planned = drv_plan_disks(facts, &goal, checks);
     json_object *first = json_object_array_length(planned) ? json_object_array_get_idx(planned, 0) : NULL;
-    g_autofree char *all = join(problems);
+    g_autofree char *all = drv_checks_text(checks);
 
     g_assert_cmpstr(drv_json_string(first, "how", NULL), ==, r->how);
     if (r->member)
@@ -161,12 +155,12 @@ static void check_belongings(const char *facts_text, const char *map_text, gbool
     g_autoptr(json_object) facts = parse(facts_text);
     g_autoptr(json_object) map = map_text ? parse(map_text) : NULL;
     g_autoptr(json_object) step = json_object_new_object();
-    g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(drv_checks) checks = drv_checks_new();
     const drv_plan_belongings_goal goal = {"h1", "h2", map, offline};
     g_autofree char *all = NULL;
 
-    drv_plan_belongings(facts, &goal, step, problems);
-    all = join(problems);
+    drv_plan_belongings(facts, &goal, step, checks);
+    all = drv_checks_text(checks);
     if (said && !strstr(all, said))
         g_error("'%s' does not say '%s'", all, said);
     if (!said)
@@ -201,6 +195,8 @@ static void test_belongings(void)
     check_belongings("{'saved':true}", NULL, TRUE, "managedsave-remove", NULL);
     check_belongings("{'snapshots':2,'external_snapshots':true}", NULL, TRUE, "files of their own", NULL);
     check_belongings("{'snapshots':2}", NULL, TRUE, NULL, NULL);
+    check_belongings("{'snapshots':2}", NULL, FALSE, "snapshot-delete", NULL);
+    check_belongings("{}", NULL, FALSE, NULL, NULL);
 }
 
 int main(int argc, char **argv)

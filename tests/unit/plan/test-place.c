@@ -72,10 +72,24 @@ static void test_refusals_say_why(void)
     expect(fleet, "nosuch", NULL, DRV_ERROR_NOT_FOUND, "may be on h4");
     expect(fleet, UUID_WEB, "h9", DRV_ERROR_NOT_FOUND, "no node h9");
     expect(fleet, "web1", "h1", DRV_ERROR_CONFLICT, "already on h1");
-    expect(fleet, "web1", "h2", DRV_ERROR_REFUSED, "no room");
-    expect(fleet, "web1", "h3", DRV_ERROR_CONFLICT, "has a VM with the name");
     expect(fleet, "web1", "h4", DRV_ERROR_UNREACHABLE, "connection refused");
     expect(fleet, "web1", NULL, DRV_ERROR_REFUSED, "h2 has no room");
+    expect(fleet, "web1", NULL, DRV_ERROR_REFUSED, "h3 has a VM with the name");
+    expect(fleet, "web1", NULL, DRV_ERROR_REFUSED, "h4 cannot be asked: connection refused");
+}
+
+/* Whether the VM fits there is said by the checks, with all else. */
+static void test_a_node_that_was_named_is_taken(void)
+{
+    g_autoptr(drv_fleet) fleet = drv_fleet_new();
+    g_autoptr(GError) error = NULL;
+    const drv_fleet_vm *vm;
+
+    add_node(fleet, "h1", 12 * GIB, one_vm("web1", UUID_WEB, "running"));
+    add_node(fleet, "h2", GIB, one_vm("web1", UUID_OTHER, "shut off"));
+    vm = drv_plan_find_vm(fleet, "web1", &error);
+    g_assert_cmpstr(drv_plan_place(fleet, vm, "h2", &error)->name, ==, "h2");
+    g_assert_no_error(error);
 }
 
 static void test_room_includes_reserve(void)
@@ -119,6 +133,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/place/most-room-wins", test_most_room_wins);
     g_test_add_func("/place/refusals-say-why", test_refusals_say_why);
+    g_test_add_func("/place/a-node-that-was-named", test_a_node_that_was_named_is_taken);
     g_test_add_func("/place/room-includes-reserve", test_room_includes_reserve);
     g_test_add_func("/place/name-on-several-nodes", test_name_on_several_nodes);
     return g_test_run();

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What may be asked for: see goal.h. */
+#include "run/goal.h"
+
+#include "run/ladder.h"
+
+static gboolean check_disk_goal(json_object *goal, GError **error)
+{
+    static const char *const modes[] = {"auto", "copy", "shared", NULL};
+    static const char *const methods[] = {"auto", "pre-copy", "post-copy", "hybrid", "offline", NULL};
+    const char *method = drv_json_string(goal, "method", "auto");
+    const char *disks = drv_json_string(goal, "disks", "auto");
+    gboolean storage_only = drv_json_bool(goal, "storage_only");
+
+    if (!g_strv_contains(modes, disks))
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "disks is '%s'; it must be auto, copy or shared",
+                    disks);
+    else if (!g_strv_contains(methods, method))
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
+                    "method is '%s'; it must be auto, pre-copy, post-copy, hybrid or offline", method);
+    else if (storage_only && !drv_json_string(goal, "target_pool", NULL))
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
+                    "moving storage only needs \"target_pool\" (--target-pool): the pool where it goes");
+    else if (storage_only && drv_json_string(goal, "target", NULL))
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
+                    "moving storage only is within the VM's host: leave out the target");
+    else
+        return TRUE;
+    return FALSE;
+}
+
+static gboolean check_way(json_object *goal, GError **error)
+{
+    const char *method = drv_json_string(goal, "method", "auto");
+    const char *post_copy = drv_json_string(goal, "post_copy", "never");
+    gboolean if_needed = g_str_equal(post_copy, "if-needed");
+
+    if (!if_needed && !g_str_equal(post_copy, "never")) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
+                    "post_copy is '%s'; it must be 'never' or 'if-needed'", post_copy);
+        return FALSE;
+    }
+    if (if_needed && drv_method_from_name(method) == DRV_METHOD_PRE_COPY) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
+                    "post-copy cannot be both allowed and excluded: leave out the method, or do not "
+                    "allow post-copy");
+        return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean drv_goal_check(json_object *goal, GError **error)
+{
+    static const char *const known[] = {
+        "goal",      "check", "vm",    "target",      "max_pause_ms", "max_time_ms", "bandwidth_bps",
+        "post_copy", "disks", "target_pool", "map_networks", "method",      "storage_only"};
+    gint64 pause = drv_json_int(goal, "max_pause_ms", DRV_GOAL_MAX_PAUSE_MS);
+
+    json_object_object_foreach(goal, key, value)
+    {
+        gboolean found = FALSE;
+
+        for (guint i = 0; i < G_N_ELEMENTS(known); i++)
+            found |= g_str_equal(known[i], key);
+        if (!found) {
+            g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "a goal has no member '%s'", key);
+            return FALSE;
+        }
+    }
+    if (g_strcmp0(drv_json_string(goal, "goal", NULL), "migrate") != 0 ||
+        !drv_json_string(goal, "vm", NULL)) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
+                    "a plan needs \"goal\": \"migrate\" and \"vm\": the VM's name or UUID");
+        return FALSE;
+    }
+    if (pause < 1 || pause > 2000000) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
+                    "max_pause_ms is %" G_GINT64_FORMAT "; it must be from 1 to 2000000", pause);
+        return FALSE;
+    }
+    if (drv_json_int(goal, "max_time_ms", 0) < 0) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "max_time_ms must not be negative");
+        return FALSE;
+    }
+    if (!check_way(goal, error))
+        return FALSE;
+    if (drv_json_int(goal, "bandwidth_bps", 0) < 0) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "bandwidth_bps must not be negative");
+        return FALSE;
+    }
+    return check_disk_goal(goal, error);
+}

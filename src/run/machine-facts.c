@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a VM needs of its host, and what the target has of it: see machine-facts.h. */
+#include "run/machine-facts.h"
+
+#include "base/clock.h"
+#include "hyper/machine.h"
+#include "run/host-facts.h"
+#include "run/incoming.h"
+#include "run/session.h"
+
+/* The fastest of some: what else the hosts do shall not count. */
+#define TRIPS 3
+
+/* ---- both ends ---- */
+
+static json_object *machine_json(const drv_machine *machine)
+{
+    json_object *object = json_object_new_object();
+    json_object *pins = json_object_new_array(), *pages = json_object_new_array();
+    json_object *screens = json_object_new_array();
+
+    drv_json_set_string(object, "emulator", machine->emulator);
+    drv_json_set_string(object, "arch", machine->arch);
+    drv_json_set_string(object, "machine", machine->type);
+    drv_json_set_string(object, "virt_type", machine->virt_type);
+    drv_json_set_string(object, "cpu", machine->cpu);
+    drv_json_set_string(object, "cpu_name", machine->cpu_name);
+    drv_json_set_string(object, "cpu_check", machine->cpu_check);
+    drv_json_set_string(object, "nodes", machine->nodes);
+    drv_json_set_bool(object, "nodes_strict", machine->nodes_strict);
+    drv_json_set_bool(object, "own_label", machine->own_label);
+    for (guint i = 0; i < machine->pins->len; i++) {
+        const drv_pin *pin = machine->pins->pdata[i];
+        json_object *entry = json_object_new_object();
+
+        drv_json_set_string(entry, "what", pin->what);
+        drv_json_set_string(entry, "cpus", pin->cpus);
+        json_object_array_add(pins, entry);
+    }
+    for (guint i = 0; i < machine->pages->len; i++) {
+        const drv_pages *of = machine->pages->pdata[i];
+        json_object *entry = json_object_new_object();
+
+        drv_json_set_int(entry, "size_kib", (gint64)of->size_kib);
+        drv_json_set_int(entry, "bytes", (gint64)of->bytes);
+        json_object_array_add(pages, entry);
+    }
+    for (guint i = 0; i < machine->screens->len; i++) {
+        const drv_screen *screen = machine->screens->pdata[i];
+        json_object *entry = json_object_new_object();
+
+        drv_json_set_string(entry, "type", screen->type);
+        drv_json_set_string(entry, "address", screen->address);
+        drv_json_set_int(entry, "port", screen->port);
+        json_object_array_add(screens, entry);
+    }
+    drv_json_set(object, "pins", pins);
+    drv_json_set(object, "pages", pages);
+    drv_json_set(object, "graphics", screens);
+    return object;
+}
+
+/* Only what libvirt is asked with. */
+static drv_machine *machine_from_json(json_object *object)
+{
+    drv_machine *machine = g_new0(drv_machine, 1);
+
+    machine->emulator = g_strdup(drv_json_string(object, "emulator", NULL));
+    machine->arch = g_strdup(drv_json_string(object, "arch", NULL));
+    machine->type = g_strdup(drv_json_string(object, "machine", NULL));
+    machine->virt_type = g_strdup(drv_json_string(object, "virt_type", NULL));
+    machine->cpu = g_strdup(drv_json_string(object, "cpu", NULL));
+    return machine;
+}
+
+static void set_cpu(drv_run *run, json_object *object, const drv_machine *machine)
+{
+    g_autoptr(GPtrArray) missing = NULL;
+    g_autofree char *incompatible = NULL;
+    g_autoptr(GError) error = NULL;
+    json_object *list;
+
+    if (!machine->cpu)
+        return;
+    if (!drv_hyper_compare_cpu(run->hyper, machine, &missing, &incompatible, &error)) {
+        drv_json_set_string(object, "cpu_error", error->message);
+        return;
+    }
+    list = json_object_new_array();
+    for (guint i = 0; i < missing->len; i++)
+        json_object_array_add(list, json_object_new_string(missing->pdata[i]));
+    drv_json_set(object, "cpu_missing", list);
+    drv_json_set_string(object, "cpu_incompatible", incompatible);
+}
+
+/* The id of a job in @table that is about the VM, or NULL. Called with run->lock held. */
+static const char *job_of(GHashTable *table, const char *uuid, gboolean ended_too)
+{
+    GHashTableIter iter;
+    gpointer job;
+
+    g_hash_table_iter_init(&iter, table);
+    while (g_hash_table_iter_next(&iter, NULL, &job))
+        if (g_str_equal(drv_job_uuid(job), uuid) && (ended_too || !drv_job_ended(job)))
+            return drv_job_id(job);
+    return NULL;
+}
+
+static gboolean set_host(drv_run *run, json_object *object, const char *uuid, GError **error)
+{
+    g_autofree char *lock_manager = drv_host_setting("lock_manager", "nop");
+    drv_host_facts host = {0};
+
+    if (!drv_hyper_host(run->hyper, &host, error))
+        return FALSE;
+    drv_json_set_string(object, "qemu", host.qemu_version);
+    drv_json_set_int(object, "memory_free_bytes", (gint64)host.memory_free_bytes);
+    drv_host_facts_clear(&host);
+    drv_json_set_string(object, "lock_manager", lock_manager);
+    g_mutex_lock(&run->lock);
+    drv_json_set_string(object, "moving", job_of(run->jobs, uuid, FALSE));
+    drv_json_set_string(object, "attention", job_of(run->attention, uuid, TRUE));
+    g_mutex_unlock(&run->lock);
+    return TRUE;
+}
+
+/* ---- the source ---- */
+
+gboolean drv_machine_facts_here(drv_run *run, const char *uuid, json_object *facts, GError **error)
+{
+    g_autoptr(drv_machine) machine = drv_hyper_machine(run->hyper, uuid, error);
+    g_autoptr(json_object) here = json_object_new_object();
+
+    if (!machine || !set_host(run, here, uuid, error))
+        return FALSE;
+    set_cpu(run, here, machine);
+    drv_json_set(facts, "machine", machine_json(machine));
+    drv_json_set(facts, "here", g_steal_pointer(&here));
+    return TRUE;
+}
+
+/* The way is measured with questions that need nothing of the target but its droverd. */
+static void measure(drv_run *run, const char *target, json_object *link)
+{
+    gint64 best_us = G_MAXINT64, ahead_ms = 0;
+    g_autoptr(GError) error = NULL;
+
+    for (guint i = 0; i < TRIPS; i++) {
+        gint64 before_us = g_get_monotonic_time(), before_ms = drv_clock_real_ms();
+        g_autoptr(json_object) answer = drv_run_call(run, target, "GET", "/v1/peer/clock", NULL,
+                                                     DRV_RUN_PEER_TIMEOUT_MS, &error);
+        gint64 trip_us = g_get_monotonic_time() - before_us;
+
+        if (g_error_matches(error, DRV_ERROR, DRV_ERROR_UNREACHABLE)) {
+            drv_json_set_string(link, "error", error->message);
+            return;
+        }
+        if (!answer) /* it was reached, and is of a version that does not tell its clock */
+            return;
+        if (trip_us < best_us) {
+            best_us = trip_us;
+            ahead_ms = drv_json_int(answer, "clock_ms", 0) - (before_ms + trip_us / 2000);
+        }
+    }
+    drv_json_set_int(link, "round_trip_us", best_us);
+    drv_json_set_int(link, "clock_ahead_ms", ahead_ms);
+}
+
+json_object *drv_machine_facts_link(drv_run *run, const char *target)
+{
+    g_autoptr(GPtrArray) members = run->peers->members(run->peers->data);
+    json_object *link = json_object_new_object();
+
+    for (guint i = 0; i < members->len; i++) {
+        const drv_member *member = members->pdata[i];
+
+        if (!g_str_equal(member->name, target))
+            continue;
+        drv_json_set_bool(link, "member", TRUE);
+        drv_json_set_string(link, "address", member->address);
+        drv_json_set_int(link, "port", member->port);
+        measure(run, target, link);
+    }
+    return link;
+}
+
+/* ---- the target ---- */
+
+static void set_pages(json_object *there, json_object *machine)
+{
+    json_object *wanted = drv_json_array(machine, "pages");
+    const char *nodes =
+        drv_json_bool(machine, "nodes_strict") ? drv_json_string(machine, "nodes", NULL) : NULL;
+    json_object *list = json_object_new_array();
+
+    for (gsize i = 0; i < drv_json_length(wanted); i++) {
+        gint64 size_kib = drv_json_int(json_object_array_get_idx(wanted, i), "size_kib", 0);
+        drv_host_pages pages = drv_host_hugepages((guint64)MAX(size_kib, 0), nodes);
+        json_object *entry = json_object_new_object();
+
+        drv_json_set_int(entry, "size_kib", (gint64)pages.size_kib);
+        drv_json_set_int(entry, "total_bytes", (gint64)pages.total_bytes);
+        drv_json_set_int(entry, "free_bytes", (gint64)pages.free_bytes);
+        drv_json_set_string(entry, "nodes", nodes);
+        json_object_array_add(list, entry);
+    }
+    drv_json_set(there, "pages", list);
+    if (drv_json_string(machine, "nodes", NULL))
+        drv_json_set_int(there, "nodes_free_bytes",
+                         drv_host_nodes_free(drv_json_string(machine, "nodes", "")));
+}
+
+static void set_screens(json_object *there, json_object *machine)
+{
+    json_object *wanted = drv_json_array(machine, "graphics");
+    json_object *list = json_object_new_array();
+
+    for (gsize i = 0; i < drv_json_length(wanted); i++) {
+        json_object *screen = json_object_array_get_idx(wanted, i);
+        json_object *entry = json_object_new_object();
+        g_autofree char *reason = NULL;
+        drv_bind_result result =
+            drv_host_can_bind(drv_json_string(screen, "address", ""),
+                              (guint)CLAMP(drv_json_int(screen, "port", 0), 0, 65535), &reason);
+
+        drv_json_set_string(entry, "error", reason);
+        drv_json_set_bool(entry, "in_use", result == DRV_BIND_IN_USE);
+        drv_json_set_bool(entry, "unknown", result == DRV_BIND_UNKNOWN);
+        json_object_array_add(list, entry);
+    }
+    drv_json_set(there, "graphics", list);
+}
+
+static void set_directories(json_object *there, GPtrArray *directories, const char *user)
+{
+    json_object *list = json_object_new_array();
+
+    for (guint i = 0; i < directories->len; i++) {
+        const char *path = directories->pdata[i];
+        json_object *entry = json_object_new_object();
+        g_autofree char *error = drv_host_can_write(path);
+
+        drv_json_set_string(entry, "path", path);
+        drv_json_set_string(entry, "error", error);
+        drv_json_set_bool(entry, "closed", !drv_host_can_pass(path, user));
+        json_object_array_add(list, entry);
+    }
+    drv_json_set(there, "directories", list);
+}
+
+static void set_permissions(drv_run *run, json_object *there, GPtrArray *directories)
+{
+    const char *group = drv_session_qemu_group();
+    /* Distributions name the user like the group, but for Debian's kvm. */
+    g_autofree char *user =
+        drv_host_setting("user", group && g_str_equal(group, "qemu") ? "qemu" : "libvirt-qemu");
+    g_autofree char *error = drv_host_can_write(run->sessions_dir);
+
+    drv_json_set_string(there, "qemu_group", group);
+    drv_json_set_string(there, "qemu_user", user);
+    drv_json_set_string(there, "sessions_error", error);
+    set_directories(there, directories, user);
+}
+
+static gboolean set_existing(drv_run *run, json_object *there, const char *key, const char *name,
+                             GError **error)
+{
+    g_autoptr(GError) problem = NULL;
+    g_autoptr(drv_domain) domain = drv_hyper_domain(run->hyper, name, &problem);
+
+    if (domain)
+        drv_json_set_string(there, key, drv_domain_state_name(domain->state));
+    else if (!g_error_matches(problem, DRV_ERROR, DRV_ERROR_NOT_FOUND)) {
+        g_propagate_error(error, g_steal_pointer(&problem));
+        return FALSE;
+    }
+    return TRUE;
+}
+
+json_object *drv_machine_facts_there(drv_run *run, json_object *told, GPtrArray *directories,
+                                     GError **error)
+{
+    g_autoptr(json_object) there = json_object_new_object();
+    json_object *needs = drv_json_object(told, "machine");
+    g_autoptr(drv_machine) machine = machine_from_json(needs);
+    const char *uuid = drv_json_string(told, "uuid", "");
+    g_autofree char *cpus = drv_host_online("cpu");
+    g_autofree char *nodes = drv_host_online("node");
+    g_autoptr(GError) problem = NULL;
+    g_autoptr(GError) unknown = NULL;
+
+    if (!set_host(run, there, uuid, error) ||
+        !set_existing(run, there, "existing_uuid", uuid, error) ||
+        !set_existing(run, there, "existing_name", drv_json_string(told, "vm", ""), error))
+        return NULL;
+    if (machine->type && !drv_hyper_knows_machine(run->hyper, machine, &unknown))
+        drv_json_set_string(there, "machine_error", unknown->message);
+    else
+        set_cpu(run, there, machine);
+    drv_json_set_string(there, "cpus", cpus);
+    drv_json_set_string(there, "nodes", nodes);
+    set_pages(there, needs);
+    set_screens(there, needs);
+    if (!drv_hyper_can_post_copy(NULL, &problem))
+        drv_json_set_string(there, "post_copy_error", problem->message);
+    set_permissions(run, there, directories);
+    g_mutex_lock(&run->lock);
+    drv_json_set_bool(there, "session", drv_incoming_has(run, uuid));
+    g_mutex_unlock(&run->lock);
+    return g_steal_pointer(&there);
+}
