@@ -110,7 +110,6 @@ static json_object *make_report(drv_outgoing *outgoing, const char *outcome, con
     drv_json_set(report, "ladder", drv_json_array(view, "ladder")
                                        ? drv_json_copy(drv_json_array(view, "ladder"))
                                        : json_object_new_array());
-    drv_json_set(report, "predicted", NULL);
     drv_json_set_string(report, "outcome", outcome);
     set_or_null(report, "total_ms", drv_clock_real_ms() - started_ms);
     set_or_null(report, "pause_ms",

@@ -45,6 +45,7 @@ class Guest:
 
     def make(self) -> None:
         self.lab.remove_guest(VM)
+        self.lab.kept.add(VM)
         self.lab.guest(VM, "h1", memory=160, work=72, compress=0, dirty=1, disk="16M",
                        records=20)
         self.filling = self.lab.add_disk(VM, "h1", DATA_MIB)

@@ -95,6 +95,7 @@ class Lab:
     def __init__(self, name: str, hosts: int = 2) -> None:
         self.name = name
         self.hosts = names.host_names(hosts)
+        self.kept: set[str] = set()  # guests that one test leaves to the next
 
     # ---- the lab itself ----
 
@@ -224,11 +225,12 @@ class Lab:
         return left
 
     def wait_clean(self, where: dict[str, tuple[str, ...]], seconds: float = 40) -> None:
-        """Until each host has nothing but what belongs to its VMs."""
+        """Until each host has nothing but what belongs to its VMs, and to those that other tests keep."""
         found: dict[str, list[str]] = {}
+        spare = tuple(self.kept - {vm for vms in where.values() for vm in vms})
 
         def clean() -> bool:
-            found.update({on: self.leftovers(on, vms) for on, vms in where.items()})
+            found.update({on: self.leftovers(on, vms + spare) for on, vms in where.items()})
             return not any(found.values())
 
         try:
