@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 
 from drover_lab import names
 from drover_lab.errors import LabError
@@ -99,25 +99,31 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def main(argv: list[str]) -> int:
-    p = parser()
-    args = p.parse_args(argv)
-    args.ways = args.ways.split(",")
-    if args.rounds < 1 or len(set(args.ways)) != len(args.ways) or set(args.ways) - set(ways.LABEL):
-        p.error(f"--rounds is at least 1, --ways some of {','.join(ways.LABEL)}")
+def run(program: str, args: argparse.Namespace, bench: Callable[..., dict[str, Any]],
+        table: Callable[[dict[str, Any]], None]) -> int:
+    """Do it in a scratch directory, print and write what was found. Returns the exit code."""
     if os.geteuid() != 0:
-        print("bench/move: must be run as root: it makes network namespaces", file=sys.stderr)
+        print(f"{program}: must be run as root: it makes network namespaces", file=sys.stderr)
         return 2
     try:
         names.check_lab(args.name)
         with tempfile.TemporaryDirectory() as scratch:
             found = bench(args, Path(scratch))
     except LabError as e:
-        print(f"bench/move: {e}", file=sys.stderr)
+        print(f"{program}: {e}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    report.table(found)
+    table(found)
     if args.json:
         args.json.write_text(json.dumps(found, indent=2) + "\n")
     return 1 if found["lost"] else 0
+
+
+def main(argv: list[str]) -> int:
+    p = parser()
+    args = p.parse_args(argv)
+    args.ways = args.ways.split(",")
+    if args.rounds < 1 or len(set(args.ways)) != len(args.ways) or set(args.ways) - set(ways.LABEL):
+        p.error(f"--rounds is at least 1, --ways some of {','.join(ways.LABEL)}")
+    return run("bench/move", args, bench, report.table)

@@ -4,19 +4,13 @@ The command line of bench/pause: a guest of 512 MiB that is little busy moves to
 between two hosts at 1 Gbit/s, by each way in turn, and a client asks it all the while.
 """
 import argparse
-import json
 import os
 import statistics
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any, Iterator
 
-from drover_lab import names
-from drover_lab.errors import LabError
-
 from . import bed, measure, ways
-from .cli import rounds, say
+from .cli import rounds, run, say
 
 DESCRIPTION = """\
 How long a client misses a guest that moves: the longest time between two answers of it, over
@@ -120,8 +114,8 @@ def parser() -> argparse.ArgumentParser:
                    help=f"which (default {','.join(WAYS)})")
     p.add_argument("--rate", default="1gbit", help="of the hosts' links (default 1gbit)")
     p.add_argument("--memory", type=int, default=512, metavar="MIB", help="default 512")
-    p.add_argument("--work", type=int, default=128, metavar="MIB",
-                   help="memory that the guest has filled (default 128)")
+    p.add_argument("--work", type=int, default=384, metavar="MIB",
+                   help="memory that the guest has filled, as one that has run for a while has (default 384)")
     p.add_argument("--dirty", type=int, default=1, metavar="MIB/S",
                    help="how much of it it rewrites a second (default 1)")
     p.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
@@ -137,19 +131,4 @@ def main(argv: list[str]) -> int:
     args.ways = args.ways.split(",")
     if args.moves < 1 or len(set(args.ways)) != len(args.ways) or set(args.ways) - set(WAYS):
         p.error(f"--moves is at least 1, --ways some of {','.join(WAYS)}")
-    if os.geteuid() != 0:
-        print("bench/pause: must be run as root: it makes network namespaces", file=sys.stderr)
-        return 2
-    try:
-        names.check_lab(args.name)
-        with tempfile.TemporaryDirectory() as scratch:
-            found = bench(args, Path(scratch))
-    except LabError as e:
-        print(f"bench/pause: {e}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    table(found)
-    if args.json:
-        args.json.write_text(json.dumps(found, indent=2) + "\n")
-    return 1 if found["lost"] else 0
+    return run("bench/pause", args, bench, table)

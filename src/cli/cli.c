@@ -66,6 +66,22 @@ char *drv_cli_path(const char *prefix, const char *id, const char *suffix)
     return g_strconcat(prefix, escaped, suffix, NULL);
 }
 
+int drv_cli_delete(drv_cli *cli, const drv_args *args, const char *prefix, const char *kind,
+                   const char *fate, GError **error)
+{
+    const char *id = drv_args_operand(args, 0);
+    g_autofree char *path = drv_cli_path(prefix, id, "");
+    g_autoptr(json_object) answer = drv_cli_call(cli, "DELETE", path, NULL, error);
+
+    if (!answer)
+        return -1;
+    if (cli->json)
+        drv_cli_print_json(cli, answer);
+    else
+        drv_cli_message(cli, "%s %s %s", kind, id, fate);
+    return DRV_EXIT_DONE;
+}
+
 char *drv_cli_read_secret(const char *file, GError **error)
 {
     g_autoptr(GError) local = NULL;

@@ -71,15 +71,6 @@ int drv_cmd_node_list(drv_cli *cli, const drv_args *args, GError **error)
 
 int drv_cmd_node_revoke(drv_cli *cli, const drv_args *args, GError **error)
 {
-    const char *node = drv_args_operand(args, 0);
-    g_autofree char *path = drv_cli_path("/v1/nodes/", node, "");
-    g_autoptr(json_object) answer = drv_cli_call(cli, "DELETE", path, NULL, error);
-
-    if (!answer)
-        return -1;
-    if (cli->json)
-        drv_cli_print_json(cli, answer);
-    else
-        drv_cli_message(cli, "node %s no longer belongs to the cluster", node);
-    return DRV_EXIT_DONE;
+    return drv_cli_delete(cli, args, "/v1/nodes/", "node",
+                          "no longer belongs to the cluster", error);
 }

@@ -79,15 +79,6 @@ int drv_cmd_token_list(drv_cli *cli, const drv_args *args, GError **error)
 
 int drv_cmd_token_revoke(drv_cli *cli, const drv_args *args, GError **error)
 {
-    const char *id = drv_args_operand(args, 0);
-    g_autofree char *path = drv_cli_path("/v1/tokens/", id, "");
-    g_autoptr(json_object) answer = drv_cli_call(cli, "DELETE", path, NULL, error);
-
-    if (!answer)
-        return -1;
-    if (cli->json)
-        drv_cli_print_json(cli, answer);
-    else
-        drv_cli_message(cli, "token %s is good for nothing from now on", id);
-    return DRV_EXIT_DONE;
+    return drv_cli_delete(cli, args, "/v1/tokens/", "token",
+                          "is good for nothing from now on", error);
 }

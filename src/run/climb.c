@@ -27,56 +27,48 @@
 typedef struct {
     drv_run *run;
     drv_job *job;
-} abort_request;
+} errand;
 
-static gpointer abort_thread(gpointer data)
+static void start_errand(drv_outgoing *outgoing, const char *name, GThreadFunc func)
 {
-    abort_request *request = data;
-    drv_run *run = request->run;
-    g_autoptr(GError) error = NULL;
+    errand *it = g_new0(errand, 1);
 
-    if (!drv_hyper_job_abort(run->hyper, drv_job_uuid(request->job), &error))
-        drv_log_notice("libvirt does not abort: %s job=%s", error->message,
-                       drv_job_id(request->job));
-    drv_job_unref(request->job);
-    g_free(request);
+    it->run = outgoing->run;
+    it->job = drv_job_ref(outgoing->job);
+    drv_run_thread(outgoing->run, name, func, it);
+}
+
+static gpointer errand_done(errand *it)
+{
+    drv_run *run = it->run;
+
+    drv_job_unref(it->job);
+    g_free(it);
     drv_run_thread_ended(run);
     return NULL;
 }
 
-static void ask_to_abort(drv_outgoing *outgoing)
+static gpointer ask_to_abort(gpointer data)
 {
-    abort_request *request = g_new0(abort_request, 1);
+    errand *it = data;
+    g_autoptr(GError) error = NULL;
 
-    request->run = outgoing->run;
-    request->job = drv_job_ref(outgoing->job);
-    drv_run_thread(outgoing->run, "abort", abort_thread, request);
+    if (!drv_hyper_job_abort(it->run->hyper, drv_job_uuid(it->job), &error))
+        drv_log_notice("libvirt does not abort: %s job=%s", error->message, drv_job_id(it->job));
+    return errand_done(it);
 }
 
-static gpointer end_relay_thread(gpointer data)
+static gpointer end_relay(gpointer data)
 {
-    abort_request *request = data;
-    drv_run *run = request->run;
-    g_autofree char *session = drv_job_session(request->job);
-    g_autofree char *dir = session ? drv_session_dir(run->sessions_dir, session) : NULL;
+    errand *it = data;
+    g_autofree char *session = drv_job_session(it->job);
+    g_autofree char *dir = session ? drv_session_dir(it->run->sessions_dir, session) : NULL;
     drv_relay *relay = NULL;
 
     if (dir && drv_relay_open(dir, &relay, NULL) == 0)
         drv_relay_end(relay, NULL);
     drv_relay_close(relay);
-    drv_job_unref(request->job);
-    g_free(request);
-    drv_run_thread_ended(run);
-    return NULL;
-}
-
-static void end_relay(drv_outgoing *outgoing)
-{
-    abort_request *request = g_new0(abort_request, 1);
-
-    request->run = outgoing->run;
-    request->job = drv_job_ref(outgoing->job);
-    drv_run_thread(outgoing->run, "end-relay", end_relay_thread, request);
+    return errand_done(it);
 }
 
 static gboolean has_no_link(drv_outgoing *outgoing)
@@ -109,11 +101,11 @@ void drv_outgoing_obey(drv_outgoing *outgoing, gint64 now_ms)
         abort_is_due(outgoing, now_ms)) {
         outgoing->aborted_ms = now_ms;
         outgoing->aborts++;
-        ask_to_abort(outgoing);
+        start_errand(outgoing, "abort", ask_to_abort);
     }
     if (ordered && !outgoing->relay_ended && now_ms - outgoing->abort_ms > ABORT_PATIENCE_MS) {
         outgoing->relay_ended = TRUE;
-        end_relay(outgoing);
+        start_errand(outgoing, "end-relay", end_relay);
     }
 }
 

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "free-port.h"
 #include "model/json.h"
 
 /* ---- the executor ---- */
@@ -166,24 +167,6 @@ guint test_links(const char *session, int timeout_ms)
 
 /* ---- nodes ---- */
 
-/*
- * A port that was free a moment ago: members know each other's before they serve. Below
- * those that the kernel gives to clients, which come and go in tests that run meanwhile.
- */
-static guint16 free_port(void)
-{
-    for (;;) {
-        guint16 port = (guint16)g_random_int_range(20000, 32000);
-        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        gboolean free = bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
-
-        close(fd);
-        if (free)
-            return port;
-    }
-}
-
 static test_node *node_new(void)
 {
     test_node *node = g_new0(test_node, 1);
@@ -191,7 +174,7 @@ static test_node *node_new(void)
     node->dir = g_dir_make_tmp("drover-api-XXXXXX", NULL);
     node->etc = g_build_filename(node->dir, "etc", NULL);
     node->state = g_build_filename(node->dir, "state", NULL);
-    node->port = free_port();
+    node->port = test_free_port();
     return node;
 }
 

@@ -10,6 +10,7 @@
 
 #include "api/client.h"
 #include "api/join.h"
+#include "free-port.h"
 
 typedef struct {
     char *root;
@@ -39,24 +40,6 @@ static void place_clear(place *all)
     g_free(all->run);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(place, place_clear)
-
-/*
- * A port that was free a moment ago: the identity has it before droverd does. Below
- * those that the kernel gives to clients, which come and go in tests that run meanwhile.
- */
-static guint16 free_port(void)
-{
-    for (;;) {
-        guint16 port = (guint16)g_random_int_range(20000, 32000);
-        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        gboolean free = bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
-
-        close(fd);
-        if (free)
-            return port;
-    }
-}
 
 static void found(const place *at, guint16 port)
 {
@@ -155,7 +138,7 @@ static void test_second(void)
 {
     g_auto(place) at = place_new();
     g_auto(place) other = place_new();
-    guint16 port = free_port();
+    guint16 port = test_free_port();
     g_autoptr(GSubprocess) first = NULL;
     g_autoptr(GSubprocess) same = NULL;
     g_autoptr(GSubprocess) same_port = NULL;
@@ -188,7 +171,7 @@ static void test_killed(void)
     g_autofree char *rest = NULL;
     g_autoptr(GSubprocess) last = NULL;
 
-    found(&at, free_port());
+    found(&at, test_free_port());
     for (int i = 0; i < 3; i++) {
         g_autoptr(GSubprocess) one = start_up(&at);
 
