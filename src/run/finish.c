@@ -252,7 +252,7 @@ static char *why_rolled_back(drv_outgoing *outgoing, drv_presence source, int *c
                               drv_job_target(outgoing->job), outgoing->relay.error,
                               drv_job_vm(outgoing->job), drv_job_source(outgoing->job));
     } else if (outgoing->relay_dead && !outgoing->relay_ended) {
-        why = g_strdup_printf("%s%sthis node's relay is gone; %s goes on at %s",
+        why = g_strdup_printf("%s%sthis node's relay died; %s goes on at %s",
                               outgoing->call_error ? outgoing->call_error->message : "",
                               outgoing->call_error ? "; " : "", drv_job_vm(outgoing->job),
                               drv_job_source(outgoing->job));
