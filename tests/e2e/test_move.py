@@ -82,6 +82,20 @@ def test_by_uuid(lab: Lab, web: Guest) -> None:
     assert lab.where(VM) == [target]
 
 
+def test_two_processors(lab: Lab) -> None:
+    vm = "duo"
+    try:
+        lab.guest(vm, "h1", memory=160, work=48, dirty=1, vcpus=2, disk="0")
+        for source, target in (("h1", "h2"), ("h2", "h1")):
+            with lab.watching(vm) as watch:
+                lab.move(vm, source, target)
+            watch.assert_unharmed()
+            assert lab.virsh(target, "vcpucount", vm, "--current", "--live") == "2"
+        lab.wait_clean({"h1": (vm,), "h2": ()})
+    finally:
+        lab.remove_guest(vm)
+
+
 def test_paused_by_its_user_stays_paused(lab: Lab, web: Guest) -> None:
     source, target = web.host, web.other
     lab.virsh(source, "suspend", VM)
