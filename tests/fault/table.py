@@ -21,6 +21,9 @@ and the next move works; a cell that has not shown all of it is **FAILED**.
   the commands that the job gives; the rest went by itself.
 * ``–``: nothing of the kind exists there in that state. Empty: not run.
 
+Post-copy, in which neither end has all of the guest, has tests of its own
+(:file:`tests/e2e/test_postcopy.py`); what it cannot survive is said in `migration.rst <migration.rst>`_.
+
 """
 
 
