@@ -302,6 +302,9 @@ class Bench:
     def _settle(self, cell: Cell, move: Move, job: dict[str, Any], result: Result) -> str:
         """Everything is back: where the guest is. What was taken is started, as an operator would."""
         lab = self.lab
+        for on in lab.hosts:
+            wait_until(lambda on=on: lab.run(on, "virsh", "-c", "qemu:///system", "list",
+                                             check=False).code == 0, f"libvirtd on {on} answers")
 
         def one_place() -> Optional[str]:
             states = {on: lab.state(VM, on) for on in lab.hosts
