@@ -10,7 +10,7 @@ import pytest
 from conftest import VM, Guest
 from lab import Lab, wait_until
 
-USAGE, NOT_FOUND, REFUSED = 2, 3, 4
+USAGE, NOT_FOUND, REFUSED, UNREACHABLE = 2, 3, 4, 5
 SPACE = "urn:drover:goals:1"
 GOALS = ("max_pause_ms", "max_time_ms", "bandwidth_bps", "post_copy")
 
@@ -163,7 +163,7 @@ def test_what_is_refused(lab: Lab, kept: Guest) -> None:
 
 
 def test_the_founder_is_away(lab: Lab, kept: Guest) -> None:
-    """Its droverd is all that is asked; here it must be the VM's node's, too, so the VM is at the other."""
+    """The VM is at the other node: its own must answer."""
     if kept.host == "h1":
         assert lab.drover("h1", "migrate", VM, "h2", "--json").json()["outcome"] == "done"
         kept.assert_clean("h2")
@@ -181,7 +181,22 @@ def test_the_founder_is_away(lab: Lab, kept: Guest) -> None:
         answer = lab.drover("h2", "vm", "goals", VM, "--clear", "--json").json()
         assert answer["status"] == "warning" and answer["max_pause_ms"] == 300, answer
         ended = lab.drover("h2", "policy", "list")
-        assert ended.code == 5 and "founder, node h1" in ended.err, ended
+        assert ended.code == UNREACHABLE and "founder, node h1" in ended.err, ended
     finally:
         lab.service("h1", "droverd", "start")
         wait_until(lambda: lab.drover("h2", "policy", "list").code == 0, "the founder is back")
+
+
+def test_a_policy_that_may_be_in_use(lab: Lab, kept: Guest) -> None:
+    """Nobody knows what the VMs of a node name that does not answer."""
+    assert lab.drover("h1", "policy", "set", "gold", "--max-pause", "150ms").code == 0
+    lab.service("h2", "droverd", "stop")
+    try:
+        ended = lab.drover("h1", "policy", "delete", "gold")
+        assert ended.code == UNREACHABLE and "node h2" in ended.err and "--force" in ended.err, ended
+        assert lab.drover("h1", "policy", "show", "gold").code == 0
+        assert lab.drover("h1", "policy", "delete", "gold", "--force").code == 0
+        assert lab.drover("h1", "policy", "show", "gold").code == NOT_FOUND
+    finally:
+        lab.service("h2", "droverd", "start")
+        wait_until(lambda: lab.drover("h2", "policy", "list").code == 0, "the node is back")
