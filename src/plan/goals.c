@@ -222,9 +222,9 @@ char *drv_goals_text(json_object *step)
     json_object *from = drv_json_object(step, "goals_from");
     gint64 time_ms = drv_json_int(step, "max_time_ms", 0);
     gint64 rate_bps = drv_json_int(step, "bandwidth_bps", 0);
-    g_autofree char *time = time_ms ? g_strdup_printf("time at most %g s", (double)time_ms / 1000)
+    g_autofree char *time = time_ms ? g_strdup_printf("time at most %.15g s", (double)time_ms / 1000)
                                     : g_strdup("any time");
-    g_autofree char *rate = rate_bps ? g_strdup_printf("at most %g Mbit/s", (double)rate_bps * 8 / 1e6)
+    g_autofree char *rate = rate_bps ? g_strdup_printf("at most %.15g Mbit/s", (double)rate_bps * 8 / 1e6)
                                      : g_strdup("any bandwidth");
 
     return g_strdup_printf("pause at most %" G_GINT64_FORMAT " ms (%s), %s (%s), %s (%s), post-copy %s (%s)",
