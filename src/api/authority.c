@@ -19,6 +19,7 @@
 #define NODES "node"
 #define TOKENS "token"
 #define REVOKED "revoked"
+#define POLICIES "policy" /* run/policies.c */
 #define CLUSTER "cluster"
 #define MEMBERSHIP "membership"
 #define MOST_TTL_S (10LL * 366 * 24 * 3600)
@@ -139,7 +140,7 @@ gboolean drv_authority_found(drv_store *store, const drv_identity *identity, GEr
         return FALSE;
     node = node_document(identity, identity->node, identity->address, identity->port, certificate);
     if (!clear_bucket(store, NODES, error) || !clear_bucket(store, TOKENS, error) ||
-        !clear_bucket(store, REVOKED, error) ||
+        !clear_bucket(store, REVOKED, error) || !clear_bucket(store, POLICIES, error) ||
         !drv_store_put(store, NODES, identity->node, plain(node), DRV_REVISION_ANY, NULL, error))
         return FALSE;
     document = drv_authority_document(store, identity, error);

@@ -310,6 +310,7 @@ static GPtrArray *peers_members(void *data)
         one->address = g_strdup(from->address);
         one->port = from->port;
         one->self = g_str_equal(from->name, cluster->identity->node);
+        one->founder = g_str_equal(from->name, cluster->identity->founder);
         g_ptr_array_add(array, one);
     }
     return array;

@@ -53,6 +53,44 @@ static json_object *vms(drv_request *request, GError **error)
     return drv_run_vms(request->context->run, error);
 }
 
+static json_object *vm_goals(drv_request *request, GError **error)
+{
+    return drv_run_vm_goals(request->context->run, request->part, error);
+}
+
+static json_object *vm_goals_set(drv_request *request, GError **error)
+{
+    return drv_run_vm_goals_set(request->context->run, request->part, request->body, error);
+}
+
+static json_object *vm_goals_clear(drv_request *request, GError **error)
+{
+    return drv_run_vm_goals_clear(request->context->run, request->part, error);
+}
+
+static json_object *policies(drv_request *request, GError **error)
+{
+    return drv_run_policies(request->context->run, error);
+}
+
+static json_object *policy(drv_request *request, GError **error)
+{
+    return drv_run_policy(request->context->run, request->part, error);
+}
+
+static json_object *policy_set(drv_request *request, GError **error)
+{
+    return drv_run_policy_set(request->context->run, request->part, request->body, error);
+}
+
+static json_object *policy_delete(drv_request *request, GError **error)
+{
+    const char *force = request->query(request->query_data, "force");
+
+    return drv_run_policy_delete(request->context->run, request->part, g_strcmp0(force, "1") == 0,
+                                 error);
+}
+
 static json_object *plan_make(drv_request *request, GError **error)
 {
     return drv_run_plan(request->context->run, request->body, error);
@@ -184,6 +222,13 @@ static const struct {
     {"GET", "/v1/nodes", DRV_CALLER_OPERATOR, FALSE, nodes},
     {"DELETE", "/v1/nodes/*", DRV_CALLER_OPERATOR, FALSE, node_revoke},
     {"GET", "/v1/vms", DRV_CALLER_OPERATOR, FALSE, vms},
+    {"GET", "/v1/vms/*/goals", DRV_CALLER_OPERATOR, FALSE, vm_goals},
+    {"PUT", "/v1/vms/*/goals", DRV_CALLER_OPERATOR, TRUE, vm_goals_set},
+    {"DELETE", "/v1/vms/*/goals", DRV_CALLER_OPERATOR, FALSE, vm_goals_clear},
+    {"GET", "/v1/policies", DRV_CALLER_OPERATOR, FALSE, policies},
+    {"GET", "/v1/policies/*", DRV_CALLER_OPERATOR, FALSE, policy},
+    {"PUT", "/v1/policies/*", DRV_CALLER_OPERATOR, TRUE, policy_set},
+    {"DELETE", "/v1/policies/*", DRV_CALLER_OPERATOR, FALSE, policy_delete},
     {"POST", "/v1/plans", DRV_CALLER_OPERATOR, TRUE, plan_make},
     {"GET", "/v1/plans", DRV_CALLER_OPERATOR, FALSE, plans},
     {"GET", "/v1/plans/*", DRV_CALLER_OPERATOR, FALSE, plan_get},

@@ -179,8 +179,11 @@ static gboolean set_option(drv_args *args, const drv_option *option, const char 
     case DRV_OPTION_DURATION:
         good = drv_units_parse_duration(text, &v->number, error);
         break;
-    case DRV_OPTION_RATE:
-        good = drv_units_parse_rate(text, &v->number, error);
+    case DRV_OPTION_TIME_LIMIT:
+        good = g_str_equal(text, "none") || drv_units_parse_duration(text, &v->number, error);
+        break;
+    case DRV_OPTION_RATE_LIMIT:
+        good = g_str_equal(text, "none") || drv_units_parse_rate(text, &v->number, error);
         break;
     case DRV_OPTION_PORT:
         good = g_ascii_string_to_unsigned(text, 10, 1, 65535, &v->number, error);

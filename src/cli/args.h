@@ -18,7 +18,8 @@ typedef enum {
     DRV_OPTION_FLAG,
     DRV_OPTION_TEXT,
     DRV_OPTION_DURATION, /* as a number: milliseconds */
-    DRV_OPTION_RATE,     /* as a number: bytes a second */
+    DRV_OPTION_TIME_LIMIT, /* the same, or "none": 0 */
+    DRV_OPTION_RATE_LIMIT, /* as a number: bytes a second, or "none": 0 */
     DRV_OPTION_PORT,
     DRV_OPTION_PAIR, /* A=B, may be given again: then the text has them all, a line each */
 } drv_option_type;
@@ -68,7 +69,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(drv_args, drv_args_free)
 gboolean drv_args_has(const drv_args *args, const char *option);
 /* NULL when not given. */
 const char *drv_args_text(const drv_args *args, const char *option);
-/* 0 when not given: no option means anything by 0. */
+/* 0 when not given; of a limit also "none". */
 guint64 drv_args_number(const drv_args *args, const char *option);
 /* NULL when there are fewer. */
 const char *drv_args_operand(const drv_args *args, guint index);

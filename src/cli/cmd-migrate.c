@@ -6,6 +6,7 @@
 #include "cli/checking.h"
 #include "cli/cli.h"
 #include "cli/follow.h"
+#include "cli/goals.h"
 #include "cli/moving.h"
 #include "cli/report.h"
 #include "hyper/gerror.h"
@@ -56,18 +57,7 @@ static json_object *make_plan(drv_cli *cli, const drv_args *args, GError **error
     json_object_object_add(goal, "vm", json_object_new_string(drv_args_operand(args, 0)));
     if (target)
         json_object_object_add(goal, "target", json_object_new_string(target));
-    if (drv_args_has(args, "max-pause"))
-        json_object_object_add(goal, "max_pause_ms",
-                               json_object_new_uint64(drv_args_number(args, "max-pause")));
-    if (drv_args_has(args, "bandwidth"))
-        json_object_object_add(goal, "bandwidth_bps",
-                               json_object_new_uint64(drv_args_number(args, "bandwidth")));
-    if (drv_args_has(args, "max-time"))
-        json_object_object_add(goal, "max_time_ms",
-                               json_object_new_uint64(drv_args_number(args, "max-time")));
-    if (drv_args_has(args, "post-copy"))
-        json_object_object_add(goal, "post_copy",
-                               json_object_new_string(drv_args_text(args, "post-copy")));
+    drv_goals_options_add(args, goal);
     if (drv_args_has(args, "method"))
         json_object_object_add(goal, "method",
                                json_object_new_string(drv_args_text(args, "method")));

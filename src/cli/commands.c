@@ -41,13 +41,18 @@ static const drv_option token_create_options[] = {
     {NULL},
 };
 
+/* Given with a move, kept with a VM, kept as a policy. */
+#define GOALS \
+    {"max-pause", 0, DRV_OPTION_DURATION, "TIME", "how long the VM may stand still, as 200ms"},    \
+    {"max-time", 0, DRV_OPTION_TIME_LIMIT, "TIME",                                                 \
+     "how long the move may take, as 5m or none: after that\nit is given up, or goes on by post-copy"}, \
+    {"bandwidth", 0, DRV_OPTION_RATE_LIMIT, "RATE",                                                \
+     "use at most this much of the link, as 500mbit or none"},                                     \
+    {"post-copy", 0, DRV_OPTION_TEXT, "WHEN",                                                      \
+     "“never” (the default) or “if-needed”: let the VM run at\nits target before all its memory is there, if nothing\nelse gets it there"}
+
 static const drv_option migrate_options[] = {
-    {"max-pause", 0, DRV_OPTION_DURATION, "TIME", "how long the VM may stand still, as 200ms"},
-    {"max-time", 0, DRV_OPTION_DURATION, "TIME",
-     "how long the move may take, as 5m: after that it is\ngiven up, or goes on by post-copy"},
-    {"bandwidth", 0, DRV_OPTION_RATE, "RATE", "use at most this much of the link, as 500mbit"},
-    {"post-copy", 0, DRV_OPTION_TEXT, "WHEN",
-     "“never” (the default) or “if-needed”: let the VM run at\nits target before all its memory is there, if nothing\nelse gets it there"},
+    GOALS,
     {"method", 0, DRV_OPTION_TEXT, "METHOD",
      "“auto” (the default), “pre-copy”, “post-copy” (at\nonce) or “hybrid” (after one pass)"},
     {"disks", 0, DRV_OPTION_TEXT, "HOW", "auto (by what both hosts see), copy or shared"},
@@ -59,6 +64,24 @@ static const drv_option migrate_options[] = {
      "only look whether it could be done, with all that is\nagainst it; nothing is changed"},
     {"no-wait", 0, DRV_OPTION_FLAG, NULL, "begin, print the job's id and do not wait"},
     {"quiet", 'q', DRV_OPTION_FLAG, NULL, "show no progress, only the end"},
+    {NULL},
+};
+
+static const drv_option vm_goals_options[] = {
+    GOALS,
+    {"policy", 0, DRV_OPTION_TEXT, "NAME", "what it does not say itself is as this policy has it"},
+    {"clear", 0, DRV_OPTION_FLAG, NULL, "forget all that it has first"},
+    {NULL},
+};
+
+static const drv_option policy_set_options[] = {
+    GOALS,
+    {"clear", 0, DRV_OPTION_FLAG, NULL, "forget all that it has first"},
+    {NULL},
+};
+
+static const drv_option policy_delete_options[] = {
+    {"force", 0, DRV_OPTION_FLAG, NULL, "although VMs name it: they cannot be moved then"},
     {NULL},
 };
 
@@ -111,6 +134,29 @@ const drv_command drv_commands[] = {
      "  drover vm list\n"
      "  drover vm list --json | jq -r '.vms[].name'",
      none, drv_cmd_vm_list},
+    {"vm goals", "VM", 1, 1, "Show or set what holds for all moves of a VM",
+     "The goals are kept in the VM's libvirt metadata and travel with it. Those that are\n"
+     "given are set, the others stay. Without an option it shows what the VM has and what\n"
+     "holds for its moves. An option of a move wins over the VM's own goals, these over\n"
+     "its policy's, these over those of the policy “default”, if there is one.",
+     "  drover vm goals web1\n"
+     "  drover vm goals web1 --max-pause 100ms --policy gold\n"
+     "  drover vm goals web1 --clear",
+     vm_goals_options, drv_cmd_vm_goals},
+    {"policy list", "", 0, 0, "List the policies: goals with a name, for many VMs",
+     "A VM names one by “drover vm goals VM --policy NAME”; “default” holds for all VMs.",
+     "  drover policy list", none, drv_cmd_policy_list},
+    {"policy show", "NAME", 1, 1, "Show one policy", NULL, "  drover policy show gold --json",
+     none, drv_cmd_policy_show},
+    {"policy set", "NAME", 1, 1, "Make or change a policy",
+     "The goals that are given are set, the others stay. It holds for all moves that are\n"
+     "planned from now on.",
+     "  drover policy set gold --max-pause 100ms --post-copy if-needed\n"
+     "  drover policy set default --bandwidth 2gbit",
+     policy_set_options, drv_cmd_policy_set},
+    {"policy delete", "NAME", 1, 1, "Delete a policy that no VM names",
+     "If VMs name it, it says which and deletes nothing.",
+     "  drover policy delete gold", policy_delete_options, drv_cmd_policy_delete},
     {"migrate", "VM [NODE]", 1, 2, "Move a VM to another node while it runs",
      "Without NODE the cluster chooses one that fits. Shows the progress, and at the\n"
      "end a report. Ctrl-C asks for the move to be cancelled and waits for its end;\n"

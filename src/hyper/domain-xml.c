@@ -2,6 +2,8 @@
 /* Reads a domain's XML: what it is, its disks and its networks. */
 #include "hyper/domain-xml.h"
 
+#include "hyper/goals.h"
+
 #include <string.h>
 
 #include <libxml/parser.h>
@@ -231,6 +233,7 @@ drv_domain *drv_domain_from_xml(const char *xml, GError **error)
         }
     }
     drv_domain_add_obstacles(root, domain->obstacles);
+    domain->goals = drv_goals_read(root);
     if (!domain->name || !domain->uuid) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
                     "a domain's XML from libvirt has no name or no UUID");
@@ -250,6 +253,7 @@ void drv_domain_free(drv_domain *domain)
     g_clear_pointer(&domain->networks, g_ptr_array_unref);
     g_clear_pointer(&domain->macs, g_ptr_array_unref);
     g_clear_pointer(&domain->obstacles, g_ptr_array_unref);
+    g_clear_pointer(&domain->goals, g_hash_table_unref);
     g_free(domain);
 }
 

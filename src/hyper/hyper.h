@@ -65,6 +65,7 @@ typedef struct {
     GPtrArray *networks;     /* of char*: "bridge:br0", "network:default", … */
     GPtrArray *macs;         /* of char*: the same interfaces' addresses, "" if unknown */
     GPtrArray *obstacles;    /* of char*: devices that cannot move live, by name, with the way out */
+    GHashTable *goals;       /* attributes of the goals in its metadata; NULL: it has none */
 } drv_domain;
 
 /** drv_hyper_new() - does not connect yet. @uri: "qemu:///system". */
@@ -85,6 +86,16 @@ drv_domain *drv_hyper_domain(drv_hyper *hyper, const char *name, GError **error)
 void drv_domain_free(drv_domain *domain);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(drv_domain, drv_domain_free)
 const char *drv_domain_state_name(drv_domain_state state);
+
+/* Of the goals in a VM's metadata. It is in the definitions of VMs: it cannot be changed any more. */
+#define DRV_GOALS_NAMESPACE "urn:drover:goals:1"
+/**
+ * drv_hyper_set_goals() - in the metadata of the running VM and of its definition, as far as there are both.
+ * @attributes: name → value, all that it shall have; NULL: none
+ * DRV_ERROR_NOT_FOUND: no such VM here.
+ */
+gboolean drv_hyper_set_goals(drv_hyper *hyper, const char *uuid, GHashTable *attributes,
+                             GError **error);
 
 /** drv_hyper_libvirt_socket() - a fresh connected descriptor to the local libvirtd; the caller closes it; -1. */
 int drv_hyper_libvirt_socket(drv_hyper *hyper, GError **error);

@@ -52,6 +52,21 @@ static json_object *disk_json(const drv_disk *disk)
     return object;
 }
 
+/* As they are written in its metadata: what they are worth is for the planner to say. */
+static json_object *goals_json(GHashTable *attributes)
+{
+    json_object *object = json_object_new_object();
+    GHashTableIter iter;
+    gpointer name, value;
+
+    if (attributes) {
+        g_hash_table_iter_init(&iter, attributes);
+        while (g_hash_table_iter_next(&iter, &name, &value))
+            drv_json_set_string(object, name, value);
+    }
+    return object;
+}
+
 static json_object *domain_json(const drv_domain *domain, const char *node)
 {
     json_object *object = json_object_new_object();
@@ -65,6 +80,8 @@ static json_object *domain_json(const drv_domain *domain, const char *node)
     drv_json_set_int(object, "memory_bytes", (gint64)domain->memory_bytes);
     drv_json_set_bool(object, "persistent", domain->persistent);
     drv_json_set_bool(object, "busy", domain->busy);
+    drv_json_set_string(object, "policy",
+                        domain->goals ? g_hash_table_lookup(domain->goals, "policy") : NULL);
     return object;
 }
 
@@ -96,5 +113,6 @@ json_object *drv_model_local_vm(drv_hyper *hyper, const char *node, const char *
     drv_json_set(object, "disks", disks);
     drv_json_set(object, "networks", strings(domain->networks));
     drv_json_set(object, "obstacles", strings(domain->obstacles));
+    drv_json_set(object, "goals", goals_json(domain->goals));
     return object;
 }

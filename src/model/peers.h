@@ -14,6 +14,7 @@ typedef struct {
     char *address; /* IP address of its droverd */
     guint16 port;
     gboolean self;
+    gboolean founder; /* keeps what is kept once for the whole cluster */
 } drv_member;
 
 void drv_member_free(drv_member *member);

@@ -28,6 +28,7 @@ const drv_check drv_check_table[] = {
     [DRV_ABOUT_PERMISSIONS] = {"permissions", "permissions",
                                "QEMU's user and group, and directories that are written to"},
     [DRV_ABOUT_POST_COPY] = {"post-copy", "post-copy", "whether the target's kernel allows it"},
+    [DRV_ABOUT_GOALS] = {"goals", "goals", "what the move, the VM and its policy want, and which wins"},
     [DRV_ABOUT_EXISTING_VM] = {"existing-vm", "existing VM", "VMs of that name or UUID at the target"},
     [DRV_ABOUT_LEFTOVERS] = {"leftovers", "leftovers", "what earlier moves of the VM left behind"},
 };

@@ -2,6 +2,7 @@
 /* What may be asked for: see goal.h. */
 #include "run/goal.h"
 
+#include "plan/goals.h"
 #include "run/ladder.h"
 
 static gboolean check_disk_goal(json_object *goal, GError **error)
@@ -32,14 +33,8 @@ static gboolean check_disk_goal(json_object *goal, GError **error)
 static gboolean check_way(json_object *goal, GError **error)
 {
     const char *method = drv_json_string(goal, "method", "auto");
-    const char *post_copy = drv_json_string(goal, "post_copy", "never");
-    gboolean if_needed = g_str_equal(post_copy, "if-needed");
+    gboolean if_needed = g_str_equal(drv_json_string(goal, "post_copy", "never"), "if-needed");
 
-    if (!if_needed && !g_str_equal(post_copy, "never")) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "post_copy is '%s'; it must be 'never' or 'if-needed'", post_copy);
-        return FALSE;
-    }
     if (if_needed && drv_method_from_name(method) == DRV_METHOD_PRE_COPY) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
                     "post-copy cannot be both allowed and excluded: leave out the method, or do not "
@@ -54,7 +49,6 @@ gboolean drv_goal_check(json_object *goal, GError **error)
     static const char *const known[] = {
         "goal",      "check", "vm",    "target",      "max_pause_ms", "max_time_ms", "bandwidth_bps",
         "post_copy", "disks", "target_pool", "map_networks", "method",      "storage_only"};
-    gint64 pause = drv_json_int(goal, "max_pause_ms", DRV_GOAL_MAX_PAUSE_MS);
 
     json_object_object_foreach(goal, key, value)
     {
@@ -73,20 +67,7 @@ gboolean drv_goal_check(json_object *goal, GError **error)
                     "a plan needs \"goal\": \"migrate\" and \"vm\": the VM's name or UUID");
         return FALSE;
     }
-    if (pause < 1 || pause > 2000000) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "max_pause_ms is %" G_GINT64_FORMAT "; it must be from 1 to 2000000", pause);
+    if (!drv_goals_check(goal, error) || !check_way(goal, error))
         return FALSE;
-    }
-    if (drv_json_int(goal, "max_time_ms", 0) < 0) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "max_time_ms must not be negative");
-        return FALSE;
-    }
-    if (!check_way(goal, error))
-        return FALSE;
-    if (drv_json_int(goal, "bandwidth_bps", 0) < 0) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "bandwidth_bps must not be negative");
-        return FALSE;
-    }
     return check_disk_goal(goal, error);
 }

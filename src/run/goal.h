@@ -4,7 +4,5 @@
 
 #include "model/json.h"
 
-#define DRV_GOAL_MAX_PAUSE_MS 300
-
 /** drv_goal_check() - whether it makes sense. DRV_ERROR_INVALID says what does not. Pure. */
 gboolean drv_goal_check(json_object *goal, GError **error);

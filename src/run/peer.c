@@ -8,9 +8,11 @@
 #include "base/clock.h"
 #include "model/local.h"
 #include "run/facts.h"
+#include "run/goals.h"
 #include "run/incoming.h"
 #include "run/outgoing.h"
 #include "run/plans.h"
+#include "run/policies.h"
 
 typedef struct {
     drv_run *run;
@@ -48,6 +50,31 @@ static json_object *get_vms(const peer_request *request, GError **error)
 static json_object *get_vm(const peer_request *request, GError **error)
 {
     return drv_model_local_vm(request->run->hyper, request->run->node, request->id, error);
+}
+
+static json_object *set_goals(const peer_request *request, GError **error)
+{
+    return drv_run_local_goals_set(request->run, request->id, request->body, error);
+}
+
+static json_object *clear_goals(const peer_request *request, GError **error)
+{
+    return drv_run_local_goals_clear(request->run, request->id, error);
+}
+
+static json_object *get_policies(const peer_request *request, GError **error)
+{
+    return drv_policies_local(request->run, error);
+}
+
+static json_object *set_policy(const peer_request *request, GError **error)
+{
+    return drv_policies_local_set(request->run, request->id, request->body, error);
+}
+
+static json_object *delete_policy(const peer_request *request, GError **error)
+{
+    return drv_policies_local_delete(request->run, request->id, error);
 }
 
 static json_object *gather_facts(const peer_request *request, GError **error)
@@ -258,6 +285,11 @@ static const struct {
     {"GET", "vms", FALSE, NULL, FALSE, get_vms},
     {"GET", "vms", TRUE, NULL, FALSE, get_vm},
     {"POST", "vms", TRUE, "facts", TRUE, gather_facts},
+    {"PUT", "vms", TRUE, "goals", TRUE, set_goals},
+    {"DELETE", "vms", TRUE, "goals", FALSE, clear_goals},
+    {"GET", "policies", FALSE, NULL, FALSE, get_policies},
+    {"PUT", "policies", TRUE, NULL, TRUE, set_policy},
+    {"DELETE", "policies", TRUE, NULL, FALSE, delete_policy},
     {"POST", "facts", FALSE, NULL, TRUE, answer_facts},
     {"GET", "plans", FALSE, NULL, FALSE, get_plans},
     {"GET", "plans", TRUE, NULL, FALSE, get_plan},

@@ -8,7 +8,7 @@
 #include "plan/disks.h"
 #include "plan/place.h"
 #include "plan/target.h"
-#include "run/goal.h"
+#include "run/goals.h"
 #include "run/preflight.h"
 
 static gboolean is_offline(json_object *goal, const char *state)
@@ -80,13 +80,9 @@ static json_object *new_step(json_object *vm, const drv_fleet_vm *which, const c
     drv_json_set_string(step, "method", storage_only ? "storage"
                                         : offline    ? "offline"
                                                      : drv_json_string(goal, "method", "auto"));
-    drv_json_set_string(step, "post_copy", drv_json_string(goal, "post_copy", "never"));
-    drv_json_set_int(step, "max_time_ms", drv_json_int(goal, "max_time_ms", 0));
     drv_json_set_bool(step, "was_running",
                       g_str_equal(drv_json_string(vm, "state", ""), "running"));
     drv_json_set_int(step, "memory_bytes", drv_json_int(vm, "memory_bytes", 0));
-    drv_json_set_int(step, "max_pause_ms", drv_json_int(goal, "max_pause_ms", DRV_GOAL_MAX_PAUSE_MS));
-    drv_json_set_int(step, "bandwidth_bps", drv_json_int(goal, "bandwidth_bps", 0));
     return step;
 }
 
@@ -187,6 +183,7 @@ json_object *drv_planning_move(drv_run *run, json_object *goal, drv_checks *chec
     if (!facts)
         return NULL;
     step = new_step(vm, which, target, goal, offline);
+    drv_run_decide_goals(run, fleet, vm, goal, step, checks);
     judge(step, vm, goal, facts, offline, checks);
     return step;
 }

@@ -37,6 +37,15 @@ void drv_run_free(drv_run *run);
 /* For operators. */
 json_object *drv_run_nodes(drv_run *run, GError **error);
 json_object *drv_run_vms(drv_run *run, GError **error);
+/* The goals that a VM keeps, and policies, with the answers of docs/rest.rst. */
+json_object *drv_run_vm_goals(drv_run *run, const char *name, GError **error);
+json_object *drv_run_vm_goals_set(drv_run *run, const char *name, json_object *goals, GError **error);
+json_object *drv_run_vm_goals_clear(drv_run *run, const char *name, GError **error);
+json_object *drv_run_policies(drv_run *run, GError **error);
+json_object *drv_run_policy(drv_run *run, const char *name, GError **error);
+json_object *drv_run_policy_set(drv_run *run, const char *name, json_object *goals, GError **error);
+/** drv_run_policy_delete() - DRV_ERROR_REFUSED names the VMs that use it, unless @force. */
+json_object *drv_run_policy_delete(drv_run *run, const char *name, gboolean force, GError **error);
 json_object *drv_run_plan(drv_run *run, json_object *goal, GError **error);
 json_object *drv_run_plans(drv_run *run, GError **error);
 json_object *drv_run_plan_get(drv_run *run, const char *id, GError **error);

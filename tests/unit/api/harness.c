@@ -43,6 +43,52 @@ json_object *drv_run_vms(drv_run *run, GError **error)
 }
 
 /* Says back what it was asked. */
+/* Says what was asked for, so that a test sees which of them a route has called. */
+static json_object *asked(const char *what, const char *name, json_object *body)
+{
+    json_object *answer = json_object_new_object();
+
+    drv_json_set_string(answer, "asked", what);
+    drv_json_set_string(answer, "name", name);
+    drv_json_set(answer, "body", json_object_get(body));
+    return answer;
+}
+
+json_object *drv_run_vm_goals(drv_run *run, const char *name, GError **error)
+{
+    return asked("vm goals", name, NULL);
+}
+
+json_object *drv_run_vm_goals_set(drv_run *run, const char *name, json_object *goals, GError **error)
+{
+    return asked("set vm goals", name, goals);
+}
+
+json_object *drv_run_vm_goals_clear(drv_run *run, const char *name, GError **error)
+{
+    return asked("clear vm goals", name, NULL);
+}
+
+json_object *drv_run_policies(drv_run *run, GError **error)
+{
+    return asked("policies", NULL, NULL);
+}
+
+json_object *drv_run_policy(drv_run *run, const char *name, GError **error)
+{
+    return asked("policy", name, NULL);
+}
+
+json_object *drv_run_policy_set(drv_run *run, const char *name, json_object *goals, GError **error)
+{
+    return asked("set policy", name, goals);
+}
+
+json_object *drv_run_policy_delete(drv_run *run, const char *name, gboolean force, GError **error)
+{
+    return asked(force ? "force delete policy" : "delete policy", name, NULL);
+}
+
 json_object *drv_run_plan(drv_run *run, json_object *goal, GError **error)
 {
     json_object *answer = json_object_new_object();

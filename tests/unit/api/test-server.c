@@ -227,6 +227,9 @@ static void test_routes(void)
         {"POST", "/v1/plans", "{}", DRV_ERROR_REFUSED},
         {"POST", "/v1/plans", "[]", DRV_ERROR_INVALID},
         {"GET", "/v1/jobs/h9-1", NULL, DRV_ERROR_NOT_FOUND},
+        {"PUT", "/v1/vms/web1/goals", NULL, DRV_ERROR_INVALID},
+        {"PUT", "/v1/policies/gold", NULL, DRV_ERROR_INVALID},
+        {"POST", "/v1/policies/gold", "{}", DRV_ERROR_INVALID},
         {"GET", "/v1/jobs/h1-1?after=x", NULL, DRV_ERROR_INVALID},
         {"GET", "/v1/jobs/h1-1?wait_ms=30001", NULL, DRV_ERROR_INVALID},
         {"POST", "/v1/tokens", "{\"kind\":\"root\"}", DRV_ERROR_INVALID},
@@ -236,6 +239,18 @@ static void test_routes(void)
         {"DELETE", "/v1/nodes/h77", NULL, DRV_ERROR_NOT_FOUND},
         {"DELETE", "/v1/nodes/h1", NULL, DRV_ERROR_REFUSED},
         {"PUT", "/v1/peer/membership", "{}", DRV_ERROR_INVALID},
+    };
+    static const struct {
+        const char *method, *path, *asked, *name;
+    } goals[] = {
+        {"GET", "/v1/vms/web%201/goals", "vm goals", "web 1"},
+        {"PUT", "/v1/vms/web1/goals", "set vm goals", "web1"},
+        {"DELETE", "/v1/vms/web1/goals", "clear vm goals", "web1"},
+        {"GET", "/v1/policies", "policies", NULL},
+        {"GET", "/v1/policies/gold", "policy", "gold"},
+        {"PUT", "/v1/policies/gold", "set policy", "gold"},
+        {"DELETE", "/v1/policies/gold", "delete policy", "gold"},
+        {"DELETE", "/v1/policies/gold?force=1", "force delete policy", "gold"},
     };
     g_autoptr(json_object) goal = json_tokener_parse("{\"vm\":\"web1\"}");
     g_autoptr(json_object) plan = NULL;
@@ -250,6 +265,16 @@ static void test_routes(void)
             drv_client_call(client, bad[i].method, bad[i].path, body, 10000, &failure));
         if (failure->code != bad[i].code)
             g_error("%s %s: %s", bad[i].method, bad[i].path, failure->message);
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(goals); i++) {
+        gboolean put = g_str_equal(goals[i].method, "PUT");
+        g_autoptr(json_object) answer =
+            drv_client_call(client, goals[i].method, goals[i].path, put ? goal : NULL, 0, &error);
+
+        g_assert_no_error(error);
+        g_assert_cmpstr(drv_json_string(answer, "asked", NULL), ==, goals[i].asked);
+        g_assert_cmpstr(drv_json_string(answer, "name", NULL), ==, goals[i].name);
+        g_assert_true(!put || json_object_equal(json_object_object_get(answer, "body"), goal));
     }
     plan = drv_client_call(client, "POST", "/v1/plans", goal, 0, &error);
     g_assert_no_error(error);

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* drover vm goals: what a VM keeps, and what holds for its moves. */
+#include "cli/cli.h"
+#include "cli/goals.h"
+#include "cli/table.h"
+
+static char *show_from(json_object *answer, const char *key)
+{
+    return drv_show_text(drv_json_object(answer, "goals_from"), key);
+}
+
+static void print(drv_cli *cli, json_object *answer)
+{
+    static const char *const heads[] = {"GOAL", "VM'S OWN", "HOLDS", "FROM", NULL};
+    static const struct {
+        const char *title, *key;
+        char *(*show)(json_object *goals);
+    } rows[] = {{"max-pause", "max_pause_ms", drv_goals_show_pause},
+                {"max-time", "max_time_ms", drv_goals_show_time},
+                {"bandwidth", "bandwidth_bps", drv_goals_show_bandwidth},
+                {"post-copy", "post_copy", drv_goals_show_post_copy}};
+    g_autoptr(drv_table) table = drv_table_new(heads);
+    json_object *own = drv_json_object(answer, "own");
+    const char *status = drv_json_string(answer, "status", "ok");
+    const char *remedy = drv_json_string(answer, "remedy", NULL);
+
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        drv_table_add(table, g_strdup(rows[i].title));
+        drv_table_add(table, rows[i].show(own));
+        drv_table_add(table, rows[i].show(answer));
+        drv_table_add(table, show_from(answer, rows[i].key));
+    }
+    drv_table_add(table, g_strdup("policy"));
+    drv_table_add(table, drv_show_text(own, "policy"));
+    drv_table_add(table, NULL);
+    drv_table_add(table, NULL);
+    drv_table_print(table, cli->out);
+    if (!g_str_equal(status, "ok"))
+        drv_cli_message(cli, "%s: %s%s%s", status, drv_json_string(answer, "message", "?"),
+                        remedy ? ": " : "", remedy ? remedy : "");
+}
+
+int drv_cmd_vm_goals(drv_cli *cli, const drv_args *args, GError **error)
+{
+    g_autofree char *path = drv_cli_path("/v1/vms/", drv_args_operand(args, 0), "/goals");
+    gboolean clear = drv_args_has(args, "clear");
+    g_autoptr(json_object) given = json_object_new_object();
+    g_autoptr(json_object) answer = NULL;
+    gboolean any = drv_goals_options_add(args, given);
+
+    if (clear && any) {
+        answer = drv_cli_call(cli, "PUT", path, given, error);
+    } else if (clear) {
+        answer = drv_cli_call(cli, "DELETE", path, NULL, error);
+    } else {
+        answer = drv_cli_call(cli, "GET", path, NULL, error);
+        if (answer && any) {
+            g_autoptr(json_object) goals = drv_goals_own(drv_json_object(answer, "own"));
+
+            drv_goals_options_add(args, goals);
+            json_object_put(answer);
+            answer = drv_cli_call(cli, "PUT", path, goals, error);
+        }
+    }
+    if (!answer)
+        return -1;
+    if (cli->json)
+        drv_cli_print_json(cli, answer);
+    else
+        print(cli, answer);
+    return DRV_EXIT_DONE;
+}

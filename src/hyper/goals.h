@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside src/hyper and its tests: the goals that a VM carries along, one element in its libvirt metadata,
+ * <drover:goals max_pause_ms="200" policy="gold"/>. Here they are attributes and text; what they mean is
+ * in plan/goals.h. Pure functions.
+ */
+#pragma once
+
+#include <libxml/tree.h>
+
+#include "hyper/hyper.h"
+
+/** drv_goals_read() - of a <domain>: name → value, both owned. NULL: it has none. Transfer full. */
+GHashTable *drv_goals_read(xmlNodePtr domain);
+
+/** drv_goals_element() - as libvirt wants it given. Transfer full. */
+char *drv_goals_element(GHashTable *attributes);
