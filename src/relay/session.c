@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/sockios.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -172,6 +173,12 @@ void drv_session_lose(struct drv_session *session, const struct drv_error *err)
         struct drv_stream *stream = &session->stream[i];
 
         pthread_mutex_lock(&stream->lock);
+        /* What is just being written may be a Finish reply: then it counts. That never blocks. */
+        while (stream->delivering) {
+            pthread_mutex_unlock(&stream->lock);
+            sched_yield();
+            pthread_mutex_lock(&stream->lock);
+        }
         /* A Finish reply that libvirtd can still read: only then close (drv_session_check_finish). */
         if (atomic_load(&stream->id) && !awaits_finish(session, stream))
             drv_stream_close_locked(session, stream);
