@@ -198,17 +198,25 @@ static gboolean ends_of(int fd, const char *path, off_t *last, GError **error)
     return TRUE;
 }
 
-gboolean drv_probe_is_blank(const char *path, GError **error)
+/* Return: a descriptor, and where the last piece begins; -1. */
+static int open_ends(const char *path, int flags, off_t *last, GError **error)
 {
-    drv_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
-    g_autofree char *buffer = g_malloc(BLANK_BYTES);
-    off_t at[2] = {0, 0};
+    drv_autoclose int fd = open(path, flags | O_CLOEXEC);
 
     if (fd < 0) {
         fail(error, "open", path);
-        return FALSE;
+        return -1;
     }
-    if (!ends_of(fd, path, &at[1], error))
+    return ends_of(fd, path, last, error) ? drv_steal_fd(&fd) : -1;
+}
+
+gboolean drv_probe_is_blank(const char *path, GError **error)
+{
+    off_t at[2] = {0, 0};
+    drv_autoclose int fd = open_ends(path, O_RDONLY, &at[1], error);
+    g_autofree char *buffer = g_malloc(BLANK_BYTES);
+
+    if (fd < 0)
         return FALSE;
     for (guint i = 0; i < 2; i++) {
         ssize_t length = pread(fd, buffer, BLANK_BYTES, at[i]);
@@ -230,15 +238,11 @@ gboolean drv_probe_is_blank(const char *path, GError **error)
 
 gboolean drv_probe_blank(const char *path, GError **error)
 {
-    drv_autoclose int fd = open(path, O_WRONLY | O_EXCL | O_CLOEXEC);
-    g_autofree char *zeros = g_malloc0(BLANK_BYTES);
     off_t at[2] = {0, 0};
+    drv_autoclose int fd = open_ends(path, O_WRONLY | O_EXCL, &at[1], error);
+    g_autofree char *zeros = g_malloc0(BLANK_BYTES);
 
-    if (fd < 0) {
-        fail(error, "open", path);
-        return FALSE;
-    }
-    if (!ends_of(fd, path, &at[1], error))
+    if (fd < 0)
         return FALSE;
     for (guint i = 0; i < 2; i++)
         if (pwrite(fd, zeros, BLANK_BYTES, at[i]) < 0) {

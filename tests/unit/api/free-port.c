@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A port for a test's node: see free-port.h. */
 #include "free-port.h"
 
 #include <netinet/in.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A port for a test's node, known before it serves. */
 #pragma once
 
 #include <glib.h>
