@@ -31,6 +31,7 @@ size_t drv_admin_encode_status(uint8_t out[DRV_ADMIN_MAX], uint8_t kind,
     drv_write_u64(&writer, (uint64_t)status->resumed_us);
     drv_write_u64(&writer, status->memory_bytes);
     drv_write_bytes(&writer, status->error, sizeof status->error);
+    drv_write_u64(&writer, status->cache_bytes);
     return drv_writer_used(&writer);
 }
 
@@ -61,6 +62,9 @@ int drv_admin_decode_status(struct drv_relay_status *status, const uint8_t *in, 
     got.resumed_us = (int64_t)drv_read_u64(&reader);
     got.memory_bytes = drv_read_u64(&reader);
     error = drv_read_bytes(&reader, sizeof got.error);
+    /* A relay that was started before an update does not say it. */
+    if (drv_reader_left(&reader))
+        got.cache_bytes = drv_read_u64(&reader);
     if (reader.bad || version != DRV_ADMIN_VERSION || got.state > DRV_RELAY_ENDED)
         return drv_error_set(err, EPROTO,
                              "the relay answers in a way that is not understood: it is of another "

@@ -25,24 +25,26 @@ struct attempt {
     const struct sockaddr *address;
     socklen_t address_size;
     int64_t deadline_us;
-    unsigned index, links;
+    unsigned index;
+    const struct drv_hello *here;
+    struct drv_hello there;
     drv_link *link;
     int rc;
     struct drv_error err;
 };
 
-int drv_connect_hello(drv_link *link, const struct drv_link_secret *secret, unsigned links,
-                      struct drv_error *err)
+int drv_connect_hello(drv_link *link, const struct drv_link_secret *secret,
+                      const struct drv_hello *here, struct drv_error *err)
 {
     struct drv_frame frame = {.type = DRV_FRAME_HELLO, .length = DRV_FRAME_HELLO_SIZE};
-    struct drv_hello hello = {.version = DRV_WIRE_VERSION,
-                              .features = DRV_WIRE_FEATURES,
-                              .index = (uint8_t)link->index,
-                              .links = (uint8_t)links};
+    struct drv_hello hello = *here;
     int rc = drv_hex_decode(hello.session, sizeof hello.session, secret->session, err);
 
     if (rc)
         return rc;
+    hello.version = DRV_WIRE_VERSION;
+    hello.features = DRV_WIRE_FEATURES;
+    hello.index = (uint8_t)link->index;
     drv_hello_encode(link->out + DRV_FRAME_HEADER_SIZE, &hello);
     rc = drv_link_send(link, &frame, err);
     return rc ? rc : drv_link_flush(link, err);
@@ -112,7 +114,6 @@ static int connect_tcp(const struct attempt *attempt, int *result, struct drv_er
 
 static int establish(struct attempt *attempt, struct drv_error *err)
 {
-    struct drv_hello hello;
     int fd = -1;
     int rc = connect_tcp(attempt, &fd, err);
 
@@ -127,16 +128,16 @@ static int establish(struct attempt *attempt, struct drv_error *err)
             return rc;
     }
     if (!rc)
-        rc = drv_connect_hello(attempt->link, attempt->secret, attempt->links, err);
+        rc = drv_connect_hello(attempt->link, attempt->secret, attempt->here, err);
     if (rc)
         return rc;
-    while ((rc = drv_connect_read_hello(attempt->link, attempt->secret, attempt->links, &hello,
-                                        err)) == -EAGAIN) {
+    while ((rc = drv_connect_read_hello(attempt->link, attempt->secret, attempt->here->links,
+                                        &attempt->there, err)) == -EAGAIN) {
         rc = wait_for(fd, POLLIN, attempt->deadline_us, err);
         if (rc)
             return rc;
     }
-    if (!rc && hello.index != attempt->index)
+    if (!rc && attempt->there.index != attempt->index)
         rc = drv_error_set(err, EPROTO, "the other relay mixed up its connections");
     return rc;
 }
@@ -163,7 +164,8 @@ static int resolve(const struct drv_settings *settings, struct addrinfo **addres
 }
 
 int drv_connect_links(const struct drv_settings *settings, const struct drv_link_secret *secret,
-                      drv_link **links, struct drv_error *err)
+                      const struct drv_hello *here, drv_link **links, struct drv_hello *there,
+                      struct drv_error *err)
 {
     struct attempt attempts[16];
     gnutls_psk_client_credentials_t credentials = NULL;
@@ -182,7 +184,7 @@ int drv_connect_links(const struct drv_settings *settings, const struct drv_link
                                     .address_size = address->ai_addrlen,
                                     .deadline_us = drv_clock_us() + (int64_t)CONNECT_MS * 1000,
                                     .index = started,
-                                    .links = settings->links};
+                                    .here = here};
         rc = -pthread_create(&attempt->thread, NULL, run, attempt);
         if (rc) {
             (void)drv_error_set(err, -rc, "cannot start a thread: %s", strerror(-rc));
@@ -204,6 +206,8 @@ int drv_connect_links(const struct drv_settings *settings, const struct drv_link
         else
             links[i] = attempts[i].link;
     }
+    if (!rc)
+        *there = attempts[0].there;
     if (address)
         freeaddrinfo(address);
     if (credentials)

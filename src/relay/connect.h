@@ -8,14 +8,17 @@
 
 /**
  * drv_connect_links() - connect to the target's droverd as often as the settings say.
+ * @here:  what this end says of itself
  * @links: receives settings->links links, or none on failure
+ * @there: receives what the other end said on link 0
  */
 int drv_connect_links(const struct drv_settings *settings, const struct drv_link_secret *secret,
-                      drv_link **links, struct drv_error *err);
+                      const struct drv_hello *here, drv_link **links, struct drv_hello *there,
+                      struct drv_error *err);
 
 /** drv_connect_hello() - send this end's HELLO on an authenticated link. */
-int drv_connect_hello(drv_link *link, const struct drv_link_secret *secret, unsigned links,
-                      struct drv_error *err);
+int drv_connect_hello(drv_link *link, const struct drv_link_secret *secret,
+                      const struct drv_hello *here, struct drv_error *err);
 
 /**
  * drv_connect_read_hello() - read and check the other end's HELLO.

@@ -62,6 +62,7 @@ struct drv_relay_status {
     int64_t finish_us;       /* drv_clock_us() of this host when finish_delivered was learnt, or 0 */
     int64_t resumed_us;      /* the same for resumed */
     uint64_t memory_bytes;   /* buffers allocated: fixed when the session starts */
+    uint64_t cache_bytes;    /* the codec's cache, at most: the same */
     char error[256];         /* why it is LOST, or empty */
 };
 

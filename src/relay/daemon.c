@@ -127,6 +127,9 @@ static void accept_stream(struct drv_daemon *daemon, enum drv_relay_channel chan
     session->last_id++;
     pthread_mutex_lock(&stream->lock);
     stream->connecting = false;
+    stream->coder_number = drv_coding_take(&session->coding, channel);
+    if (stream->coder_number)
+        stream->coder = &session->coding.coder[stream->coder_number - 1];
     (void)drv_window_grant(&stream->window);
     drv_stream_due_locked(session, stream, DRV_DUE_OPEN | DRV_DUE_CREDIT);
     /* The session may have been lost since it was looked at. */

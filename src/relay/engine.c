@@ -23,6 +23,7 @@ static int send_due(struct drv_session *session, drv_link *link, struct drv_stre
 {
     struct drv_frame frame = {0};
     uint64_t credit, end;
+    uint8_t coder;
     unsigned due;
     int rc = 0;
 
@@ -31,8 +32,10 @@ static int send_due(struct drv_session *session, drv_link *link, struct drv_stre
     stream->due = 0;
     frame.stream = atomic_load(&stream->id);
     frame.channel = (uint8_t)stream->channel;
-    credit = stream->window.limit;
+    credit = stream->coder && session->role == DRV_RELAY_TARGET ? stream->granted
+                                                                : stream->window.limit;
     end = stream->sent;
+    coder = (uint8_t)stream->coder_number;
     if (due & DRV_DUE_RESET)
         stream->sent_all = stream->received_all = true;
     pthread_mutex_unlock(&stream->lock);
@@ -41,7 +44,9 @@ static int send_due(struct drv_session *session, drv_link *link, struct drv_stre
     *sent = true;
     if (due & DRV_DUE_OPEN) {
         frame.type = DRV_FRAME_OPEN;
+        frame.encoding = coder;
         rc = send_small(link, &frame, err);
+        frame.encoding = 0;
     }
     if (!rc && (due & DRV_DUE_CREDIT)) {
         frame.type = DRV_FRAME_CREDIT;
@@ -130,19 +135,42 @@ static void watch_calls(struct drv_session *session, struct drv_stream *stream,
 }
 
 /*
- * Reads one chunk of a stream that this thread owns, and sends it.
- * A codec will stand between the two: it makes out of `size` bytes at `offset` a payload
- * of another length and says so in frame.encoding.
+ * Reads what is to be the payload of a frame, as it is or encoded, without the lock.
+ * Return: bytes of payload, of batch->raw bytes of the channel; 0: the end, or an error; -EAGAIN: nothing there.
  */
+static ssize_t read_payload(struct drv_session *session, drv_link *link, struct drv_coder *coder,
+                            int fd, uint64_t credit, struct drv_batch *batch)
+{
+    uint8_t *payload = link->out + DRV_FRAME_HEADER_SIZE;
+    ssize_t size;
+
+    if (!coder) {
+        size = recv(fd, payload, credit < link->chunk_bytes ? (size_t)credit : link->chunk_bytes,
+                    MSG_DONTWAIT);
+        batch->raw = size > 0 ? (size_t)size : 0;
+        return size >= 0 ? size : errno == EAGAIN || errno == EINTR ? -EAGAIN : 0;
+    }
+    drv_coder_adapt(coder, session->links > 1 ? session->links - 1 : 1, link->chunk_bytes);
+    /* With one link the same thread has the control channel to serve. */
+    return drv_coder_read(coder, fd, credit,
+                          session->links == 1 ? session->urgent_set : session->stop_event, payload,
+                          batch);
+}
+
+/* Reads one chunk of a stream that this thread owns, and sends it. */
 static int send_chunk(struct drv_session *session, drv_link *link, uint64_t key,
                       struct drv_error *err)
 {
     struct drv_stream *stream = &session->stream[(key >> 32) % DRV_STREAMS_MAX];
     uint8_t *payload = link->out + DRV_FRAME_HEADER_SIZE;
     struct drv_frame frame = {.type = DRV_FRAME_DATA, .stream = (uint32_t)key};
-    size_t room;
+    struct drv_coder *coder;
+    uint64_t credit;
+    struct drv_batch batch = {0};
+    uint64_t blocked_us;
+    int64_t began_us;
     ssize_t size;
-    int why, fd, rc;
+    int fd, rc;
 
     pthread_mutex_lock(&stream->lock);
     if (atomic_load(&stream->id) != frame.stream) {
@@ -151,19 +179,19 @@ static int send_chunk(struct drv_session *session, drv_link *link, uint64_t key,
     }
     stream->readable_armed = false;
     if (stream->closed || stream->sent_all || stream->reading ||
-        stream->credit == stream->sent) {
+        !drv_stream_may_send_locked(session, stream)) {
         pthread_mutex_unlock(&stream->lock);
         return 0;
     }
     stream->reading = true;
     fd = stream->fd;
-    room = link->chunk_bytes;
-    if (room > stream->credit - stream->sent)
-        room = (size_t)(stream->credit - stream->sent);
+    coder = session->role == DRV_RELAY_SOURCE ? stream->coder : NULL;
+    credit = stream->credit - (coder ? stream->cost : stream->sent);
     pthread_mutex_unlock(&stream->lock);
 
-    size = recv(fd, payload, room, MSG_DONTWAIT);
-    why = errno;
+    began_us = drv_clock_us();
+    blocked_us = link->blocked_us;
+    size = read_payload(session, link, coder, fd, credit, &batch);
 
     pthread_mutex_lock(&stream->lock);
     stream->reading = false;
@@ -173,10 +201,12 @@ static int send_chunk(struct drv_session *session, drv_link *link, uint64_t key,
         frame.offset = stream->sent;
         frame.channel = (uint8_t)stream->channel;
         stream->sent += (uint64_t)size;
+        if (coder)
+            stream->cost += drv_coder_cost((size_t)size, batch.raw);
         if (stream->channel == DRV_CHANNEL_CONTROL && session->role == DRV_RELAY_SOURCE)
             watch_calls(session, stream, payload, (size_t)size);
-    } else if (size == 0 || (why != EAGAIN && why != EINTR)) {
-        /* An error here means that the peer has gone without reading all: the end as well. */
+    } else if (size == 0) {
+        /* An error there means that the peer has gone without reading all: the end as well. */
         stream->sent_all = true;
         drv_stream_due_locked(session, stream, DRV_DUE_FIN);
     }
@@ -186,12 +216,18 @@ static int send_chunk(struct drv_session *session, drv_link *link, uint64_t key,
     if (size <= 0)
         return 0;
 
-    atomic_fetch_add_explicit(&session->channel[frame.channel].in_bytes, (uint64_t)size,
+    atomic_fetch_add_explicit(&session->channel[frame.channel].in_bytes, batch.raw,
                               memory_order_relaxed);
     frame.length = frame.raw_length = (uint32_t)size;
     rc = drv_link_send(link, &frame, err);
     if (!rc)
         rc = drv_link_flush(link, err);
+    if (coder) {
+        blocked_us = link->blocked_us - blocked_us;
+        drv_coder_sent(coder, &batch,
+                       (uint64_t)(drv_clock_us() - began_us) - batch.waited_us - blocked_us,
+                       blocked_us);
+    }
     link->last_sent_ms = drv_clock_ms();
     drv_link_measure(link, link->last_sent_ms);
     return rc;
@@ -288,14 +324,24 @@ static int unknown_stream(struct drv_session *session, const struct drv_frame *f
 static int on_open(struct drv_session *session, const struct drv_frame *frame,
                    struct drv_error *err)
 {
+    struct drv_coder *coder = NULL;
     struct drv_stream *stream;
 
     if (session->role != DRV_RELAY_TARGET || frame->stream != session->last_id + 1)
         return drv_error_set(err, EPROTO, "the other relay opened a stream that it may not");
     session->last_id = frame->stream;
+    if (frame->encoding) {
+        coder = drv_coding_claim(&session->coding, frame->encoding);
+        if (!coder || frame->channel == DRV_CHANNEL_CONTROL)
+            return drv_error_set(err, EPROTO, "the other relay encodes a stream that it may not");
+    }
     stream = drv_stream_new(session, frame->stream, (enum drv_relay_channel)frame->channel, -1);
     if (!stream)
         return drv_error_set(err, EPROTO, "the other relay opened too many streams");
+    /* Nothing of it may come before the credit, and that before the local socket is connected. */
+    pthread_mutex_lock(&stream->lock);
+    stream->coder = coder;
+    pthread_mutex_unlock(&stream->lock);
     atomic_store(&session->last_id_seen, frame->stream);
     atomic_store(&session->connect_due, true);
     drv_event_raise(session->main_event);
@@ -359,7 +405,7 @@ static int on_stream_frame(struct drv_session *session, const struct drv_frame *
         else
             stream->fin_at = frame->offset;
         if (!rc)
-            drv_stream_deliver_locked(session, stream);
+            rc = drv_stream_deliver_locked(session, stream, err);
     } else {
         stream->due = 0;
         stream->sent_all = stream->fin_sent = stream->received_all = true;
@@ -424,14 +470,18 @@ void *drv_engine_deliver(void *argument)
 
         for (int i = 0; i < count; i++) {
             struct drv_stream *stream;
+            struct drv_error err;
+            int rc = 0;
 
             if (events[i].data.u64 == UINT64_MAX)
                 return NULL;
             stream = &session->stream[(events[i].data.u64 >> 32) % DRV_STREAMS_MAX];
             pthread_mutex_lock(&stream->lock);
             if (atomic_load(&stream->id) == (uint32_t)events[i].data.u64)
-                drv_stream_deliver_locked(session, stream);
+                rc = drv_stream_deliver_locked(session, stream, &err);
             pthread_mutex_unlock(&stream->lock);
+            if (rc && !atomic_load(&session->stopping))
+                drv_session_lose(session, &err);
         }
     }
     return NULL;

@@ -50,11 +50,9 @@ void drv_frame_encode(uint8_t out[DRV_FRAME_HEADER_SIZE], const struct drv_frame
 
 static bool data_lengths_fit(const struct drv_frame *frame)
 {
-    if (frame->type != DRV_FRAME_DATA)
-        return frame->raw_length == 0 && frame->encoding == 0;
-    if (frame->raw_length == 0 || frame->raw_length > DRV_FRAME_PAYLOAD_MAX)
+    if (frame->encoding > (frame->type == DRV_FRAME_OPEN ? DRV_CODERS : 0))
         return false;
-    return frame->encoding == DRV_ENCODING_PLAIN && frame->raw_length == frame->length;
+    return frame->raw_length == (frame->type == DRV_FRAME_DATA ? frame->length : 0);
 }
 
 int drv_frame_decode(struct drv_frame *frame, const uint8_t in[DRV_FRAME_HEADER_SIZE],
@@ -95,12 +93,12 @@ void drv_hello_encode(uint8_t out[DRV_FRAME_HELLO_SIZE], const struct drv_hello 
 
     drv_write_bytes(&writer, hello_magic, sizeof hello_magic);
     drv_write_u16(&writer, hello->version);
-    drv_write_u16(&writer, 0);
+    drv_write_u16(&writer, hello->codec);
     drv_write_u32(&writer, hello->features);
     drv_write_bytes(&writer, hello->session, sizeof hello->session);
     drv_write_u8(&writer, hello->index);
     drv_write_u8(&writer, hello->links);
-    drv_write_u16(&writer, 0);
+    drv_write_u16(&writer, hello->cache_mib);
 }
 
 int drv_hello_decode(struct drv_hello *hello, const uint8_t *in, size_t size,
@@ -112,12 +110,12 @@ int drv_hello_decode(struct drv_hello *hello, const uint8_t *in, size_t size,
     const uint8_t *session;
 
     got.version = drv_read_u16(&reader);
-    (void)drv_read_u16(&reader);
+    got.codec = drv_read_u16(&reader);
     got.features = drv_read_u32(&reader);
     session = drv_read_bytes(&reader, sizeof got.session);
     got.index = drv_read_u8(&reader);
     got.links = drv_read_u8(&reader);
-    (void)drv_read_u16(&reader);
+    got.cache_mib = drv_read_u16(&reader);
     if (reader.bad || memcmp(magic, hello_magic, sizeof hello_magic) != 0)
         return drv_error_set(err, EPROTO, "what connected is not a relay of Drover");
     if (got.version != DRV_WIRE_VERSION)

@@ -20,6 +20,8 @@
 
 #define DRV_WIRE_VERSION 1u
 #define DRV_WIRE_FEATURES 0u                /* mandatory ones that this build knows */
+#define DRV_WIRE_CODEC 1u                   /* version of the codec; 0: none */
+#define DRV_CODERS 4u                       /* encoded streams of a session */
 
 enum drv_frame_type {
     DRV_FRAME_HELLO = 1, /* first on every link, both ways */
@@ -41,12 +43,10 @@ enum drv_frame_mark {
     DRV_MARKS
 };
 
-enum drv_frame_encoding { DRV_ENCODING_PLAIN, DRV_ENCODINGS };
-
 struct drv_frame {
     uint8_t type;
     uint8_t channel;     /* enum drv_relay_channel, where there is a stream */
-    uint8_t encoding;    /* DATA: how the payload stands for the stream's bytes */
+    uint8_t encoding;    /* OPEN: number of the coder that makes the stream's bytes; 0: none */
     uint32_t stream;     /* 1 … in order of opening; 0 where there is none */
     uint32_t length;     /* bytes of payload */
     uint32_t raw_length; /* DATA: bytes of the stream that it stands for */
@@ -57,6 +57,8 @@ struct drv_hello {
     uint16_t version;
     uint32_t features;
     uint8_t session[DRV_SESSION_ID_SIZE];
+    uint16_t codec;     /* version of the codec that the sender speaks; 0: none */
+    uint16_t cache_mib; /* most that the codec may remember */
     uint8_t index; /* of this link */
     uint8_t links; /* how many there are */
 };

@@ -14,6 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/cursor.h"
 #include "base/fd.h"
 
 /* A record grows by header, content type and tag; 256 is more than enough. */
@@ -43,19 +45,31 @@ size_t drv_link_memory(void)
 
 static int write_all(drv_link *link, const uint8_t *bytes, size_t size)
 {
+    /* Once established the socket blocks: but first see whether the link takes it at once. */
+    int flags = link->established ? MSG_NOSIGNAL | MSG_DONTWAIT : MSG_NOSIGNAL;
+    int64_t blocked_at_us = 0;
+
     while (size) {
-        ssize_t sent = send(link->fd, bytes, size, MSG_NOSIGNAL);
+        ssize_t sent = send(link->fd, bytes, size, flags);
 
         if (sent < 0 && errno == EINTR)
             continue;
-        if (sent < 0) {
+        if (sent < 0 && (errno != EAGAIN || !(flags & MSG_DONTWAIT))) {
             link->send_errno = errno;
             return -1;
         }
+        if (sent < 0)
+            sent = 0;
         atomic_fetch_add_explicit(&link->wire_out_bytes, (uint64_t)sent, memory_order_relaxed);
         bytes += sent;
         size -= (size_t)sent;
+        if (size && flags & MSG_DONTWAIT) {
+            blocked_at_us = drv_clock_us();
+            flags = MSG_NOSIGNAL;
+        }
     }
+    if (blocked_at_us)
+        link->blocked_us += (uint64_t)(drv_clock_us() - blocked_at_us);
     return 0;
 }
 
@@ -457,4 +471,18 @@ void drv_link_measure(drv_link *link, int64_t now_ms)
             : lowat_bytes > LOWAT_MAX ? LOWAT_MAX
                                       : (unsigned)lowat_bytes;
     (void)setsockopt(link->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof lowat);
+}
+
+int drv_link_seed(drv_link *link, uint64_t *seed, struct drv_error *err)
+{
+    static const char label[] = "EXPORTER-drover-codec";
+    uint8_t bytes[sizeof *seed];
+    struct drv_reader reader = drv_reader_over(bytes, sizeof bytes);
+    int rc = gnutls_prf_rfc5705(link->tls, sizeof label - 1, label, 0, "", sizeof bytes,
+                                (char *)bytes);
+
+    if (rc < 0)
+        return tls_error(link, rc, "deriving a seed", err);
+    *seed = drv_read_u64(&reader);
+    return 0;
 }

@@ -55,6 +55,7 @@ struct drv_link {
     int64_t last_sent_ms;
     int64_t last_measured_ms;
     uint64_t since_rekey_bytes;
+    uint64_t blocked_us; /* in all, that the sending thread has waited for TCP */
 
     /* the receiving thread's */
     uint8_t *in;    /* encrypted, as it came */
@@ -114,6 +115,9 @@ int drv_link_flush(drv_link *link, struct drv_error *err);
  */
 int drv_link_receive(drv_link *link, struct drv_frame *frame, const uint8_t **payload,
                      struct drv_error *err);
+
+/** drv_link_seed() - a number that only both ends of this link know, after the handshake. */
+int drv_link_seed(drv_link *link, uint64_t *seed, struct drv_error *err);
 
 /** drv_link_measure() - adapt chunk and socket queue to the link's rate; cheap, call often. */
 void drv_link_measure(drv_link *link, int64_t now_ms);

@@ -59,13 +59,16 @@ static int bring_up_links(struct drv_daemon *daemon, struct drv_error *err)
 {
     struct drv_session *session = &daemon->session;
     drv_link *links[DRV_LINKS_MAX] = {NULL};
+    struct drv_hello there;
     int rc;
 
     if (session->role == DRV_RELAY_TARGET)
         return drv_link_server_credentials(&daemon->credentials, err);
-    rc = drv_connect_links(&daemon->settings, &session->secret, links, err);
+    rc = drv_connect_links(&daemon->settings, &session->secret, &session->hello, links, &there,
+                           err);
     if (rc)
         return rc;
+    drv_coding_agree(&session->coding, &session->hello, &there);
     for (unsigned i = 0; i < session->links; i++)
         session->worker[i].link = links[i];
     atomic_store(&session->links_up, session->links);
@@ -105,7 +108,8 @@ static int set_up(struct drv_daemon *daemon, struct drv_error *err)
     if (!rc)
         rc = drv_daemon_open(daemon, identity.gid, err);
     if (!rc)
-        rc = drv_sandbox_enter(settings->directory, &identity, settings->role, err);
+        rc = drv_sandbox_enter(settings->directory, &identity, settings->role,
+                               drv_session_cache_max(session), err);
     daemon->inside = rc == 0;
     if (!rc && settings->role == DRV_RELAY_SOURCE)
         rc = drv_session_start(session, err);

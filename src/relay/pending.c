@@ -80,9 +80,11 @@ static int admit(struct drv_daemon *daemon, struct drv_pending *pending,
     if (worker->link)
         return drv_error_set(err, EEXIST, "connection %u is there already", hello->index);
     pending->link->index = hello->index;
-    rc = drv_connect_hello(pending->link, &session->secret, session->links, err);
+    rc = drv_connect_hello(pending->link, &session->secret, &session->hello, err);
     if (rc)
         return rc;
+    if (hello->index == 0)
+        drv_coding_agree(&session->coding, &session->hello, hello);
     worker->link = pending->link;
     pending->link = NULL;
     if (atomic_fetch_add(&session->links_up, 1) + 1 < session->links) {

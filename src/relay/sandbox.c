@@ -60,14 +60,14 @@ static int limit(int what, rlim_t most, struct drv_error *err)
 }
 
 /* No limit on the size of files: none can be opened, and standard error may be one. */
-static int set_limits(struct drv_error *err)
+static int set_limits(uint64_t cache_bytes, struct drv_error *err)
 {
     int rc = limit(RLIMIT_NOFILE, 512, err);
 
     if (!rc)
         rc = limit(RLIMIT_CORE, 0, err);
     if (!rc && !DRV_SANITIZED)
-        rc = limit(RLIMIT_DATA, (rlim_t)256 << 20, err);
+        rc = limit(RLIMIT_DATA, ((rlim_t)256 << 20) + cache_bytes, err);
     return rc;
 }
 
@@ -141,7 +141,7 @@ static int filter_calls(enum drv_relay_role role, struct drv_error *err)
 }
 
 int drv_sandbox_enter(const char *directory, const struct drv_sandbox_identity *identity,
-                      enum drv_relay_role role, struct drv_error *err)
+                      enum drv_relay_role role, uint64_t cache_bytes, struct drv_error *err)
 {
     int rc;
 
@@ -150,7 +150,7 @@ int drv_sandbox_enter(const char *directory, const struct drv_sandbox_identity *
         drv_log_warning("no network namespace of its own: %s", strerror(errno));
     if (chdir(directory) || chroot(".") || chdir("/"))
         return drv_error_set(err, errno, "cannot enter %s: %s", directory, strerror(errno));
-    rc = set_limits(err);
+    rc = set_limits(cache_bytes, err);
     if (rc)
         return rc;
     if (setgroups(1, &identity->gid) || setresgid(identity->gid, identity->gid, identity->gid) ||

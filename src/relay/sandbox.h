@@ -2,6 +2,7 @@
 /* What a relay gives away before it looks at a byte from outside: all but its session's directory. */
 #pragma once
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/error.h"
@@ -19,7 +20,8 @@ int drv_sandbox_identify(const char *user, const char *group,
 /**
  * drv_sandbox_enter() - no way back: root directory = @directory, own empty network, this
  * user and group only, no new privileges, limits, a list of allowed system calls.
+ * @cache_bytes: memory that it may need beyond what every relay does
  * Threads that are made later inherit all of it; there must be none before.
  */
 int drv_sandbox_enter(const char *directory, const struct drv_sandbox_identity *identity,
-                      enum drv_relay_role role, struct drv_error *err);
+                      enum drv_relay_role role, uint64_t cache_bytes, struct drv_error *err);

@@ -20,9 +20,9 @@
 
 /*
  * All windows together: a small one for every slot, and at the target some large ones.
- * With the links' buffers it stays below 64 MiB.
+ * With the links' buffers and the coders it stays below 64 MiB.
  */
-#define WINDOWS_TARGET ((uint64_t)44 << 20)
+#define WINDOWS_TARGET ((uint64_t)38 << 20)
 #define WINDOWS_SOURCE ((uint64_t)19 << 20)
 #define FAREWELL_MS 500
 #define STACK_SIZE ((size_t)256 << 10)
@@ -60,7 +60,9 @@ int drv_session_init(struct drv_session *session, enum drv_relay_role role, unsi
     session->libvirt_fd = -1;
     session->window_left_bytes = role == DRV_RELAY_TARGET ? WINDOWS_TARGET : WINDOWS_SOURCE;
     session->memory_bytes = sizeof *session + session->window_left_bytes +
-                            (uint64_t)links * drv_link_memory();
+                            (uint64_t)links * drv_link_memory() + drv_coding_memory(role);
+    session->hello = (struct drv_hello){
+        .codec = DRV_WIRE_CODEC, .cache_mib = drv_coding_offer(), .links = (uint8_t)links};
     session->bulk_set = epoll_create1(EPOLL_CLOEXEC);
     session->urgent_set = epoll_create1(EPOLL_CLOEXEC);
     session->writable_set = epoll_create1(EPOLL_CLOEXEC);
@@ -88,11 +90,32 @@ int drv_session_init(struct drv_session *session, enum drv_relay_role role, unsi
     return 0;
 }
 
+uint64_t drv_session_cache_max(const struct drv_session *session)
+{
+    return drv_coding_cache_memory(session->role, (size_t)session->hello.cache_mib << 20 >> 12);
+}
+
+static int start_coding(struct drv_session *session, struct drv_error *err)
+{
+    struct drv_coding *coding = &session->coding;
+    uint64_t seed;
+    int rc = drv_link_seed(session->worker[0].link, &seed, err);
+
+    if (!rc)
+        rc = drv_coding_start(coding, session->role, seed, err);
+    if (!rc && coding->on)
+        session->cache_bytes = drv_coding_cache_memory(session->role, coding->cache_pages);
+    return rc;
+}
+
 int drv_session_start(struct drv_session *session, struct drv_error *err)
 {
     pthread_attr_t attributes;
-    int rc = pthread_attr_init(&attributes);
+    int rc;
 
+    if (start_coding(session, err))
+        return -err->code;
+    rc = pthread_attr_init(&attributes);
     if (!rc)
         rc = pthread_attr_setstacksize(&attributes, STACK_SIZE);
     for (unsigned i = 0; !rc && i < session->links; i++) {
@@ -267,6 +290,7 @@ void drv_session_status(struct drv_session *session, struct drv_relay_status *st
     status->finish_us = atomic_load(&session->finish_us);
     status->resumed_us = atomic_load(&session->resumed_us);
     status->memory_bytes = session->memory_bytes;
+    status->cache_bytes = session->cache_bytes;
     pthread_mutex_lock(&session->error_lock);
     memcpy(status->error, session->error, sizeof status->error);
     pthread_mutex_unlock(&session->error_lock);

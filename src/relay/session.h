@@ -11,7 +11,8 @@
  * A sending thread takes the next readable local socket from an epoll set (one shot, so
  * that it owns it), reads one chunk, notes its offset, lets the socket be taken by the next
  * thread, encrypts and sends. Nothing is queued but what each thread has in hand.
- * Between the reading and the framing is where a codec belongs (send_chunk()).
+ * Memory and disks on their way to the target are encoded between the reading and the framing
+ * (coding.h): then a stream's bytes, offsets and windows are those of its records.
  *
  * Locks: a stream's lock guards its fields; nothing else is locked inside it but
  * session->error_lock. `reading` and `delivering` are tokens: who has set one may use the
@@ -25,6 +26,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "relay/coding.h"
 #include "relay/control.h"
 #include "relay/frame.h"
 #include "relay/link.h"
@@ -55,6 +57,10 @@ struct drv_stream {
     /* this end → other end */
     uint64_t sent;              /* offset of the next byte */
     uint64_t credit;            /* may be sent: exclusive */
+    struct drv_coder *coder;    /* encodes at the source, decodes at the target; NULL: plain */
+    unsigned coder_number;      /* from 1 on, or 0 */
+    uint64_t cost;              /* coded: what records have cost of the credit: sent, or delivered */
+    uint64_t granted;           /* coded, target: the credit given */
     bool readable_armed, in_readable_set;
     bool sent_all;              /* no more bytes: FIN is due or sent */
     bool fin_sent;
@@ -102,7 +108,10 @@ struct drv_session {
     uint32_t last_id; /* source: main thread; target: receiver of link 0 */
     _Atomic uint32_t last_id_seen;
     _Atomic uint64_t window_left_bytes;
-    uint64_t memory_bytes;
+    uint64_t memory_bytes; /* fixed: all buffers but the cache */
+    uint64_t cache_bytes;  /* at most, the codec's */
+    struct drv_hello hello; /* what this end says of itself */
+    struct drv_coding coding;
 
     int bulk_set;     /* epoll: local sockets that any bulk link may read */
     int urgent_set;   /* epoll: those of link 0, and urgent_event; with one link bulk_set too */
@@ -136,6 +145,9 @@ struct drv_session {
 /** drv_session_init() - locks, sets and events; nothing runs. */
 int drv_session_init(struct drv_session *session, enum drv_relay_role role, unsigned links,
                      struct drv_error *err);
+
+/** drv_session_cache_max() - bytes of the codec's cache, if the other end offers as much. */
+uint64_t drv_session_cache_max(const struct drv_session *session);
 
 /** drv_session_start() - all links are there: start the threads. After a failure the process must end. */
 int drv_session_start(struct drv_session *session, struct drv_error *err);
@@ -208,8 +220,15 @@ void drv_stream_settle_locked(struct drv_session *session, struct drv_stream *st
 int drv_stream_accept(struct drv_session *session, struct drv_stream *stream, uint64_t offset,
                       const uint8_t *bytes, size_t size, struct drv_error *err);
 
-/** drv_stream_deliver_locked() - write what lies in the window; gives the lock away meanwhile. */
-void drv_stream_deliver_locked(struct drv_session *session, struct drv_stream *stream);
+/**
+ * drv_stream_deliver_locked() - write what lies in the window; gives the lock away meanwhile.
+ * Return: 0; -EPROTO: what lies there cannot be decoded, and the session must end.
+ */
+int drv_stream_deliver_locked(struct drv_session *session, struct drv_stream *stream,
+                              struct drv_error *err);
+
+/** drv_stream_may_send_locked() - is there credit? */
+bool drv_stream_may_send_locked(const struct drv_session *session, const struct drv_stream *stream);
 
 /* engine.c: the threads */
 void *drv_engine_send(void *worker);

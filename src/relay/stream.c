@@ -49,7 +49,9 @@ struct drv_stream *drv_stream_new(struct drv_session *session, uint32_t id,
         stream->fd = fd;
         stream->connecting = fd < 0;
         stream->closed = stream->reading = stream->delivering = false;
-        stream->sent = stream->credit = 0;
+        stream->sent = stream->credit = stream->cost = stream->granted = 0;
+        stream->coder = NULL;
+        stream->coder_number = 0;
         stream->readable_armed = stream->in_readable_set = stream->in_writable_set = false;
         stream->sent_all = stream->fin_sent = stream->received_all = stream->deaf = false;
         stream->due = 0;
@@ -97,12 +99,20 @@ static int readable_set(const struct drv_session *session, const struct drv_stre
     return session->bulk_set;
 }
 
+bool drv_stream_may_send_locked(const struct drv_session *session, const struct drv_stream *stream)
+{
+    if (stream->coder && session->role == DRV_RELAY_SOURCE)
+        return stream->credit > stream->cost &&
+               stream->credit - stream->cost >= DRV_CODER_COST_MIN;
+    return stream->credit != stream->sent;
+}
+
 void drv_stream_arm_locked(struct drv_session *session, struct drv_stream *stream)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT};
 
     if (stream->fd < 0 || stream->closed || stream->sent_all || stream->reading ||
-        stream->readable_armed || stream->credit == stream->sent)
+        stream->readable_armed || !drv_stream_may_send_locked(session, stream))
         return;
     event.data.u64 = event_key(session, stream);
     if (epoll_ctl(readable_set(session, stream),
@@ -142,6 +152,7 @@ void drv_stream_attach_locked(struct drv_session *session, struct drv_stream *st
     stream->connecting = false;
     if (drv_window_grant(&stream->window))
         drv_stream_due_locked(session, stream, DRV_DUE_CREDIT);
+    stream->granted = stream->window.limit;
     drv_stream_arm_locked(session, stream);
 }
 
@@ -243,8 +254,90 @@ static size_t write_unlocked(struct drv_stream *stream, const uint8_t *bytes, si
     return 0;
 }
 
-void drv_stream_deliver_locked(struct drv_session *session, struct drv_stream *stream)
+/* Decodes without the lock what has come of a record. */
+static int decode_unlocked(struct drv_stream *stream, const uint8_t *bytes, size_t size,
+                           struct drv_error *err)
 {
+    drv_decoder *decoder = stream->coder->decoder;
+    size_t used;
+    int rc;
+
+    stream->delivering = true;
+    pthread_mutex_unlock(&stream->lock);
+    rc = drv_decoder_feed(decoder, bytes, size, &used, err);
+    pthread_mutex_lock(&stream->lock);
+    stream->delivering = false;
+    drv_window_take(&stream->window, used);
+    /* What may come is bounded by what it costs, which is not less than the bytes themselves. */
+    stream->window.limit = stream->window.delivered + stream->window.size;
+    return rc;
+}
+
+/* Bytes that a decoder gave are with the local peer; a whole record gives its cost back. */
+static void decoded_locked(struct drv_session *session, struct drv_stream *stream, size_t size)
+{
+    drv_decoder *decoder = stream->coder->decoder;
+    const uint8_t *rest;
+    size_t encoded, raw;
+
+    drv_decoder_take(decoder, size);
+    atomic_fetch_add_explicit(&session->channel[stream->channel].out_bytes, size,
+                              memory_order_relaxed);
+    if (drv_decoder_output(decoder, &rest))
+        return;
+    drv_decoder_record(decoder, &encoded, &raw);
+    stream->cost += drv_coder_cost(encoded, raw);
+    if (stream->fin_at == UINT64_MAX &&
+        stream->cost + stream->window.size - stream->granted >= stream->window.size / 4) {
+        stream->granted = stream->cost + stream->window.size;
+        drv_stream_due_locked(session, stream, DRV_DUE_CREDIT);
+    }
+}
+
+static int deliver_coded_locked(struct drv_session *session, struct drv_stream *stream,
+                                struct drv_error *err)
+{
+    while (!stream->delivering && !stream->closed && stream->fd >= 0) {
+        drv_decoder *decoder = stream->coder->decoder;
+        const uint8_t *bytes;
+        size_t size = drv_decoder_output(decoder, &bytes);
+        bool full = false;
+        size_t taken;
+
+        if (!size) {
+            size = drv_window_peek(&stream->window, stream->window.delivered, &bytes);
+            if (!size)
+                break;
+            if (decode_unlocked(stream, bytes, size, err) < 0)
+                return -err->code;
+            continue;
+        }
+        taken = stream->deaf ? size : write_unlocked(stream, bytes, size, &full);
+        if (taken)
+            decoded_locked(session, stream, taken);
+        if (full && !stream->closed) {
+            arm_writable_locked(session, stream);
+            break;
+        }
+    }
+    if (!stream->delivering && !stream->closed && stream->window.delivered == stream->fin_at) {
+        const uint8_t *rest;
+
+        if (drv_decoder_output(stream->coder->decoder, &rest))
+            return 0;
+        if (!drv_decoder_is_between(stream->coder->decoder))
+            return drv_error_set(err, EPROTO, "the other relay ended a stream within a record");
+    }
+    end_if_received_locked(session, stream);
+    drv_stream_settle_locked(session, stream);
+    return 0;
+}
+
+int drv_stream_deliver_locked(struct drv_session *session, struct drv_stream *stream,
+                              struct drv_error *err)
+{
+    if (stream->coder && session->role == DRV_RELAY_TARGET)
+        return deliver_coded_locked(session, stream, err);
     while (!stream->delivering && !stream->closed && stream->fd >= 0) {
         const uint8_t *bytes;
         size_t size = drv_window_peek(&stream->window, stream->window.delivered, &bytes);
@@ -266,6 +359,7 @@ void drv_stream_deliver_locked(struct drv_session *session, struct drv_stream *s
     }
     end_if_received_locked(session, stream);
     drv_stream_settle_locked(session, stream);
+    return 0;
 }
 
 /* Looks at what arrived on the control channel; bytes pass only once they were judged. */
@@ -308,7 +402,8 @@ int drv_stream_accept(struct drv_session *session, struct drv_stream *stream, ui
     struct drv_window *window = &stream->window;
     bool next = !stream->delivering && !stream->closed && !stream->deaf && stream->fd >= 0 &&
                 window->delivered == window->contiguous && offset == window->delivered &&
-                stream->channel != DRV_CHANNEL_CONTROL;
+                stream->channel != DRV_CHANNEL_CONTROL &&
+                !(stream->coder && session->role == DRV_RELAY_TARGET);
     int rc = drv_window_reserve(window, offset, size, err);
 
     if (rc)
@@ -340,6 +435,5 @@ int drv_stream_accept(struct drv_session *session, struct drv_stream *stream, ui
                 return rc;
         }
     }
-    drv_stream_deliver_locked(session, stream);
-    return 0;
+    return drv_stream_deliver_locked(session, stream, err);
 }

@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Makes records of the bytes of one channel: see encoder.h. */
+#include "relay/codec/encoder.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "relay/codec/cache.h"
+#include "relay/codec/delta.h"
+#include "relay/codec/hash.h"
+#include "relay/codec/index.h"
+#include "relay/codec/squeeze.h"
+
+#define BATCH_MIN ((size_t)16 * 1024)
+#define BATCH_MAX ((size_t)128 * 1024)
+#define STEP ((size_t)32 * 1024) /* taken at once: what it adds to the ops is bounded */
+#define PARTIAL ((size_t)2 * DRV_RAM_PAGE_SPAN) /* a page at hand, and what completes it */
+#define OPS_FULL ((size_t)24 * 1024)
+#define RAW_FULL ((size_t)DRV_RECORD_RAW_MAX - DRV_RAM_PAGE_SPAN) /* then a page is completed */
+#define DELTA_MAX ((size_t)1536) /* more than this a page compresses as well as its delta */
+#define BODY_SIZE ((size_t)DRV_RECORD_OPS_MAX + DRV_RECORD_LITERALS_MAX)
+#define LEVEL_MAX 3
+
+/* By effort: the first two have none. */
+static const int levels[DRV_EFFORTS] = {0, 0, -5, -3, -1, 1, 2, LEVEL_MAX};
+
+struct drv_encoder {
+    struct drv_ram_parser parser;
+    struct drv_cache cache;
+    struct drv_index contents, addresses;
+    struct drv_squeezer squeezer;
+    unsigned tricks;
+    unsigned effort, next_effort;
+    size_t batch, next_batch;
+    uint64_t seed;
+
+    /* the batch at hand */
+    uint8_t *raw; /* the channel's bytes */
+    size_t raw_used;
+    size_t raw_at; /* bytes before it have become ops */
+    uint8_t *body; /* room for ops, then literals */
+    size_t ops_used, literals_used;
+
+    /* the op in the making: the same thing several times */
+    enum drv_op run;
+    size_t run_count; /* 0: there is none */
+    uint64_t run_back;
+
+    uint64_t address; /* of the page before, as the decoder knows it */
+    struct drv_encoder_stats stats;
+};
+
+size_t drv_encoder_memory(size_t cache_pages)
+{
+    return sizeof(drv_encoder) + DRV_RECORD_RAW_MAX + PARTIAL + BODY_SIZE +
+           cache_pages * DRV_PAGE_SIZE + 2 * drv_index_memory(cache_pages) +
+           drv_squeezer_memory(LEVEL_MAX, BODY_SIZE);
+}
+
+int drv_encoder_new(drv_encoder **result, const struct drv_encoder_config *config,
+                    struct drv_error *err)
+{
+    drv_encoder *encoder = calloc(1, sizeof *encoder);
+    int rc = 0;
+
+    if (encoder) {
+        encoder->raw = malloc(DRV_RECORD_RAW_MAX + PARTIAL);
+        encoder->body = malloc(BODY_SIZE);
+    }
+    if (!encoder || !encoder->raw || !encoder->body)
+        rc = drv_error_set(err, ENOMEM, "no memory for an encoder");
+    if (!rc)
+        rc = drv_cache_init(&encoder->cache, config->cache_pages, err);
+    if (!rc)
+        rc = drv_index_init(&encoder->contents, config->cache_pages, err);
+    if (!rc)
+        rc = drv_index_init(&encoder->addresses, config->cache_pages, err);
+    if (!rc)
+        rc = drv_squeezer_init(&encoder->squeezer, LEVEL_MAX, BODY_SIZE, err);
+    if (rc) {
+        drv_encoder_free(encoder);
+        return rc;
+    }
+    encoder->tricks = config->cache_pages ? config->tricks : config->tricks & DRV_TRICK_RAM;
+    encoder->effort = encoder->next_effort = DRV_EFFORT_FIRST;
+    encoder->batch = encoder->next_batch = BATCH_MAX;
+    drv_encoder_reset(encoder, config->seed);
+    *result = encoder;
+    return 0;
+}
+
+void drv_encoder_free(drv_encoder *encoder)
+{
+    if (!encoder)
+        return;
+    drv_squeezer_done(&encoder->squeezer);
+    drv_index_done(&encoder->addresses);
+    drv_index_done(&encoder->contents);
+    drv_cache_done(&encoder->cache);
+    free(encoder->body);
+    free(encoder->raw);
+    free(encoder);
+}
+
+void drv_encoder_reset(drv_encoder *encoder, uint64_t seed)
+{
+    drv_ram_parser_init(&encoder->parser);
+    drv_index_clear(&encoder->contents);
+    drv_index_clear(&encoder->addresses);
+    encoder->cache.next = 0;
+    encoder->seed = seed;
+    encoder->raw_used = encoder->raw_at = encoder->ops_used = encoder->literals_used = 0;
+    encoder->run_count = 0;
+    encoder->address = 0;
+    memset(&encoder->stats, 0, sizeof encoder->stats);
+}
+
+void drv_encoder_set_effort(drv_encoder *encoder, unsigned effort)
+{
+    encoder->next_effort = effort < DRV_EFFORTS ? effort : DRV_EFFORTS - 1;
+}
+
+void drv_encoder_set_batch(drv_encoder *encoder, size_t bytes)
+{
+    encoder->next_batch = bytes < BATCH_MIN ? BATCH_MIN : bytes > BATCH_MAX ? BATCH_MAX : bytes;
+}
+
+bool drv_encoder_hurry(const drv_encoder *encoder)
+{
+    return encoder->parser.postcopy;
+}
+
+const struct drv_encoder_stats *drv_encoder_stats(const drv_encoder *encoder)
+{
+    return &encoder->stats;
+}
+
+size_t drv_encoder_held(const drv_encoder *encoder)
+{
+    return encoder->raw_used;
+}
+
+/* ---- ops ---- */
+
+static struct drv_writer ops_writer(drv_encoder *encoder)
+{
+    return drv_writer_over(encoder->body + encoder->ops_used,
+                           DRV_RECORD_OPS_MAX - encoder->ops_used);
+}
+
+static void write_op(struct drv_writer *writer, enum drv_op op, size_t count)
+{
+    uint8_t kind = (uint8_t)(op << DRV_OP_COUNT_BITS);
+
+    if (count <= DRV_OP_COUNT_MANY) {
+        drv_write_u8(writer, (uint8_t)(kind | (uint8_t)(count - 1)));
+    } else {
+        drv_write_u8(writer, kind | DRV_OP_COUNT_MANY);
+        drv_write_varint(writer, count - DRV_OP_COUNT_MANY - 1);
+    }
+}
+
+static void end_run(drv_encoder *encoder)
+{
+    struct drv_writer writer = ops_writer(encoder);
+
+    if (!encoder->run_count)
+        return;
+    write_op(&writer, encoder->run, encoder->run_count);
+    if (encoder->run == DRV_OP_SAME || encoder->run == DRV_OP_DELTA)
+        drv_write_varint(&writer, encoder->run_back);
+    encoder->ops_used += drv_writer_used(&writer);
+    encoder->run_count = 0;
+}
+
+/* Goes on with the run at hand if it is of this kind. */
+static void add_to_run(drv_encoder *encoder, enum drv_op op, size_t count)
+{
+    if (encoder->run_count && encoder->run != op)
+        end_run(encoder);
+    encoder->run = op;
+    encoder->run_count += count;
+}
+
+static void add_literal(drv_encoder *encoder, const uint8_t *bytes, size_t size)
+{
+    memcpy(encoder->body + DRV_RECORD_OPS_MAX + encoder->literals_used, bytes, size);
+    encoder->literals_used += size;
+}
+
+static void add_bytes(drv_encoder *encoder, const uint8_t *bytes, size_t size)
+{
+    add_to_run(encoder, DRV_OP_BYTES, size);
+    add_literal(encoder, bytes, size);
+}
+
+/* Makes the decoder know where the next page is. */
+static void go_to(drv_encoder *encoder, const struct drv_span *span)
+{
+    struct drv_writer writer;
+    uint64_t next = encoder->address + DRV_PAGE_SIZE;
+
+    encoder->address = span->address;
+    if (span->kind != DRV_SPAN_CONTENT && span->address == next)
+        return;
+    end_run(encoder);
+    writer = ops_writer(encoder);
+    if (span->kind != DRV_SPAN_CONTENT && span->address > next) {
+        write_op(&writer, DRV_OP_SKIP, (size_t)((span->address - next) / DRV_PAGE_SIZE));
+    } else {
+        drv_write_u8(&writer, (uint8_t)((span->kind == DRV_SPAN_CONTENT ? DRV_OP_AT : DRV_OP_JUMP)
+                                        << DRV_OP_COUNT_BITS));
+        drv_write_u64(&writer, span->address);
+    }
+    encoder->ops_used += drv_writer_used(&writer);
+}
+
+/* ---- pages ---- */
+
+static uint64_t address_hash(const drv_encoder *encoder, const struct drv_span *span)
+{
+    uint64_t hash = (span->address ^ (uint64_t)span->block << 32 ^ encoder->seed) *
+                    UINT64_C(0x9e3779b97f4a7c15);
+
+    return (hash ^ hash >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
+}
+
+/* An equal page in the cache. Return: how far back, or -1. */
+static int64_t find_same(drv_encoder *encoder, const uint8_t *page, uint64_t hash)
+{
+    uint32_t back[DRV_INDEX_WAYS];
+    unsigned count;
+
+    if (!(encoder->tricks & DRV_TRICK_SAME))
+        return -1;
+    count = drv_index_find(&encoder->contents, hash, encoder->cache.next, back);
+    for (unsigned i = 0; i < count; i++) {
+        const uint8_t *other = drv_cache_get(&encoder->cache, back[i]);
+
+        if (other && memcmp(page, other, DRV_PAGE_SIZE) == 0)
+            return back[i];
+    }
+    return -1;
+}
+
+/* What was last sent for this address makes a small delta. Return: its length, or 0. */
+static size_t find_delta(drv_encoder *encoder, const uint8_t *page, uint64_t where, uint8_t *delta,
+                         uint64_t *back_result)
+{
+    uint32_t back[DRV_INDEX_WAYS];
+    unsigned count;
+
+    if (!(encoder->tricks & DRV_TRICK_DELTA))
+        return 0;
+    count = drv_index_find(&encoder->addresses, where, encoder->cache.next, back);
+    for (unsigned i = 0; i < count; i++) {
+        const uint8_t *base = drv_cache_get(&encoder->cache, back[i]);
+        size_t size = base ? drv_delta_encode(delta, DELTA_MAX, page, base) : 0;
+
+        *back_result = back[i];
+        if (size)
+            return size;
+    }
+    return 0;
+}
+
+static void remember(drv_encoder *encoder, const uint8_t *page, uint64_t hash, uint64_t where)
+{
+    uint8_t *place = drv_cache_add(&encoder->cache);
+    uint64_t next = encoder->cache.next;
+
+    if (!place)
+        return;
+    memcpy(place, page, DRV_PAGE_SIZE);
+    drv_index_add(&encoder->contents, hash, next - 1, next);
+    drv_index_add(&encoder->addresses, where, next - 1, next);
+}
+
+static void add_same(drv_encoder *encoder, uint64_t back, uint64_t where)
+{
+    uint64_t next = encoder->cache.next;
+
+    /* Pages that followed each other when they were sent, as those of a file do. */
+    if (encoder->run_count && encoder->run == DRV_OP_SAME &&
+        encoder->run_count <= encoder->run_back && back == encoder->run_back - encoder->run_count) {
+        encoder->run_count++;
+    } else {
+        end_run(encoder);
+        encoder->run = DRV_OP_SAME;
+        encoder->run_count = 1;
+        encoder->run_back = back;
+    }
+    drv_index_add(&encoder->addresses, where, next - 1 - back, next);
+    encoder->stats.same_pages++;
+}
+
+static void add_page(drv_encoder *encoder, const struct drv_span *span, const uint8_t *page)
+{
+    uint8_t delta[DELTA_MAX];
+    uint64_t hash = 0, where = 0, delta_back = 0;
+    int64_t back;
+    size_t size;
+
+    go_to(encoder, span);
+    if (encoder->cache.pages) {
+        hash = drv_codec_hash(page, DRV_PAGE_SIZE, encoder->seed);
+        where = address_hash(encoder, span);
+    }
+    back = find_same(encoder, page, hash);
+    if (back >= 0) {
+        add_same(encoder, (uint64_t)back, where);
+        return;
+    }
+    size = find_delta(encoder, page, where, delta, &delta_back);
+    if (size) {
+        end_run(encoder);
+        encoder->run = DRV_OP_DELTA;
+        encoder->run_count = size;
+        encoder->run_back = delta_back;
+        end_run(encoder);
+        add_literal(encoder, delta, size);
+        encoder->stats.delta_pages++;
+    } else {
+        add_to_run(encoder, DRV_OP_PAGES, 1);
+        add_literal(encoder, page, DRV_PAGE_SIZE);
+        encoder->stats.literal_pages++;
+    }
+    remember(encoder, page, hash, where);
+}
+
+/* ---- bytes in, records out ---- */
+
+static void add_span(drv_encoder *encoder, const struct drv_span *span, const uint8_t *bytes)
+{
+    if (encoder->effort == DRV_EFFORT_PLAIN)
+        return;
+    switch (span->kind) {
+    case DRV_SPAN_PAGE:
+        add_page(encoder, span, bytes + DRV_RAM_HEADER_SIZE);
+        break;
+    case DRV_SPAN_CONTENT:
+        add_page(encoder, span, bytes);
+        break;
+    case DRV_SPAN_ZERO:
+        go_to(encoder, span);
+        add_to_run(encoder, DRV_OP_ZEROS, 1);
+        encoder->stats.zero_pages++;
+        break;
+    case DRV_SPAN_OPAQUE:
+    case DRV_SPAN_MORE:
+        add_bytes(encoder, bytes, span->size);
+        break;
+    }
+}
+
+/* Return: 0, or how many bytes the page at hand has when it is whole. */
+static size_t parse(drv_encoder *encoder, bool all)
+{
+    while (encoder->raw_at < encoder->raw_used) {
+        const uint8_t *bytes = encoder->raw + encoder->raw_at;
+        size_t left = encoder->raw_used - encoder->raw_at;
+        struct drv_span span = {.kind = DRV_SPAN_OPAQUE, .size = left};
+
+        if (encoder->tricks & DRV_TRICK_RAM)
+            span = drv_ram_parser_next(&encoder->parser, bytes, left, all);
+        if (span.kind == DRV_SPAN_MORE)
+            return span.size;
+        add_span(encoder, &span, bytes);
+        encoder->raw_at += span.size;
+    }
+    return 0;
+}
+
+size_t drv_encoder_room(drv_encoder *encoder, uint8_t **at)
+{
+    size_t content = encoder->literals_used + encoder->raw_used - encoder->raw_at;
+    size_t room = encoder->raw_used < RAW_FULL ? RAW_FULL - encoder->raw_used : 0;
+
+    *at = encoder->raw + encoder->raw_used;
+    if (!encoder->raw_used) {
+        encoder->effort = encoder->next_effort;
+        encoder->batch = encoder->next_batch;
+    }
+    if (encoder->effort == DRV_EFFORT_PLAIN)
+        return encoder->batch > encoder->raw_used ? encoder->batch - encoder->raw_used : 0;
+    if (encoder->literals_used >= encoder->batch || encoder->ops_used >= OPS_FULL)
+        return 0;
+    if (room > encoder->batch + PARTIAL - content)
+        room = encoder->batch + PARTIAL - content;
+    return room < STEP ? room : STEP;
+}
+
+void drv_encoder_commit(drv_encoder *encoder, size_t size)
+{
+    encoder->raw_used += size;
+    (void)parse(encoder, false);
+}
+
+size_t drv_encoder_missing(drv_encoder *encoder, uint8_t **at)
+{
+    size_t left = encoder->raw_used - encoder->raw_at;
+    size_t whole = left && encoder->effort != DRV_EFFORT_PLAIN ? parse(encoder, false) : 0;
+
+    *at = encoder->raw + encoder->raw_used;
+    return whole > left ? whole - left : 0;
+}
+
+/* The record's body at @out. Return: its length, or 0: nothing smaller than the plain bytes. */
+static size_t write_body(drv_encoder *encoder, struct drv_record *record, uint8_t *out)
+{
+    /* Ops were written from the front of their room: bring them to the literals. */
+    uint8_t *body = encoder->body + DRV_RECORD_OPS_MAX - encoder->ops_used;
+    int level = levels[encoder->effort];
+
+    memmove(body, encoder->body, encoder->ops_used);
+    record->ops = (uint32_t)encoder->ops_used;
+    record->expanded = (uint32_t)(encoder->ops_used + encoder->literals_used);
+    record->check = drv_codec_hash(encoder->raw, encoder->raw_used, encoder->seed);
+    record->method = DRV_RECORD_COMPRESSED;
+    record->body = 0;
+    if (level)
+        record->body = (uint32_t)drv_squeeze(&encoder->squeezer, level, out, DRV_RECORD_BODY_MAX,
+                                             body, record->expanded);
+    if (!record->body) {
+        record->method = DRV_RECORD_STORED;
+        record->body = record->expanded;
+        memcpy(out, body, record->expanded);
+    }
+    return record->body;
+}
+
+size_t drv_encoder_close(drv_encoder *encoder, uint8_t *out)
+{
+    struct drv_record record = {.raw = (uint32_t)encoder->raw_used};
+
+    if (!encoder->raw_used)
+        return 0;
+    (void)parse(encoder, true);
+    if (encoder->effort == DRV_EFFORT_PLAIN) {
+        record.method = DRV_RECORD_PLAIN;
+        record.body = record.raw;
+        memcpy(out + DRV_RECORD_HEADER_SIZE, encoder->raw, encoder->raw_used);
+    } else {
+        end_run(encoder);
+        (void)write_body(encoder, &record, out + DRV_RECORD_HEADER_SIZE);
+    }
+    drv_record_encode(out, &record);
+    encoder->stats.raw_bytes += record.raw;
+    encoder->stats.encoded_bytes += DRV_RECORD_HEADER_SIZE + record.body;
+    encoder->raw_used = encoder->raw_at = encoder->ops_used = encoder->literals_used = 0;
+    return DRV_RECORD_HEADER_SIZE + record.body;
+}

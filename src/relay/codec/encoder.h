@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Makes records (record.h) of the bytes of one channel. Bytes are read straight into its buffer
+ * (drv_encoder_room(), drv_encoder_commit()); the owner closes a batch when it is full or when
+ * the input pauses, and then nothing is left inside. It never waits, starts no threads, and takes
+ * all its memory when it is made. Used by one thread at a time.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "relay/codec/record.h"
+
+/* From a plain copy (0) over references alone (1) to zstd -5, -3, -1, 1, 2 and 3. */
+#define DRV_EFFORTS 8u
+#define DRV_EFFORT_PLAIN 0u
+#define DRV_EFFORT_STORED 1u
+#define DRV_EFFORT_FIRST 5u
+
+/* Tricks that may be left out: for measurements and for what is no QEMU stream. */
+enum drv_codec_trick {
+    DRV_TRICK_RAM = 1,   /* look for guest pages */
+    DRV_TRICK_SAME = 2,  /* refer to pages that were sent before */
+    DRV_TRICK_DELTA = 4, /* send what has changed of a page */
+    DRV_TRICKS_ALL = 7,
+};
+
+struct drv_encoder_config {
+    size_t cache_pages; /* as at the decoder; 0: nothing is remembered */
+    unsigned tricks;    /* enum drv_codec_trick */
+    uint64_t seed;      /* of hashes: random, and known to the decoder */
+};
+
+struct drv_encoder_stats {
+    uint64_t raw_bytes, encoded_bytes;
+    uint64_t literal_pages, same_pages, delta_pages, zero_pages;
+};
+
+typedef struct drv_encoder drv_encoder;
+
+/** drv_encoder_new() - Return: 0 or -ENOMEM. */
+int drv_encoder_new(drv_encoder **encoder, const struct drv_encoder_config *config,
+                    struct drv_error *err);
+
+/** drv_encoder_free() - NULL is allowed. */
+void drv_encoder_free(drv_encoder *encoder);
+
+/** drv_encoder_memory() - bytes that such an encoder takes at most, its cache included. */
+size_t drv_encoder_memory(size_t cache_pages);
+
+/** drv_encoder_reset() - a new stream begins, at the decoder as well: forget all. */
+void drv_encoder_reset(drv_encoder *encoder, uint64_t seed);
+
+/** drv_encoder_set_effort() - from the next batch on; less than DRV_EFFORTS. */
+void drv_encoder_set_effort(drv_encoder *encoder, unsigned effort);
+
+/** drv_encoder_set_batch() - how many bytes of content to compress together (16 to 128 KiB). */
+void drv_encoder_set_batch(drv_encoder *encoder, size_t bytes);
+
+/**
+ * drv_encoder_room() - where the next bytes of the channel are to be written.
+ * @at: receives the place
+ * Return: how many there may be; 0: the batch is full.
+ */
+size_t drv_encoder_room(drv_encoder *encoder, uint8_t **at);
+
+/** drv_encoder_commit() - @size bytes, at most the room, were written there. */
+void drv_encoder_commit(drv_encoder *encoder, size_t size);
+
+/**
+ * drv_encoder_missing() - how many more bytes would complete the page at hand: worth waiting for
+ * a moment before the batch is closed; ask again when they have come, as only then it may be
+ * known how long the page is. There is room for them although drv_encoder_room() says 0.
+ * @at: receives where they go
+ */
+size_t drv_encoder_missing(drv_encoder *encoder, uint8_t **at);
+
+/** drv_encoder_held() - bytes of the channel in the batch at hand. */
+size_t drv_encoder_held(const drv_encoder *encoder);
+
+/**
+ * drv_encoder_close() - make a record of the batch at hand.
+ * @out: room for DRV_RECORD_MAX
+ * Return: the record's length; 0 when there is nothing.
+ */
+size_t drv_encoder_close(drv_encoder *encoder, uint8_t *out);
+
+/** drv_encoder_hurry() - no byte should wait for others: the guest waits for pages already. */
+bool drv_encoder_hurry(const drv_encoder *encoder);
+
+const struct drv_encoder_stats *drv_encoder_stats(const drv_encoder *encoder);

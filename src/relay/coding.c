@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The codec at work in a session: see coding.h. */
+#include "relay/coding.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "relay/codec/index.h"
+
+#define CACHE_SHARE 16
+#define CACHE_MIB_MAX 4096
+#define PAGES_PER_MIB 256
+
+/* A batch that is not full waits for more as long as bytes keep coming, but not for ever. */
+#define PAUSE_NS 500000
+#define AGE_US 3000
+
+/* Full batches between two looks at the effort: a megabyte or less. */
+#define LOOK_BATCHES 8u
+#define EASY_LOOKS 3u /* a network takes much at first: its queues are empty */
+
+uint16_t drv_coding_offer(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    uint64_t mib;
+
+    if (pages <= 0 || page <= 0)
+        return 0;
+    mib = (uint64_t)pages * (uint64_t)page / CACHE_SHARE >> 20;
+    return (uint16_t)(mib < CACHE_MIB_MAX ? mib : CACHE_MIB_MAX);
+}
+
+void drv_coding_agree(struct drv_coding *coding, const struct drv_hello *here,
+                      const struct drv_hello *there)
+{
+    uint16_t mib = here->cache_mib < there->cache_mib ? here->cache_mib : there->cache_mib;
+
+    coding->on = here->codec == DRV_WIRE_CODEC && there->codec == DRV_WIRE_CODEC;
+    coding->cache_pages = coding->on ? (size_t)mib * PAGES_PER_MIB : 0;
+}
+
+uint64_t drv_coding_memory(enum drv_relay_role role)
+{
+    return DRV_CODERS *
+           (uint64_t)(role == DRV_RELAY_SOURCE ? drv_encoder_memory(0) : drv_decoder_memory(0));
+}
+
+uint64_t drv_coding_cache_memory(enum drv_relay_role role, size_t cache_pages)
+{
+    uint64_t index = role == DRV_RELAY_SOURCE ? 2 * drv_index_memory(cache_pages) : 0;
+
+    return (uint64_t)cache_pages * DRV_PAGE_SIZE + index;
+}
+
+int drv_coding_start(struct drv_coding *coding, enum drv_relay_role role, uint64_t seed,
+                     struct drv_error *err)
+{
+    for (unsigned i = 0; coding->on && i < DRV_CODERS; i++) {
+        struct drv_coder *coder = &coding->coder[i];
+        struct drv_encoder_config config = {.tricks = i ? 0 : DRV_TRICKS_ALL,
+                                            .cache_pages = i ? 0 : coding->cache_pages,
+                                            .seed = seed};
+        int rc;
+
+        coder->effort = DRV_EFFORT_FIRST;
+        if (role == DRV_RELAY_SOURCE)
+            rc = drv_encoder_new(&coder->encoder, &config, err);
+        else
+            rc = drv_decoder_new(&coder->decoder, config.cache_pages, seed, err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+unsigned drv_coding_take(struct drv_coding *coding, enum drv_relay_channel channel)
+{
+    if (!coding->on || channel == DRV_CHANNEL_CONTROL)
+        return 0;
+    for (unsigned i = channel == DRV_CHANNEL_RAM ? 0 : 1; i < DRV_CODERS; i++) {
+        if (coding->used[i])
+            continue;
+        coding->used[i] = true;
+        return i + 1;
+    }
+    return 0;
+}
+
+struct drv_coder *drv_coding_claim(struct drv_coding *coding, unsigned number)
+{
+    if (!coding->on || !number || number > DRV_CODERS || coding->used[number - 1])
+        return NULL;
+    coding->used[number - 1] = true;
+    return &coding->coder[number - 1];
+}
+
+/* ---- batches ---- */
+
+/* A moment's wait for more of this batch. Return: whether it has come, and nothing else calls. */
+static bool more_comes(int fd, int urgent)
+{
+    struct pollfd wait[2] = {{.fd = fd, .events = POLLIN}, {.fd = urgent, .events = POLLIN}};
+    struct timespec pause = {.tv_nsec = PAUSE_NS};
+
+    return ppoll(wait, 2, &pause, NULL) > 0 && wait[0].revents && !wait[1].revents;
+}
+
+/* What may be read now: nothing when the batch is full. */
+static size_t room_for(drv_encoder *encoder, uint64_t most, uint8_t **at)
+{
+    size_t held = drv_encoder_held(encoder);
+    size_t room = drv_encoder_room(encoder, at);
+
+    if (!room)
+        room = drv_encoder_missing(encoder, at);
+    return most - held < room ? (size_t)(most - held) : room;
+}
+
+ssize_t drv_coder_read(struct drv_coder *coder, int fd, uint64_t credit, int urgent, uint8_t *out,
+                       struct drv_batch *batch)
+{
+    drv_encoder *encoder = coder->encoder;
+    /* The worst that becomes of bytes: a JUMP and a ZEROS of a zero page, 10 bytes for 9. */
+    uint64_t most = (credit - DRV_CODER_COST_MIN / 2) / 9 * 8;
+    int64_t began_us = 0, paused_us;
+    bool more = true;
+    size_t size;
+
+    *batch = (struct drv_batch){0};
+    while (more) {
+        uint8_t *at;
+        size_t room = room_for(encoder, most, &at);
+        ssize_t got;
+
+        if (!room) {
+            batch->full = true;
+            break;
+        }
+        got = recv(fd, at, room, MSG_DONTWAIT);
+        if (got > 0) {
+            drv_encoder_commit(encoder, (size_t)got);
+            if (!began_us)
+                began_us = drv_clock_us();
+            continue;
+        }
+        if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
+            if (!drv_encoder_held(encoder))
+                return 0;
+            break; /* the end is still there when the record is sent */
+        }
+        if (!drv_encoder_held(encoder))
+            return -EAGAIN;
+        paused_us = drv_clock_us();
+        if (drv_encoder_hurry(encoder) || paused_us - began_us >= AGE_US)
+            break;
+        more = more_comes(fd, urgent);
+        batch->waited_us += (uint64_t)(drv_clock_us() - paused_us);
+    }
+    batch->raw = drv_encoder_held(encoder);
+    coder->raw_bytes += batch->raw;
+    size = drv_encoder_close(encoder, out);
+    coder->encoded_bytes += size;
+    return (ssize_t)size;
+}
+
+void drv_coder_sent(struct drv_coder *coder, const struct drv_batch *batch, uint64_t work_us,
+                    uint64_t blocked_us)
+{
+    if (!batch->full)
+        return; /* it is QEMU that we wait for */
+    atomic_fetch_add(&coder->work_us, work_us);
+    atomic_fetch_add(&coder->blocked_us, blocked_us);
+    atomic_fetch_add(&coder->batches, 1);
+}
+
+/*
+ * One at a time can encode, while the others encrypt, send, or wait for the link. With one
+ * sender the link is the bottleneck when it is waited for a good part of the time; with
+ * several, when they all wait so long that the encoder cannot be busy all the time.
+ */
+void drv_coder_adapt(struct drv_coder *coder, unsigned senders, size_t chunk_bytes)
+{
+    uint64_t work_us, blocked_us;
+    unsigned least;
+
+    /* What goes out is about half of it, or less. */
+    drv_encoder_set_batch(coder->encoder, 2 * chunk_bytes);
+    if (atomic_load(&coder->batches) < LOOK_BATCHES)
+        return;
+    atomic_store(&coder->batches, 0);
+    work_us = atomic_exchange(&coder->work_us, 0);
+    blocked_us = atomic_exchange(&coder->blocked_us, 0);
+    coder->easy = blocked_us < work_us / 8 ? coder->easy + 1 : 0;
+    /* References cost less than to encrypt, send and decrypt what they stand for. */
+    least = coder->encoded_bytes < coder->raw_bytes / 4 * 3 ? DRV_EFFORT_STORED : DRV_EFFORT_PLAIN;
+    coder->raw_bytes = coder->encoded_bytes = 0;
+    if (blocked_us > (senders - 1) * work_us + work_us * 2 / 3 && coder->effort + 1 < DRV_EFFORTS) {
+        coder->effort++;
+    } else if (coder->easy >= EASY_LOOKS && coder->effort > least) {
+        coder->effort--;
+        coder->easy = 0;
+    }
+    drv_encoder_set_effort(coder->encoder, coder->effort);
+}

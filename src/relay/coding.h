@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The codec at work in a session: which streams are encoded on their way from source to target,
+ * how long a batch waits for more, and how hard the encoder tries.
+ *
+ * A session has a fixed number of coders, made when it starts, the first of them with the
+ * cache of pages, for the stream of memory. Each serves one stream and is not used again, so that
+ * a stream that is over at one end only cannot confuse the next.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "relay/codec/decoder.h"
+#include "relay/codec/encoder.h"
+#include "relay/control.h"
+#include "relay/frame.h"
+
+#define DRV_CODER_COST_MIN 8192u /* less credit than this is not worth a batch */
+
+struct drv_coder {
+    drv_encoder *encoder; /* at the source; whoever has the stream's token `reading` uses it */
+    drv_decoder *decoder; /* at the target; `delivering` */
+    /* how hard to try */
+    unsigned effort;
+    unsigned easy;                     /* looks in a row at which the link could have taken more */
+    uint64_t raw_bytes, encoded_bytes; /* since the last look */
+    _Atomic uint32_t batches;          /* full ones since the last look */
+    _Atomic uint64_t work_us, blocked_us; /* what they took; any sender */
+};
+
+/* What a sender has done for one batch. */
+struct drv_batch {
+    size_t raw;         /* bytes of the channel */
+    bool full;          /* it was closed because it was full */
+    uint64_t waited_us; /* for more of it */
+};
+
+struct drv_coding {
+    bool on; /* both ends can, since before any stream */
+    size_t cache_pages;
+    bool used[DRV_CODERS]; /* source: main thread; target: receiver of link 0 */
+    struct drv_coder coder[DRV_CODERS];
+};
+
+/** drv_coding_offer() - MiB of cache that this host gives: 1/16 of its memory, 4 GiB at most. */
+uint16_t drv_coding_offer(void);
+
+/** drv_coding_agree() - what both ends have said in their HELLO. */
+void drv_coding_agree(struct drv_coding *coding, const struct drv_hello *here,
+                      const struct drv_hello *there);
+
+/** drv_coding_memory() - bytes that all coders of an end take, but for the cache and its index. */
+uint64_t drv_coding_memory(enum drv_relay_role role);
+
+/** drv_coding_cache_memory() - bytes of a cache of so many pages, and its index at the source. */
+uint64_t drv_coding_cache_memory(enum drv_relay_role role, size_t cache_pages);
+
+/** drv_coding_start() - make the coders, if it was agreed. @seed: the same at both ends. */
+int drv_coding_start(struct drv_coding *coding, enum drv_relay_role role, uint64_t seed,
+                     struct drv_error *err);
+
+/** drv_coding_take() - source: a coder for a new stream. Return: its number from 1 on, or 0. */
+unsigned drv_coding_take(struct drv_coding *coding, enum drv_relay_channel channel);
+
+/** drv_coding_claim() - target: the coder with that number, or NULL: it may not be used. */
+struct drv_coder *drv_coding_claim(struct drv_coding *coding, unsigned number);
+
+/**
+ * drv_coder_read() - read a batch and make a record of it.
+ * @fd:     local socket, not blocking; read until the batch is full or the socket pauses
+ * @credit: what may be sent, at least DRV_CODER_COST_MIN
+ * @urgent: a descriptor; when it is readable there is other work, and the batch is closed
+ * @out:    room for DRV_RECORD_MAX
+ * @batch:  receives what became of it
+ *
+ * Return: bytes of the record; 0: the socket is at its end or broken, -EAGAIN: nothing there.
+ */
+ssize_t drv_coder_read(struct drv_coder *coder, int fd, uint64_t credit, int urgent, uint8_t *out,
+                       struct drv_batch *batch);
+
+/**
+ * drv_coder_sent() - a batch has gone. Any sender.
+ * @work_us:    that its thread was busy with it
+ * @blocked_us: that it waited for the link
+ */
+void drv_coder_sent(struct drv_coder *coder, const struct drv_batch *batch, uint64_t work_us,
+                    uint64_t blocked_us);
+
+/**
+ * drv_coder_adapt() - before a batch: harder when the link could not follow, easier when it could.
+ * @senders:     how many may send batches at the same time
+ * @chunk_bytes: what the link takes in about 5 ms
+ */
+void drv_coder_adapt(struct drv_coder *coder, unsigned senders, size_t chunk_bytes);
+
+/** drv_coder_cost() - how much of the credit a record takes. Units: bytes. */
+static inline uint64_t drv_coder_cost(size_t record, size_t raw)
+{
+    return record > raw ? record : raw;
+}

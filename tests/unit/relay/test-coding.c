@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The codec in a session: what is agreed, when a batch is closed, how hard it tries; two real
+ * relays. */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "checks.h"
+#include "ram-stream.h"
+#include "relay/coding.h"
+
+/* ---- without relays ---- */
+
+static void both_must_know_it(void)
+{
+    const struct drv_hello old = {.links = 2};
+    const struct drv_hello here = {.codec = DRV_WIRE_CODEC, .cache_mib = 100};
+    const struct drv_hello less = {.codec = DRV_WIRE_CODEC, .cache_mib = 10};
+    const struct drv_hello other = {.codec = DRV_WIRE_CODEC + 1, .cache_mib = 10};
+    struct drv_coding coding = {0};
+    struct drv_error err;
+
+    drv_coding_agree(&coding, &here, &old);
+    g_assert_false(coding.on);
+    g_assert_cmpint(drv_coding_start(&coding, DRV_RELAY_SOURCE, 1, &err), ==, 0);
+    g_assert_null(coding.coder[0].encoder);
+    g_assert_cmpuint(drv_coding_take(&coding, DRV_CHANNEL_RAM), ==, 0);
+    g_assert_null(drv_coding_claim(&coding, 1));
+    drv_coding_agree(&coding, &here, &other);
+    g_assert_false(coding.on);
+    drv_coding_agree(&coding, &here, &less);
+    g_assert_true(coding.on);
+    g_assert_cmpuint(coding.cache_pages, ==, 2560);
+    drv_coding_agree(&coding, &less, &here);
+    g_assert_cmpuint(coding.cache_pages, ==, 2560);
+}
+
+static void each_coder_serves_once(void)
+{
+    struct drv_coding coding = {.on = true};
+
+    g_assert_cmpuint(drv_coding_take(&coding, DRV_CHANNEL_CONTROL), ==, 0);
+    g_assert_cmpuint(drv_coding_take(&coding, DRV_CHANNEL_DISK), ==, 2);
+    g_assert_cmpuint(drv_coding_take(&coding, DRV_CHANNEL_RAM), ==, 1);
+    for (unsigned i = 3; i <= DRV_CODERS; i++)
+        g_assert_cmpuint(drv_coding_take(&coding, DRV_CHANNEL_RAM), ==, i);
+    g_assert_cmpuint(drv_coding_take(&coding, DRV_CHANNEL_RAM), ==, 0);
+
+    coding = (struct drv_coding){.on = true};
+    g_assert_null(drv_coding_claim(&coding, 0));
+    g_assert_null(drv_coding_claim(&coding, DRV_CODERS + 1));
+    g_assert_true(drv_coding_claim(&coding, 2) == &coding.coder[1]);
+    g_assert_null(drv_coding_claim(&coding, 2));
+}
+
+struct bench {
+    struct drv_coding coding;
+    struct drv_coder *coder;
+    int ends[2], urgent;
+    uint8_t *record;
+};
+
+static void bench_start(struct bench *bench)
+{
+    struct drv_error err;
+
+    *bench = (struct bench){.coding = {.on = true, .cache_pages = 1024}};
+    check_ok(drv_coding_start(&bench->coding, DRV_RELAY_SOURCE, 1, &err), err);
+    bench->coder = &bench->coding.coder[0];
+    bench->record = g_malloc(DRV_RECORD_MAX);
+    bench->urgent = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, bench->ends), ==, 0);
+}
+
+static void bench_stop(struct bench *bench)
+{
+    for (size_t i = 0; i < DRV_CODERS; i++)
+        drv_encoder_free(bench->coding.coder[i].encoder);
+    close(bench->ends[1]);
+    close(bench->urgent);
+    g_free(bench->record);
+}
+
+static void batches_close(void)
+{
+    const uint64_t credit = 1 << 20;
+    uint8_t bytes[60000] = {0};
+    struct bench bench;
+    struct drv_batch batch;
+
+    bench_start(&bench);
+    /* Nothing there. */
+    g_assert_cmpint(
+        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, bench.record, &batch), ==,
+        -EAGAIN);
+    /* A pause closes it, without anything else happening. */
+    check_write(bench.ends[0], "x", 1);
+    g_assert_cmpint(
+        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, bench.record, &batch), >,
+        0);
+    g_assert_cmpuint(batch.raw, ==, 1);
+    g_assert_false(batch.full);
+    /* What else calls closes it. */
+    g_assert_cmpint(eventfd_write(bench.urgent, 1), ==, 0);
+    check_write(bench.ends[0], "xy", 2);
+    g_assert_cmpint(
+        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, bench.record, &batch), >,
+        0);
+    g_assert_cmpuint(batch.raw, ==, 2);
+    /* Credit is never exceeded. */
+    check_write(bench.ends[0], bytes, sizeof bytes);
+    for (size_t left = sizeof bytes; left; left -= batch.raw) {
+        ssize_t size = drv_coder_read(bench.coder, bench.ends[1], DRV_CODER_COST_MIN, bench.urgent,
+                                      bench.record, &batch);
+
+        g_assert_cmpint(size, >, 0);
+        g_assert_cmpuint(drv_coder_cost((size_t)size, batch.raw), <=, DRV_CODER_COST_MIN);
+    }
+    /* The end: first what was there. */
+    check_write(bench.ends[0], "end", 3);
+    close(bench.ends[0]);
+    g_assert_cmpint(
+        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, bench.record, &batch), >,
+        0);
+    g_assert_cmpuint(batch.raw, ==, 3);
+    g_assert_cmpint(
+        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, bench.record, &batch), ==,
+        0);
+    bench_stop(&bench);
+}
+
+/* So many batches, each of which took so long. Return: the effort that comes of it. */
+static unsigned batches(struct drv_coder *coder, unsigned senders, bool full, uint64_t work_us,
+                        uint64_t blocked_us)
+{
+    const struct drv_batch batch = {.full = full};
+
+    for (unsigned i = 0; i < 1000; i++) {
+        drv_coder_sent(coder, &batch, work_us, blocked_us);
+        drv_coder_adapt(coder, senders, 65536);
+    }
+    return coder->effort;
+}
+
+static void effort_follows_the_bottleneck(void)
+{
+    struct bench bench;
+
+    bench_start(&bench);
+    close(bench.ends[0]);
+    g_assert_cmpuint(bench.coder->effort, ==, DRV_EFFORT_FIRST);
+    /* QEMU is slower than both: nothing to gain. */
+    g_assert_cmpuint(batches(bench.coder, 1, false, 100, 0), ==, DRV_EFFORT_FIRST);
+    g_assert_cmpuint(batches(bench.coder, 1, false, 0, 100), ==, DRV_EFFORT_FIRST);
+    /* Link and encoder are about as fast. */
+    g_assert_cmpuint(batches(bench.coder, 1, true, 100, 50), ==, DRV_EFFORT_FIRST);
+    g_assert_cmpuint(batches(bench.coder, 1, true, 100, 200), ==, DRV_EFFORTS - 1);
+    g_assert_cmpuint(batches(bench.coder, 1, true, 100, 5), ==, DRV_EFFORT_PLAIN);
+    /* Three that wait in turn keep the encoder busy; if they wait longer, it is idle. */
+    g_assert_cmpuint(batches(bench.coder, 3, true, 100, 200), ==, DRV_EFFORT_PLAIN);
+    g_assert_cmpuint(batches(bench.coder, 3, true, 100, 300), ==, DRV_EFFORTS - 1);
+    /* References that pay are not given up. */
+    for (unsigned i = 0; i < 1000; i++) {
+        const struct drv_batch batch = {.full = true};
+
+        bench.coder->raw_bytes = 100000;
+        bench.coder->encoded_bytes = 50000;
+        drv_coder_sent(bench.coder, &batch, 100, 0);
+        drv_coder_adapt(bench.coder, 1, 65536);
+    }
+    g_assert_cmpuint(bench.coder->effort, ==, DRV_EFFORT_STORED);
+    bench_stop(&bench);
+}
+
+/* ---- two real relays ---- */
+
+struct push {
+    int fd;
+    const struct ram_stream *stream;
+};
+
+static gpointer push(gpointer argument)
+{
+    const struct push *push = argument;
+
+    check_write(push->fd, push->stream->bytes, push->stream->size);
+    close(push->fd);
+    return NULL;
+}
+
+/* All of a stream, then its end; returns what the source's relay has put on TCP for it. */
+static uint64_t carry(struct pair *pair, enum drv_relay_channel channel,
+                      const struct ram_stream *stream)
+{
+    struct drv_relay_status before = check_status(pair, PAIR_SOURCE), after;
+    g_autofree uint8_t *got = g_malloc(stream->size);
+    struct push work = {.stream = stream};
+    int ends[PAIR_ENDS];
+    struct drv_error err;
+    GThread *thread;
+
+    check_ok(pair_stream(pair, channel, ends, &err), err);
+    work.fd = ends[PAIR_SOURCE];
+    thread = g_thread_new("push", push, &work);
+    check_read(ends[PAIR_TARGET], got, stream->size);
+    g_assert_cmpint(memcmp(got, stream->bytes, stream->size), ==, 0);
+    check_eof(ends[PAIR_TARGET]);
+    close(ends[PAIR_TARGET]);
+    g_thread_join(thread);
+    after = check_status(pair, PAIR_SOURCE);
+    g_assert_cmpuint(after.channel[channel].local_in_bytes - before.channel[channel].local_in_bytes,
+                     ==, stream->size);
+    return after.wire_out_bytes - before.wire_out_bytes;
+}
+
+static void memory_over(unsigned links)
+{
+    struct pair *pair = check_start(links);
+    struct ram_stream stream;
+
+    ram_stream_make(&stream, links, 4000, 4);
+    g_assert_cmpuint(check_status(pair, PAIR_SOURCE).cache_bytes, >, 0);
+    g_assert_cmpuint(carry(pair, DRV_CHANNEL_RAM, &stream), <, stream.size * 9 / 10);
+    /* Once more: with another coder; then with none any more. */
+    for (unsigned i = 1; i < DRV_CODERS; i++)
+        g_assert_cmpuint(carry(pair, i % 2 ? DRV_CHANNEL_DISK : DRV_CHANNEL_RAM, &stream), <,
+                         stream.size + stream.size / 50);
+    g_assert_cmpuint(carry(pair, DRV_CHANNEL_RAM, &stream), >, stream.size);
+    ram_stream_free(&stream);
+    check_stop(pair);
+}
+
+static void memory_over_1(void)
+{
+    memory_over(1);
+}
+
+static void memory_over_2(void)
+{
+    memory_over(2);
+}
+
+static void memory_over_4(void)
+{
+    memory_over(4);
+}
+
+/* Each byte comes although none follows, in turn with answers, as pages for a waiting guest do. */
+static void nothing_waits_for_more(void)
+{
+    struct pair *pair = check_start(2);
+    int ends[DRV_CHANNELS][PAIR_ENDS];
+    struct drv_error err;
+
+    for (unsigned channel = DRV_CHANNEL_RAM; channel <= DRV_CHANNEL_DISK; channel++) {
+        check_ok(pair_stream(pair, (enum drv_relay_channel)channel, ends[channel], &err), err);
+        for (unsigned i = 0; i < 300; i++) {
+            uint8_t byte = (uint8_t)i, got;
+
+            check_write(ends[channel][PAIR_SOURCE], &byte, 1);
+            check_read(ends[channel][PAIR_TARGET], &got, 1);
+            g_assert_cmpuint(got, ==, byte);
+            check_write(ends[channel][PAIR_TARGET], &byte, 1);
+            check_read(ends[channel][PAIR_SOURCE], &got, 1);
+            g_assert_cmpuint(got, ==, byte);
+        }
+    }
+    for (unsigned channel = DRV_CHANNEL_RAM; channel <= DRV_CHANNEL_DISK; channel++) {
+        close(ends[channel][PAIR_SOURCE]);
+        check_eof(ends[channel][PAIR_TARGET]);
+        close(ends[channel][PAIR_TARGET]);
+    }
+    check_stop(pair);
+}
+
+/* The target's QEMU goes away in the middle: so does the source's, and others are not disturbed. */
+static void reader_goes(void)
+{
+    struct pair *pair = check_start(3);
+    struct ram_stream stream;
+    int ends[PAIR_ENDS], disk[PAIR_ENDS];
+    struct drv_error err;
+    uint8_t got[5000];
+
+    ram_stream_make(&stream, 3, 4000, 3);
+    check_ok(pair_stream(pair, DRV_CHANNEL_DISK, disk, &err), err);
+    check_ok(pair_stream(pair, DRV_CHANNEL_RAM, ends, &err), err);
+    check_write(ends[PAIR_SOURCE], stream.bytes, 100000);
+    check_read(ends[PAIR_TARGET], got, sizeof got);
+    close(ends[PAIR_TARGET]);
+    for (size_t sent = 100000; sent < stream.size;) {
+        ssize_t more =
+            send(ends[PAIR_SOURCE], stream.bytes + sent, stream.size - sent, MSG_NOSIGNAL);
+
+        if (more < 0)
+            break;
+        sent += (size_t)more;
+    }
+    check_gone(ends[PAIR_SOURCE]);
+    close(ends[PAIR_SOURCE]);
+    check_write(disk[PAIR_SOURCE], stream.bytes, sizeof got);
+    check_read(disk[PAIR_TARGET], got, sizeof got);
+    g_assert_cmpmem(got, sizeof got, stream.bytes, sizeof got);
+    close(disk[PAIR_SOURCE]);
+    close(disk[PAIR_TARGET]);
+    ram_stream_free(&stream);
+    check_stop(pair);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/relay/coding/agreed", both_must_know_it);
+    g_test_add_func("/relay/coding/serves-once", each_coder_serves_once);
+    g_test_add_func("/relay/coding/batches", batches_close);
+    g_test_add_func("/relay/coding/effort", effort_follows_the_bottleneck);
+    check_add("/relay/coding/memory-over-1-link", memory_over_1);
+    check_add("/relay/coding/memory-over-2-links", memory_over_2);
+    check_add("/relay/coding/memory-over-4-links", memory_over_4);
+    check_add("/relay/coding/nothing-waits", nothing_waits_for_more);
+    check_add("/relay/coding/reader-goes", reader_goes);
+    return g_test_run();
+}
