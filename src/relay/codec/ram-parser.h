@@ -11,7 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DRV_PAGE_SIZE 4096u
+#include "relay/codec/span.h"
+
 #define DRV_RAM_HEADER_SIZE 8u
 #define DRV_RAM_PAGE_SPAN (DRV_RAM_HEADER_SIZE + DRV_PAGE_SIZE)
 #define DRV_RAM_ZERO_SPAN (DRV_RAM_HEADER_SIZE + 1u)
@@ -23,21 +24,6 @@
 #define DRV_RAM_PAGE 0x08u
 #define DRV_RAM_EOS 0x10u
 #define DRV_RAM_CONTINUE 0x20u
-
-enum drv_span_kind {
-    DRV_SPAN_MORE,    /* what is here may become a page: come again with @size bytes or more */
-    DRV_SPAN_OPAQUE,  /* @size bytes of anything */
-    DRV_SPAN_PAGE,    /* header "same block as before" and content: DRV_RAM_PAGE_SPAN bytes */
-    DRV_SPAN_CONTENT, /* content whose header went before: DRV_PAGE_SIZE bytes */
-    DRV_SPAN_ZERO,    /* header "same block as before" and fill byte 0: DRV_RAM_ZERO_SPAN bytes */
-};
-
-struct drv_span {
-    enum drv_span_kind kind;
-    size_t size;
-    uint64_t address; /* of a page, within its block */
-    uint32_t block;   /* of a page: stands for the block's name; two names may share one */
-};
 
 struct drv_ram_parser {
     int state;

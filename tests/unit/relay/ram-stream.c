@@ -16,7 +16,7 @@ uint64_t ram_stream_random(struct ram_stream *stream)
     return stream->random;
 }
 
-static void put(struct ram_stream *stream, const void *bytes, size_t size)
+void ram_stream_put(struct ram_stream *stream, const void *bytes, size_t size)
 {
     if (stream->room - stream->size < size) {
         stream->room = 2 * stream->room + size;
@@ -28,23 +28,23 @@ static void put(struct ram_stream *stream, const void *bytes, size_t size)
     stream->size += size;
 }
 
-static void put_number(struct ram_stream *stream, uint64_t value, size_t size)
+void ram_stream_put_number(struct ram_stream *stream, uint64_t value, size_t size)
 {
     uint8_t bytes[8];
 
     for (size_t i = 0; i < size; i++)
         bytes[i] = (uint8_t)(value >> 8 * (size - 1 - i));
-    put(stream, bytes, size);
+    ram_stream_put(stream, bytes, size);
 }
 
 static void put_name(struct ram_stream *stream, const char *name)
 {
-    put_number(stream, strlen(name), 1);
-    put(stream, name, strlen(name));
+    ram_stream_put_number(stream, strlen(name), 1);
+    ram_stream_put(stream, name, strlen(name));
 }
 
 /* One of a page's kinds of content: text, pointers, few values, random. */
-static void fill(struct ram_stream *stream, uint8_t *page)
+void ram_stream_fill(struct ram_stream *stream, uint8_t *page)
 {
     static const char *const words[] = {"the relay ", "never ", "sends ", "content ", "twice\n"};
     uint64_t kind = ram_stream_random(stream) % 10;
@@ -76,10 +76,10 @@ static void put_page(struct ram_stream *stream, uint64_t address, const char *bl
     static const uint8_t zero[PAGE];
     bool is_zero = !memcmp(page, zero, PAGE);
 
-    put_number(stream, address | (block ? 0 : 0x20) | (is_zero ? 0x02 : 0x08), 8);
+    ram_stream_put_number(stream, address | (block ? 0 : 0x20) | (is_zero ? 0x02 : 0x08), 8);
     if (block)
         put_name(stream, block);
-    put(stream, page, is_zero ? 1 : PAGE);
+    ram_stream_put(stream, page, is_zero ? 1 : PAGE);
 }
 
 /* The guest goes on: some pages change a little, some altogether, some become others or nothing. */
@@ -93,7 +93,7 @@ static void work(struct ram_stream *stream, uint8_t *memory, size_t pages, uint8
             for (uint64_t n = ram_stream_random(stream) % 60; n > 0; n--)
                 memory[i * PAGE + ram_stream_random(stream) % PAGE]++;
         } else if (what == 5) {
-            fill(stream, memory + i * PAGE);
+            ram_stream_fill(stream, memory + i * PAGE);
         } else if (what == 6) {
             memset(memory + i * PAGE, 0, PAGE);
         } else if (what == 7) {
@@ -115,12 +115,13 @@ static void put_round(struct ram_stream *stream, const uint8_t *memory, size_t p
     }
     put_page(stream, PAGE, "vga.vram", memory);
     put_page(stream, 2 * PAGE, NULL, memory + (pages - 1) * PAGE);
-    put_number(stream, 0x10, 8);
-    put_number(stream, 0x7e, 1);
-    put_number(stream, 2, 4);
+    ram_stream_put_number(stream, 0x10, 8);
+    ram_stream_put_number(stream, 0x7e, 1);
+    ram_stream_put_number(stream, 2, 4);
 }
 
-void ram_stream_make(struct ram_stream *stream, uint64_t seed, size_t pages, unsigned rounds)
+void ram_stream_make_of(struct ram_stream *stream, uint64_t seed, size_t pages, unsigned rounds,
+                        const uint8_t *file, size_t file_pages)
 {
     uint8_t *memory = calloc(pages, PAGE), *dirty = calloc(pages, 1);
 
@@ -131,43 +132,51 @@ void ram_stream_make(struct ram_stream *stream, uint64_t seed, size_t pages, uns
         uint64_t what = ram_stream_random(stream) % 10;
 
         if (what < 6)
-            fill(stream, memory + i * PAGE);
+            ram_stream_fill(stream, memory + i * PAGE);
         else if (what < 8 && i >= 8) /* a file that is there twice */
             memcpy(memory + i * PAGE, memory + (i - 8) * PAGE, PAGE);
     }
-    put(stream, "QEVM", 4);
-    put_number(stream, 3, 4);
-    put_number(stream, 7, 1);
-    put_number(stream, 9, 4);
-    put(stream, "pc-q35-72", 9);
-    put_number(stream, 8, 1); /* a command */
-    put_number(stream, 1, 2);
-    put_number(stream, 0, 2);
-    put_number(stream, 1, 1); /* a section begins */
-    put_number(stream, 2, 4);
+    for (size_t i = 0; i < file_pages && i < pages; i++)
+        if (i / 16 % 2) /* read from its disk, in pieces */
+            memcpy(memory + i * PAGE, file + i * PAGE, PAGE);
+    ram_stream_put(stream, "QEVM", 4);
+    ram_stream_put_number(stream, 3, 4);
+    ram_stream_put_number(stream, 7, 1);
+    ram_stream_put_number(stream, 9, 4);
+    ram_stream_put(stream, "pc-q35-72", 9);
+    ram_stream_put_number(stream, 8, 1); /* a command */
+    ram_stream_put_number(stream, 1, 2);
+    ram_stream_put_number(stream, 0, 2);
+    ram_stream_put_number(stream, 1, 1); /* a section begins */
+    ram_stream_put_number(stream, 2, 4);
     put_name(stream, "ram");
-    put_number(stream, 0, 4);
-    put_number(stream, 4, 4);
-    put_number(stream, (pages + 8) * PAGE | 0x04, 8);
+    ram_stream_put_number(stream, 0, 4);
+    ram_stream_put_number(stream, 4, 4);
+    ram_stream_put_number(stream, (pages + 8) * PAGE | 0x04, 8);
     put_name(stream, "pc.ram");
-    put_number(stream, pages * PAGE, 8);
+    ram_stream_put_number(stream, pages * PAGE, 8);
     put_name(stream, "vga.vram");
-    put_number(stream, 8 * PAGE, 8);
-    put_number(stream, 0x10, 8);
-    put_number(stream, 0x7e, 1);
-    put_number(stream, 2, 4);
+    ram_stream_put_number(stream, 8 * PAGE, 8);
+    ram_stream_put_number(stream, 0x10, 8);
+    ram_stream_put_number(stream, 0x7e, 1);
+    ram_stream_put_number(stream, 2, 4);
     for (unsigned i = 0; i < rounds; i++) {
-        put_number(stream, i + 1 == rounds ? 3 : 2, 1);
-        put_number(stream, 2, 4);
+        ram_stream_put_number(stream, i + 1 == rounds ? 3 : 2, 1);
+        ram_stream_put_number(stream, 2, 4);
         put_round(stream, memory, pages, i ? dirty : NULL);
         work(stream, memory, pages, dirty);
     }
-    put_number(stream, 4, 1); /* device state: opaque */
+    ram_stream_put_number(stream, 4, 1); /* device state: opaque */
     for (size_t i = 0; i < 300; i++)
-        put_number(stream, ram_stream_random(stream) & 0xff00ff00ff, 8);
-    put_number(stream, 0, 1);
+        ram_stream_put_number(stream, ram_stream_random(stream) & 0xff00ff00ff, 8);
+    ram_stream_put_number(stream, 0, 1);
     free(memory);
     free(dirty);
+}
+
+void ram_stream_make(struct ram_stream *stream, uint64_t seed, size_t pages, unsigned rounds)
+{
+    ram_stream_make_of(stream, seed, pages, rounds, NULL, 0);
 }
 
 void ram_stream_free(struct ram_stream *stream)

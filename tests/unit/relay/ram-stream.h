@@ -21,7 +21,18 @@ struct ram_stream {
  */
 void ram_stream_make(struct ram_stream *stream, uint64_t seed, size_t pages, unsigned rounds);
 
+/** ram_stream_make_of() - memory holds half of the pages of a file, at the same places. */
+void ram_stream_make_of(struct ram_stream *stream, uint64_t seed, size_t pages, unsigned rounds,
+                        const uint8_t *file, size_t file_pages);
+
 void ram_stream_free(struct ram_stream *stream);
 
 /** ram_stream_random() - the next number of the stream's generator. */
 uint64_t ram_stream_random(struct ram_stream *stream);
+
+/* What streams are made of. */
+void ram_stream_put(struct ram_stream *stream, const void *bytes, size_t size);
+void ram_stream_put_number(struct ram_stream *stream, uint64_t value, size_t size);
+
+/** ram_stream_fill() - a page of content: text, pointers, few values, random. */
+void ram_stream_fill(struct ram_stream *stream, uint8_t *page);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "checks.h"
+#include "relay/codec/ram-parser.h"
 #include "relay/codec/record.h"
 #include "relay/connect.h"
 
