@@ -49,11 +49,49 @@ uint64_t drv_coding_memory(enum drv_relay_role role)
            (uint64_t)(role == DRV_RELAY_SOURCE ? drv_encoder_memory(0) : drv_decoder_memory(0));
 }
 
+/* A coder's part of the cache: three quarters are for memory, and half of the rest for one disk. */
+static size_t share(size_t cache_pages, unsigned coder)
+{
+    static const unsigned sixteenths[DRV_CODERS] = {12, 2, 1, 1};
+
+    return cache_pages / 16 * sixteenths[coder];
+}
+
 uint64_t drv_coding_cache_memory(enum drv_relay_role role, size_t cache_pages)
 {
-    uint64_t index = role == DRV_RELAY_SOURCE ? 2 * drv_index_memory(cache_pages) : 0;
+    uint64_t bytes = 0;
 
-    return (uint64_t)cache_pages * DRV_PAGE_SIZE + index;
+    for (unsigned i = 0; i < DRV_CODERS; i++) {
+        size_t pages = share(cache_pages, i);
+
+        bytes += (uint64_t)pages * DRV_PAGE_SIZE;
+        if (role == DRV_RELAY_SOURCE)
+            bytes += 2 * (uint64_t)drv_index_memory(pages);
+    }
+    return bytes;
+}
+
+/* What each remembers that keeps it may be referred to by all others. */
+static void refer_to_each_other(struct drv_coding *coding, enum drv_relay_role role)
+{
+    for (unsigned i = 1; i < DRV_CODERS; i++) {
+        struct drv_coder *kept = &coding->coder[i];
+
+        if (role == DRV_RELAY_SOURCE)
+            drv_encoder_keep(kept->encoder);
+        else
+            drv_decoder_keep(kept->decoder);
+        for (unsigned j = 0; j < DRV_CODERS; j++) {
+            struct drv_coder *coder = &coding->coder[j];
+
+            if (i == j)
+                continue;
+            if (role == DRV_RELAY_SOURCE)
+                drv_encoder_refer(coder->encoder, i + 1, kept->encoder);
+            else
+                drv_decoder_refer(coder->decoder, i + 1, kept->decoder);
+        }
+    }
 }
 
 int drv_coding_start(struct drv_coding *coding, enum drv_relay_role role, uint64_t seed,
@@ -61,8 +99,7 @@ int drv_coding_start(struct drv_coding *coding, enum drv_relay_role role, uint64
 {
     for (unsigned i = 0; coding->on && i < DRV_CODERS; i++) {
         struct drv_coder *coder = &coding->coder[i];
-        struct drv_encoder_config config = {.tricks = i ? 0 : DRV_TRICKS_ALL,
-                                            .cache_pages = i ? 0 : coding->cache_pages,
+        struct drv_encoder_config config = {.cache_pages = share(coding->cache_pages, i),
                                             .seed = seed};
         int rc;
 
@@ -74,7 +111,17 @@ int drv_coding_start(struct drv_coding *coding, enum drv_relay_role role, uint64
         if (rc)
             return rc;
     }
+    if (coding->on)
+        refer_to_each_other(coding, role);
     return 0;
+}
+
+/* What to look for: several streams of memory are multifd's, which is not understood. */
+static unsigned tricks_for(enum drv_relay_channel channel, unsigned coder)
+{
+    if (channel == DRV_CHANNEL_DISK)
+        return DRV_TRICKS_DISK;
+    return coder == 0 ? DRV_TRICKS_ALL : 0;
 }
 
 unsigned drv_coding_take(struct drv_coding *coding, enum drv_relay_channel channel)
@@ -85,6 +132,8 @@ unsigned drv_coding_take(struct drv_coding *coding, enum drv_relay_channel chann
         if (coding->used[i])
             continue;
         coding->used[i] = true;
+        coding->coder[i].channel = channel;
+        drv_encoder_set_tricks(coding->coder[i].encoder, tricks_for(channel, i));
         return i + 1;
     }
     return 0;
@@ -96,6 +145,36 @@ struct drv_coder *drv_coding_claim(struct drv_coding *coding, unsigned number)
         return NULL;
     coding->used[number - 1] = true;
     return &coding->coder[number - 1];
+}
+
+/* ---- what became of pages ---- */
+
+static void count(struct drv_coder *coder)
+{
+    const struct drv_encoder_stats *stats = drv_encoder_stats(coder->encoder);
+    struct drv_coder_counters *counters = &coder->counters;
+
+    atomic_store_explicit(&counters->literal, stats->literal_pages, memory_order_relaxed);
+    atomic_store_explicit(&counters->delta, stats->delta_pages, memory_order_relaxed);
+    atomic_store_explicit(&counters->same, stats->same_pages, memory_order_relaxed);
+    atomic_store_explicit(&counters->other, stats->other_pages, memory_order_relaxed);
+    atomic_store_explicit(&counters->zero, stats->zero_pages, memory_order_relaxed);
+}
+
+void drv_coding_count(const struct drv_coding *coding, struct drv_relay_status *status)
+{
+    for (unsigned i = 0; i < DRV_CODERS; i++) {
+        const struct drv_coder *coder = &coding->coder[i];
+        const struct drv_coder_counters *counters = &coder->counters;
+        struct drv_relay_pages *pages = &status->channel[coder->channel].pages;
+
+        pages->literal += atomic_load(&counters->literal);
+        pages->delta += atomic_load(&counters->delta);
+        pages->same += atomic_load(&counters->same);
+        pages->other += atomic_load(&counters->other);
+        pages->zero += atomic_load(&counters->zero);
+        pages->shared += coder->encoder ? drv_encoder_shared(coder->encoder) : 0;
+    }
 }
 
 /* ---- batches ---- */
@@ -164,6 +243,7 @@ ssize_t drv_coder_read(struct drv_coder *coder, int fd, uint64_t credit, int urg
     coder->raw_bytes += batch->raw;
     size = drv_encoder_close(encoder, out);
     coder->encoded_bytes += size;
+    count(coder);
     return (ssize_t)size;
 }
 

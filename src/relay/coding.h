@@ -3,9 +3,10 @@
  * The codec at work in a session: which streams are encoded on their way from source to target,
  * how long a batch waits for more, and how hard the encoder tries.
  *
- * A session has a fixed number of coders, made when it starts, the first of them with the
- * cache of pages, for the stream of memory. Each serves one stream and is not used again, so that
- * a stream that is over at one end only cannot confuse the next.
+ * A session has a fixed number of coders, made when it starts, the first of them for the stream
+ * of memory, the others for disks, and each with a part of the cache. Each serves one stream and is not used
+ * again, so that a stream that is over at one end only cannot confuse the next. What the others remember they
+ * keep: memory may refer to it, and disks to each other.
  */
 #pragma once
 
@@ -23,9 +24,16 @@
 
 #define DRV_CODER_COST_MIN 8192u /* less credit than this is not worth a batch */
 
+/* What drv_encoder_stats() says, for other threads. */
+struct drv_coder_counters {
+    _Atomic uint64_t literal, delta, same, other, zero;
+};
+
 struct drv_coder {
     drv_encoder *encoder; /* at the source; whoever has the stream's token `reading` uses it */
     drv_decoder *decoder; /* at the target; `delivering` */
+    enum drv_relay_channel channel; /* source: whose stream it has */
+    struct drv_coder_counters counters;
     /* how hard to try */
     unsigned effort;
     unsigned easy;                     /* looks in a row at which the link could have taken more */
@@ -55,10 +63,19 @@ uint16_t drv_coding_offer(void);
 void drv_coding_agree(struct drv_coding *coding, const struct drv_hello *here,
                       const struct drv_hello *there);
 
+/** drv_coding_is_shared() - may other streams refer to what the coder of that number remembers? */
+static inline bool drv_coding_is_shared(unsigned number)
+{
+    return number > 1;
+}
+
+/** drv_coding_count() - what became of pages so far: into the channels' counters. Any thread. */
+void drv_coding_count(const struct drv_coding *coding, struct drv_relay_status *status);
+
 /** drv_coding_memory() - bytes that all coders of an end take, but for the cache and its index. */
 uint64_t drv_coding_memory(enum drv_relay_role role);
 
-/** drv_coding_cache_memory() - bytes of a cache of so many pages, and its index at the source. */
+/** drv_coding_cache_memory() - bytes of caches of so many pages, and their index at the source. */
 uint64_t drv_coding_cache_memory(enum drv_relay_role role, size_t cache_pages);
 
 /** drv_coding_start() - make the coders, if it was agreed. @seed: the same at both ends. */

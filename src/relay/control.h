@@ -42,10 +42,22 @@ struct drv_relay_config {
     const char *group;     /* … and as this (QEMU's) group */
 };
 
+/* What became of pages of memory, or blocks of a disk, that the codec has recognised. */
+struct drv_relay_pages {
+    uint64_t literal; /* sent as they are, or compressed */
+    uint64_t delta;   /* as what differs from another one */
+    uint64_t same;    /* as a reference to one that went over the same stream */
+    uint64_t other;   /* as a reference to one that went over another stream: memory from a disk */
+    uint64_t zero;
+    uint64_t shared; /* that the other relay has said to keep: other streams may refer to them */
+};
+
 /* Bytes of one channel, all its streams together, since the start. */
 struct drv_relay_channel_counters {
     uint64_t local_in_bytes;  /* read from QEMU or libvirtd on this host */
     uint64_t local_out_bytes; /* written to them */
+    uint64_t coded_bytes;     /* what the other relay was sent for local_in_bytes, without framing */
+    struct drv_relay_pages pages; /* source */
     uint32_t streams_opened;
     uint32_t streams_open;
 };

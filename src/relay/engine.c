@@ -22,7 +22,7 @@ static int send_due(struct drv_session *session, drv_link *link, struct drv_stre
                     bool *sent, struct drv_error *err)
 {
     struct drv_frame frame = {0};
-    uint64_t credit, end;
+    uint64_t credit, end, shared;
     uint8_t coder;
     unsigned due;
     int rc = 0;
@@ -35,6 +35,7 @@ static int send_due(struct drv_session *session, drv_link *link, struct drv_stre
     credit = stream->coder && session->role == DRV_RELAY_TARGET ? stream->granted
                                                                 : stream->window.limit;
     end = stream->sent;
+    shared = stream->remembered;
     coder = (uint8_t)stream->coder_number;
     if (due & DRV_DUE_RESET)
         stream->sent_all = stream->received_all = true;
@@ -51,6 +52,11 @@ static int send_due(struct drv_session *session, drv_link *link, struct drv_stre
     if (!rc && (due & DRV_DUE_CREDIT)) {
         frame.type = DRV_FRAME_CREDIT;
         frame.offset = credit;
+        rc = send_small(link, &frame, err);
+    }
+    if (!rc && (due & DRV_DUE_SHARED)) {
+        frame.type = DRV_FRAME_SHARED;
+        frame.offset = shared;
         rc = send_small(link, &frame, err);
     }
     if (!rc && (due & (DRV_DUE_FIN | DRV_DUE_RESET))) {
@@ -201,8 +207,10 @@ static int send_chunk(struct drv_session *session, drv_link *link, uint64_t key,
         frame.offset = stream->sent;
         frame.channel = (uint8_t)stream->channel;
         stream->sent += (uint64_t)size;
-        if (coder)
+        if (coder) {
             stream->cost += drv_coder_cost((size_t)size, batch.raw);
+            stream->remembered = drv_encoder_remembered(coder->encoder);
+        }
         if (stream->channel == DRV_CHANNEL_CONTROL && session->role == DRV_RELAY_SOURCE)
             watch_calls(session, stream, payload, (size_t)size);
     } else if (size == 0) {
@@ -217,6 +225,8 @@ static int send_chunk(struct drv_session *session, drv_link *link, uint64_t key,
         return 0;
 
     atomic_fetch_add_explicit(&session->channel[frame.channel].in_bytes, batch.raw,
+                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&session->channel[frame.channel].coded_bytes, (uint64_t)size,
                               memory_order_relaxed);
     frame.length = frame.raw_length = (uint32_t)size;
     rc = drv_link_send(link, &frame, err);
@@ -341,6 +351,7 @@ static int on_open(struct drv_session *session, const struct drv_frame *frame,
     /* Nothing of it may come before the credit, and that before the local socket is connected. */
     pthread_mutex_lock(&stream->lock);
     stream->coder = coder;
+    stream->coder_number = frame->encoding;
     pthread_mutex_unlock(&stream->lock);
     atomic_store(&session->last_id_seen, frame->stream);
     atomic_store(&session->connect_due, true);
@@ -398,6 +409,8 @@ static int on_stream_frame(struct drv_session *session, const struct drv_frame *
             rc = drv_error_set(err, EPROTO, "the other relay took back credit");
         stream->credit = frame->offset > stream->credit ? frame->offset : stream->credit;
         drv_stream_arm_locked(session, stream);
+    } else if (frame->type == DRV_FRAME_SHARED) {
+        rc = drv_stream_shared_locked(session, stream, frame->offset, err);
     } else if (frame->type == DRV_FRAME_FIN) {
         if (stream->fin_at != UINT64_MAX || frame->offset < stream->window.contiguous ||
             frame->offset > stream->window.limit)

@@ -27,6 +27,7 @@ static const struct {
     [DRV_FRAME_MARK] = {"MARK", 0, 0, false, DRV_MARKS - 1},
     [DRV_FRAME_PING] = {"PING", 0, 0, false, 0},
     [DRV_FRAME_BYE] = {"BYE", 0, DRV_FRAME_TEXT_MAX, false, 0},
+    [DRV_FRAME_SHARED] = {"SHARED", 0, 0, true, DRV_FRAME_OFFSET_MAX},
 };
 
 const char *drv_frame_type_name(unsigned type)

@@ -273,6 +273,7 @@ void drv_session_status(struct drv_session *session, struct drv_relay_status *st
 
         status->channel[i].local_in_bytes = atomic_load(&counters->in_bytes);
         status->channel[i].local_out_bytes = atomic_load(&counters->out_bytes);
+        status->channel[i].coded_bytes = atomic_load(&counters->coded_bytes);
         status->channel[i].streams_opened = atomic_load(&counters->opened);
         status->channel[i].streams_open = atomic_load(&counters->open);
     }
@@ -284,6 +285,7 @@ void drv_session_status(struct drv_session *session, struct drv_relay_status *st
         status->wire_in_bytes += atomic_load(&link->wire_in_bytes);
         status->wire_out_bytes += atomic_load(&link->wire_out_bytes);
     }
+    drv_coding_count(&session->coding, status);
     status->finish_delivered = atomic_load(&session->finish_delivered);
     status->finish_ok = atomic_load(&session->finish_ok);
     status->resumed = atomic_load(&session->resumed);

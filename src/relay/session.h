@@ -43,6 +43,7 @@ enum drv_due {
     DRV_DUE_CREDIT = 2,
     DRV_DUE_FIN = 4,
     DRV_DUE_RESET = 8,
+    DRV_DUE_SHARED = 16,
 };
 
 struct drv_stream {
@@ -61,6 +62,7 @@ struct drv_stream {
     unsigned coder_number;      /* from 1 on, or 0 */
     uint64_t cost;              /* coded: what records have cost of the credit: sent, or delivered */
     uint64_t granted;           /* coded, target: the credit given */
+    uint64_t remembered;        /* coded: pages that were sent and remembered, or told to be */
     bool readable_armed, in_readable_set;
     bool sent_all;              /* no more bytes: FIN is due or sent */
     bool fin_sent;
@@ -84,7 +86,7 @@ struct drv_stream {
 };
 
 struct drv_counters {
-    _Atomic uint64_t in_bytes, out_bytes;
+    _Atomic uint64_t in_bytes, out_bytes, coded_bytes;
     _Atomic uint32_t opened, open;
 };
 
@@ -226,6 +228,10 @@ int drv_stream_accept(struct drv_session *session, struct drv_stream *stream, ui
  */
 int drv_stream_deliver_locked(struct drv_session *session, struct drv_stream *stream,
                               struct drv_error *err);
+
+/** drv_stream_shared_locked() - source: the other end says how much it remembers of the stream. */
+int drv_stream_shared_locked(struct drv_session *session, struct drv_stream *stream, uint64_t pages,
+                            struct drv_error *err);
 
 /** drv_stream_may_send_locked() - is there credit? */
 bool drv_stream_may_send_locked(const struct drv_session *session, const struct drv_stream *stream);

@@ -16,6 +16,8 @@
 #define WINDOW_LARGE ((size_t)8 << 20)
 #define WINDOW_SMALL ((size_t)128 << 10)
 
+#define SHARED_STEP 256u /* pages that are remembered before the source is told, if more comes */
+
 static size_t window_size(const struct drv_session *session, enum drv_relay_channel channel)
 {
     uint64_t reserve = (uint64_t)DRV_STREAMS_MAX * drv_window_memory(WINDOW_SMALL);
@@ -49,7 +51,7 @@ struct drv_stream *drv_stream_new(struct drv_session *session, uint32_t id,
         stream->fd = fd;
         stream->connecting = fd < 0;
         stream->closed = stream->reading = stream->delivering = false;
-        stream->sent = stream->credit = stream->cost = stream->granted = 0;
+        stream->sent = stream->credit = stream->cost = stream->granted = stream->remembered = 0;
         stream->coder = NULL;
         stream->coder_number = 0;
         stream->readable_armed = stream->in_readable_set = stream->in_writable_set = false;
@@ -294,6 +296,31 @@ static void decoded_locked(struct drv_session *session, struct drv_stream *strea
     }
 }
 
+/* Tells the source what it may refer to from other streams. */
+static void tell_shared_locked(struct drv_session *session, struct drv_stream *stream, uint64_t step)
+{
+    uint64_t pages = drv_decoder_remembered(stream->coder->decoder);
+
+    if (!drv_coding_is_shared(stream->coder_number) || pages - stream->remembered < step ||
+        stream->fin_at != UINT64_MAX)
+        return;
+    stream->remembered = pages;
+    drv_stream_due_locked(session, stream, DRV_DUE_SHARED);
+}
+
+int drv_stream_shared_locked(struct drv_session *session, struct drv_stream *stream, uint64_t pages,
+                            struct drv_error *err)
+{
+    if (session->role != DRV_RELAY_SOURCE || !drv_coding_is_shared(stream->coder_number) ||
+        pages > stream->remembered)
+        return drv_error_set(err, EPROTO,
+                             "the other relay says that it knows what it was not sent");
+    if (drv_encoder_shared(stream->coder->encoder) > pages)
+        return drv_error_set(err, EPROTO, "the other relay says that it has forgotten");
+    drv_encoder_share(stream->coder->encoder, pages);
+    return 0;
+}
+
 static int deliver_coded_locked(struct drv_session *session, struct drv_stream *stream,
                                 struct drv_error *err)
 {
@@ -306,6 +333,7 @@ static int deliver_coded_locked(struct drv_session *session, struct drv_stream *
 
         if (!size) {
             size = drv_window_peek(&stream->window, stream->window.delivered, &bytes);
+            tell_shared_locked(session, stream, size ? SHARED_STEP : 1);
             if (!size)
                 break;
             if (decode_unlocked(stream, bytes, size, err) < 0)

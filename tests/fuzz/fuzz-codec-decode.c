@@ -13,12 +13,33 @@
 
 #define CACHE_PAGES 4
 
-static drv_decoder *decoder;
+static drv_decoder *decoder, *disk;
 
 static void require(int condition)
 {
     if (!condition)
         abort();
+}
+
+/* Something to refer to: a page of zeros. */
+static void fill(drv_decoder *to)
+{
+    static const uint8_t page[DRV_PAGE_SIZE], ops[] = {DRV_OP_BARE << DRV_OP_COUNT_BITS,
+                                                       DRV_OP_PAGES << DRV_OP_COUNT_BITS};
+    static uint8_t bytes[DRV_RECORD_HEADER_SIZE + sizeof ops + sizeof page];
+    const struct drv_record record = {.method = DRV_RECORD_STORED,
+                                      .body = sizeof ops + sizeof page,
+                                      .raw = sizeof page,
+                                      .ops = sizeof ops,
+                                      .expanded = sizeof ops + sizeof page,
+                                      .check = drv_codec_hash(page, sizeof page, 1)};
+    struct drv_error err;
+    size_t used;
+
+    drv_record_encode(bytes, &record);
+    memcpy(bytes + DRV_RECORD_HEADER_SIZE, ops, sizeof ops);
+    require(drv_decoder_feed(to, bytes, sizeof bytes, &used, &err) == 1);
+    require(drv_decoder_remembered(to) == 1);
 }
 
 /* Feeds all in pieces of @step. Return: bytes of output. */
@@ -55,8 +76,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint64_t whole, pieces;
     size_t came;
 
-    if (!decoder)
+    if (!decoder) {
         require(drv_decoder_new(&decoder, CACHE_PAGES, 1, &err) == 0);
+        require(drv_decoder_new(&disk, CACHE_PAGES, 1, &err) == 0);
+        drv_decoder_keep(disk);
+        drv_decoder_refer(decoder, 2, disk);
+        fill(disk);
+    }
     came = run(data, size, SIZE_MAX, &whole);
     require(run(data, size, 7, &pieces) == came && whole == pieces);
     return 0;

@@ -24,6 +24,12 @@ int drv_cache_init(struct drv_cache *cache, size_t pages, struct drv_error *err)
     return 0;
 }
 
+void drv_cache_clear(struct drv_cache *cache)
+{
+    cache->next = 0;
+    atomic_store(&cache->shared, 0);
+}
+
 void drv_cache_done(struct drv_cache *cache)
 {
     if (cache->page)

@@ -10,12 +10,14 @@
 #include "relay/codec/cache.h"
 #include "relay/codec/delta.h"
 #include "relay/codec/hash.h"
+#include "relay/codec/ram-parser.h"
 #include "relay/codec/squeeze.h"
 
 #define BODY_SIZE ((size_t)DRV_RECORD_OPS_MAX + DRV_RECORD_LITERALS_MAX)
 
 struct drv_decoder {
     struct drv_cache cache;
+    const drv_decoder *other[DRV_CODERS_MAX];
     struct drv_squeezer expander;
     uint64_t seed;
     bool broken;
@@ -29,6 +31,7 @@ struct drv_decoder {
 
     uint64_t address; /* of the page before */
     bool header_gone; /* the next page's header went before, as bytes */
+    bool bare;        /* pages have no headers */
 };
 
 /* A record at work. */
@@ -83,10 +86,25 @@ void drv_decoder_free(drv_decoder *decoder)
 void drv_decoder_reset(drv_decoder *decoder, uint64_t seed)
 {
     decoder->seed = seed;
-    decoder->broken = decoder->header_gone = false;
-    decoder->cache.next = 0;
+    decoder->broken = decoder->header_gone = decoder->bare = false;
+    drv_cache_clear(&decoder->cache);
     decoder->in_used = decoder->out_used = decoder->out_taken = decoder->record_bytes = 0;
     decoder->address = 0;
+}
+
+void drv_decoder_keep(drv_decoder *decoder)
+{
+    decoder->cache.kept = true;
+}
+
+void drv_decoder_refer(drv_decoder *decoder, unsigned number, const drv_decoder *other)
+{
+    decoder->other[number] = other;
+}
+
+uint64_t drv_decoder_remembered(const drv_decoder *decoder)
+{
+    return atomic_load_explicit(&decoder->cache.shared, memory_order_relaxed);
 }
 
 size_t drv_decoder_output(const drv_decoder *decoder, const uint8_t **bytes)
@@ -115,6 +133,8 @@ int drv_decoder_is_between(const drv_decoder *decoder)
 
 static void put_header(drv_decoder *decoder, struct work *work, unsigned flags)
 {
+    if (decoder->bare)
+        return;
     if (decoder->header_gone) {
         decoder->header_gone = false;
         return;
@@ -125,9 +145,11 @@ static void put_header(drv_decoder *decoder, struct work *work, unsigned flags)
 
 static void put_zeros(drv_decoder *decoder, struct work *work, uint64_t count)
 {
+    static const uint8_t zeros[DRV_PAGE_SIZE];
+
     for (; count && !work->out.bad; count--) {
         put_header(decoder, work, DRV_RAM_ZERO | DRV_RAM_CONTINUE);
-        drv_write_u8(&work->out, 0);
+        drv_write_bytes(&work->out, zeros, decoder->bare ? DRV_PAGE_SIZE : 1);
     }
 }
 
@@ -155,11 +177,9 @@ static void put_pages(drv_decoder *decoder, struct work *work, uint64_t count)
     }
 }
 
-/* A page of the cache into the output. */
-static bool put_cached(drv_decoder *decoder, struct work *work, uint64_t back)
+/* A page of a cache into the output; NULL: it is not there. */
+static bool put_cached(drv_decoder *decoder, struct work *work, const uint8_t *page)
 {
-    const uint8_t *page = drv_cache_get(&decoder->cache, back);
-
     if (!page) {
         work->ops.bad = true;
         return false;
@@ -178,7 +198,7 @@ static void put_same(drv_decoder *decoder, struct work *work, uint64_t count)
         return;
     }
     for (uint64_t i = 0; i < count; i++)
-        if (!put_cached(decoder, work, back - i))
+        if (!put_cached(decoder, work, drv_cache_get(&decoder->cache, back - i)))
             return;
 }
 
@@ -192,12 +212,27 @@ static void put_delta(drv_decoder *decoder, struct work *work, uint64_t size)
         return;
     }
     delta = drv_read_bytes(&work->literals, (size_t)size);
-    if (!put_cached(decoder, work, back))
+    if (!put_cached(decoder, work, drv_cache_get(&decoder->cache, back)))
         return;
     if (drv_delta_decode(work->out.at - DRV_PAGE_SIZE, delta, (size_t)size))
         work->ops.bad = true;
     else
         remember(decoder, work);
+}
+
+static void put_other(drv_decoder *decoder, struct work *work, uint64_t count)
+{
+    uint64_t coder = drv_read_varint(&work->ops);
+    uint64_t number = drv_read_varint(&work->ops);
+
+    if (work->ops.bad || coder >= DRV_CODERS_MAX || !decoder->other[coder]) {
+        work->ops.bad = true;
+        return;
+    }
+    for (; count; count--, number++)
+        if (!put_cached(decoder, work,
+                        drv_cache_shared(&decoder->other[coder]->cache, number)))
+            return;
 }
 
 static void put_bytes(struct work *work, uint64_t count)
@@ -227,6 +262,11 @@ static void one_op(drv_decoder *decoder, struct work *work)
         decoder->address = op == DRV_OP_AT ? address : address - DRV_PAGE_SIZE;
         return;
     }
+    if (op == DRV_OP_BARE) {
+        work->ops.bad |= count != 1;
+        decoder->bare = true;
+        return;
+    }
     if (count > DRV_OP_COUNT_MANY)
         count += drv_read_varint(&work->ops);
     if (op == DRV_OP_BYTES)
@@ -239,8 +279,12 @@ static void one_op(drv_decoder *decoder, struct work *work)
         put_pages(decoder, work, count);
     else if (op == DRV_OP_SAME)
         put_same(decoder, work, count);
-    else
+    else if (op == DRV_OP_DELTA)
         put_delta(decoder, work, count);
+    else if (op == DRV_OP_OTHER)
+        put_other(decoder, work, count);
+    else
+        work->ops.bad = true;
 }
 
 /* Follows the ops of a record. Return: whether they made exactly what was said. */
@@ -292,6 +336,7 @@ static int decode(drv_decoder *decoder, const struct drv_record *record, const u
                              "its check is wrong");
     decoder->broken = false;
     decoder->out_used = record->raw;
+    atomic_store_explicit(&decoder->cache.shared, decoder->cache.next, memory_order_release);
     return 1;
 }
 

@@ -28,6 +28,18 @@ size_t drv_decoder_memory(size_t cache_pages);
 /** drv_decoder_reset() - a new stream begins: forget all. */
 void drv_decoder_reset(drv_decoder *decoder, uint64_t seed);
 
+/** drv_decoder_keep() - as drv_encoder_keep(). */
+void drv_decoder_keep(drv_decoder *decoder);
+
+/** drv_decoder_refer() - as drv_encoder_refer(). */
+void drv_decoder_refer(drv_decoder *decoder, unsigned number, const drv_decoder *other);
+
+/**
+ * drv_decoder_remembered() - how many pages whole records have added to the cache. When it is
+ * kept, others may refer to these. Any thread.
+ */
+uint64_t drv_decoder_remembered(const drv_decoder *decoder);
+
 /**
  * drv_decoder_feed() - take bytes up to the end of a record; not before the output is taken.
  * @used: receives how many of @size bytes were taken

@@ -10,6 +10,8 @@
 #include "relay/codec/delta.h"
 #include "relay/codec/hash.h"
 #include "relay/codec/index.h"
+#include "relay/codec/nbd-parser.h"
+#include "relay/codec/ram-parser.h"
 #include "relay/codec/squeeze.h"
 
 #define BATCH_MIN ((size_t)16 * 1024)
@@ -26,9 +28,11 @@
 static const int levels[DRV_EFFORTS] = {0, 0, -5, -3, -1, 1, 2, LEVEL_MAX};
 
 struct drv_encoder {
-    struct drv_ram_parser parser;
+    struct drv_ram_parser ram;
+    struct drv_nbd_parser nbd;
     struct drv_cache cache;
     struct drv_index contents, addresses;
+    const drv_encoder *other[DRV_CODERS_MAX];
     struct drv_squeezer squeezer;
     unsigned tricks;
     unsigned effort, next_effort;
@@ -45,9 +49,11 @@ struct drv_encoder {
     /* the op in the making: the same thing several times */
     enum drv_op run;
     size_t run_count; /* 0: there is none */
-    uint64_t run_back;
+    uint64_t run_back;  /* OTHER: the number of the first page */
+    unsigned run_coder; /* OTHER */
 
     uint64_t address; /* of the page before, as the decoder knows it */
+    bool bare;        /* the decoder knows that pages have no headers */
     struct drv_encoder_stats stats;
 };
 
@@ -82,9 +88,9 @@ int drv_encoder_new(drv_encoder **result, const struct drv_encoder_config *confi
         drv_encoder_free(encoder);
         return rc;
     }
-    encoder->tricks = config->cache_pages ? config->tricks : config->tricks & DRV_TRICK_RAM;
     encoder->effort = encoder->next_effort = DRV_EFFORT_FIRST;
     encoder->batch = encoder->next_batch = BATCH_MAX;
+    drv_encoder_set_tricks(encoder, config->tricks);
     drv_encoder_reset(encoder, config->seed);
     *result = encoder;
     return 0;
@@ -105,15 +111,49 @@ void drv_encoder_free(drv_encoder *encoder)
 
 void drv_encoder_reset(drv_encoder *encoder, uint64_t seed)
 {
-    drv_ram_parser_init(&encoder->parser);
+    drv_ram_parser_init(&encoder->ram);
+    drv_nbd_parser_init(&encoder->nbd);
     drv_index_clear(&encoder->contents);
     drv_index_clear(&encoder->addresses);
-    encoder->cache.next = 0;
+    drv_cache_clear(&encoder->cache);
     encoder->seed = seed;
     encoder->raw_used = encoder->raw_at = encoder->ops_used = encoder->literals_used = 0;
     encoder->run_count = 0;
     encoder->address = 0;
+    encoder->bare = false;
     memset(&encoder->stats, 0, sizeof encoder->stats);
+}
+
+void drv_encoder_set_tricks(drv_encoder *encoder, unsigned tricks)
+{
+    if (!encoder->cache.pages)
+        tricks &= DRV_TRICK_RAM | DRV_TRICK_NBD;
+    encoder->tricks = tricks;
+}
+
+void drv_encoder_keep(drv_encoder *encoder)
+{
+    encoder->cache.kept = true;
+}
+
+void drv_encoder_refer(drv_encoder *encoder, unsigned number, const drv_encoder *other)
+{
+    encoder->other[number] = other;
+}
+
+uint64_t drv_encoder_remembered(const drv_encoder *encoder)
+{
+    return encoder->cache.next;
+}
+
+uint64_t drv_encoder_shared(const drv_encoder *encoder)
+{
+    return atomic_load_explicit(&encoder->cache.shared, memory_order_relaxed);
+}
+
+void drv_encoder_share(drv_encoder *encoder, uint64_t pages)
+{
+    atomic_store_explicit(&encoder->cache.shared, pages, memory_order_release);
 }
 
 void drv_encoder_set_effort(drv_encoder *encoder, unsigned effort)
@@ -128,7 +168,7 @@ void drv_encoder_set_batch(drv_encoder *encoder, size_t bytes)
 
 bool drv_encoder_hurry(const drv_encoder *encoder)
 {
-    return encoder->parser.postcopy;
+    return encoder->ram.postcopy;
 }
 
 const struct drv_encoder_stats *drv_encoder_stats(const drv_encoder *encoder)
@@ -168,7 +208,9 @@ static void end_run(drv_encoder *encoder)
     if (!encoder->run_count)
         return;
     write_op(&writer, encoder->run, encoder->run_count);
-    if (encoder->run == DRV_OP_SAME || encoder->run == DRV_OP_DELTA)
+    if (encoder->run == DRV_OP_OTHER)
+        drv_write_varint(&writer, encoder->run_coder);
+    if (encoder->run == DRV_OP_OTHER || encoder->run == DRV_OP_SAME || encoder->run == DRV_OP_DELTA)
         drv_write_varint(&writer, encoder->run_back);
     encoder->ops_used += drv_writer_used(&writer);
     encoder->run_count = 0;
@@ -201,6 +243,16 @@ static void go_to(drv_encoder *encoder, const struct drv_span *span)
     struct drv_writer writer;
     uint64_t next = encoder->address + DRV_PAGE_SIZE;
 
+    if (span->kind == DRV_SPAN_BLOCK) {
+        if (encoder->bare)
+            return;
+        encoder->bare = true;
+        end_run(encoder);
+        writer = ops_writer(encoder);
+        write_op(&writer, DRV_OP_BARE, 1);
+        encoder->ops_used += drv_writer_used(&writer);
+        return;
+    }
     encoder->address = span->address;
     if (span->kind != DRV_SPAN_CONTENT && span->address == next)
         return;
@@ -242,6 +294,32 @@ static int64_t find_same(drv_encoder *encoder, const uint8_t *page, uint64_t has
             return back[i];
     }
     return -1;
+}
+
+/* An equal page that another stream has brought to the decoder. Return: whether there is one. */
+static bool find_other(const drv_encoder *encoder, const uint8_t *page, uint64_t hash,
+                       unsigned *coder, uint64_t *number)
+{
+    for (unsigned i = 0; encoder->tricks & DRV_TRICK_SAME && i < DRV_CODERS_MAX; i++) {
+        const drv_encoder *other = encoder->other[i];
+        uint32_t back[DRV_INDEX_WAYS];
+        unsigned count;
+
+        if (!other || !atomic_load_explicit(&other->cache.shared, memory_order_relaxed))
+            continue;
+        /* Of a cache without an end, so to say: 0 - number is how far back. */
+        count = drv_index_find(&other->contents, hash, 0, back);
+        for (unsigned j = 0; j < count; j++) {
+            const uint8_t *same;
+
+            *number = (uint32_t)-back[j] - 1;
+            same = drv_cache_shared(&other->cache, *number);
+            *coder = i;
+            if (same && memcmp(page, same, DRV_PAGE_SIZE) == 0)
+                return true;
+        }
+    }
+    return false;
 }
 
 /* What was last sent for this address makes a small delta. Return: its length, or 0. */
@@ -295,10 +373,27 @@ static void add_same(drv_encoder *encoder, uint64_t back, uint64_t where)
     encoder->stats.same_pages++;
 }
 
+static void add_other(drv_encoder *encoder, unsigned coder, uint64_t number)
+{
+    if (encoder->run_count && encoder->run == DRV_OP_OTHER && encoder->run_coder == coder &&
+        number == encoder->run_back + encoder->run_count) {
+        encoder->run_count++;
+    } else {
+        end_run(encoder);
+        encoder->run = DRV_OP_OTHER;
+        encoder->run_count = 1;
+        encoder->run_coder = coder;
+        encoder->run_back = number;
+    }
+    encoder->stats.other_pages++;
+}
+
 static void add_page(drv_encoder *encoder, const struct drv_span *span, const uint8_t *page)
 {
     uint8_t delta[DELTA_MAX];
     uint64_t hash = 0, where = 0, delta_back = 0;
+    uint64_t number;
+    unsigned coder;
     int64_t back;
     size_t size;
 
@@ -310,6 +405,10 @@ static void add_page(drv_encoder *encoder, const struct drv_span *span, const ui
     back = find_same(encoder, page, hash);
     if (back >= 0) {
         add_same(encoder, (uint64_t)back, where);
+        return;
+    }
+    if (find_other(encoder, page, hash, &coder, &number)) {
+        add_other(encoder, coder, number);
         return;
     }
     size = find_delta(encoder, page, where, delta, &delta_back);
@@ -331,6 +430,21 @@ static void add_page(drv_encoder *encoder, const struct drv_span *span, const ui
 
 /* ---- bytes in, records out ---- */
 
+static void add_zero(drv_encoder *encoder, const struct drv_span *span)
+{
+    go_to(encoder, span);
+    add_to_run(encoder, DRV_OP_ZEROS, 1);
+    encoder->stats.zero_pages++;
+}
+
+static bool is_zero(const uint8_t *page)
+{
+    uint64_t first;
+
+    memcpy(&first, page, sizeof first);
+    return !first && memcmp(page, page + sizeof first, DRV_PAGE_SIZE - sizeof first) == 0;
+}
+
 static void add_span(drv_encoder *encoder, const struct drv_span *span, const uint8_t *bytes)
 {
     if (encoder->effort == DRV_EFFORT_PLAIN)
@@ -343,9 +457,13 @@ static void add_span(drv_encoder *encoder, const struct drv_span *span, const ui
         add_page(encoder, span, bytes);
         break;
     case DRV_SPAN_ZERO:
-        go_to(encoder, span);
-        add_to_run(encoder, DRV_OP_ZEROS, 1);
-        encoder->stats.zero_pages++;
+        add_zero(encoder, span);
+        break;
+    case DRV_SPAN_BLOCK:
+        if (is_zero(bytes))
+            add_zero(encoder, span);
+        else
+            add_page(encoder, span, bytes);
         break;
     case DRV_SPAN_OPAQUE:
     case DRV_SPAN_MORE:
@@ -363,7 +481,9 @@ static size_t parse(drv_encoder *encoder, bool all)
         struct drv_span span = {.kind = DRV_SPAN_OPAQUE, .size = left};
 
         if (encoder->tricks & DRV_TRICK_RAM)
-            span = drv_ram_parser_next(&encoder->parser, bytes, left, all);
+            span = drv_ram_parser_next(&encoder->ram, bytes, left, all);
+        else if (encoder->tricks & DRV_TRICK_NBD)
+            span = drv_nbd_parser_next(&encoder->nbd, bytes, left, all);
         if (span.kind == DRV_SPAN_MORE)
             return span.size;
         add_span(encoder, &span, bytes);

@@ -26,6 +26,8 @@ enum drv_codec_trick {
     DRV_TRICK_SAME = 2,  /* refer to pages that were sent before */
     DRV_TRICK_DELTA = 4, /* send what has changed of a page */
     DRV_TRICKS_ALL = 7,
+    DRV_TRICK_NBD = 8, /* look for blocks of a disk, instead of guest pages */
+    DRV_TRICKS_DISK = DRV_TRICK_NBD | DRV_TRICK_SAME | DRV_TRICK_DELTA,
 };
 
 struct drv_encoder_config {
@@ -36,7 +38,8 @@ struct drv_encoder_config {
 
 struct drv_encoder_stats {
     uint64_t raw_bytes, encoded_bytes;
-    uint64_t literal_pages, same_pages, delta_pages, zero_pages;
+    uint64_t literal_pages, same_pages, delta_pages, zero_pages; /* or blocks of a disk */
+    uint64_t other_pages; /* that another stream had brought */
 };
 
 typedef struct drv_encoder drv_encoder;
@@ -53,6 +56,33 @@ size_t drv_encoder_memory(size_t cache_pages);
 
 /** drv_encoder_reset() - a new stream begins, at the decoder as well: forget all. */
 void drv_encoder_reset(drv_encoder *encoder, uint64_t seed);
+
+/** drv_encoder_set_tricks() - other ones than those it was made with; before the first byte. */
+void drv_encoder_set_tricks(drv_encoder *encoder, unsigned tricks);
+
+/**
+ * drv_encoder_keep() - what it remembers stays until there is no place left, so that encoders of
+ * other streams may refer to it, here as at the decoder; before the first byte.
+ */
+void drv_encoder_keep(drv_encoder *encoder);
+
+/** drv_encoder_refer() - pages that @other keeps may be referred to; before the first byte.
+ * @number: its coder's, the same at the decoder; less than DRV_CODERS_MAX
+ * @other:  outlives this one's last use
+ */
+void drv_encoder_refer(drv_encoder *encoder, unsigned number, const drv_encoder *other);
+
+/** drv_encoder_remembered() - how many pages the records made so far have added to the cache. */
+uint64_t drv_encoder_remembered(const drv_encoder *encoder);
+
+/** drv_encoder_shared() - as drv_encoder_share() has said. Any thread. */
+uint64_t drv_encoder_shared(const drv_encoder *encoder);
+
+/**
+ * drv_encoder_share() - the decoder has that many of them: others may refer to them from now on.
+ * At most drv_encoder_remembered(), and not less than before. Any thread, one at a time.
+ */
+void drv_encoder_share(drv_encoder *encoder, uint64_t pages);
 
 /** drv_encoder_set_effort() - from the next batch on; less than DRV_EFFORTS. */
 void drv_encoder_set_effort(drv_encoder *encoder, unsigned effort);

@@ -18,7 +18,7 @@ static size_t bucket_count(size_t pages)
 
 static size_t size_bytes(size_t buckets)
 {
-    return buckets * DRV_INDEX_WAYS * sizeof(struct drv_index_entry);
+    return buckets * DRV_INDEX_WAYS * sizeof(drv_index_entry);
 }
 
 size_t drv_index_memory(size_t pages)
@@ -55,25 +55,31 @@ void drv_index_clear(struct drv_index *index)
         (void)madvise(index->entry, size_bytes(index->buckets), MADV_DONTNEED);
 }
 
-static struct drv_index_entry *bucket_of(const struct drv_index *index, uint64_t hash)
+static drv_index_entry *bucket_of(const struct drv_index *index, uint64_t hash)
 {
     return index->entry + (size_t)((hash >> 32) & (index->buckets - 1)) * DRV_INDEX_WAYS;
 }
 
+static uint64_t load(const drv_index_entry *entry)
+{
+    return atomic_load_explicit(entry, memory_order_relaxed);
+}
+
 void drv_index_add(struct drv_index *index, uint64_t hash, uint64_t number, uint64_t next)
 {
-    struct drv_index_entry *bucket, *place;
+    drv_index_entry *bucket, *place;
     uint32_t oldest = 0;
 
     if (!index->buckets)
         return;
     bucket = place = bucket_of(index, hash);
     for (size_t i = 0; i < DRV_INDEX_WAYS; i++) {
-        uint32_t age = (uint32_t)next - (bucket[i].number - 1);
+        uint64_t entry = load(&bucket[i]);
+        uint32_t age = (uint32_t)next - ((uint32_t)entry - 1);
 
-        if (bucket[i].number == 0)
+        if ((uint32_t)entry == 0)
             age = UINT32_MAX;
-        if (bucket[i].number && bucket[i].tag == (uint32_t)hash) {
+        if ((uint32_t)entry && entry >> 32 == (uint32_t)hash) {
             place = &bucket[i];
             break;
         }
@@ -82,20 +88,23 @@ void drv_index_add(struct drv_index *index, uint64_t hash, uint64_t number, uint
             place = &bucket[i];
         }
     }
-    *place = (struct drv_index_entry){(uint32_t)hash, (uint32_t)number + 1};
+    atomic_store_explicit(place, hash << 32 | ((uint32_t)number + 1), memory_order_relaxed);
 }
 
 unsigned drv_index_find(const struct drv_index *index, uint64_t hash, uint64_t next,
                         uint32_t back[DRV_INDEX_WAYS])
 {
-    const struct drv_index_entry *bucket;
+    const drv_index_entry *bucket;
     unsigned found = 0;
 
     if (!index->buckets)
         return 0;
     bucket = bucket_of(index, hash);
-    for (size_t i = 0; i < DRV_INDEX_WAYS; i++)
-        if (bucket[i].number && bucket[i].tag == (uint32_t)hash)
-            back[found++] = (uint32_t)next - bucket[i].number;
+    for (size_t i = 0; i < DRV_INDEX_WAYS; i++) {
+        uint64_t entry = load(&bucket[i]);
+
+        if ((uint32_t)entry && entry >> 32 == (uint32_t)hash)
+            back[found++] = (uint32_t)next - (uint32_t)entry;
+    }
     return found;
 }

@@ -3,9 +3,11 @@
  * From a hash to numbers of pages in the cache, at the encoder only: of contents, and of what
  * was last sent for an address. It is a hint: it may forget, and what it finds is compared
  * byte for byte before it is used. Its size is fixed; the oldest entry of a bucket makes room.
+ * One thread adds; others may look meanwhile.
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,13 +15,14 @@
 
 #define DRV_INDEX_WAYS 8u
 
-struct drv_index_entry {
-    uint32_t tag;
-    uint32_t number; /* the page's, cut; + 1, so that 0 is an empty entry but once in 2^32 */
-};
+/*
+ * An entry: a tag in the upper half; in the lower one the page's number, cut, + 1, so that 0 is an
+ * empty entry but once in 2^32.
+ */
+typedef _Atomic uint64_t drv_index_entry;
 
 struct drv_index {
-    struct drv_index_entry *entry;
+    drv_index_entry *entry;
     size_t buckets; /* a power of two, or 0 */
 };
 

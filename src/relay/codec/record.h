@@ -11,7 +11,7 @@
 
 #include "base/cursor.h"
 #include "base/error.h"
-#include "relay/codec/ram-parser.h"
+#include "relay/codec/span.h"
 
 #define DRV_RECORD_HEADER_SIZE 28u
 #define DRV_RECORD_BODY_MAX (240u * 1024u)
@@ -19,6 +19,7 @@
 #define DRV_RECORD_RAW_MAX (512u * 1024u) /* bytes of the channel in a record */
 #define DRV_RECORD_OPS_MAX (72u * 1024u)
 #define DRV_RECORD_LITERALS_MAX (160u * 1024u)
+#define DRV_CODERS_MAX 5u /* that may refer to each other: their numbers are less */
 
 enum drv_record_method {
     DRV_RECORD_PLAIN,      /* the body is the channel's bytes; no page is remembered */
@@ -37,8 +38,8 @@ struct drv_record {
 };
 
 /*
- * An op is a byte, kind in the upper 3 bits and a count in the lower 5: 0 … 30 is 1 … 31,
- * and 31 means that the count is 32 more than the varint that follows. Where there is no count
+ * An op is a byte, kind in the upper 4 bits and a count in the lower 4: 0 … 14 is 1 … 15,
+ * and 15 means that the count is 16 more than the varint that follows. Where there is no count
  * the lower bits are 0.
  */
 enum drv_op {
@@ -50,10 +51,12 @@ enum drv_op {
     DRV_OP_PAGES, /* count pages from the literals, with headers, and remembered */
     DRV_OP_SAME,  /* varint back: count pages that followed each other in the cache, with headers */
     DRV_OP_DELTA, /* varint back: a page, count bytes of literals, with header, and remembered */
+    DRV_OP_BARE,  /* from here on pages have no headers: they are blocks of a disk */
+    DRV_OP_OTHER, /* varint coder, varint number: count pages that another stream has brought */
 };
 
-#define DRV_OP_COUNT_BITS 5u
-#define DRV_OP_COUNT_MANY 31u
+#define DRV_OP_COUNT_BITS 4u
+#define DRV_OP_COUNT_MANY 15u
 
 /** drv_record_encode() - write the header. */
 void drv_record_encode(uint8_t out[DRV_RECORD_HEADER_SIZE], const struct drv_record *record);

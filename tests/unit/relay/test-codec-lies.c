@@ -177,18 +177,18 @@ static int feed_record(drv_decoder *decoder, const struct drv_record *record, co
 static void by_hand(void)
 {
     static const uint8_t ops[][16] = {
-        {DRV_OP_SAME << 5, 0},                      /* of an empty cache */
-        {DRV_OP_SAME << 5, 0xff, 0xff, 0xff, 0x7f}, /* far back */
-        {DRV_OP_SAME << 5 | 31, 0x05, 0x00},        /* more than there can be */
-        {DRV_OP_DELTA << 5, 0x00},                  /* of nothing */
-        {DRV_OP_PAGES << 5},                        /* no literals */
-        {DRV_OP_BYTES << 5 | 31, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
-        {DRV_OP_ZEROS << 5 | 31, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
-        {DRV_OP_BYTES << 5 | 31, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1},
-        {DRV_OP_AT << 5, 1},                            /* cut */
-        {DRV_OP_JUMP << 5, 0, 0, 0, 0, 0, 0, 0, 1},     /* not of a page */
-        {DRV_OP_JUMP << 5 | 1, 0, 0, 0, 0, 0, 0, 0, 0}, /* with a count */
-        {DRV_OP_ZEROS << 5 | 1},                        /* more than was said */
+        {DRV_OP_SAME << 4, 0},                      /* of an empty cache */
+        {DRV_OP_SAME << 4, 0xff, 0xff, 0xff, 0x7f}, /* far back */
+        {DRV_OP_SAME << 4 | 15, 0x05, 0x00},        /* more than there can be */
+        {DRV_OP_DELTA << 4, 0x00},                  /* of nothing */
+        {DRV_OP_PAGES << 4},                        /* no literals */
+        {DRV_OP_BYTES << 4 | 15, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
+        {DRV_OP_ZEROS << 4 | 15, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
+        {DRV_OP_BYTES << 4 | 15, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1},
+        {DRV_OP_AT << 4, 1},                            /* cut */
+        {DRV_OP_JUMP << 4, 0, 0, 0, 0, 0, 0, 0, 1},     /* not of a page */
+        {DRV_OP_JUMP << 4 | 1, 0, 0, 0, 0, 0, 0, 0, 0}, /* with a count */
+        {DRV_OP_ZEROS << 4 | 1},                        /* more than was said */
     };
     struct drv_error err;
     drv_decoder *decoder;

@@ -3,123 +3,9 @@
 #include <glib.h>
 #include <string.h>
 
+#include "codec-line.h"
 #include "ram-stream.h"
-#include "relay/codec/decoder.h"
 #include "relay/codec/delta.h"
-#include "relay/codec/encoder.h"
-
-#define SEED UINT64_C(0x1234567890abcdef)
-
-/* An encoder, its decoder, and what the bytes ought to be. */
-struct line {
-    drv_encoder *encoder;
-    drv_decoder *decoder;
-    const uint8_t *expected;
-    size_t fed, came;
-    uint8_t record[DRV_RECORD_MAX];
-    GRand *random; /* NULL: all is done in one piece */
-    uint64_t encoded;
-};
-
-static void line_begin(struct line *line, size_t cache_pages, unsigned tricks)
-{
-    struct drv_encoder_config config = {.cache_pages = cache_pages, .tricks = tricks, .seed = SEED};
-    struct drv_error err;
-
-    g_assert_cmpint(drv_encoder_new(&line->encoder, &config, &err), ==, 0);
-    g_assert_cmpint(drv_decoder_new(&line->decoder, cache_pages, SEED, &err), ==, 0);
-    line->random = NULL;
-    line->fed = line->came = 0;
-    line->encoded = 0;
-}
-
-static void line_again(struct line *line, const uint8_t *expected)
-{
-    drv_encoder_reset(line->encoder, SEED);
-    drv_decoder_reset(line->decoder, SEED);
-    line->expected = expected;
-    line->fed = line->came = 0;
-    line->encoded = 0;
-}
-
-static void line_end(struct line *line)
-{
-    drv_encoder_free(line->encoder);
-    drv_decoder_free(line->decoder);
-}
-
-static size_t piece(struct line *line, size_t most)
-{
-    if (!line->random || most < 2)
-        return most;
-    return (size_t)g_rand_int_range(line->random, 1, (gint32)MIN(most, (size_t)1 << 30) + 1);
-}
-
-static void take_output(struct line *line)
-{
-    const uint8_t *bytes;
-    size_t size;
-
-    while ((size = drv_decoder_output(line->decoder, &bytes))) {
-        size = piece(line, size);
-        g_assert_cmpint(memcmp(bytes, line->expected + line->came, size), ==, 0);
-        line->came += size;
-        drv_decoder_take(line->decoder, size);
-    }
-}
-
-/* Closes the batch and brings its record to the other end. */
-static void line_flush(struct line *line)
-{
-    size_t size = drv_encoder_close(line->encoder, line->record);
-    const uint8_t *at = line->record;
-    struct drv_error err;
-
-    g_assert_cmpuint(size, <=, DRV_RECORD_MAX);
-    line->encoded += size;
-    while (size) {
-        size_t much = piece(line, size), used;
-
-        g_assert_cmpint(drv_decoder_feed(line->decoder, at, much, &used, &err), >=, 0);
-        g_assert_cmpuint(used, <=, much);
-        at += used;
-        size -= used;
-        take_output(line);
-    }
-    g_assert_true(drv_decoder_is_between(line->decoder));
-    g_assert_cmpuint(line->came, ==, line->fed);
-}
-
-static void line_feed(struct line *line, const uint8_t *bytes, size_t size)
-{
-    while (size) {
-        uint8_t *at;
-        size_t room = drv_encoder_room(line->encoder, &at);
-
-        if (!room)
-            room = drv_encoder_missing(line->encoder, &at);
-        if (!room) {
-            line_flush(line);
-            continue;
-        }
-        room = piece(line, MIN(room, size));
-        memcpy(at, bytes, room);
-        drv_encoder_commit(line->encoder, room);
-        line->fed += room;
-        bytes += room;
-        size -= room;
-    }
-}
-
-static void whole(struct line *line, const uint8_t *bytes, size_t size)
-{
-    line_again(line, bytes);
-    line_feed(line, bytes, size);
-    line_flush(line);
-    g_assert_cmpuint(line->came, ==, size);
-}
-
-/* ---- tests ---- */
 
 static void every_split(void)
 {
@@ -213,7 +99,7 @@ static void any_input(void)
             for (size_t i = 0; i < size; i++)
                 stream.bytes[i] = (uint8_t)g_test_rand_int();
         drv_encoder_set_effort(line.encoder, round % DRV_EFFORTS);
-        whole(&line, stream.bytes, size);
+        line_whole(&line, stream.bytes, size);
         if (round % 10 == 9 && round % DRV_EFFORTS)
             g_assert_cmpuint(line.encoded, <, size + size / 500 + 100);
         ram_stream_free(&stream);
@@ -243,7 +129,7 @@ static void worst_headers(void)
     }
     line_begin(&line, 100, DRV_TRICKS_ALL);
     drv_encoder_set_effort(line.encoder, DRV_EFFORT_STORED);
-    whole(&line, bytes, size);
+    line_whole(&line, bytes, size);
     g_assert_cmpuint(drv_encoder_stats(line.encoder)->zero_pages, ==, count);
     g_assert_cmpuint(line.encoded, <, size + size / 8);
     line_end(&line);
@@ -260,10 +146,10 @@ static void tricks_work(void)
     ram_stream_make(&stream, 7, 2000, 3);
     line_begin(&line, 8000, DRV_TRICKS_ALL);
     drv_encoder_set_effort(line.encoder, DRV_EFFORT_PLAIN);
-    whole(&line, stream.bytes, stream.size);
+    line_whole(&line, stream.bytes, stream.size);
     g_assert_cmpuint(line.encoded, <, stream.size + stream.size / 1000);
     drv_encoder_set_effort(line.encoder, DRV_EFFORT_STORED);
-    whole(&line, stream.bytes, stream.size);
+    line_whole(&line, stream.bytes, stream.size);
     stored = line.encoded;
     stats = drv_encoder_stats(line.encoder);
     g_assert_cmpuint(stats->same_pages, >, 400);
@@ -271,13 +157,13 @@ static void tricks_work(void)
     g_assert_cmpuint(stats->zero_pages, >, 300);
     g_assert_cmpuint(stats->raw_bytes, ==, stream.size);
     drv_encoder_set_effort(line.encoder, DRV_EFFORT_FIRST);
-    whole(&line, stream.bytes, stream.size);
+    line_whole(&line, stream.bytes, stream.size);
     g_assert_cmpuint(line.encoded, <, stored / 2);
     line_end(&line);
 
     line_begin(&line, 0, DRV_TRICKS_ALL);
     drv_encoder_set_effort(line.encoder, DRV_EFFORT_STORED);
-    whole(&line, stream.bytes, stream.size);
+    line_whole(&line, stream.bytes, stream.size);
     headers = line.encoded;
     g_assert_cmpuint(drv_encoder_stats(line.encoder)->same_pages, ==, 0);
     g_assert_cmpuint(headers, <, stream.size);

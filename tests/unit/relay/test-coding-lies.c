@@ -132,6 +132,38 @@ static void missing_page(void)
     liar_end(&liar, "wrong references");
 }
 
+/* Of a disk that was never opened, although there could be one. */
+static void missing_block(void)
+{
+    static const uint8_t body[] = {DRV_OP_OTHER << DRV_OP_COUNT_BITS, 2, 0};
+    struct liar liar;
+
+    liar_start(&liar, DRV_WIRE_CODEC);
+    liar_open(&liar);
+    send_record(&liar,
+                (struct drv_record){.method = DRV_RECORD_STORED,
+                                    .body = sizeof body,
+                                    .raw = DRV_RAM_PAGE_SPAN,
+                                    .ops = sizeof body,
+                                    .expanded = sizeof body},
+                body, sizeof body);
+    liar_end(&liar, "wrong references");
+}
+
+/* That is for the target to say. */
+static void shared_with_the_source(void)
+{
+    struct liar liar;
+
+    liar_start(&liar, DRV_WIRE_CODEC);
+    liar_open(&liar);
+    say(&liar,
+        (struct drv_frame){
+            .type = DRV_FRAME_SHARED, .channel = DRV_CHANNEL_RAM, .stream = 1, .offset = 0},
+        NULL);
+    liar_end(&liar, "was not sent");
+}
+
 static void end_within_a_record(void)
 {
     static const uint8_t body[10] = "plain";
@@ -220,6 +252,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     check_add("/relay/coding/lies/wrong-check", wrong_check);
     check_add("/relay/coding/lies/missing-page", missing_page);
+    check_add("/relay/coding/lies/missing-block", missing_block);
+    check_add("/relay/coding/lies/shared-with-the-source", shared_with_the_source);
     check_add("/relay/coding/lies/end-within-a-record", end_within_a_record);
     check_add("/relay/coding/lies/open-twice", open_twice);
     check_add("/relay/coding/lies/open-control", open_control);

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "checks.h"
+#include "nbd-stream.h"
 #include "ram-stream.h"
 #include "relay/coding.h"
 
@@ -41,14 +42,18 @@ static void both_must_know_it(void)
 
 static void each_coder_serves_once(void)
 {
-    struct drv_coding coding = {.on = true};
+    struct drv_coding coding = {.on = true, .cache_pages = 16};
+    struct drv_error err;
 
+    g_assert_cmpint(drv_coding_start(&coding, DRV_RELAY_SOURCE, 1, &err), ==, 0);
     g_assert_cmpuint(drv_coding_take(&coding, DRV_CHANNEL_CONTROL), ==, 0);
     g_assert_cmpuint(drv_coding_take(&coding, DRV_CHANNEL_DISK), ==, 2);
     g_assert_cmpuint(drv_coding_take(&coding, DRV_CHANNEL_RAM), ==, 1);
     for (unsigned i = 3; i <= DRV_CODERS; i++)
         g_assert_cmpuint(drv_coding_take(&coding, DRV_CHANNEL_RAM), ==, i);
     g_assert_cmpuint(drv_coding_take(&coding, DRV_CHANNEL_RAM), ==, 0);
+    for (size_t i = 0; i < DRV_CODERS; i++)
+        drv_encoder_free(coding.coder[i].encoder);
 
     coding = (struct drv_coding){.on = true};
     g_assert_null(drv_coding_claim(&coding, 0));
@@ -249,6 +254,57 @@ static void memory_over_4(void)
     memory_over(4);
 }
 
+static bool all_blocks_shared(const struct drv_relay_status *status)
+{
+    const struct drv_relay_pages *pages = &status->channel[DRV_CHANNEL_DISK].pages;
+
+    return pages->shared == pages->literal + pages->delta;
+}
+
+/* What went over the disk's channel is only referred to in memory. */
+static void memory_against_disk(void)
+{
+    struct pair *pair = check_start(3);
+    const struct drv_relay_pages *pages;
+    struct drv_relay_status status;
+    struct push work;
+    struct nbd_stream disk;
+    struct ram_stream ram;
+    int ends[PAIR_ENDS];
+    struct drv_error err;
+    g_autofree uint8_t *got = NULL;
+    uint64_t sent;
+    GThread *thread;
+
+    nbd_stream_make(&disk, 1, 4000, 100);
+    ram_stream_make_of(&ram, 2, 4000, 1, disk.disk, disk.blocks);
+    got = g_malloc(disk.sent.size);
+    /* The connection stays open, as QEMU's does. */
+    check_ok(pair_stream(pair, DRV_CHANNEL_DISK, ends, &err), err);
+    work = (struct push){.fd = dup(ends[PAIR_SOURCE]), .stream = &disk.sent};
+    thread = g_thread_new("push", push, &work);
+    check_read(ends[PAIR_TARGET], got, disk.sent.size);
+    g_assert_cmpint(memcmp(got, disk.sent.bytes, disk.sent.size), ==, 0);
+    g_thread_join(thread);
+    status = check_until(pair, PAIR_SOURCE, all_blocks_shared);
+    pages = &status.channel[DRV_CHANNEL_DISK].pages;
+    /* All but those within which a batch was closed, for the writer did not go on. */
+    g_assert_cmpuint(pages->literal + pages->delta + pages->same + pages->zero, >,
+                     disk.blocks_sent * 9 / 10);
+    g_assert_cmpuint(status.channel[DRV_CHANNEL_DISK].coded_bytes, <, disk.sent.size);
+
+    sent = carry(pair, DRV_CHANNEL_RAM, &ram);
+    status = check_status(pair, PAIR_SOURCE);
+    g_assert_cmpuint(status.channel[DRV_CHANNEL_RAM].pages.other, >, 1000);
+    g_assert_cmpuint(sent, <, ram.size - 1000 * DRV_PAGE_SIZE);
+    close(ends[PAIR_SOURCE]);
+    check_eof(ends[PAIR_TARGET]);
+    close(ends[PAIR_TARGET]);
+    ram_stream_free(&ram);
+    nbd_stream_free(&disk);
+    check_stop(pair);
+}
+
 /* Each byte comes although none follows, in turn with answers, as pages for a waiting guest do. */
 static void nothing_waits_for_more(void)
 {
@@ -321,6 +377,7 @@ int main(int argc, char **argv)
     check_add("/relay/coding/memory-over-1-link", memory_over_1);
     check_add("/relay/coding/memory-over-2-links", memory_over_2);
     check_add("/relay/coding/memory-over-4-links", memory_over_4);
+    check_add("/relay/coding/memory-against-disk", memory_against_disk);
     check_add("/relay/coding/nothing-waits", nothing_waits_for_more);
     check_add("/relay/coding/reader-goes", reader_goes);
     return g_test_run();
