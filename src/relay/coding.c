@@ -121,7 +121,7 @@ static unsigned tricks_for(enum drv_relay_channel channel, unsigned coder)
 {
     if (channel == DRV_CHANNEL_DISK)
         return DRV_TRICKS_DISK;
-    return coder == 0 ? DRV_TRICKS_ALL : 0;
+    return coder == 0 ? DRV_TRICKS_ALL : DRV_TRICKS_MULTIFD;
 }
 
 unsigned drv_coding_take(struct drv_coding *coding, enum drv_relay_channel channel)

@@ -11,6 +11,7 @@
 #include "relay/codec/fresh.h"
 #include "relay/codec/hash.h"
 #include "relay/codec/index.h"
+#include "relay/codec/multifd-parser.h"
 #include "relay/codec/nbd-parser.h"
 #include "relay/codec/ram-parser.h"
 #include "relay/codec/squeeze.h"
@@ -31,6 +32,7 @@ static const int levels[DRV_EFFORTS] = {0, 0, -5, -3, -1, 1, 2, LEVEL_MAX};
 struct drv_encoder {
     struct drv_ram_parser ram;
     struct drv_nbd_parser nbd;
+    struct drv_multifd_parser multifd;
     struct drv_cache cache;
     struct drv_index contents, addresses;
     const drv_encoder *other[DRV_CODERS_MAX];
@@ -115,6 +117,7 @@ void drv_encoder_reset(drv_encoder *encoder, uint64_t seed)
 {
     drv_ram_parser_init(&encoder->ram);
     drv_nbd_parser_init(&encoder->nbd);
+    drv_multifd_parser_init(&encoder->multifd);
     drv_index_clear(&encoder->contents);
     drv_index_clear(&encoder->addresses);
     drv_cache_clear(&encoder->cache);
@@ -130,7 +133,7 @@ void drv_encoder_reset(drv_encoder *encoder, uint64_t seed)
 void drv_encoder_set_tricks(drv_encoder *encoder, unsigned tricks)
 {
     if (!encoder->cache.pages)
-        tricks &= DRV_TRICK_RAM | DRV_TRICK_NBD;
+        tricks &= DRV_TRICK_RAM | DRV_TRICK_NBD | DRV_TRICK_MULTIFD;
     encoder->tricks = tricks;
 }
 
@@ -514,6 +517,8 @@ static size_t parse(drv_encoder *encoder, bool all)
             span = drv_ram_parser_next(&encoder->ram, bytes, left, all);
         else if (encoder->tricks & DRV_TRICK_NBD)
             span = drv_nbd_parser_next(&encoder->nbd, bytes, left, all);
+        else if (encoder->tricks & DRV_TRICK_MULTIFD)
+            span = drv_multifd_parser_next(&encoder->multifd, bytes, left, all);
         if (span.kind == DRV_SPAN_MORE)
             return span.size;
         add_span(encoder, &span, bytes);

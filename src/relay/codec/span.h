@@ -13,7 +13,7 @@ enum drv_span_kind {
     DRV_SPAN_PAGE,    /* header "same block as before" and content: DRV_RAM_PAGE_SPAN bytes */
     DRV_SPAN_CONTENT, /* content whose header went before: DRV_PAGE_SIZE bytes */
     DRV_SPAN_ZERO,    /* header "same block as before" and fill byte 0: DRV_RAM_ZERO_SPAN bytes */
-    DRV_SPAN_BLOCK,   /* a block of a disk, no header: DRV_PAGE_SIZE bytes */
+    DRV_SPAN_BLOCK,   /* a block of a disk, a page of a packet, no header: DRV_PAGE_SIZE bytes */
 };
 
 struct drv_span {
