@@ -325,8 +325,14 @@ void drv_coder_adapt(struct drv_coder *coder, unsigned senders, size_t chunk_byt
     work_us = atomic_exchange(&coder->work_us, 0);
     blocked_us = atomic_exchange(&coder->blocked_us, 0);
     coder->easy = blocked_us < work_us / 8 ? coder->easy + 1 : 0;
-    /* References cost less than to encrypt, send and decrypt what they stand for. */
-    least = coder->encoded_bytes < coder->raw_bytes / 4 * 3 ? DRV_EFFORT_STORED : DRV_EFFORT_PLAIN;
+    /*
+     * References cost less than to encrypt, send and decrypt what they stand for. What a disk
+     * brings must be remembered in any case: memory refers to it later.
+     */
+    least = coder->channel == DRV_CHANNEL_DISK ||
+                    coder->encoded_bytes < coder->raw_bytes / 4 * 3
+                ? DRV_EFFORT_STORED
+                : DRV_EFFORT_PLAIN;
     coder->raw_bytes = coder->encoded_bytes = 0;
     if (blocked_us > (senders - 1) * work_us + work_us * 2 / 3 && coder->effort + 1 < DRV_EFFORTS) {
         coder->effort++;
