@@ -65,7 +65,8 @@ json_object *drv_report_json(json_object *job, const char *vm, const char *targe
 {
     static const char *const numbers[] = {"total_ms",     "pause_ms",   "allowed_pause_ms",
                                           "memory_bytes", "qemu_bytes", "wire_bytes",
-                                          "disk_bytes",   "rounds"};
+                                          "disk_bytes",   "disk_wire_bytes", "from_disk_bytes",
+                                          "rounds"};
     json_object *report = drv_json_object(job, "report");
     json_object *out = json_object_new_object();
 

@@ -295,6 +295,11 @@ uint64_t drv_coding_link_bps(const struct drv_coding *coding)
     return most;
 }
 
+bool drv_coding_hurry(const struct drv_coding *coding)
+{
+    return atomic_load(&coding->coder[0].pace.hurry);
+}
+
 /*
  * One at a time can encode, while the others encrypt, send, or wait for the link. With one
  * sender the link is the bottleneck when it is waited for a good part of the time; with
@@ -309,6 +314,7 @@ void drv_coder_adapt(struct drv_coder *coder, unsigned senders, size_t chunk_byt
 
     drv_encoder_copy(coder->encoder, &copy);
     drv_pace_look(&coder->pace, drv_clock_us(), senders, &copy);
+    atomic_store(&coder->pace.hurry, drv_encoder_hurry(coder->encoder));
     batch = drv_pace_batch(&coder->pace, senders);
     /* What goes out is about half of it, or less. */
     drv_encoder_set_batch(coder->encoder, batch < 2 * chunk_bytes ? batch : 2 * chunk_bytes);
@@ -319,8 +325,14 @@ void drv_coder_adapt(struct drv_coder *coder, unsigned senders, size_t chunk_byt
     work_us = atomic_exchange(&coder->work_us, 0);
     blocked_us = atomic_exchange(&coder->blocked_us, 0);
     coder->easy = blocked_us < work_us / 8 ? coder->easy + 1 : 0;
-    /* References cost less than to encrypt, send and decrypt what they stand for. */
-    least = coder->encoded_bytes < coder->raw_bytes / 4 * 3 ? DRV_EFFORT_STORED : DRV_EFFORT_PLAIN;
+    /*
+     * References cost less than to encrypt, send and decrypt what they stand for. What a disk
+     * brings must be remembered in any case: memory refers to it later.
+     */
+    least = coder->channel == DRV_CHANNEL_DISK ||
+                    coder->encoded_bytes < coder->raw_bytes / 4 * 3
+                ? DRV_EFFORT_STORED
+                : DRV_EFFORT_PLAIN;
     coder->raw_bytes = coder->encoded_bytes = 0;
     if (blocked_us > (senders - 1) * work_us + work_us * 2 / 3 && coder->effort + 1 < DRV_EFFORTS) {
         coder->effort++;

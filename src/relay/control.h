@@ -42,6 +42,8 @@ struct drv_relay_config {
     const char *group;     /* … and as this (QEMU's) group */
 };
 
+#define DRV_RELAY_PAGE_BYTES 4096u
+
 /* What became of pages of memory, or blocks of a disk, that the codec has recognised. */
 struct drv_relay_pages {
     uint64_t literal; /* sent as they are, or compressed */

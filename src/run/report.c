@@ -22,6 +22,8 @@ static void add_counters(struct drv_relay_status *sum, const struct drv_relay_st
     for (guint channel = 0; channel < DRV_CHANNELS; channel++) {
         sum->channel[channel].local_in_bytes += more->channel[channel].local_in_bytes;
         sum->channel[channel].local_out_bytes += more->channel[channel].local_out_bytes;
+        sum->channel[channel].coded_bytes += more->channel[channel].coded_bytes;
+        sum->channel[channel].pages.other += more->channel[channel].pages.other;
     }
     sum->wire_in_bytes += more->wire_in_bytes;
     sum->wire_out_bytes += more->wire_out_bytes;
@@ -134,6 +136,10 @@ static json_object *make_report(drv_outgoing *outgoing, const char *outcome, con
     /* What QEMU wrote for disks; libvirt's own figure is the images' size, holes included. */
     drv_json_set_int(report, "disk_bytes",
                      (gint64)relay.channel[DRV_CHANNEL_DISK].local_in_bytes);
+    drv_json_set_int(report, "disk_wire_bytes",
+                     (gint64)relay.channel[DRV_CHANNEL_DISK].coded_bytes);
+    drv_json_set_int(report, "from_disk_bytes",
+                     (gint64)(relay.channel[DRV_CHANNEL_RAM].pages.other * DRV_RELAY_PAGE_BYTES));
     drv_json_set_int(report, "rounds", rounds);
     drv_json_set_string(report, "error", why);
     return report;

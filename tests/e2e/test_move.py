@@ -8,7 +8,8 @@ from conftest import VM, Guest
 from lab import IMAGES, Lab, wait_until
 
 REPORT = {"vm", "source", "target", "method", "outcome", "total_ms", "pause_ms",
-          "allowed_pause_ms", "memory_bytes", "qemu_bytes", "wire_bytes", "disk_bytes", "rounds",
+          "allowed_pause_ms", "memory_bytes", "qemu_bytes", "wire_bytes", "disk_bytes",
+          "disk_wire_bytes", "from_disk_bytes", "rounds",
           "ladder", "error"}
 
 
@@ -34,6 +35,9 @@ def test_there_and_back(lab: Lab, web: Guest) -> None:
         report = ended.json()
         check_report(report, VM, source, target, 160)
         assert report["disk_bytes"] >= len(web.filling)
+        # What the guest has read of its disk goes over the wire once.
+        assert 0 < report["disk_wire_bytes"] <= report["disk_bytes"]
+        assert report["from_disk_bytes"] % 4096 == 0
         watch.assert_unharmed()
         assert watch.seen["disk"]["acknowledged"] > 0
 

@@ -181,6 +181,20 @@ static void effort_follows_the_bottleneck(void)
     bench_stop(&bench);
 }
 
+/* What a disk brings is remembered although the link takes all there is. */
+static void disks_are_remembered(void)
+{
+    struct bench bench;
+    struct drv_coder *disk;
+
+    bench_start(&bench);
+    close(bench.ends[0]);
+    g_assert_cmpuint(drv_coding_take(&bench.coding, DRV_CHANNEL_DISK), ==, 2);
+    disk = &bench.coding.coder[1];
+    g_assert_cmpuint(batches(disk, 1, true, 100, 0), ==, DRV_EFFORT_STORED);
+    bench_stop(&bench);
+}
+
 /* ---- two real relays ---- */
 
 struct push {
@@ -374,6 +388,7 @@ int main(int argc, char **argv)
     g_test_add_func("/relay/coding/serves-once", each_coder_serves_once);
     g_test_add_func("/relay/coding/batches", batches_close);
     g_test_add_func("/relay/coding/effort", effort_follows_the_bottleneck);
+    g_test_add_func("/relay/coding/disks-are-remembered", disks_are_remembered);
     check_add("/relay/coding/memory-over-1-link", memory_over_1);
     check_add("/relay/coding/memory-over-2-links", memory_over_2);
     check_add("/relay/coding/memory-over-4-links", memory_over_4);
