@@ -53,7 +53,7 @@ uint64_t drv_coding_cache_memory(enum drv_relay_role role, size_t cache_pages)
 {
     uint64_t index = role == DRV_RELAY_SOURCE ? 2 * drv_index_memory(cache_pages) : 0;
 
-    return (uint64_t)cache_pages * DRV_PAGE_SIZE + index;
+    return drv_cache_memory(cache_pages) + index;
 }
 
 int drv_coding_start(struct drv_coding *coding, enum drv_relay_role role, uint64_t seed,

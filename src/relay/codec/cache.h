@@ -3,9 +3,13 @@
  * The pages that both ends of a stream hold: a ring of fixed size. A page that was sent as
  * a literal or as a delta takes the next place and the oldest one makes room, at both ends by
  * the same rule, so that a page's number means the same content at both.
+ *
+ * It may begin with pages of earlier sessions, which both ends have agreed on: the first
+ * `known` numbers. How often they served is counted by segment.
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,12 +19,28 @@
 
 struct drv_cache {
     uint8_t *page;
-    size_t pages;  /* places; 0: it holds nothing */
-    uint64_t next; /* number of the next page */
+    size_t pages;      /* places; 0: it holds nothing */
+    uint64_t next;     /* number of the next page */
+    uint64_t *address; /* of each place: where the page was, without its block; for later sessions */
+    uint64_t known;    /* pages below this number are of earlier sessions */
+    uint32_t *served;  /* by number / DRV_CACHE_SEGMENT: how often a page below `known` was used */
+    _Atomic uint64_t served_pages; /* in all; any thread may read it */
 };
+
+#define DRV_CACHE_SEGMENT 256u
 
 /** drv_cache_init() - @pages may be 0. Return: 0 or -ENOMEM. */
 int drv_cache_init(struct drv_cache *cache, size_t pages, struct drv_error *err);
+
+/** drv_cache_memory() - bytes of a cache of so many pages. */
+static inline uint64_t drv_cache_memory(size_t pages)
+{
+    return (uint64_t)pages * (DRV_PAGE_SIZE + sizeof(uint64_t)) +
+           (uint64_t)pages / DRV_CACHE_SEGMENT * sizeof(uint32_t);
+}
+
+/** drv_cache_clear() - begin anew: it holds nothing, whatever was written to its places. */
+void drv_cache_clear(struct drv_cache *cache);
 
 /** drv_cache_done() - free; a zeroed cache is allowed. */
 void drv_cache_done(struct drv_cache *cache);
@@ -33,13 +53,29 @@ static inline const uint8_t *drv_cache_get(const struct drv_cache *cache, uint64
     return cache->page + (size_t)((cache->next - 1 - back) % cache->pages) * DRV_PAGE_SIZE;
 }
 
+/** drv_cache_count() - the page that was added @back pages before the last one is used. */
+static inline void drv_cache_count(struct drv_cache *cache, uint64_t back)
+{
+    uint64_t number = cache->next - 1 - back;
+
+    if (number >= cache->known)
+        return;
+    cache->served[number / DRV_CACHE_SEGMENT]++;
+    atomic_fetch_add_explicit(&cache->served_pages, 1, memory_order_relaxed);
+}
+
 /**
  * drv_cache_add() - the place of the next page, to be written by the caller; NULL without places.
+ * @address: of the page within its block
  * A page that drv_cache_get() has returned may be the one that makes room.
  */
-static inline uint8_t *drv_cache_add(struct drv_cache *cache)
+static inline uint8_t *drv_cache_add(struct drv_cache *cache, uint64_t address)
 {
+    size_t place;
+
     if (!cache->pages)
         return NULL;
-    return cache->page + (size_t)(cache->next++ % cache->pages) * DRV_PAGE_SIZE;
+    place = (size_t)(cache->next++ % cache->pages);
+    cache->address[place] = address;
+    return cache->page + place * DRV_PAGE_SIZE;
 }

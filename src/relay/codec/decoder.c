@@ -40,7 +40,7 @@ struct work {
 size_t drv_decoder_memory(size_t cache_pages)
 {
     return sizeof(drv_decoder) + DRV_RECORD_MAX + BODY_SIZE + DRV_RECORD_RAW_MAX +
-           cache_pages * DRV_PAGE_SIZE + ((size_t)1 << 18);
+           (size_t)drv_cache_memory(cache_pages) + ((size_t)1 << 18);
 }
 
 int drv_decoder_new(drv_decoder **result, size_t cache_pages, uint64_t seed, struct drv_error *err)
@@ -84,9 +84,14 @@ void drv_decoder_reset(drv_decoder *decoder, uint64_t seed)
 {
     decoder->seed = seed;
     decoder->broken = decoder->header_gone = false;
-    decoder->cache.next = 0;
+    drv_cache_clear(&decoder->cache);
     decoder->in_used = decoder->out_used = decoder->out_taken = decoder->record_bytes = 0;
     decoder->address = 0;
+}
+
+struct drv_cache *drv_decoder_cache(drv_decoder *decoder)
+{
+    return &decoder->cache;
 }
 
 size_t drv_decoder_output(const drv_decoder *decoder, const uint8_t **bytes)
@@ -134,7 +139,7 @@ static void put_zeros(drv_decoder *decoder, struct work *work, uint64_t count)
 /* A page that is in the output is remembered. */
 static void remember(drv_decoder *decoder, const struct work *work)
 {
-    uint8_t *place = drv_cache_add(&decoder->cache);
+    uint8_t *place = drv_cache_add(&decoder->cache, decoder->address);
 
     if (place)
         memcpy(place, work->out.at - DRV_PAGE_SIZE, DRV_PAGE_SIZE);
@@ -164,6 +169,7 @@ static bool put_cached(drv_decoder *decoder, struct work *work, uint64_t back)
         work->ops.bad = true;
         return false;
     }
+    drv_cache_count(&decoder->cache, back);
     put_header(decoder, work, DRV_RAM_PAGE | DRV_RAM_CONTINUE);
     drv_write_bytes(&work->out, page, DRV_PAGE_SIZE);
     return !work->out.bad;

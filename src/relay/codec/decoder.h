@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "relay/codec/cache.h"
 #include "relay/codec/record.h"
 
 typedef struct drv_decoder drv_decoder;
@@ -27,6 +28,9 @@ size_t drv_decoder_memory(size_t cache_pages);
 
 /** drv_decoder_reset() - a new stream begins: forget all. */
 void drv_decoder_reset(drv_decoder *decoder, uint64_t seed);
+
+/** drv_decoder_cache() - what it remembers; before its first byte pages may be put there. */
+struct drv_cache *drv_decoder_cache(drv_decoder *decoder);
 
 /**
  * drv_decoder_feed() - take bytes up to the end of a record; not before the output is taken.
