@@ -64,7 +64,7 @@ json_object *drv_report_json(json_object *job, const char *vm, const char *targe
                              const char *outcome, const char *error)
 {
     static const char *const numbers[] = {"total_ms",   "pause_ms",   "memory_bytes", "qemu_bytes",
-                                          "wire_bytes", "disk_bytes", "rounds"};
+                                          "wire_bytes", "disk_bytes", "recycled_bytes", "rounds"};
     json_object *report = drv_json_object(job, "report");
     json_object *out = json_object_new_object();
 
@@ -157,6 +157,8 @@ void drv_report_print(FILE *out, json_object *job)
     if (drv_show_get_number(report, "disk_bytes", &bytes) && bytes)
         print_bytes(out, report, "disk_bytes", "disks");
     print_bytes(out, report, "wire_bytes", "on the wire");
+    if (drv_show_get_number(report, "recycled_bytes", &bytes) && bytes)
+        print_bytes(out, report, "recycled_bytes", "known already");
     if (drv_json_string(report, "method", NULL)) {
         g_autofree char *method = drv_text_clean(drv_json_string(report, "method", NULL));
 

@@ -53,6 +53,9 @@ int drv_pack_head_encode(uint8_t out[DRV_PACK_HEAD_BYTES], const struct drv_pack
     write_text(&writer, head->vm, sizeof head->vm);
     write_text(&writer, head->owner, sizeof head->owner);
     drv_write_u64(&writer, head->created_ms);
+    drv_write_u16(&writer, (uint16_t)head->bases);
+    for (unsigned i = 0; i < head->bases && i < DRV_PACKS_MAX; i++)
+        drv_write_bytes(&writer, head->base[i], sizeof head->base[i]);
     return writer.bad ? drv_error_set(err, EINVAL, "a name is too long to keep content by") : 0;
 }
 
@@ -70,6 +73,11 @@ int drv_pack_head_decode(struct drv_pack_head *head, const uint8_t in[DRV_PACK_H
     read_text(&reader, got.vm, sizeof got.vm);
     read_text(&reader, got.owner, sizeof got.owner);
     got.created_ms = drv_read_u64(&reader);
+    got.bases = drv_read_u16(&reader);
+    if (got.bases > DRV_PACKS_MAX)
+        reader.bad = true;
+    for (unsigned i = 0; i < got.bases && !reader.bad; i++)
+        memcpy(got.base[i], drv_read_bytes(&reader, sizeof got.base[i]), sizeof got.base[i]);
     if (reader.bad || memcmp(magic, head_magic, sizeof head_magic) != 0 || version != VERSION)
         return drv_error_set(err, EBADMSG, "it is not a pack of content of this version");
     *head = got;

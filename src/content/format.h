@@ -31,6 +31,8 @@ struct drv_pack_head {
     char vm[256];                    /* its name then */
     char owner[128];
     uint64_t created_ms;             /* real time */
+    unsigned bases;                  /* packs that the session was given, in its brief's order */
+    uint8_t base[DRV_PACKS_MAX][DRV_SESSION_ID_SIZE];
 };
 
 struct drv_pack_segment {
@@ -47,7 +49,7 @@ struct drv_pack_use {
 struct drv_pack_manifest {
     unsigned count;
     struct drv_pack_segment *segment; /* in the order of the slots; malloc */
-    unsigned uses;                    /* one for each pack of the session's brief, in its order */
+    unsigned uses;                    /* one for each base of the head, in its order */
     struct drv_pack_use use[DRV_PACKS_MAX];
 };
 

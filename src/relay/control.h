@@ -72,6 +72,9 @@ struct drv_relay_status {
 
 typedef struct drv_relay drv_relay;
 
+/** drv_relay_cache_mib() - MiB that a relay on this host offers to remember pages in: 1/16 of its memory, 4 GiB at most. */
+uint16_t drv_relay_cache_mib(void);
+
 /**
  * drv_relay_spawn() - start a relay and wait until it is ready.
  *

@@ -6,9 +6,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/hex.h"
 #include "content/format.h"
+
+#define CACHE_SHARE 16
+#define CACHE_MIB_MAX 4096
+
+uint16_t drv_relay_cache_mib(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    uint64_t mib;
+
+    if (pages <= 0 || page <= 0)
+        return 0;
+    mib = (uint64_t)pages * (uint64_t)page / CACHE_SHARE >> 20;
+    return (uint16_t)(mib < CACHE_MIB_MAX ? mib : CACHE_MIB_MAX);
+}
 
 static int copy_text(char *to, size_t size, const char *value, const char *key,
                      struct drv_error *err)
