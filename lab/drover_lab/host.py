@@ -4,6 +4,7 @@ A lab host: namespaces with lab-init as their first process, which runs libvirtd
 droverd over private directories. Its disks are its directory under the lab's; /run is
 forgotten when it boots, as on any machine.
 """
+import ctypes
 import os
 import shutil
 import socket
@@ -166,6 +167,26 @@ def wait_for_libvirt(lab: str, host: str) -> None:
     run("virsh", "-c", uri(lab, host), "list", "--name")
 
 
+def _forget_content_key(lab: str, host: str) -> None:
+    """
+    The key of droverd's known content is in the kernel, which forgets it when a host goes down;
+    this machine's kernel does not go down.
+    """
+    try:
+        store = (root(lab, host) / "var/lib/drover/content/id").read_text().strip()
+    except OSError:
+        return
+    keyctl = {"x86_64": 250, "aarch64": 219}.get(os.uname().machine)
+    if keyctl is None:
+        return  # it forgets itself after a week
+    search, unlink, user_keyring = 10, 9, -4
+    libc = ctypes.CDLL(None)
+    key = libc.syscall(keyctl, search, user_keyring, b"user",
+                       f"drover:content:{store}".encode(), 0)
+    if key >= 0:
+        libc.syscall(keyctl, unlink, key, user_keyring)
+
+
 def kill(lab: str, host: str) -> None:
     """The host dies at once, as if its power failed: not even its connections are closed."""
     pid = pid_of(lab, host)
@@ -175,6 +196,7 @@ def kill(lab: str, host: str) -> None:
     (state.host_dir(lab, host) / "init.pid").unlink(missing_ok=True)
     link.stop_wire(lab, host)
     net.delete_host(lab, host)
+    _forget_content_key(lab, host)
 
 
 def enter(lab: str, host: str) -> list[str]:

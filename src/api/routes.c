@@ -68,6 +68,31 @@ static json_object *vm_goals_clear(drv_request *request, GError **error)
     return drv_run_vm_goals_clear(request->context->run, request->part, error);
 }
 
+static json_object *vm_owner(drv_request *request, GError **error)
+{
+    return drv_run_vm_owner(request->context->run, request->part, error);
+}
+
+static json_object *vm_owner_set(drv_request *request, GError **error)
+{
+    return drv_run_vm_owner_set(request->context->run, request->part, request->body, error);
+}
+
+static json_object *content(drv_request *request, GError **error)
+{
+    return drv_run_contents(request->context->run, error);
+}
+
+static json_object *content_set(drv_request *request, GError **error)
+{
+    return drv_run_contents_set(request->context->run, request->body, error);
+}
+
+static json_object *content_prune(drv_request *request, GError **error)
+{
+    return drv_run_contents_prune(request->context->run, request->body, error);
+}
+
 static json_object *policies(drv_request *request, GError **error)
 {
     return drv_run_policies(request->context->run, error);
@@ -225,6 +250,11 @@ static const struct {
     {"GET", "/v1/vms/*/goals", DRV_CALLER_OPERATOR, FALSE, vm_goals},
     {"PUT", "/v1/vms/*/goals", DRV_CALLER_OPERATOR, TRUE, vm_goals_set},
     {"DELETE", "/v1/vms/*/goals", DRV_CALLER_OPERATOR, FALSE, vm_goals_clear},
+    {"GET", "/v1/vms/*/owner", DRV_CALLER_OPERATOR, FALSE, vm_owner},
+    {"PUT", "/v1/vms/*/owner", DRV_CALLER_OPERATOR, TRUE, vm_owner_set},
+    {"GET", "/v1/content", DRV_CALLER_OPERATOR, FALSE, content},
+    {"PUT", "/v1/content", DRV_CALLER_OPERATOR, TRUE, content_set},
+    {"POST", "/v1/content/prune", DRV_CALLER_OPERATOR, TRUE, content_prune},
     {"GET", "/v1/policies", DRV_CALLER_OPERATOR, FALSE, policies},
     {"GET", "/v1/policies/*", DRV_CALLER_OPERATOR, FALSE, policy},
     {"PUT", "/v1/policies/*", DRV_CALLER_OPERATOR, TRUE, policy_set},

@@ -74,6 +74,20 @@ static const drv_option vm_goals_options[] = {
     {NULL},
 };
 
+static const drv_option vm_owner_options[] = {
+    {"clear", 0, DRV_OPTION_FLAG, NULL, "it is of nobody in particular: “cluster”"},
+    {NULL},
+};
+
+static const drv_option content_prune_options[] = {
+    {"all", 0, DRV_OPTION_FLAG, NULL, "everything, as far as nothing else is said"},
+    {"older-than", 0, DRV_OPTION_DURATION, "TIME", "what was not used for so long, as 1d"},
+    {"vm", 0, DRV_OPTION_TEXT, "VM", "what sessions of this VM have left: its name or UUID"},
+    {"owner", 0, DRV_OPTION_TEXT, "NAME", "what belongs to this owner"},
+    {"node", 0, DRV_OPTION_TEXT, "NODE", "only on this node"},
+    {NULL},
+};
+
 static const drv_option policy_set_options[] = {
     GOALS,
     {"clear", 0, DRV_OPTION_FLAG, NULL, "forget all that it has first"},
@@ -143,6 +157,34 @@ const drv_command drv_commands[] = {
      "  drover vm goals web1 --max-pause 100ms --policy gold\n"
      "  drover vm goals web1 --clear",
      vm_goals_options, drv_cmd_vm_goals},
+    {"vm owner", "VM [NAME]", 1, 2, "Show or say whose a VM is",
+     "What a move leaves on both hosts serves only later moves of VMs of the same\n"
+     "owner (“drover content list”). It is kept in the VM's libvirt metadata and travels\n"
+     "with it. Without one a VM is of “cluster”.",
+     "  drover vm owner web1\n"
+     "  drover vm owner web1 shop\n"
+     "  drover vm owner web1 --clear",
+     vm_owner_options, drv_cmd_vm_owner},
+    {"content list", "", 0, 0, "List what the nodes keep of earlier moves, and what it has saved",
+     "A part of a VM's memory for each move, encrypted with a key that only the running\n"
+     "host has. A later move of that VM, or of another one of its owner, between the\n"
+     "same two hosts does not send it again.",
+     "  drover content list\n"
+     "  drover content list --json | jq '.nodes[] | {node, bytes, saved_bytes}'",
+     none, drv_cmd_content_list},
+    {"content prune", "", 0, 0, "Remove some of it, or all",
+     "Something must be said of what shall go; what is said together must all be so.",
+     "  drover content prune --all\n"
+     "  drover content prune --older-than 1d --node node2\n"
+     "  drover content prune --vm web1",
+     content_prune_options, drv_cmd_content_prune},
+    {"content on", "[NODE]", 0, 1, "Keep content again, on all nodes or one", NULL,
+     "  drover content on node2", none, drv_cmd_content_on},
+    {"content off", "[NODE]", 0, 1, "Keep no content, on all nodes or one, and remove what there is",
+     "It stays so until “drover content on”, also when droverd is started anew.",
+     "  drover content off\n"
+     "  drover content off node2",
+     none, drv_cmd_content_off},
     {"policy list", "", 0, 0, "List the policies: goals with a name, for many VMs",
      "A VM names one by “drover vm goals VM --policy NAME”; “default” holds for all VMs.",
      "  drover policy list", none, drv_cmd_policy_list},

@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -44,6 +45,9 @@ typedef struct {
     char *state_dir;
     char *run_dir;
     char *libvirt_uri;
+    char *content_size;
+    guint64 content_bytes; /* of content_size; 0: not given */
+    int content_days;
     gboolean debug;
     gboolean version;
 } settings;
@@ -54,6 +58,7 @@ static void settings_clear(settings *wish)
     g_free(wish->state_dir);
     g_free(wish->run_dir);
     g_free(wish->libvirt_uri);
+    g_free(wish->content_size);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(settings, settings_clear)
 
@@ -66,6 +71,35 @@ typedef struct {
     drv_api *api;
 } parts;
 
+/* "500M", "4G", or bytes. */
+static gboolean parse_content(settings *wish, GError **error)
+{
+    g_autofree char *number = g_strdup(wish->content_size ? wish->content_size : "");
+    gsize length = strlen(number);
+    guint shift = 0;
+
+    if (wish->content_days < 0 || wish->content_days > 3650) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "--content-days is a number from 1 to 3650");
+        return FALSE;
+    }
+    if (!wish->content_size)
+        return TRUE;
+    if (length && (number[length - 1] == 'G' || number[length - 1] == 'M')) {
+        shift = number[length - 1] == 'G' ? 30 : 20;
+        number[length - 1] = '\0';
+    }
+    if (g_ascii_string_to_unsigned(number, 10, 1, (guint64)G_MAXINT64 >> shift,
+                                   &wish->content_bytes, NULL)) {
+        wish->content_bytes <<= shift;
+        return TRUE;
+    }
+    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                "--content-size is a size such as 500M or 4G, not \"%s\"; 'drover content off' keeps "
+                "nothing", wish->content_size);
+    return FALSE;
+}
+
 static gboolean parse(settings *wish, int argc, char **argv, GError **error)
 {
     const GOptionEntry entries[] = {
@@ -77,6 +111,10 @@ static gboolean parse(settings *wish, int argc, char **argv, GError **error)
          "where sessions and the pid file are (default " DRV_RUN_DIR ")", "DIR"},
         {"connect", 'c', 0, G_OPTION_ARG_STRING, &wish->libvirt_uri,
          "the local libvirtd (default qemu:///system)", "URI"},
+        {"content-size", 0, 0, G_OPTION_ARG_STRING, &wish->content_size,
+         "keep at most so much known content (default: 1/16 of the free room, 8G at most)", "N[M|G]"},
+        {"content-days", 0, 0, G_OPTION_ARG_INT, &wish->content_days,
+         "forget known content that was not used for so long (default: 7)", "N"},
         {"debug", 0, 0, G_OPTION_ARG_NONE, &wish->debug, "log more", NULL},
         {"version", 'V', 0, G_OPTION_ARG_NONE, &wish->version, "print the version and end", NULL},
         {0},
@@ -98,7 +136,7 @@ static gboolean parse(settings *wish, int argc, char **argv, GError **error)
                     "droverd takes no arguments (\"%s\"); see droverd --help", argv[1]);
         return FALSE;
     }
-    return TRUE;
+    return parse_content(wish, error);
 }
 
 /* Every connection has two descriptors, a duplicate being what ends it. */
@@ -135,12 +173,16 @@ static gboolean open_store(parts *all, const settings *wish, GError **error)
 static gboolean open_run(parts *all, const settings *wish, GError **error)
 {
     g_autofree char *sessions = g_build_filename(wish->run_dir, "sessions", NULL);
+    g_autofree char *content = g_build_filename(wish->state_dir, "content", NULL);
     drv_run_config config = {.node = all->identity->node,
                              .hyper = all->hyper,
                              .store = all->store,
                              .peers = drv_cluster_peers(all->cluster),
                              .relay_program = g_getenv("DROVER_RELAY") ?: DRV_RELAY_PROGRAM,
-                             .sessions_dir = sessions};
+                             .sessions_dir = sessions,
+                             .content_dir = content,
+                             .content_most_bytes = wish->content_bytes,
+                             .content_age_s = (guint64)wish->content_days * 24 * 3600};
 
     all->run = drv_run_new(&config, error);
     return all->run != NULL;

@@ -234,6 +234,7 @@ drv_domain *drv_domain_from_xml(const char *xml, GError **error)
     }
     drv_domain_add_obstacles(root, domain->obstacles);
     domain->goals = drv_goals_read(root);
+    domain->owner = drv_owner_read(root);
     if (!domain->name || !domain->uuid) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
                     "a domain's XML from libvirt has no name or no UUID");
@@ -254,6 +255,7 @@ void drv_domain_free(drv_domain *domain)
     g_clear_pointer(&domain->macs, g_ptr_array_unref);
     g_clear_pointer(&domain->obstacles, g_ptr_array_unref);
     g_clear_pointer(&domain->goals, g_hash_table_unref);
+    g_free(domain->owner);
     g_free(domain);
 }
 

@@ -40,12 +40,22 @@ char *drv_goals_element(GHashTable *attributes)
     return g_string_free(text, FALSE);
 }
 
-gboolean drv_hyper_set_goals(drv_hyper *hyper, const char *uuid, GHashTable *attributes,
-                             GError **error)
+char *drv_owner_read(xmlNodePtr domain)
+{
+    DRV_XML_FOREACH_CHILD(element, drv_xml_child(domain, "metadata")) {
+        if (drv_xml_is(element, "owner") && element->ns &&
+            xmlStrEqual(element->ns->href, BAD_CAST DRV_OWNER_NAMESPACE))
+            return drv_xml_attr(element, "name");
+    }
+    return NULL;
+}
+
+/* Of the running VM and of its definition. @element: NULL removes it. */
+static gboolean set_metadata(drv_hyper *hyper, const char *uuid, const char *space,
+                             const char *element, const char *what, GError **error)
 {
     g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
     g_autoptr(virDomain) domain = lease ? drv_lease_domain(lease, uuid, error) : NULL;
-    g_autofree char *element = attributes ? drv_goals_element(attributes) : NULL;
     int active, persistent;
     unsigned flags;
 
@@ -59,9 +69,24 @@ gboolean drv_hyper_set_goals(drv_hyper *hyper, const char *uuid, GHashTable *att
     }
     flags = (active ? VIR_DOMAIN_AFFECT_LIVE : 0) | (persistent ? VIR_DOMAIN_AFFECT_CONFIG : 0);
     if (virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, element, element ? PREFIX : NULL,
-                             DRV_GOALS_NAMESPACE, flags) == 0)
+                             space, flags) == 0)
         return TRUE;
-    drv_hyper_take_error(error, "cannot write the goals of VM %s into its metadata",
+    drv_hyper_take_error(error, "cannot write the %s of VM %s into its metadata", what,
                          virDomainGetName(domain));
     return FALSE;
+}
+
+gboolean drv_hyper_set_goals(drv_hyper *hyper, const char *uuid, GHashTable *attributes,
+                             GError **error)
+{
+    g_autofree char *element = attributes ? drv_goals_element(attributes) : NULL;
+
+    return set_metadata(hyper, uuid, DRV_GOALS_NAMESPACE, element, "goals", error);
+}
+
+gboolean drv_hyper_set_owner(drv_hyper *hyper, const char *uuid, const char *owner, GError **error)
+{
+    g_autofree char *element = owner ? g_markup_printf_escaped("<owner name=\"%s\"/>", owner) : NULL;
+
+    return set_metadata(hyper, uuid, DRV_OWNER_NAMESPACE, element, "owner", error);
 }

@@ -13,5 +13,8 @@
 /** drv_goals_read() - of a <domain>: name → value, both owned. NULL: it has none. Transfer full. */
 GHashTable *drv_goals_read(xmlNodePtr domain);
 
+/** drv_owner_read() - <drover:owner name="…"/> of a <domain>; NULL: there is none. Transfer full. */
+char *drv_owner_read(xmlNodePtr domain);
+
 /** drv_goals_element() - as libvirt wants it given. Transfer full. */
 char *drv_goals_element(GHashTable *attributes);

@@ -65,6 +65,7 @@ typedef struct {
     GPtrArray *networks;     /* of char*: "bridge:br0", "network:default", … */
     GPtrArray *macs;         /* of char*: the same interfaces' addresses, "" if unknown */
     GPtrArray *obstacles;    /* of char*: devices that cannot move live, by name, with the way out */
+    char *owner;             /* of whom it is, by its metadata; NULL: it says nothing */
     GHashTable *goals;       /* attributes of the goals in its metadata; NULL: it has none */
 } drv_domain;
 
@@ -96,6 +97,11 @@ const char *drv_domain_state_name(drv_domain_state state);
  */
 gboolean drv_hyper_set_goals(drv_hyper *hyper, const char *uuid, GHashTable *attributes,
                              GError **error);
+
+/* Of the owner in a VM's metadata, which cannot be changed any more either. */
+#define DRV_OWNER_NAMESPACE "urn:drover:owner:1"
+/** drv_hyper_set_owner() - where the goals are. @owner: NULL: of nobody in particular. */
+gboolean drv_hyper_set_owner(drv_hyper *hyper, const char *uuid, const char *owner, GError **error);
 
 /** drv_hyper_libvirt_socket() - a fresh connected descriptor to the local libvirtd; the caller closes it; -1. */
 int drv_hyper_libvirt_socket(drv_hyper *hyper, GError **error);

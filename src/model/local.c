@@ -114,5 +114,6 @@ json_object *drv_model_local_vm(drv_hyper *hyper, const char *node, const char *
     drv_json_set(object, "networks", strings(domain->networks));
     drv_json_set(object, "obstacles", strings(domain->obstacles));
     drv_json_set(object, "goals", goals_json(domain->goals));
+    drv_json_set_string(object, "owner", domain->owner);
     return object;
 }

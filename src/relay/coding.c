@@ -11,8 +11,6 @@
 #include "base/clock.h"
 #include "relay/codec/index.h"
 
-#define CACHE_SHARE 16
-#define CACHE_MIB_MAX 4096
 #define PAGES_PER_MIB 256
 
 /* A batch that is not full waits for more as long as bytes keep coming, but not for ever. */
@@ -25,13 +23,7 @@
 
 uint16_t drv_coding_offer(void)
 {
-    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    uint64_t mib;
-
-    if (pages <= 0 || page <= 0)
-        return 0;
-    mib = (uint64_t)pages * (uint64_t)page / CACHE_SHARE >> 20;
-    return (uint16_t)(mib < CACHE_MIB_MAX ? mib : CACHE_MIB_MAX);
+    return drv_relay_cache_mib();
 }
 
 void drv_coding_agree(struct drv_coding *coding, const struct drv_hello *here,
@@ -64,7 +56,7 @@ uint64_t drv_coding_cache_memory(enum drv_relay_role role, size_t cache_pages)
     for (unsigned i = 0; i < DRV_CODERS; i++) {
         size_t pages = share(cache_pages, i);
 
-        bytes += (uint64_t)pages * DRV_PAGE_SIZE;
+        bytes += drv_cache_memory(pages);
         if (role == DRV_RELAY_SOURCE)
             bytes += 2 * (uint64_t)drv_index_memory(pages);
     }

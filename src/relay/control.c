@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -20,21 +19,10 @@
 
 struct drv_relay {
     int fd;
-    int process; /* pidfd, or -1 */
     bool watching;
     bool has_event; /* one that came while an answer was awaited */
     struct drv_relay_status event;
 };
-
-static int open_process(int fd)
-{
-    struct ucred peer;
-    socklen_t size = sizeof peer;
-
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) || peer.pid <= 0)
-        return -1;
-    return (int)syscall(SYS_pidfd_open, peer.pid, 0);
-}
 
 int drv_relay_open(const char *directory, drv_relay **relay, struct drv_error *err)
 {
@@ -55,7 +43,6 @@ int drv_relay_open(const char *directory, drv_relay **relay, struct drv_error *e
     made = calloc(1, sizeof *made);
     if (!made)
         return drv_error_set(err, ENOMEM, "no memory");
-    made->process = open_process(fd);
     made->fd = drv_steal_fd(&fd);
     *relay = made;
     return 0;
@@ -66,8 +53,6 @@ void drv_relay_close(drv_relay *relay)
     if (!relay)
         return;
     close(relay->fd);
-    if (relay->process >= 0)
-        close(relay->process);
     free(relay);
 }
 
@@ -206,13 +191,6 @@ int drv_relay_end(drv_relay *relay, struct drv_error *err)
     do
         rc = rc ? rc : receive(relay, bytes, &size, until_us, NULL);
     while (!rc);
-    if (rc == -ECONNRESET && relay->process >= 0) {
-        struct pollfd ended = {.fd = relay->process, .events = POLLIN};
-        int64_t left_us = until_us - drv_clock_us();
-
-        if (poll(&ended, 1, left_us > 0 ? (int)(left_us / 1000) : 0) == 0)
-            rc = -ETIMEDOUT;
-    }
     if (rc == -ETIMEDOUT)
         return drv_error_set(err, ETIMEDOUT, "the relay was told to end but does not");
     return rc == -ECONNRESET ? 0 : rc;

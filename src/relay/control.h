@@ -38,6 +38,9 @@ struct drv_relay_config {
     uint16_t peer_port;
     int libvirt_fd;        /* target: a connected socket to the local libvirtd, else -1 */
     const char *program;   /* path of drover-relay */
+    int content_fd;        /* what is known of earlier sessions (content/brief.h), or -1 … */
+    const int *content_files; /* … the pack to write and those to read */
+    unsigned content_file_count;
     const char *user;      /* runs as this user … */
     const char *group;     /* … and as this (QEMU's) group */
 };
@@ -77,12 +80,16 @@ struct drv_relay_status {
     int64_t resumed_us;      /* the same for resumed */
     uint64_t memory_bytes;   /* buffers allocated: fixed when the session starts */
     uint64_t cache_bytes;    /* the codec's cache, at most: the same */
+    uint64_t recycled_bytes; /* of the channels, that were references to what earlier sessions left */
     uint64_t fresh_bps;      /* source: bytes of memory a second that pages which the guest has just
                                 written would go at; 0: not known, or the link is not the limit */
     char error[256];         /* why it is LOST, or empty */
 };
 
 typedef struct drv_relay drv_relay;
+
+/** drv_relay_cache_mib() - MiB that a relay on this host offers to remember pages in: 1/16 of its memory, 4 GiB at most. */
+uint16_t drv_relay_cache_mib(void);
 
 /**
  * drv_relay_spawn() - start a relay and wait until it is ready.
@@ -125,5 +132,8 @@ int drv_relay_tell_resumed(drv_relay *relay, struct drv_error *err);
  */
 int drv_relay_tell_near(drv_relay *relay, struct drv_error *err);
 
-/** drv_relay_end() - end the relay and wait until its process has closed everything. */
+/**
+ * drv_relay_end() - end the relay and wait until it has closed everything but the pack of content
+ * that its process may still write.
+ */
 int drv_relay_end(drv_relay *relay, struct drv_error *err);

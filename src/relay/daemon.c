@@ -264,8 +264,10 @@ static void collect(struct drv_daemon *daemon, struct waits *waits)
     waits->count = 0;
     wait_on(waits, daemon->session.main_event, ON_EVENT, 0);
     wait_on(waits, daemon->admin_listener, ON_ADMIN, 0);
+    /* What is encoded begins when both ends know what they know: until then QEMU's bytes wait. */
     for (size_t i = 0; i < DRV_CHANNELS; i++)
-        wait_on(waits, daemon->listener[i], ON_LISTENER, i);
+        if (i == DRV_CHANNEL_CONTROL || atomic_load(&daemon->session.known.settled))
+            wait_on(waits, daemon->listener[i], ON_LISTENER, i);
     for (size_t i = 0; i < DRV_ADMIN_CLIENTS_MAX; i++)
         wait_on(waits, daemon->client[i].fd, ON_CLIENT, i);
     for (size_t i = 0; i < DRV_PENDING_MAX; i++)
@@ -349,4 +351,10 @@ void drv_daemon_run(struct drv_daemon *daemon)
     for (unsigned i = 0; i < session->links; i++)
         drv_link_free(session->worker[i].link);
     drv_daemon_close(daemon);
+    /* Who has told it to end waits for the end of its connection: the rest is not in its way. */
+    if (session->libvirt_fd >= 0)
+        close(drv_steal_fd(&session->libvirt_fd));
+    for (size_t i = 0; i < DRV_ADMIN_CLIENTS_MAX; i++)
+        if (daemon->client[i].fd >= 0)
+            drv_admin_drop(&daemon->client[i]);
 }

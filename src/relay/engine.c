@@ -108,11 +108,30 @@ static void send_bye(struct drv_session *session, drv_link *link)
 }
 
 /* Link 0: everything that is due. */
+/* What is known of earlier sessions, before any stream that is encoded. */
+static int send_content(struct drv_session *session, drv_link *link, bool *sent,
+                        struct drv_error *err)
+{
+    size_t size = drv_known_tell(&session->known, link->out + DRV_FRAME_HEADER_SIZE);
+    struct drv_frame frame = {.type = DRV_FRAME_CONTENT, .length = (uint32_t)size};
+    int rc;
+
+    if (!size)
+        return 0;
+    rc = drv_link_send(link, &frame, err);
+    *sent = true;
+    if (!rc && drv_known_told(&session->known))
+        drv_event_raise(session->main_event);
+    return rc;
+}
+
 static int send_all_due(struct drv_session *session, drv_link *link, struct drv_error *err)
 {
     bool sent = false;
     int rc = send_marks(session, link, &sent, err);
 
+    if (!rc)
+        rc = send_content(session, link, &sent, err);
     for (size_t i = 0; !rc && i < DRV_STREAMS_MAX; i++)
         if (atomic_load_explicit(&session->stream[i].id, memory_order_relaxed))
             rc = send_due(session, link, &session->stream[i], &sent, err);
@@ -379,7 +398,8 @@ static int on_open(struct drv_session *session, const struct drv_frame *frame,
     session->last_id = frame->stream;
     if (frame->encoding) {
         coder = drv_coding_claim(&session->coding, frame->encoding);
-        if (!coder || frame->channel == DRV_CHANNEL_CONTROL)
+        if (!coder || frame->channel == DRV_CHANNEL_CONTROL ||
+            !atomic_load(&session->known.settled))
             return drv_error_set(err, EPROTO, "the other relay encodes a stream that it may not");
     }
     stream = drv_stream_new(session, frame->stream, (enum drv_relay_channel)frame->channel, -1);
@@ -427,6 +447,16 @@ static int on_bye(const struct drv_frame *frame, const uint8_t *payload, struct 
     if (!frame->length)
         return drv_error_set(err, ECONNRESET, "the other relay was told to end");
     return drv_error_set(err, EPIPE, "the other relay gave up: %s", text);
+}
+
+static int on_content(struct drv_session *session, const struct drv_frame *frame,
+                      const uint8_t *payload, struct drv_error *err)
+{
+    int rc = drv_known_hear(&session->known, payload, frame->length, err);
+
+    if (rc == 1)
+        drv_event_raise(session->main_event);
+    return rc < 0 ? rc : 0;
 }
 
 static int on_stream_frame(struct drv_session *session, const struct drv_frame *frame,
@@ -481,6 +511,8 @@ static int dispatch(struct drv_session *session, drv_link *link, const struct dr
         return on_mark(session, frame, err);
     if (frame->type == DRV_FRAME_BYE)
         return on_bye(frame, payload, err);
+    if (frame->type == DRV_FRAME_CONTENT)
+        return on_content(session, frame, payload, err);
     return on_stream_frame(session, frame, payload, err);
 }
 

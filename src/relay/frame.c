@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cursor.h"
+#include "content/agreement.h"
 #include "relay/control.h"
 
 static const uint8_t hello_magic[4] = {'D', 'R', 'V', 'R'};
@@ -28,6 +29,7 @@ static const struct {
     [DRV_FRAME_PING] = {"PING", 0, 0, false, 0},
     [DRV_FRAME_BYE] = {"BYE", 0, DRV_FRAME_TEXT_MAX, false, 0},
     [DRV_FRAME_SHARED] = {"SHARED", 0, 0, true, DRV_FRAME_OFFSET_MAX},
+    [DRV_FRAME_CONTENT] = {"CONTENT", DRV_AGREEMENT_MIN, DRV_AGREEMENT_MAX, false, 0},
 };
 
 const char *drv_frame_type_name(unsigned type)

@@ -33,7 +33,8 @@ enum drv_frame_type {
     DRV_FRAME_MARK,      /* `offset` is one of drv_frame_mark; link 0 */
     DRV_FRAME_PING,      /* nothing else was sent for a second; any link */
     DRV_FRAME_BYE,       /* the sender ends the session; the payload says why; link 0 */
-    DRV_FRAME_SHARED = 11,     /* target: it remembers `offset` pages of the stream; link 0 */
+    DRV_FRAME_CONTENT,   /* what this end could open of known content; link 0, once */
+    DRV_FRAME_SHARED,    /* target: it remembers `offset` pages of the stream; link 0 */
     DRV_FRAME_TYPES
 };
 

@@ -104,12 +104,17 @@ static int set_up(struct drv_daemon *daemon, struct drv_error *err)
             return drv_error_set(err, errno, "the target's relay got no socket of libvirtd: %s",
                                  strerror(errno));
     }
+    if (settings->content_files &&
+        drv_known_take(&session->known, DRV_SETTINGS_CONTENT_FD, DRV_SETTINGS_CONTENT_FD + 1,
+                       settings->content_files, err))
+        return -err->code;
     rc = bring_up_links(daemon, err);
     if (!rc)
         rc = drv_daemon_open(daemon, identity.gid, err);
     if (!rc)
         rc = drv_sandbox_enter(settings->directory, &identity, settings->role,
-                               drv_session_cache_max(session), err);
+                               drv_session_cache_max(session),
+                               drv_known_pack_bytes(&session->known), err);
     daemon->inside = rc == 0;
     if (!rc && settings->role == DRV_RELAY_SOURCE)
         rc = drv_session_start(session, err);
@@ -163,6 +168,8 @@ int main(int argc, char **argv)
         return 1; /* who started us has given up */
     }
     drv_daemon_run(daemon);
+    drv_known_save(&daemon->session.known, daemon->settings.session);
+    drv_known_done(&daemon->session.known);
     if (daemon->credentials)
         gnutls_psk_free_server_credentials(daemon->credentials);
     free(daemon);

@@ -17,6 +17,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -59,11 +60,17 @@ static int limit(int what, rlim_t most, struct drv_error *err)
     return 0;
 }
 
-/* No limit on the size of files: none can be opened, and standard error may be one. */
-static int set_limits(uint64_t cache_bytes, struct drv_error *err)
+/* No file can be opened; the one that may be written is limited. Standard error may be a larger one. */
+static int set_limits(uint64_t cache_bytes, uint64_t file_bytes, struct drv_error *err)
 {
+    struct stat log;
     int rc = limit(RLIMIT_NOFILE, 512, err);
 
+    if (!rc && file_bytes) {
+        if (fstat(STDERR_FILENO, &log) == 0 && S_ISREG(log.st_mode))
+            file_bytes += (uint64_t)log.st_size;
+        rc = limit(RLIMIT_FSIZE, (rlim_t)file_bytes, err);
+    }
     if (!rc)
         rc = limit(RLIMIT_CORE, 0, err);
     if (!rc && !DRV_SANITIZED)
@@ -80,6 +87,7 @@ static const int common_calls[] = {
     SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait),
     SCMP_SYS(epoll_pwait2), SCMP_SYS(epoll_ctl), SCMP_SYS(fcntl), SCMP_SYS(fstat),
     SCMP_SYS(newfstatat), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(lseek),
+    SCMP_SYS(pread64), SCMP_SYS(preadv), SCMP_SYS(pwrite64), SCMP_SYS(setpriority),
     SCMP_SYS(brk), SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mprotect), SCMP_SYS(mremap),
     SCMP_SYS(madvise), SCMP_SYS(futex), SCMP_SYS(sched_yield), SCMP_SYS(sched_getaffinity),
     SCMP_SYS(clone3), SCMP_SYS(clone), SCMP_SYS(set_robust_list), SCMP_SYS(rseq),
@@ -141,7 +149,8 @@ static int filter_calls(enum drv_relay_role role, struct drv_error *err)
 }
 
 int drv_sandbox_enter(const char *directory, const struct drv_sandbox_identity *identity,
-                      enum drv_relay_role role, uint64_t cache_bytes, struct drv_error *err)
+                      enum drv_relay_role role, uint64_t cache_bytes, uint64_t file_bytes,
+                      struct drv_error *err)
 {
     int rc;
 
@@ -150,7 +159,7 @@ int drv_sandbox_enter(const char *directory, const struct drv_sandbox_identity *
         drv_log_warning("no network namespace of its own: %s", strerror(errno));
     if (chdir(directory) || chroot(".") || chdir("/"))
         return drv_error_set(err, errno, "cannot enter %s: %s", directory, strerror(errno));
-    rc = set_limits(cache_bytes, err);
+    rc = set_limits(cache_bytes, file_bytes, err);
     if (rc)
         return rc;
     if (setgroups(1, &identity->gid) || setresgid(identity->gid, identity->gid, identity->gid) ||

@@ -63,6 +63,8 @@ int drv_session_init(struct drv_session *session, enum drv_relay_role role, unsi
                             (uint64_t)links * drv_link_memory() + drv_coding_memory(role);
     session->hello = (struct drv_hello){
         .codec = DRV_WIRE_CODEC, .cache_mib = drv_coding_offer(), .links = (uint8_t)links};
+    if (drv_known_init(&session->known, role, err))
+        return -err->code;
     session->bulk_set = epoll_create1(EPOLL_CLOEXEC);
     session->urgent_set = epoll_create1(EPOLL_CLOEXEC);
     session->writable_set = epoll_create1(EPOLL_CLOEXEC);
@@ -138,6 +140,8 @@ int drv_session_start(struct drv_session *session, struct drv_error *err)
     }
     if (rc)
         return drv_error_set(err, rc, "cannot start threads: %s", strerror(rc));
+    if (drv_known_start(&session->known, &session->coding, session->urgent_event, err))
+        return -err->code;
     session->started = true;
     pthread_attr_destroy(&attributes);
     drv_session_changed(session);
@@ -252,6 +256,7 @@ void drv_session_stop(struct drv_session *session)
     session->started = false;
     atomic_store(&session->bye_due, true);
     drv_event_raise(session->urgent_event);
+    drv_known_stop(&session->known);
     wait_for_farewell(session);
     atomic_store(&session->stopping, true);
     drv_event_raise(session->stop_event);
@@ -293,6 +298,7 @@ void drv_session_status(struct drv_session *session, struct drv_relay_status *st
     status->resumed_us = atomic_load(&session->resumed_us);
     status->memory_bytes = session->memory_bytes;
     status->cache_bytes = session->cache_bytes;
+    status->recycled_bytes = drv_known_bytes(&session->known);
     status->fresh_bps = atomic_load(&session->coding.coder[0].pace.fresh_bps);
     pthread_mutex_lock(&session->error_lock);
     memcpy(status->error, session->error, sizeof status->error);

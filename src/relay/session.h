@@ -29,6 +29,7 @@
 #include "relay/coding.h"
 #include "relay/control.h"
 #include "relay/frame.h"
+#include "relay/known.h"
 #include "relay/link.h"
 #include "relay/rpc.h"
 #include "relay/window.h"
@@ -114,6 +115,7 @@ struct drv_session {
     uint64_t cache_bytes;  /* at most, the codec's */
     struct drv_hello hello; /* what this end says of itself */
     struct drv_coding coding;
+    struct drv_known known;
 
     int bulk_set;     /* epoll: local sockets that any bulk link may read */
     int urgent_set;   /* epoll: those of link 0, and urgent_event; with one link bulk_set too */

@@ -6,8 +6,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/hex.h"
+#include "content/format.h"
+
+#define CACHE_SHARE 16
+#define CACHE_MIB_MAX 4096
+
+uint16_t drv_relay_cache_mib(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    uint64_t mib;
+
+    if (pages <= 0 || page <= 0)
+        return 0;
+    mib = (uint64_t)pages * (uint64_t)page / CACHE_SHARE >> 20;
+    return (uint16_t)(mib < CACHE_MIB_MAX ? mib : CACHE_MIB_MAX);
+}
 
 static int copy_text(char *to, size_t size, const char *value, const char *key,
                      struct drv_error *err)
@@ -65,6 +81,8 @@ static int set_one(struct drv_settings *settings, const char *key, const char *v
             settings->peer_port = (uint16_t)port;
         return rc;
     }
+    if (!strcmp(key, "content_files"))
+        return copy_number(&settings->content_files, 1 + DRV_PACKS_MAX, value, key, err);
     if (!strcmp(key, "user"))
         return copy_text(settings->user, sizeof settings->user, value, key, err);
     if (!strcmp(key, "group"))
@@ -106,7 +124,7 @@ int drv_settings_print(const struct drv_relay_config *config, char *text, size_t
     bool source = config->role == DRV_RELAY_SOURCE;
     char secret[2 * sizeof config->secret + 1];
     struct drv_settings check;
-    char peer[160] = "";
+    char peer[160] = "", content[32] = "";
     char copy[DRV_SETTINGS_MAX];
     const char *const texts[] = {config->session, config->directory, config->peer_host,
                                  config->user, config->group};
@@ -118,12 +136,14 @@ int drv_settings_print(const struct drv_relay_config *config, char *text, size_t
     if (source)
         (void)snprintf(peer, sizeof peer, "peer_host=%s\npeer_port=%u\n",
                        config->peer_host ? config->peer_host : "", config->peer_port);
+    if (config->content_file_count)
+        (void)snprintf(content, sizeof content, "content_files=%u\n", config->content_file_count);
     drv_hex_encode(secret, config->secret, sizeof config->secret);
     length = snprintf(text, size,
-                      "role=%s\nsession=%s\nsecret=%s\nlinks=%u\ndirectory=%s\n%suser=%s\n"
+                      "role=%s\nsession=%s\nsecret=%s\nlinks=%u\ndirectory=%s\n%s%suser=%s\n"
                       "group=%s\n",
                       source ? "source" : "target", config->session, secret, config->links,
-                      config->directory ? config->directory : "", peer,
+                      config->directory ? config->directory : "", peer, content,
                       config->user ? config->user : "", config->group ? config->group : "");
     explicit_bzero(secret, sizeof secret);
     if (length < 0 || (size_t)length >= size || size > sizeof copy)

@@ -14,6 +14,8 @@
 
 /* The connected libvirtd is this descriptor of a target's relay. */
 #define DRV_SETTINGS_LIBVIRT_FD 3
+/* The brief about known content; the packs follow it: the one to write, then those to read. */
+#define DRV_SETTINGS_CONTENT_FD 4
 
 struct drv_settings {
     enum drv_relay_role role;
@@ -23,6 +25,7 @@ struct drv_settings {
     char directory[96]; /* with a socket's name it still fits a sockaddr_un */
     char peer_host[64];
     uint16_t peer_port;
+    unsigned content_files; /* packs; 0: no brief either */
     char user[64];
     char group[64];
 };

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Starting a relay: a process of its own session, no child of the caller, with nothing
- * of the caller's but standard error, its settings on a pipe, and libvirtd's socket.
+ * of the caller's but standard error, its settings on a pipe, libvirtd's socket, and what is known
+ * of earlier sessions.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -16,6 +18,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fd.h"
+#include "content/format.h"
 #include "relay/control.h"
 #include "relay/settings.h"
 
@@ -43,6 +46,53 @@ static void choose_environment(const char **kept)
     kept[count] = NULL;
 }
 
+#define ABOVE 64 /* numbers that the relay gets are below it */
+
+_Static_assert(DRV_SETTINGS_CONTENT_FD + 2 + DRV_PACKS_MAX < ABOVE, "the packs have no numbers");
+
+struct handed {
+    int from, to;
+};
+
+/* What the relay gets, and as which number. Return: how many. */
+static unsigned list_handed(const struct drv_relay_config *config, int settings, int answer,
+                            struct handed handed[ABOVE])
+{
+    unsigned count = 0;
+
+    handed[count++] = (struct handed){settings, STDIN_FILENO};
+    handed[count++] = (struct handed){answer, STDOUT_FILENO};
+    if (config->libvirt_fd >= 0)
+        handed[count++] = (struct handed){config->libvirt_fd, DRV_SETTINGS_LIBVIRT_FD};
+    if (config->content_file_count)
+        handed[count++] = (struct handed){config->content_fd, DRV_SETTINGS_CONTENT_FD};
+    for (unsigned i = 0; i < config->content_file_count; i++)
+        handed[count++] = (struct handed){config->content_files[i],
+                                          DRV_SETTINGS_CONTENT_FD + 1 + (int)i};
+    return count;
+}
+
+/* First all out of the way of the numbers that they shall get; then everything else is closed. */
+static bool hand_over(struct handed *handed, unsigned count)
+{
+    bool wanted[ABOVE] = {[STDERR_FILENO] = true};
+
+    for (unsigned i = 0; i < count; i++) {
+        handed[i].from = fcntl(handed[i].from, F_DUPFD, ABOVE);
+        if (handed[i].from < 0)
+            return false;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (dup2(handed[i].from, handed[i].to) < 0)
+            return false;
+        wanted[handed[i].to] = true;
+    }
+    for (int fd = 0; fd < ABOVE; fd++)
+        if (!wanted[fd])
+            (void)close(fd);
+    return close_range(ABOVE, ~0u, 0) == 0;
+}
+
 /* Between fork and exec: only what is safe there. */
 static void become_relay(const struct drv_relay_config *config, int settings, int answer,
                          const char *const *environment)
@@ -50,23 +100,13 @@ static void become_relay(const struct drv_relay_config *config, int settings, in
     const char *const arguments[] = {"drover-relay", NULL};
     struct sigaction normal = {.sa_handler = SIG_DFL};
     sigset_t none;
-    int libvirt = -1;
+    struct handed handed[ABOVE];
 
     for (int signal = 1; signal < NSIG; signal++)
         (void)sigaction(signal, &normal, NULL);
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    /* First out of the way of the numbers that they shall get. */
-    settings = fcntl(settings, F_DUPFD, 10);
-    answer = fcntl(answer, F_DUPFD, 10);
-    if (config->libvirt_fd >= 0)
-        libvirt = fcntl(config->libvirt_fd, F_DUPFD, 10);
-    if (settings < 0 || answer < 0 || (config->libvirt_fd >= 0 && libvirt < 0) ||
-        dup2(settings, STDIN_FILENO) < 0 || dup2(answer, STDOUT_FILENO) < 0 ||
-        (libvirt >= 0 && dup2(libvirt, DRV_SETTINGS_LIBVIRT_FD) < 0) ||
-        close_range(libvirt >= 0 ? DRV_SETTINGS_LIBVIRT_FD + 1 : STDERR_FILENO + 1, ~0u, 0))
-        _exit(126);
-    if (chdir("/"))
+    if (!hand_over(handed, list_handed(config, settings, answer, handed)) || chdir("/"))
         _exit(126);
     execve(config->program, (char **)(size_t)arguments, (char **)(size_t)environment);
     dprintf(STDOUT_FILENO, "error: cannot run %s: %s\n", config->program, strerror(errno));
@@ -127,6 +167,8 @@ int drv_relay_spawn(const struct drv_relay_config *config, struct drv_error *err
     if ((config->role == DRV_RELAY_TARGET) != (config->libvirt_fd >= 0))
         return drv_error_set(err, EINVAL, "a target's relay needs libvirtd's socket, a source's "
                                           "must not have one");
+    if (config->content_file_count > 1 + DRV_PACKS_MAX)
+        return drv_error_set(err, EINVAL, "too many packs of content for a relay");
     choose_environment(environment);
     if (pipe2(ends, O_CLOEXEC))
         return drv_error_set(err, errno, "cannot make a pipe: %s", strerror(errno));

@@ -14,6 +14,7 @@
 #include "base/hex.h"
 #include "base/log.h"
 #include "run/arrival.h"
+#include "run/content.h"
 #include "run/landing.h"
 #include "run/preflight.h"
 #include "run/session.h"
@@ -43,8 +44,29 @@ static gboolean keep_made(gpointer data, GError **error)
     return drv_incoming_keep(data, DRV_REVISION_ANY, error);
 }
 
-static gboolean start_relay(drv_incoming *incoming, json_object *request, GError **error)
+/* What is known of the VM here, too. Return: NULL: nothing is to be used or kept. */
+static drv_content_session *look_for_content(drv_incoming *incoming, json_object *request,
+                                             json_object *answer)
 {
+    json_object *offer = drv_json_object(request, "content");
+    const char *owner = offer ? drv_json_string(offer, "owner", NULL) : NULL;
+    drv_content_session *content =
+        owner ? drv_content_begin(incoming->run->content, incoming->session, incoming->uuid,
+                                  incoming->vm, owner)
+              : NULL;
+    json_object *known = content ? drv_content_answer(content, offer) : NULL;
+
+    if (known)
+        drv_json_set(answer, "content", known);
+    else
+        g_clear_pointer(&content, drv_content_end);
+    return content;
+}
+
+static gboolean start_relay(drv_incoming *incoming, json_object *request, json_object *answer,
+                            GError **error)
+{
+    g_autoptr(drv_content_session) content = look_for_content(incoming, request, answer);
     struct drv_relay_config config = {.role = DRV_RELAY_TARGET,
                                       .links = (unsigned)drv_json_int(request, "links", 0),
                                       .directory = incoming->dir,
@@ -67,6 +89,8 @@ static gboolean start_relay(drv_incoming *incoming, json_object *request, GError
     config.libvirt_fd = drv_hyper_libvirt_socket(incoming->run->hyper, error);
     if (config.libvirt_fd < 0)
         return FALSE;
+    if (content)
+        drv_content_hand(content, &config);
     rc = drv_relay_spawn(&config, &problem);
     close(config.libvirt_fd);
     explicit_bzero(config.secret, sizeof config.secret);
@@ -159,8 +183,10 @@ static gboolean is_awaited(drv_run *run, const char *source, const char *session
     return FALSE;
 }
 
-gboolean drv_incoming_open(drv_run *run, const char *source, json_object *request, GError **error)
+json_object *drv_incoming_open(drv_run *run, const char *source, json_object *request,
+                               GError **error)
 {
+    g_autoptr(json_object) answer = json_object_new_object();
     gboolean recover = drv_json_bool(request, "recover");
     json_object *step = drv_json_object(request, "step");
     const char *session = drv_json_string(request, "session", NULL);
@@ -172,21 +198,21 @@ gboolean drv_incoming_open(drv_run *run, const char *source, json_object *reques
     if (!step || !drv_session_is_id(session) || !drv_json_string(request, "job", NULL)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
                     "a session needs its id, its job and the step");
-        return FALSE;
+        return NULL;
     }
     if (!is_awaited(run, source, session, drv_json_string(request, "job", ""), error))
-        return FALSE;
+        return NULL;
     if (!recover) {
         if (drv_run_is_leaving(run, drv_json_string(step, "uuid", ""))) {
             g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                         "%s has not yet finished the move of %s away from it, and would remove its "
                         "images: 'drover jobs' shows when it has",
                         run->node, drv_json_string(step, "vm", "?"));
-            return FALSE;
+            return NULL;
         }
         clear_leftovers(run, source, drv_json_string(step, "uuid", ""));
         if (!drv_run_preflight(run, step, error))
-            return FALSE;
+            return NULL;
     }
 
     doc = json_object_new_object();
@@ -207,13 +233,13 @@ gboolean drv_incoming_open(drv_run *run, const char *source, json_object *reques
         ok = FALSE;
     } else if (ok && recover) {
         /* Not given up when its relay fails: the next attempt takes over from it. */
-        ok = start_relay(incoming, request, error);
+        ok = start_relay(incoming, request, answer, error);
         watch_it = TRUE;
     } else if (ok) {
         drv_fault("target-session-recorded");
         ok = drv_arrival_make(run, step, incoming->created, keep_made, incoming, error);
         drv_fault("target-images-made");
-        ok = ok && start_relay(incoming, request, error);
+        ok = ok && start_relay(incoming, request, answer, error);
         drv_fault("target-relay-ready");
         if (!ok && !drv_incoming_give_up(incoming, NULL))
             drv_log_warning("what was made for %s could not be removed yet session=%s",
@@ -224,7 +250,7 @@ gboolean drv_incoming_open(drv_run *run, const char *source, json_object *reques
     g_mutex_unlock(&incoming->lock);
     if (watch_it)
         drv_incoming_watch(incoming);
-    return ok;
+    return ok ? g_steal_pointer(&answer) : NULL;
 }
 
 /* ---- what the source asks ---- */

@@ -7,9 +7,10 @@
 /**
  * drv_incoming_open() - record the session, make the images, start the relay, watch it.
  * @source: the node that asks
- * On failure everything made is removed again.
+ * Return: {"content"}: see content.h; NULL: everything made is removed again.
  */
-gboolean drv_incoming_open(drv_run *run, const char *source, json_object *request, GError **error);
+json_object *drv_incoming_open(drv_run *run, const char *source, json_object *request,
+                               GError **error);
 
 /** drv_incoming_take_up() - a session of an earlier droverd, from its stored document. */
 void drv_incoming_take_up(drv_run *run, const char *json);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "model/fleet.h"
+#include "run/content.h"
 #include "run/job.h"
 #include "run/run.h"
 
@@ -20,6 +21,7 @@ struct drv_run {
     const drv_peers *peers;
     char *relay_program;
     char *sessions_dir;
+    drv_content *content; /* NULL: none is kept */
 
     GMutex lock;          /* guards what follows */
     GCond idle;           /* a thread has ended */
@@ -56,6 +58,13 @@ char *drv_run_owner(const char *id, const char *what, GError **error);
 void drv_run_reconcile_start(drv_run *run);
 /** drv_run_local_reconcile() - look again at one job of this node now. Transfer full. */
 json_object *drv_run_local_reconcile(drv_run *run, const char *id, GError **error);
+
+/* contents.c: at the node itself */
+json_object *drv_run_local_content(drv_run *run, GError **error);
+json_object *drv_run_local_content_prune(drv_run *run, json_object *what, GError **error);
+json_object *drv_run_local_content_set(drv_run *run, json_object *what, GError **error);
+json_object *drv_run_local_owner_set(drv_run *run, const char *uuid, json_object *body,
+                                     GError **error);
 
 /* view.c */
 json_object *drv_run_local_vms(drv_run *run, GError **error);

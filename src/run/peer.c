@@ -62,6 +62,26 @@ static json_object *clear_goals(const peer_request *request, GError **error)
     return drv_run_local_goals_clear(request->run, request->id, error);
 }
 
+static json_object *set_owner(const peer_request *request, GError **error)
+{
+    return drv_run_local_owner_set(request->run, request->id, request->body, error);
+}
+
+static json_object *get_content(const peer_request *request, GError **error)
+{
+    return drv_run_local_content(request->run, error);
+}
+
+static json_object *set_content(const peer_request *request, GError **error)
+{
+    return drv_run_local_content_set(request->run, request->body, error);
+}
+
+static json_object *prune_content(const peer_request *request, GError **error)
+{
+    return drv_run_local_content_prune(request->run, request->body, error);
+}
+
 static json_object *get_policies(const peer_request *request, GError **error)
 {
     return drv_policies_local(request->run, error);
@@ -228,9 +248,7 @@ static json_object *new_job(const peer_request *request, GError **error)
 
 static json_object *open_session(const peer_request *request, GError **error)
 {
-    return drv_incoming_open(request->run, request->caller, request->body, error)
-               ? json_object_new_object()
-               : NULL;
+    return drv_incoming_open(request->run, request->caller, request->body, error);
 }
 
 static json_object *look_at_session(const peer_request *request, GError **error)
@@ -287,6 +305,10 @@ static const struct {
     {"POST", "vms", TRUE, "facts", TRUE, gather_facts},
     {"PUT", "vms", TRUE, "goals", TRUE, set_goals},
     {"DELETE", "vms", TRUE, "goals", FALSE, clear_goals},
+    {"PUT", "vms", TRUE, "owner", TRUE, set_owner},
+    {"GET", "content", FALSE, NULL, FALSE, get_content},
+    {"PUT", "content", FALSE, NULL, TRUE, set_content},
+    {"POST", "content", FALSE, NULL, TRUE, prune_content},
     {"GET", "policies", FALSE, NULL, FALSE, get_policies},
     {"PUT", "policies", TRUE, NULL, TRUE, set_policy},
     {"DELETE", "policies", TRUE, NULL, FALSE, delete_policy},

@@ -4,6 +4,7 @@
 
 #include "base/fault.h"
 #include "base/hex.h"
+#include "run/content.h"
 #include "run/departure.h"
 #include "run/finish.h"
 #include "run/session.h"
@@ -21,6 +22,7 @@ typedef struct {
     char *dir;
     gboolean recover;
     guint8 secret[DRV_SESSION_SECRET_SIZE];
+    drv_content_session *content; /* what may be known of the VM, or NULL */
 } preparation;
 
 static void preparation_unref(preparation *it)
@@ -28,11 +30,24 @@ static void preparation_unref(preparation *it)
     if (!g_atomic_ref_count_dec(&it->references))
         return;
     explicit_bzero(it->secret, sizeof it->secret);
+    drv_content_end(it->content);
     g_mutex_clear(&it->lock);
     drv_job_unref(it->job);
     g_free(it->session);
     g_free(it->dir);
     g_free(it);
+}
+
+/* What the VM is kept under is written in its own metadata. */
+static void look_for_content(preparation *it)
+{
+    const char *uuid = drv_job_uuid(it->job);
+    g_autoptr(drv_domain) domain =
+        it->recover || !it->run->content ? NULL : drv_hyper_domain(it->run->hyper, uuid, NULL);
+
+    if (domain)
+        it->content = drv_content_begin(it->run->content, it->session, uuid, domain->name,
+                                        domain->owner);
 }
 
 static gboolean ask_target(preparation *it, GError **error)
@@ -53,10 +68,14 @@ static gboolean ask_target(preparation *it, GError **error)
     drv_json_set_int(request, "links", drv_session_links());
     drv_json_set_bool(request, "recover", it->recover);
     drv_json_set(request, "step", json_object_get(step));
+    drv_json_set(request, "content", it->content ? drv_content_offer(it->content) : NULL);
     drv_json_set(request, "parcel", parcel ? json_object_get(parcel) : NULL);
     answer = drv_run_call(it->run, drv_job_target(it->job), "POST", "/v1/peer/sessions", request,
                           DRV_RUN_PREPARE_TIMEOUT_MS, error);
     explicit_bzero(text, sizeof text);
+    if (answer && it->content &&
+        !drv_content_accept(it->content, drv_json_object(answer, "content")))
+        g_clear_pointer(&it->content, drv_content_end);
     return answer != NULL;
 }
 
@@ -91,8 +110,11 @@ static gboolean start_relay(preparation *it, GError **error)
         return FALSE;
     g_strlcpy(config.session, it->session, sizeof config.session);
     memcpy(config.secret, it->secret, sizeof config.secret);
+    if (it->content)
+        drv_content_hand(it->content, &config);
     rc = drv_relay_spawn(&config, &problem);
     explicit_bzero(config.secret, sizeof config.secret);
+    g_clear_pointer(&it->content, drv_content_end);
     if (rc < 0) {
         drv_gerror_from(error, DRV_ERROR_UNREACHABLE, &problem);
         return FALSE;
@@ -117,7 +139,10 @@ static gpointer prepare_thread(gpointer data)
     preparation *it = data;
     drv_run *run = it->run;
     g_autoptr(GError) error = NULL;
-    gboolean ok = ask_target(it, &error);
+    gboolean ok;
+
+    look_for_content(it);
+    ok = ask_target(it, &error);
 
     drv_fault("source-target-ready");
     ok = ok && start_relay(it, &error);

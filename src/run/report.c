@@ -27,6 +27,7 @@ static void add_counters(struct drv_relay_status *sum, const struct drv_relay_st
     }
     sum->wire_in_bytes += more->wire_in_bytes;
     sum->wire_out_bytes += more->wire_out_bytes;
+    sum->recycled_bytes += more->recycled_bytes;
 }
 
 void drv_outgoing_keep_counters(drv_outgoing *outgoing)
@@ -133,6 +134,7 @@ static json_object *make_report(drv_outgoing *outgoing, const char *outcome, con
                      (gint64)(relay.channel[DRV_CHANNEL_RAM].local_in_bytes +
                               relay.channel[DRV_CHANNEL_DISK].local_in_bytes));
     drv_json_set_int(report, "wire_bytes", (gint64)(relay.wire_out_bytes + relay.wire_in_bytes));
+    drv_json_set_int(report, "recycled_bytes", (gint64)relay.recycled_bytes);
     /* What QEMU wrote for disks; libvirt's own figure is the images' size, holes included. */
     drv_json_set_int(report, "disk_bytes",
                      (gint64)relay.channel[DRV_CHANNEL_DISK].local_in_bytes);

@@ -45,6 +45,14 @@ drv_run *drv_run_new(const drv_run_config *config, GError **error)
     run->peers = config->peers;
     run->relay_program = g_strdup(config->relay_program);
     run->sessions_dir = g_strdup(config->sessions_dir);
+    if (config->content_dir) {
+        const drv_content_config content = {.dir = config->content_dir,
+                                            .most_bytes = config->content_most_bytes,
+                                            .age_s = config->content_age_s,
+                                            .store = config->store};
+
+        run->content = drv_content_open(&content);
+    }
     g_mutex_init(&run->lock);
     g_cond_init(&run->idle);
     run->jobs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_job);
@@ -150,6 +158,7 @@ void drv_run_free(drv_run *run)
     g_hash_table_unref(run->incoming);
     g_mutex_clear(&run->lock);
     g_cond_clear(&run->idle);
+    drv_content_close(run->content);
     g_free(run->node);
     g_free(run->relay_program);
     g_free(run->sessions_dir);

@@ -25,6 +25,9 @@ typedef struct {
     const drv_peers *peers;
     const char *relay_program; /* path of drover-relay */
     const char *sessions_dir;  /* DRV_SESSIONS_DIR */
+    const char *content_dir;   /* of known content; NULL: none is kept */
+    guint64 content_most_bytes; /* 0: as drv_content_config has it */
+    guint64 content_age_s;     /* 0: the same */
 } drv_run_config;
 
 /** drv_run_new() - reads what was going on from the store; nothing moves before drv_run_start(). */
@@ -46,6 +49,12 @@ json_object *drv_run_policy(drv_run *run, const char *name, GError **error);
 json_object *drv_run_policy_set(drv_run *run, const char *name, json_object *goals, GError **error);
 /** drv_run_policy_delete() - DRV_ERROR_REFUSED names the VMs that use it, unless @force. */
 json_object *drv_run_policy_delete(drv_run *run, const char *name, gboolean force, GError **error);
+/* Known content of all nodes, or of the one that {"node"} names; and whose a VM is. See docs/content.rst. */
+json_object *drv_run_contents(drv_run *run, GError **error);
+json_object *drv_run_contents_prune(drv_run *run, json_object *what, GError **error);
+json_object *drv_run_contents_set(drv_run *run, json_object *what, GError **error);
+json_object *drv_run_vm_owner(drv_run *run, const char *name, GError **error);
+json_object *drv_run_vm_owner_set(drv_run *run, const char *name, json_object *body, GError **error);
 json_object *drv_run_plan(drv_run *run, json_object *goal, GError **error);
 json_object *drv_run_plans(drv_run *run, GError **error);
 json_object *drv_run_plan_get(drv_run *run, const char *id, GError **error);

@@ -106,7 +106,10 @@ class Lab:
         return Ended(done.returncode, done.stdout, done.stderr)
 
     def up(self, *options: str) -> None:
+        """Moves shall take their time, whatever was moved before: no content is kept."""
         self.lab("up", "--hosts", len(self.hosts), *options)
+        if "--no-drover" not in options:
+            assert self.drover(self.hosts[0], "content", "off").code == 0
 
     def down(self) -> None:
         self.lab("down", check=False)

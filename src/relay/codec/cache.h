@@ -4,6 +4,9 @@
  * a literal or as a delta takes the next place and the oldest one makes room, at both ends by
  * the same rule, so that a page's number means the same content at both.
  *
+ * It may begin with pages of earlier sessions, which both ends have agreed on: the first
+ * `known` numbers. How often they served is counted by segment.
+ *
  * A ring that is *kept* is one that other streams may refer to: nothing in it makes room, and when it
  * is full nothing more is remembered. Then a page that is there stays, and is never written again, so that
  * other threads may read those below `shared` without a lock.
@@ -20,17 +23,30 @@
 
 struct drv_cache {
     uint8_t *page;
-    size_t pages;  /* places; 0: it holds nothing */
-    uint64_t next; /* number of the next page */
-    bool kept;     /* a page that is there stays there */
+    size_t pages;      /* places; 0: it holds nothing */
+    uint64_t next;     /* number of the next page */
+    uint64_t *address; /* of each place: where the page was, without its block; for later sessions */
+    uint64_t known;    /* pages below this number are of earlier sessions */
+    uint32_t *served;  /* by number / DRV_CACHE_SEGMENT: how often a page below `known` was used */
+    _Atomic uint64_t served_pages; /* in all; any thread may read it */
+    bool kept;         /* a page that is there stays there */
     /* Kept: pages below it may be referred to by other streams; it never goes back. */
     _Atomic uint64_t shared;
 };
 
+#define DRV_CACHE_SEGMENT 256u
+
 /** drv_cache_init() - @pages may be 0. Return: 0 or -ENOMEM. */
 int drv_cache_init(struct drv_cache *cache, size_t pages, struct drv_error *err);
 
-/** drv_cache_clear() - forget all. */
+/** drv_cache_memory() - bytes of a cache of so many pages. */
+static inline uint64_t drv_cache_memory(size_t pages)
+{
+    return (uint64_t)pages * (DRV_PAGE_SIZE + sizeof(uint64_t)) +
+           (uint64_t)pages / DRV_CACHE_SEGMENT * sizeof(uint32_t);
+}
+
+/** drv_cache_clear() - begin anew: it holds nothing, whatever was written to its places. */
 void drv_cache_clear(struct drv_cache *cache);
 
 /** drv_cache_done() - free; a zeroed cache is allowed. */
@@ -52,13 +68,29 @@ static inline const uint8_t *drv_cache_shared(const struct drv_cache *cache, uin
     return cache->page + (size_t)number * DRV_PAGE_SIZE;
 }
 
+/** drv_cache_count() - the page that was added @back pages before the last one is used. */
+static inline void drv_cache_count(struct drv_cache *cache, uint64_t back)
+{
+    uint64_t number = cache->next - 1 - back;
+
+    if (number >= cache->known)
+        return;
+    cache->served[number / DRV_CACHE_SEGMENT]++;
+    atomic_fetch_add_explicit(&cache->served_pages, 1, memory_order_relaxed);
+}
+
 /**
  * drv_cache_add() - the place of the next page, to be written by the caller; NULL: there is none.
+ * @address: of the page within its block
  * A page that drv_cache_get() has returned may be the one that makes room.
  */
-static inline uint8_t *drv_cache_add(struct drv_cache *cache)
+static inline uint8_t *drv_cache_add(struct drv_cache *cache, uint64_t address)
 {
+    size_t place;
+
     if (!cache->pages || (cache->kept && cache->next >= cache->pages))
         return NULL;
-    return cache->page + (size_t)(cache->next++ % cache->pages) * DRV_PAGE_SIZE;
+    place = (size_t)(cache->next++ % cache->pages);
+    cache->address[place] = address;
+    return cache->page + place * DRV_PAGE_SIZE;
 }

@@ -43,7 +43,7 @@ struct work {
 size_t drv_decoder_memory(size_t cache_pages)
 {
     return sizeof(drv_decoder) + DRV_RECORD_MAX + BODY_SIZE + DRV_RECORD_RAW_MAX +
-           cache_pages * DRV_PAGE_SIZE + ((size_t)1 << 18);
+           (size_t)drv_cache_memory(cache_pages) + ((size_t)1 << 18);
 }
 
 int drv_decoder_new(drv_decoder **result, size_t cache_pages, uint64_t seed, struct drv_error *err)
@@ -107,6 +107,11 @@ uint64_t drv_decoder_remembered(const drv_decoder *decoder)
     return atomic_load_explicit(&decoder->cache.shared, memory_order_relaxed);
 }
 
+struct drv_cache *drv_decoder_cache(drv_decoder *decoder)
+{
+    return &decoder->cache;
+}
+
 size_t drv_decoder_output(const drv_decoder *decoder, const uint8_t **bytes)
 {
     *bytes = decoder->out + decoder->out_taken;
@@ -156,7 +161,7 @@ static void put_zeros(drv_decoder *decoder, struct work *work, uint64_t count)
 /* A page that is in the output is remembered. */
 static void remember(drv_decoder *decoder, const struct work *work)
 {
-    uint8_t *place = drv_cache_add(&decoder->cache);
+    uint8_t *place = drv_cache_add(&decoder->cache, decoder->address);
 
     if (place)
         memcpy(place, work->out.at - DRV_PAGE_SIZE, DRV_PAGE_SIZE);
@@ -197,9 +202,11 @@ static void put_same(drv_decoder *decoder, struct work *work, uint64_t count)
         work->ops.bad = true;
         return;
     }
-    for (uint64_t i = 0; i < count; i++)
+    for (uint64_t i = 0; i < count; i++) {
+        drv_cache_count(&decoder->cache, back - i);
         if (!put_cached(decoder, work, drv_cache_get(&decoder->cache, back - i)))
             return;
+    }
 }
 
 static void put_delta(drv_decoder *decoder, struct work *work, uint64_t size)
@@ -212,6 +219,7 @@ static void put_delta(drv_decoder *decoder, struct work *work, uint64_t size)
         return;
     }
     delta = drv_read_bytes(&work->literals, (size_t)size);
+    drv_cache_count(&decoder->cache, back);
     if (!put_cached(decoder, work, drv_cache_get(&decoder->cache, back)))
         return;
     if (drv_delta_decode(work->out.at - DRV_PAGE_SIZE, delta, (size_t)size))

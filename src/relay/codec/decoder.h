@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "relay/codec/cache.h"
 #include "relay/codec/record.h"
 
 typedef struct drv_decoder drv_decoder;
@@ -39,6 +40,9 @@ void drv_decoder_refer(drv_decoder *decoder, unsigned number, const drv_decoder 
  * kept, others may refer to these. Any thread.
  */
 uint64_t drv_decoder_remembered(const drv_decoder *decoder);
+
+/** drv_decoder_cache() - what it remembers; before its first byte pages may be put there. */
+struct drv_cache *drv_decoder_cache(drv_decoder *decoder);
 
 /**
  * drv_decoder_feed() - take bytes up to the end of a record; not before the output is taken.

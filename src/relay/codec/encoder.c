@@ -64,7 +64,7 @@ struct drv_encoder {
 size_t drv_encoder_memory(size_t cache_pages)
 {
     return sizeof(drv_encoder) + DRV_RECORD_RAW_MAX + PARTIAL + BODY_SIZE +
-           cache_pages * DRV_PAGE_SIZE + 2 * drv_index_memory(cache_pages) +
+           (size_t)drv_cache_memory(cache_pages) + 2 * drv_index_memory(cache_pages) +
            drv_squeezer_memory(LEVEL_MAX, BODY_SIZE);
 }
 
@@ -160,6 +160,11 @@ uint64_t drv_encoder_shared(const drv_encoder *encoder)
 void drv_encoder_share(drv_encoder *encoder, uint64_t pages)
 {
     atomic_store_explicit(&encoder->cache.shared, pages, memory_order_release);
+}
+
+struct drv_cache *drv_encoder_cache(drv_encoder *encoder)
+{
+    return &encoder->cache;
 }
 
 void drv_encoder_set_effort(drv_encoder *encoder, unsigned effort)
@@ -292,6 +297,24 @@ static uint64_t address_hash(const drv_encoder *encoder, const struct drv_span *
     return (hash ^ hash >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
 }
 
+/* Of a page of an earlier session, whose block nobody knows. */
+static uint64_t earlier_hash(const drv_encoder *encoder, uint64_t address)
+{
+    const struct drv_span span = {.address = address, .block = UINT32_MAX};
+
+    return address_hash(encoder, &span);
+}
+
+void drv_encoder_know(drv_encoder *encoder, uint64_t number, uint64_t address, uint64_t next)
+{
+    const uint8_t *page = encoder->cache.page + (size_t)number * DRV_PAGE_SIZE;
+
+    drv_index_add(&encoder->contents, drv_codec_hash(page, DRV_PAGE_SIZE, encoder->seed), number,
+                  next);
+    if (address != UINT64_MAX)
+        drv_index_add(&encoder->addresses, earlier_hash(encoder, address), number, next);
+}
+
 /* An equal page in the cache. Return: how far back, or -1. */
 static int64_t find_same(drv_encoder *encoder, const uint8_t *page, uint64_t hash)
 {
@@ -337,14 +360,12 @@ static bool find_other(const drv_encoder *encoder, const uint8_t *page, uint64_t
 }
 
 /* What was last sent for this address makes a small delta. Return: its length, or 0. */
-static size_t find_delta(drv_encoder *encoder, const uint8_t *page, uint64_t where, uint8_t *delta,
-                         uint64_t *back_result)
+static size_t delta_by(drv_encoder *encoder, const uint8_t *page, uint64_t where, uint8_t *delta,
+                       uint64_t *back_result)
 {
     uint32_t back[DRV_INDEX_WAYS];
     unsigned count;
 
-    if (!(encoder->tricks & DRV_TRICK_DELTA))
-        return 0;
     count = drv_index_find(&encoder->addresses, where, encoder->cache.next, back);
     for (unsigned i = 0; i < count; i++) {
         const uint8_t *base = drv_cache_get(&encoder->cache, back[i]);
@@ -357,9 +378,24 @@ static size_t find_delta(drv_encoder *encoder, const uint8_t *page, uint64_t whe
     return 0;
 }
 
-static void remember(drv_encoder *encoder, const uint8_t *page, uint64_t hash, uint64_t where)
+/* The same, by what was sent in this session, or else in an earlier one. */
+static size_t find_delta(drv_encoder *encoder, const struct drv_span *span, const uint8_t *page,
+                         uint64_t where, uint8_t *delta, uint64_t *back)
 {
-    uint8_t *place = drv_cache_add(&encoder->cache);
+    size_t size;
+
+    if (!(encoder->tricks & DRV_TRICK_DELTA))
+        return 0;
+    size = delta_by(encoder, page, where, delta, back);
+    if (!size && encoder->cache.known)
+        size = delta_by(encoder, page, earlier_hash(encoder, span->address), delta, back);
+    return size;
+}
+
+static void remember(drv_encoder *encoder, const struct drv_span *span, const uint8_t *page,
+                     uint64_t hash, uint64_t where)
+{
+    uint8_t *place = drv_cache_add(&encoder->cache, span->address);
     uint64_t next = encoder->cache.next;
 
     if (!place)
@@ -401,6 +437,7 @@ static void add_same(drv_encoder *encoder, uint64_t back, uint64_t where)
         encoder->run_back = back;
     }
     drv_index_add(&encoder->addresses, where, next - 1 - back, next);
+    drv_cache_count(&encoder->cache, back);
     encoder->stats.same_pages++;
 }
 
@@ -442,13 +479,14 @@ static void add_page(drv_encoder *encoder, const struct drv_span *span, const ui
         add_other(encoder, coder, number);
         return;
     }
-    size = find_delta(encoder, page, where, delta, &delta_back);
+    size = find_delta(encoder, span, page, where, delta, &delta_back);
     if (size) {
         end_run(encoder);
         encoder->run = DRV_OP_DELTA;
         encoder->run_count = size;
         encoder->run_back = delta_back;
         end_run(encoder);
+        drv_cache_count(&encoder->cache, delta_back);
         add_literal(encoder, delta, size);
         drv_fresh_page(&encoder->fresh, encoder->ram.rounds < 2, size);
         encoder->stats.delta_pages++;
@@ -458,7 +496,7 @@ static void add_page(drv_encoder *encoder, const struct drv_span *span, const ui
         drv_fresh_page(&encoder->fresh, encoder->ram.rounds < 2, DRV_PAGE_SIZE);
         encoder->stats.literal_pages++;
     }
-    remember(encoder, page, hash, where);
+    remember(encoder, span, page, hash, where);
 }
 
 /* ---- bytes in, records out ---- */

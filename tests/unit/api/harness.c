@@ -89,6 +89,31 @@ json_object *drv_run_policy_delete(drv_run *run, const char *name, gboolean forc
     return asked(force ? "force delete policy" : "delete policy", name, NULL);
 }
 
+json_object *drv_run_contents(drv_run *run, GError **error)
+{
+    return asked("contents", "", NULL);
+}
+
+json_object *drv_run_contents_set(drv_run *run, json_object *what, GError **error)
+{
+    return asked("set contents", "", what);
+}
+
+json_object *drv_run_contents_prune(drv_run *run, json_object *what, GError **error)
+{
+    return asked("prune contents", "", what);
+}
+
+json_object *drv_run_vm_owner(drv_run *run, const char *name, GError **error)
+{
+    return asked("owner", name, NULL);
+}
+
+json_object *drv_run_vm_owner_set(drv_run *run, const char *name, json_object *body, GError **error)
+{
+    return asked("set owner", name, body);
+}
+
 json_object *drv_run_plan(drv_run *run, json_object *goal, GError **error)
 {
     json_object *answer = json_object_new_object();

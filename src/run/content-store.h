@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside the known-content store (content.h): its packs, and who watches them. */
+#pragma once
+
+#include "content/format.h"
+#include "content/seal.h"
+#include "run/content.h"
+
+#define DRV_CONTENT_PART ".part" /* a session writes it, with a lock on it */
+#define DRV_CONTENT_PACK ".pack" /* whole */
+
+/* A pack that is whole. What its manifest says does not change. */
+typedef struct {
+    gatomicrefcount references;
+    char *id;
+    char *path;
+    struct drv_pack_head head;
+    struct drv_pack_manifest manifest;
+    guint64 bytes;
+    gint64 used_ms;      /* the store's lock */
+    guint64 saved_bytes; /* the store's lock */
+} drv_pack;
+
+drv_pack *drv_pack_ref(drv_pack *pack);
+void drv_pack_unref(drv_pack *pack);
+
+struct drv_content {
+    char *dir;
+    drv_store *store;
+    guint64 most_bytes;
+    guint64 age_s;
+    struct drv_seal_key key;
+    char *key_name;
+    gboolean key_kept; /* in the kernel: what is here outlives this process */
+    int notify;        /* inotify on the directory, or -1 */
+    int stop;          /* eventfd */
+    GThread *watcher;
+
+    GMutex lock;       /* guards what follows */
+    GCond swept;
+    gboolean on;
+    GPtrArray *packs;      /* of drv_pack, the newest last */
+    GHashTable *writing;   /* session → VM's UUID: parts that sessions of this process write */
+    guint64 saved_bytes;   /* in all, also by packs that are gone */
+};
+
+/** drv_content_sweep() - take over what is whole, remove what is not, keep to the caps. */
+void drv_content_sweep(drv_content *content);
+
+/** drv_content_remove_locked() - a pack goes. */
+void drv_content_remove_locked(drv_content *content, drv_pack *pack);
+
+/** drv_content_remove_all() - everything, parts that are being written included. */
+void drv_content_remove_all(drv_content *content);
