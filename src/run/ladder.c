@@ -31,6 +31,8 @@
 #define HOPEFUL_PERCENT 80
 /* The pass with post-copy needs its share of the time. */
 #define POST_COPY_SHARE 2
+/* A round that begins with so many times what the whole pause would take is not near its end. */
+#define FAR 2.0
 /* What QEMU expects to need leaves out device state: a little more. */
 #define MARGIN 1.2
 
@@ -144,7 +146,7 @@ static gboolean is_near(const drv_ladder *ladder, const drv_job_stats *stats)
     if (stats->rounds < SETTLED_ROUNDS - 1)
         return FALSE;
     return (double)ladder->round_bytes * 1000 <= second * NEAR_MS ||
-           (ladder->last_bytes && !shrinks(ladder)) || stats->rounds >= NEAR_ROUNDS;
+           (stats->rounds > SETTLED_ROUNDS && !shrinks(ladder)) || stats->rounds >= NEAR_ROUNDS;
 }
 
 /* First the relay is to pace QEMU, then QEMU may use the pause. */
@@ -166,6 +168,15 @@ static drv_rung approach(drv_ladder *ladder, const drv_job_stats *stats, gint64 
     if (!ladder->last_bytes || shrinks(ladder)) /* else it will not do anyway */
         ladder->widened_rounds = stats->rounds;
     return say(ladder, DRV_RUNG_ALLOW, "%u ms allowed", ladder->allowed_ms);
+}
+
+/* It shrinks, but not even the whole pause would be enough yet: a longer one now would only be used up. */
+static gboolean is_far(const drv_ladder *ladder, const drv_job_stats *stats)
+{
+    double most_bytes =
+        (double)last_bps(ladder, stats) * (double)ladder->goals.max_pause_ms / 1000.0;
+
+    return shrinks(ladder) && (double)ladder->round_bytes > FAR * most_bytes;
 }
 
 /* Half as much again while it shrinks; else what it would need, since rounds alone will not do. */
@@ -276,7 +287,7 @@ drv_rung drv_ladder_next(drv_ladder *ladder, const drv_job_stats *stats, gint64 
     /* One that comes too soon after a change is looked at again. */
     if (stats->rounds >= SETTLED_ROUNDS && stats->rounds > ladder->widened_rounds &&
         ladder->set_ms == ladder->allowed_ms && ladder->allowed_ms < ladder->goals.max_pause_ms &&
-        now_ms - ladder->changed_ms >= LEAST_INTERVAL_MS)
+        now_ms - ladder->changed_ms >= LEAST_INTERVAL_MS && !is_far(ladder, stats))
         return widen(ladder, stats, now_ms);
     if (stats->throttle_percent > ladder->throttle_percent) {
         ladder->throttle_percent = stats->throttle_percent;

@@ -160,6 +160,25 @@ static void test_near_by_what_fresh_pages_take(void)
     g_assert_cmpuint(ladder.set_ms, ==, ladder.allowed_ms);
 }
 
+/* As long as rounds shrink, and are long, the pause stays as it is. */
+static void test_not_widened_from_afar(void)
+{
+    drv_ladder ladder;
+
+    drv_ladder_begin(&ladder, &plain_goals, 0, 0);
+    ladder.fresh_bps = 100 * MIB;
+    g_assert_cmpint(look(&ladder, 2, 100 * MIB, 2000), ==, DRV_RUNG_NEAR);
+    g_assert_cmpint(look(&ladder, 2, 90 * MIB, 2400), ==, DRV_RUNG_ALLOW);
+    ladder.fresh_bps = 10 * MIB; /* 3 MiB in 300 ms */
+    g_assert_cmpint(look(&ladder, 3, 50 * MIB, 9000), ==, DRV_RUNG_NONE);
+    g_assert_cmpint(look(&ladder, 4, 25 * MIB, 14000), ==, DRV_RUNG_NONE);
+    g_assert_cmpint(look(&ladder, 5, 5 * MIB, 17000), ==, DRV_RUNG_PAUSE);
+    g_assert_cmpuint(ladder.allowed_ms, ==, 30);
+    /* It does not shrink any more. */
+    g_assert_cmpint(look(&ladder, 6, 20 * MIB, 19000), ==, DRV_RUNG_PAUSE);
+    g_assert_cmpuint(ladder.allowed_ms, ==, 300);
+}
+
 /* A guest whose rounds do not shrink is as near as it will get. */
 static void test_near_when_nothing_shrinks(void)
 {
@@ -317,6 +336,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ladder/idle", test_idle_guest_keeps_the_first_pause);
     g_test_add_func("/ladder/low-limit", test_limit_below_the_first_pause);
     g_test_add_func("/ladder/near", test_near_by_what_fresh_pages_take);
+    g_test_add_func("/ladder/from-afar", test_not_widened_from_afar);
     g_test_add_func("/ladder/near-at-last", test_near_when_nothing_shrinks);
     g_test_add_func("/ladder/as-needed", test_pause_is_widened_as_needed);
     g_test_add_func("/ladder/throttle", test_throttle_comes_after_the_pause);
