@@ -39,6 +39,8 @@ int drv_keyring_key(const char *name, unsigned life_s, struct drv_seal_key *key,
     *made = true;
     if (getrandom(key->bytes, sizeof key->bytes, 0) != (ssize_t)sizeof key->bytes)
         return drv_error_set(err, EIO, "the kernel gave no random bytes: %s", strerror(errno));
+    /* A service of systemd's does not hold what is in the user's keyring, unless it holds that. */
+    (void)syscall(SYS_keyctl, KEYCTL_LINK, KEY_SPEC_USER_KEYRING, KEY_SPEC_PROCESS_KEYRING);
     id = syscall(SYS_add_key, "user", name, key->bytes, sizeof key->bytes, KEY_SPEC_USER_KEYRING);
     if (id < 0 || syscall(SYS_keyctl, KEYCTL_SETPERM, id, PERMISSIONS) < 0 ||
         syscall(SYS_keyctl, KEYCTL_SET_TIMEOUT, id, life_s) < 0) {

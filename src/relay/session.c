@@ -127,6 +127,9 @@ int drv_session_start(struct drv_session *session, struct drv_error *err)
         if (drv_link_established(worker->link, err))
             return -err->code;
     }
+    /* Before any thread that may hear what the other end knows. */
+    if (!rc && drv_known_start(&session->known, &session->coding, session->urgent_event, err))
+        return -err->code;
     /* From here on a failure is fatal for the process: nobody is left to be told. */
     atomic_store(&session->state, DRV_RELAY_UP);
     if (!rc)
@@ -140,8 +143,6 @@ int drv_session_start(struct drv_session *session, struct drv_error *err)
     }
     if (rc)
         return drv_error_set(err, rc, "cannot start threads: %s", strerror(rc));
-    if (drv_known_start(&session->known, &session->coding, session->urgent_event, err))
-        return -err->code;
     session->started = true;
     pthread_attr_destroy(&attributes);
     drv_session_changed(session);

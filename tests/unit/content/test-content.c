@@ -5,9 +5,12 @@
  */
 #include <errno.h>
 #include <glib.h>
+#include <linux/keyctl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "content/agreement.h"
@@ -353,6 +356,41 @@ static void the_longest_unused_goes(void)
     g_assert_cmpuint(drv_evict(NULL, 0, 5, 1, 1000), ==, 0);
 }
 
+/* As each service of systemd's begins: with a session keyring of its own. */
+static void in_a_session_of_its_own(void)
+{
+    g_autofree char *name = g_strdup_printf("drover:content:own-%d", (int)getpid());
+    pid_t child = fork();
+    struct drv_seal_key key;
+    struct drv_error err;
+    int status = 0;
+    bool made;
+
+    if (child == 0) {
+        long joined = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+
+        _exit(joined < 0 ? 2 : drv_keyring_key(name, 60, &key, &made, NULL) || !made);
+    }
+    g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+    g_assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 2) {
+        g_test_skip("there are no keyrings here");
+        return;
+    }
+    g_assert_cmpint(WEXITSTATUS(status), ==, 0);
+    /* Another session finds and reads it. */
+    child = fork();
+    if (child == 0) {
+        (void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+        _exit(drv_keyring_key(name, 60, &key, &made, NULL) || made);
+    }
+    g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+    g_assert_true(WIFEXITED(status));
+    g_assert_cmpint(WEXITSTATUS(status), ==, 0);
+    check_ok(drv_keyring_key(name, 60, &key, &made, &err), err);
+    drv_keyring_forget(name);
+}
+
 static void the_kernel_keeps_the_key(void)
 {
     g_autofree char *name = g_strdup_printf("drover:content:test-%d", (int)getpid());
@@ -390,5 +428,6 @@ int main(int argc, char **argv)
     g_test_add_func("/content/agreement-nonsense", agreements_that_make_no_sense);
     g_test_add_func("/content/evict", the_longest_unused_goes);
     g_test_add_func("/content/key", the_kernel_keeps_the_key);
+    g_test_add_func("/content/key-of-a-service", in_a_session_of_its_own);
     return g_test_run();
 }

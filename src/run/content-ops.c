@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What operators see of the known-content store and may do to it: see content.h. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "hyper/gerror.h"
+#include "model/json.h"
+#include "run/content-store.h"
+
+static json_object *pack_json(const drv_pack *pack)
+{
+    json_object *object = json_object_new_object();
+
+    drv_json_set_string(object, "id", pack->id);
+    drv_json_set_string(object, "vm", pack->head.vm);
+    drv_json_set_string(object, "uuid", pack->head.uuid);
+    drv_json_set_string(object, "owner", pack->head.owner);
+    drv_json_set_int(object, "bytes", (gint64)pack->bytes);
+    drv_json_set_int(object, "created_ms", (gint64)pack->head.created_ms);
+    drv_json_set_int(object, "used_ms", pack->used_ms);
+    drv_json_set_int(object, "saved_bytes", (gint64)pack->saved_bytes);
+    return object;
+}
+
+json_object *drv_content_list(drv_content *content)
+{
+    json_object *answer = json_object_new_object();
+    json_object *list = json_object_new_array();
+    guint64 bytes = 0;
+
+    g_mutex_lock(&content->lock);
+    for (guint i = 0; i < content->packs->len; i++) {
+        const drv_pack *pack = content->packs->pdata[i];
+
+        bytes += pack->bytes;
+        json_object_array_add(list, pack_json(pack));
+    }
+    drv_json_set_bool(answer, "on", content->on);
+    drv_json_set_int(answer, "saved_bytes", (gint64)content->saved_bytes);
+    g_mutex_unlock(&content->lock);
+    drv_json_set_int(answer, "bytes", (gint64)bytes);
+    drv_json_set_int(answer, "most_bytes", (gint64)content->most_bytes);
+    drv_json_set_int(answer, "age_s", (gint64)content->age_s);
+    drv_json_set_bool(answer, "key_kept", content->key_kept);
+    drv_json_set(answer, "contents", list);
+    return answer;
+}
+
+static gboolean is_meant(const drv_pack *pack, json_object *what, gint64 now_ms)
+{
+    const char *vm = drv_json_string(what, "vm", NULL), *owner = drv_json_string(what, "owner", NULL);
+    gint64 age_s = drv_json_int(what, "older_than_s", -1);
+
+    return (!vm || g_str_equal(vm, pack->head.vm) || g_str_equal(vm, pack->head.uuid)) &&
+           (!owner || g_str_equal(owner, pack->head.owner)) &&
+           (age_s < 0 || now_ms - pack->used_ms > age_s * 1000);
+}
+
+json_object *drv_content_prune(drv_content *content, json_object *what, GError **error)
+{
+    gint64 now_ms = drv_clock_real_ms();
+    guint64 removed = 0, bytes = 0;
+    json_object *answer;
+
+    if (!drv_json_bool(what, "all") && !drv_json_string(what, "vm", NULL) &&
+        !drv_json_string(what, "owner", NULL) && drv_json_int(what, "older_than_s", -1) < 0) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
+                    "say what shall go: all, vm, owner, or older_than_s");
+        return NULL;
+    }
+    g_mutex_lock(&content->lock);
+    for (guint i = content->packs->len; i-- > 0;) {
+        drv_pack *pack = content->packs->pdata[i];
+
+        if (!is_meant(pack, what, now_ms))
+            continue;
+        removed++;
+        bytes += pack->bytes;
+        drv_content_remove_locked(content, pack);
+    }
+    g_mutex_unlock(&content->lock);
+    answer = json_object_new_object();
+    drv_json_set_int(answer, "removed", (gint64)removed);
+    drv_json_set_int(answer, "bytes", (gint64)bytes);
+    return answer;
+}
+
+json_object *drv_content_set(drv_content *content, json_object *what, GError **error)
+{
+    g_autofree char *off = g_build_filename(content->dir, "off", NULL);
+    json_object *on = NULL;
+    gboolean ok;
+
+    if (!json_object_object_get_ex(what, "on", &on) || !json_object_is_type(on, json_type_boolean)) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "say whether content is kept: \"on\"");
+        return NULL;
+    }
+    if (json_object_get_boolean(on)) {
+        ok = unlink(off) == 0 || errno == ENOENT;
+        if (!ok)
+            g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot remove %s: %s", off,
+                        g_strerror(errno));
+    } else {
+        ok = g_file_set_contents_full(off, "", 0, G_FILE_SET_CONTENTS_CONSISTENT, 0600, error);
+    }
+    if (!ok)
+        return NULL;
+    g_mutex_lock(&content->lock);
+    content->on = json_object_get_boolean(on) && content->watcher;
+    g_mutex_unlock(&content->lock);
+    if (!json_object_get_boolean(on))
+        drv_content_remove_all(content);
+    return drv_content_list(content);
+}

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The known-content store without relays: two of them agree on what both have, what a relay would have
+ * written is taken over, and what is broken, too old, or too much goes.
+ */
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "content/brief.h"
+#include "content/keyring.h"
+#include "content/pack.h"
+#include "hyper/gerror.h"
+#include "model/json.h"
+#include "run/content.h"
+
+#define MIB 3u /* segments that a session leaves */
+
+typedef struct {
+    char *dir;
+    drv_store *store;
+    drv_content *content;
+} node;
+
+static void node_open(node *it, guint64 most_bytes, guint64 age_s)
+{
+    g_autofree char *content = g_build_filename(it->dir, "content", NULL);
+    drv_content_config config = {content, most_bytes, age_s, it->store};
+
+    it->content = drv_content_open(&config);
+}
+
+static void node_init(node *it)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *path = NULL;
+
+    it->dir = g_dir_make_tmp("drover-content-XXXXXX", &error);
+    g_assert_no_error(error);
+    path = g_build_filename(it->dir, "drover.db", NULL);
+    it->store = drv_store_open(path, &error);
+    g_assert_no_error(error);
+    node_open(it, 1 << 30, 0);
+}
+
+static void remove_tree(const char *path)
+{
+    g_autoptr(GDir) directory = g_dir_open(path, 0, NULL);
+    const char *name;
+
+    while (directory && (name = g_dir_read_name(directory))) {
+        g_autofree char *inside = g_build_filename(path, name, NULL);
+
+        remove_tree(inside);
+    }
+    g_remove(path);
+}
+
+static void node_done(node *it)
+{
+    g_autofree char *id = g_build_filename(it->dir, "content", "id", NULL);
+    g_autofree char *text = NULL;
+
+    drv_content_close(it->content);
+    drv_store_close(it->store);
+    if (g_file_get_contents(id, &text, NULL, NULL)) {
+        g_autofree char *key = g_strconcat("drover:content:", text, NULL);
+
+        drv_keyring_forget(key);
+    }
+    remove_tree(it->dir);
+    g_free(it->dir);
+}
+
+static gint64 count(node *it)
+{
+    g_autoptr(json_object) list = drv_content_list(it->content);
+
+    return (gint64)drv_json_length(drv_json_array(list, "contents"));
+}
+
+/* Until the store has heard that files were closed. */
+static void wait_count(node *it, gint64 wanted)
+{
+    gint64 until = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+
+    while (count(it) != wanted) {
+        g_assert_cmpint(g_get_monotonic_time(), <, until);
+        g_usleep(2000);
+    }
+}
+
+/* What a relay does: MIB segments that the session's number makes, and that the first pack served. */
+static void write_part(const struct drv_relay_config *config, guint8 number, guint damaged)
+{
+    g_autofree guint8 *pages = g_malloc(DRV_SEGMENT_BYTES);
+    guint64 addresses[DRV_SEGMENT_PAGES] = {0};
+    struct drv_pack_manifest manifest = {.use = {{4096, damaged}}};
+    struct drv_brief brief = {0};
+    struct drv_error err;
+
+    g_assert_cmpint(drv_brief_read(config->content_fd, &brief, &err), ==, 0);
+    g_assert_cmpuint(config->content_file_count, ==, brief.packs + 1);
+    g_assert_cmpuint(brief.most_segments, >=, MIB);
+    manifest.uses = brief.packs;
+    manifest.segment = calloc(MIB, sizeof *manifest.segment);
+    for (guint i = 0; i < MIB; i++) {
+        memset(pages, (int)(number * 16 + i), DRV_SEGMENT_BYTES);
+        g_assert_cmpint(drv_pack_save(config->content_files[0], &brief.key, i, pages, addresses,
+                                      DRV_SEGMENT_PAGES, &manifest.segment[manifest.count++], &err),
+                        ==, 0);
+    }
+    g_assert_cmpint(drv_pack_finish(config->content_files[0], &brief.key, &manifest, &err), ==, 0);
+    drv_pack_manifest_done(&manifest);
+    drv_brief_done(&brief);
+}
+
+/* Reads what the brief names, as a relay does. Return: segments; all of them must open. */
+static guint read_all(const struct drv_relay_config *config)
+{
+    g_autofree guint8 *pages = g_malloc(DRV_SEGMENT_BYTES);
+    guint64 addresses[DRV_SEGMENT_PAGES];
+    struct drv_brief brief = {0};
+    struct drv_error err;
+    guint all;
+
+    g_assert_cmpint(drv_brief_read(config->content_fd, &brief, &err), ==, 0);
+    for (guint i = 0; i < brief.count; i++)
+        g_assert_cmpint(drv_pack_load(config->content_files[1 + brief.segment[i].pack],
+                                      &brief.pack_key[brief.segment[i].pack],
+                                      brief.segment[i].index, &brief.segment[i].segment, pages,
+                                      addresses, &err), ==, 0);
+    all = brief.count;
+    drv_brief_done(&brief);
+    return all;
+}
+
+static char *session_id(guint8 number)
+{
+    return g_strdup_printf("%032x", number);
+}
+
+/* A whole session. Return: segments that both had; their lists are the same. */
+static guint session(node *source, node *target, guint8 number, const char *uuid, const char *owner,
+                     guint damaged)
+{
+    g_autofree char *id = session_id(number);
+    g_autoptr(drv_content_session) here = drv_content_begin(source->content, id, uuid, "web", owner);
+    g_autoptr(drv_content_session) there = NULL;
+    g_autoptr(json_object) offer = drv_content_offer(here);
+    g_autoptr(json_object) answer = NULL;
+    struct drv_relay_config one = {0}, other = {0};
+    struct drv_brief briefs[2] = {{{{0}}}};
+    guint8 roots[2][DRV_DIGEST_BYTES];
+    struct drv_error err;
+    guint known;
+
+    there = drv_content_begin(target->content, id, uuid, "web", drv_json_string(offer, "owner", ""));
+    answer = drv_content_answer(there, offer);
+    g_assert_nonnull(answer);
+    g_assert_true(drv_content_accept(here, answer));
+    drv_content_hand(here, &one);
+    drv_content_hand(there, &other);
+    known = read_all(&one);
+    g_assert_cmpuint(read_all(&other), ==, known);
+    g_assert_cmpint(drv_brief_read(one.content_fd, &briefs[0], &err), ==, 0);
+    g_assert_cmpint(drv_brief_read(other.content_fd, &briefs[1], &err), ==, 0);
+    for (guint i = 0; i < 2; i++) {
+        g_assert_cmpint(drv_brief_root(&briefs[i], roots[i], &err), ==, 0);
+        drv_brief_done(&briefs[i]);
+    }
+    g_assert_cmpmem(roots[0], sizeof roots[0], roots[1], sizeof roots[1]);
+    write_part(&one, number, damaged);
+    write_part(&other, number, 0);
+    return known;
+}
+
+static void two_hosts_agree(void)
+{
+    node h1, h2;
+
+    node_init(&h1);
+    node_init(&h2);
+    g_assert_cmpuint(session(&h1, &h2, 1, "u1", NULL, 0), ==, 0);
+    wait_count(&h1, 1);
+    wait_count(&h2, 1);
+    g_assert_cmpuint(session(&h2, &h1, 2, "u1", NULL, 0), ==, MIB);
+    wait_count(&h1, 2);
+    wait_count(&h2, 2);
+    /* A sibling gets it, another owner's VM does not. */
+    g_assert_cmpuint(session(&h1, &h2, 3, "u2", NULL, 0), ==, 2 * MIB);
+    wait_count(&h1, 3);
+    wait_count(&h2, 3);
+    g_assert_cmpuint(session(&h1, &h2, 4, "u1", "shop", 0), ==, 0);
+    wait_count(&h1, 4);
+    wait_count(&h2, 4);
+    g_assert_cmpuint(session(&h1, &h2, 5, "u3", "shop", 0), ==, MIB);
+    node_done(&h1);
+    node_done(&h2);
+}
+
+static void restart_keeps_it(void)
+{
+    g_autofree char *path = NULL, *junk = NULL;
+    node h1, h2;
+
+    node_init(&h1);
+    node_init(&h2);
+    session(&h1, &h2, 1, "u1", NULL, 0);
+    wait_count(&h1, 1);
+    session(&h1, &h2, 2, "u1", NULL, 0);
+    wait_count(&h1, 2);
+    drv_content_close(h1.content);
+    /* Half a part, a pack that is none. */
+    path = g_strdup_printf("%s/content/%032x.part", h1.dir, 9);
+    junk = g_strdup_printf("%s/content/%032x.pack", h1.dir, 8);
+    g_assert_true(g_file_set_contents(path, "half", 4, NULL));
+    g_assert_true(g_file_set_contents(junk, "junk", 4, NULL));
+    node_open(&h1, 1 << 30, 0);
+    g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+    g_assert_false(g_file_test(junk, G_FILE_TEST_EXISTS));
+    {
+        g_autoptr(json_object) list = drv_content_list(h1.content);
+
+        if (!drv_json_bool(list, "key_kept")) {
+            g_assert_cmpint(count(&h1), ==, 0);
+            g_test_skip("the kernel keeps no keys here");
+        } else {
+            json_object *first = json_object_array_get_idx(drv_json_array(list, "contents"), 0);
+
+            g_assert_cmpint(count(&h1), ==, 2);
+            /* What it has saved is remembered. */
+            g_assert_cmpint(drv_json_int(first, "saved_bytes", 0), ==, 4096);
+            g_assert_cmpint(drv_json_int(list, "saved_bytes", 0), ==, 4096);
+        }
+    }
+    node_done(&h1);
+    node_done(&h2);
+}
+
+static void damaged_goes(void)
+{
+    node h1, h2;
+
+    node_init(&h1);
+    node_init(&h2);
+    session(&h1, &h2, 1, "u1", NULL, 0);
+    wait_count(&h1, 1);
+    wait_count(&h2, 1);
+    /* The source's relay finds a segment of the first pack damaged: of two one is left. */
+    session(&h1, &h2, 2, "u1", NULL, 1);
+    wait_count(&h2, 2);
+    wait_count(&h1, 1);
+    node_done(&h1);
+    node_done(&h2);
+}
+
+static void caps_hold(void)
+{
+    node h1, h2;
+
+    node_init(&h1);
+    node_init(&h2);
+    drv_content_close(h1.content);
+    node_open(&h1, 2 * (MIB + 1) * DRV_SLOT_BYTES, 0);
+    for (guint8 i = 1; i <= 4; i++) {
+        g_autofree char *uuid = g_strdup_printf("u%d", i);
+        g_autofree char *owner = g_strdup_printf("o%d", i);
+
+        session(&h1, &h2, i, uuid, owner, 0);
+        wait_count(&h2, i);
+        wait_count(&h1, MIN(i, 2));
+    }
+    node_done(&h1);
+    node_done(&h2);
+}
+
+static void prune_and_off(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_object) nothing = json_object_new_object();
+    g_autoptr(json_object) vm = drv_json_parse("{\"vm\":\"u1\"}", "a test", NULL);
+    g_autoptr(json_object) old = drv_json_parse("{\"vm\":\"u1\",\"older_than_s\":60}", "a test", NULL);
+    g_autoptr(json_object) off = drv_json_parse("{\"on\":false}", "a test", NULL);
+    g_autoptr(json_object) on = drv_json_parse("{\"on\":true}", "a test", NULL);
+    node h1, h2;
+
+    node_init(&h1);
+    node_init(&h2);
+    session(&h1, &h2, 1, "u1", NULL, 0);
+    session(&h1, &h2, 2, "u2", NULL, 0);
+    wait_count(&h1, 2);
+    g_assert_null(drv_content_prune(h1.content, nothing, &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_INVALID);
+    g_clear_error(&error);
+    json_object_put(drv_content_prune(h1.content, old, NULL));
+    g_assert_cmpint(count(&h1), ==, 2);
+    json_object_put(drv_content_prune(h1.content, vm, NULL));
+    g_assert_cmpint(count(&h1), ==, 1);
+    g_assert_null(drv_content_set(h1.content, nothing, &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_INVALID);
+    json_object_put(drv_content_set(h1.content, off, NULL));
+    g_assert_cmpint(count(&h1), ==, 0);
+    g_assert_null(drv_content_begin(h1.content, "00000000000000000000000000000007", "u1", "web", NULL));
+    /* Still so after a restart. */
+    drv_content_close(h1.content);
+    node_open(&h1, 1 << 30, 0);
+    g_assert_null(drv_content_begin(h1.content, "00000000000000000000000000000007", "u1", "web", NULL));
+    json_object_put(drv_content_set(h1.content, on, NULL));
+    session(&h1, &h2, 8, "u1", NULL, 0);
+    wait_count(&h1, 1);
+    node_done(&h1);
+    node_done(&h2);
+}
+
+/* A peer that says what makes no sense: nothing is used, nothing breaks. */
+static void peers_may_lie(void)
+{
+    static const char *const offers[] = {"{}", "{\"segments\":7}", "{\"segments\":\"!\"}",
+                                         "{\"segments\":\"AAAA\"}"};
+    g_autoptr(json_object) many = drv_json_parse("{\"use\":\"/////////////////////w==\"}", "a", NULL);
+    node h1, h2;
+
+    node_init(&h1);
+    node_init(&h2);
+    session(&h1, &h2, 1, "u1", NULL, 0);
+    wait_count(&h1, 1);
+    for (guint i = 0; i < G_N_ELEMENTS(offers); i++) {
+        g_autofree char *id = session_id((guint8)(20 + i));
+        g_autoptr(drv_content_session) there =
+            drv_content_begin(h1.content, id, "u1", "web", "cluster");
+        g_autoptr(json_object) offer = drv_json_parse(offers[i], "a test", NULL);
+        g_autoptr(json_object) answer = drv_content_answer(there, offer);
+        struct drv_relay_config config = {0};
+
+        g_assert_cmpint(answer != NULL, ==, i >= 2);
+        drv_content_hand(there, &config);
+        g_assert_cmpuint(read_all(&config), ==, 0);
+    }
+    {
+        /* All bits, also of what was never offered. */
+        g_autofree char *id = session_id(30);
+        g_autoptr(drv_content_session) here =
+            drv_content_begin(h1.content, id, "u9", "web", "cluster");
+        g_autoptr(json_object) offer = drv_content_offer(here);
+        struct drv_relay_config config = {0};
+
+        g_assert_nonnull(offer);
+        g_assert_true(drv_content_accept(here, many));
+        drv_content_hand(here, &config);
+        g_assert_cmpuint(read_all(&config), ==, MIB);
+    }
+    node_done(&h1);
+    node_done(&h2);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/run/content/agree", two_hosts_agree);
+    g_test_add_func("/run/content/restart", restart_keeps_it);
+    g_test_add_func("/run/content/damaged", damaged_goes);
+    g_test_add_func("/run/content/caps", caps_hold);
+    g_test_add_func("/run/content/prune-and-off", prune_and_off);
+    g_test_add_func("/run/content/lies", peers_may_lie);
+    return g_test_run();
+}
