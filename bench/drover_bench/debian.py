@@ -28,8 +28,11 @@ READY = b"bench: ready"
 REDIS_PORT = 6379
 SUITE = "bookworm"
 PACKAGES = ["systemd-sysv", "redis-server", "postgresql-15"]
-MODULES = ["virtio_pci", "virtio_net", "virtio_blk", "virtio-rng", "virtio_balloon", "ext4",
-           "crc32c_generic", "button", "evdev"]
+MODULES = ["virtio_pci", "virtio_net", "virtio_blk", "virtio-rng", "virtio_balloon", "button",
+           "evdev"]  # ext4 is in Debian's kernel
+INSTALLED = [("load.pl", "usr/local/lib/bench-load", 0o755),
+             ("witness.service", "etc/systemd/system/witness.service", 0o644),
+             ("bench-load.service", "etc/systemd/system/bench-load.service", 0o644)]
 DISK_BYTES = 3 << 30
 PGBENCH_SCALE = 8  # 120 MB
 FILES = Path(__file__).resolve().parent.parent / "debian"
@@ -100,12 +103,9 @@ def _make_disk(tree: Path, disk: Path) -> None:
     root = Path(tempfile.mkdtemp(dir=tools.cache_dir(), prefix="debian-root."))
     try:
         run("cp", "-a", "--reflink=auto", f"{tree}/.", str(root))
-        for name, where, mode in (("load.pl", "usr/local/lib/bench-load", 0o755),
-                                  ("witness.service", "etc/systemd/system/", 0o644),
-                                  ("bench-load.service", "etc/systemd/system/", 0o644)):
-            target = root / where / (name if where.endswith("/") else "")
-            shutil.copy(FILES / name, target)
-            target.chmod(mode)
+        for name, where, mode in INSTALLED:
+            shutil.copy(FILES / name, root / where)
+            (root / where).chmod(mode)
         run("unshare", "--mount", "--pid", "--fork", f"--root={root}", "--mount-proc",
             "/bin/sh", "-c", PREPARE)
         run("truncate", "-s", str(DISK_BYTES), str(disk))
@@ -118,9 +118,9 @@ def _make_disk(tree: Path, disk: Path) -> None:
 def system() -> System:
     """Kernel, initramfs and disk; the first time this takes some minutes and needs the mirror."""
     witness = tools.own("witness-guest")
-    digest = hashlib.sha256(PREPARE.encode() + " ".join(PACKAGES + MODULES).encode())
-    for name in sorted(FILES.iterdir()):
-        digest.update(name.read_bytes())
+    digest = hashlib.sha256(PREPARE.encode() + " ".join(PACKAGES).encode())
+    for name, *_ in INSTALLED:
+        digest.update((FILES / name).read_bytes())
     target = tools.cache_dir() / f"debian-{digest.hexdigest()[:16]}"
     lock = os.open(tools.cache_dir() / "debian.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
@@ -153,8 +153,8 @@ def serve(lab: str, vm: str, made: System) -> Path:
     started = subprocess.Popen(
         ["qemu-nbd", "--socket", str(path), "--persistent", "--shared=0", "--format=qcow2",
          "--cache=writeback", "--discard=unmap", str(overlay)],
-        stdin=subprocess.DEVNULL, start_new_session=True,
-        env={"PATH": os.environ["PATH"], process.MARK: lab})
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True, env={"PATH": os.environ["PATH"], process.MARK: lab})
     process.remember(pid_file, started.pid)
     wait_until(lambda: path.exists() or started.poll() is not None, 10, f"qemu-nbd for {vm}")
     if started.poll() is not None:

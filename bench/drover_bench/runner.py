@@ -47,8 +47,8 @@ def other(at: str) -> str:
 class Bench:
     """A lab, the case's guests in it, and what was measured so far."""
 
-    def __init__(self, lab: str, case: Case, scratch: Path, say: Say) -> None:
-        self.lab, self.case, self.scratch, self.say = lab, case, scratch, say
+    def __init__(self, lab: str, case: Case, used: list[str], scratch: Path, say: Say) -> None:
+        self.lab, self.case, self.used, self.scratch, self.say = lab, case, used, scratch, say
         self.guests: dict[str, list[AnyGuest]] = {}
         self.lost: list[str] = []
 
@@ -71,8 +71,10 @@ class Bench:
         guest.suspend()
 
     def start_guests(self) -> None:
-        for kind in dict.fromkeys("qmp" if way == "qmp" else "libvirt" for way in self.case.ways):
+        for kind in dict.fromkeys("qmp" if way == "qmp" else "libvirt" for way in self.used):
+            begun = time.monotonic()
             self.guests[kind] = [self._make(kind, n + 1) for n in range(self.case.guests)]
+            self.say(f"  guests for {kind} took {time.monotonic() - begun:.0f} s to start")
 
     def check_guests(self) -> None:
         for guest in [g for those in self.guests.values() for g in those]:
@@ -214,7 +216,7 @@ def run_case(case: Case, lab: str, scratch: Path, say: Say, keep: bool = False,
         if "tls" in used:
             bed.enable_tls(lab, scratch)
         bed.warm_up(lab)
-        bench = Bench(lab, case, scratch, say)
+        bench = Bench(lab, case, used, scratch, say)
         bench.start_guests()
         set_link(lab, case)
         for number in range(repeat):
