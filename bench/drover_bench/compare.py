@@ -108,7 +108,7 @@ def _name(key: str) -> str:
 def table(name: str, of: dict[str, Any], say: Callable[[str], None] = print) -> None:
     about = of["case"]
     say(f"\n=== {name}: {about['about']}\n{about['guest']}; {about['link']}; "
-        f"{of['setting']['repeat']} repetitions, {of['setting']['cpus']} processors for both hosts")
+        f"{1 + max(m['repetition'] for m in of['moves'])} repetitions, {of['setting']['cpus']} processors for both hosts")
     for kind, by_way in of["medians"].items():
         say(f"\n{kind}: median (smallest .. largest)")
         say(f"  {'':<32}" + "".join(f"{LABEL[way]:>24}" for way in by_way))

@@ -3,9 +3,9 @@
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -65,27 +65,29 @@ def plots(stem: Path, found: dict[str, Any]) -> None:
 
 
 def bench(args: argparse.Namespace, found: dict[str, Any]) -> int:
-    """What was measured is written after each case: a later one may fail."""
+    """What was measured is written after each case, also of one that failed or was ended early."""
     failed = 0
     for case in chosen_cases(args.cases):
         say(f"{case.name}: {case.guest}; {case.link}")
-        begun = time.monotonic()
+        old = found["cases"].get(case.name) if args.add else None
+        ran: dict[str, Any] = {"moves": old["moves"] if old else [],
+                               "lost": old["lost"] if old else []}
         try:
             with tempfile.TemporaryDirectory(prefix="drover-bench-") as scratch:
-                ran = runner.run_case(case, args.name, Path(scratch), say, args.keep, args.repeat,
-                                      args.away, args.ways.split(",") if args.ways else None)
+                runner.run_case(case, args.name, Path(scratch), say, ran, args.keep, args.repeat,
+                                args.away, args.ways.split(",") if args.ways else None)
         except LabError as e:
             print(f"bench/run: {case.name}: {e}", file=sys.stderr)
             failed = 1
-            continue
-        of = {"case": cases.described(case), **ran, **compare.summary(case, ran),
-              "took_s": round(time.monotonic() - begun, 1)}
-        found["cases"][case.name] = of
-        compare.table(case.name, of)
-        sys.stdout.flush()
-        failed |= bool(of["lost"])
-        if args.json:
-            args.json.write_text(json.dumps(found, indent=1) + "\n")
+        finally:
+            if ran["moves"]:
+                failed |= bool(ran["lost"])
+                found["cases"][case.name] = of = {"case": cases.described(case), **ran,
+                                                  **compare.summary(case, ran)}
+                compare.table(case.name, of)
+                sys.stdout.flush()
+                if args.json:
+                    args.json.write_text(json.dumps(found, indent=1) + "\n")
     return failed
 
 
@@ -96,6 +98,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--list", action="store_true", help="name the cases")
     p.add_argument("--json", type=Path, metavar="FILE",
                    help="write everything there, and plots beside it")
+    p.add_argument("--add", action="store_true",
+                   help="count what FILE has already of the same cases as well: one long run may be "
+                        "several short ones")
     p.add_argument("--repeat", type=int, metavar="N", help="instead of the case's own number")
     p.add_argument("--ways", metavar="LIST", help=f"only these of {','.join(ways.LABEL)}")
     p.add_argument("--away", type=float, metavar="S",
@@ -114,15 +119,20 @@ def main(argv: list[str]) -> int:
         return 0
     if not args.cases or (args.repeat is not None and args.repeat < 1):
         p.error("say which cases (bench/run --list), and --repeat of at least 1")
+    if args.add and not args.json:
+        p.error("--add needs --json")
     if args.ways and set(args.ways.split(",")) - set(ways.LABEL):
         p.error(f"--ways are some of {','.join(ways.LABEL)}")
     if os.geteuid() != 0:
         print("bench/run: must be run as root: it makes network namespaces", file=sys.stderr)
         return 2
     found: dict[str, Any] = {"cases": {}}
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the lab shall go down with us
     try:
         names.check_lab(args.name)
         chosen_cases(args.cases)
+        if args.add and args.json and args.json.exists():
+            found = json.loads(args.json.read_text())
         code = bench(args, found)
         if args.json and not args.no_plots and found["cases"]:
             plots(args.json.with_suffix(""), found)

@@ -7,6 +7,7 @@ and which begins rotates.
 import os
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Iterator, Optional, Union
 
@@ -47,34 +48,41 @@ def other(at: str) -> str:
 class Bench:
     """A lab, the case's guests in it, and what was measured so far."""
 
-    def __init__(self, lab: str, case: Case, used: list[str], scratch: Path, say: Say) -> None:
+    def __init__(self, lab: str, case: Case, used: list[str], scratch: Path, say: Say,
+                 lost: list[str]) -> None:
         self.lab, self.case, self.used, self.scratch, self.say = lab, case, used, scratch, say
         self.guests: dict[str, list[AnyGuest]] = {}
-        self.lost: list[str] = []
+        self.lost = lost
 
     # ---- guests ----
 
-    def _make(self, kind: str, number: int) -> AnyGuest:
-        guest: AnyGuest = (QmpGuest(self.lab, f"qm{number}", self.case.guest, self.scratch)
-                           if kind == "qmp" else
-                           LibvirtGuest(self.lab, f"vm{number}", self.case.guest))
-        self._start(guest)
-        return guest
+    def _new(self, kind: str, number: int) -> AnyGuest:
+        if kind == "qmp":
+            return QmpGuest(self.lab, f"qm{number}", self.case.guest, self.scratch)
+        return LibvirtGuest(self.lab, f"vm{number}", self.case.guest)
 
-    def _start(self, guest: AnyGuest) -> None:
-        """It stands still afterwards."""
-        guest.start()
-        before, begun = guest.status(), time.monotonic()
-        time.sleep(BASELINE_S)  # this is measuring, not waiting
-        after = guest.status()
-        guest.work_per_s = (after["work"] - before["work"]) / (time.monotonic() - begun)
-        guest.suspend()
+    def _start(self, guests: list[AnyGuest]) -> None:
+        """Boots them together; how much each works, alone, is measured. All stand still then."""
+        def boot(guest: AnyGuest) -> None:
+            guest.start()
+            guest.suspend()
+
+        with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1)) as pool:
+            list(pool.map(boot, guests))  # list() raises the first error
+        for guest in guests:
+            guest.resume()
+            before, begun = guest.status(), time.monotonic()
+            time.sleep(BASELINE_S)  # this is measuring, not waiting
+            after = guest.status()
+            guest.work_per_s = (after["work"] - before["work"]) / (time.monotonic() - begun)
+            guest.suspend()
 
     def start_guests(self) -> None:
+        begun = time.monotonic()
         for kind in dict.fromkeys("qmp" if way == "qmp" else "libvirt" for way in self.used):
-            begun = time.monotonic()
-            self.guests[kind] = [self._make(kind, n + 1) for n in range(self.case.guests)]
-            self.say(f"  guests for {kind} took {time.monotonic() - begun:.0f} s to start")
+            self.guests[kind] = [self._new(kind, n + 1) for n in range(self.case.guests)]
+        self._start([guest for those in self.guests.values() for guest in those])
+        self.say(f"  guests took {time.monotonic() - begun:.0f} s to start")
 
     def check_guests(self) -> None:
         for guest in [g for those in self.guests.values() for g in those]:
@@ -189,7 +197,7 @@ class Bench:
                     self.lost.append(f"{guest.vm}: {ways.LABEL[way]}, {kind}: "
                                      f"{found['outcome']}; the guest: {found['guest']}")
                     guest.remove()
-                    self._start(guest)
+                    self._start([guest])
                     guest.resume()
         for guest in guests:
             guest.suspend()
@@ -202,32 +210,35 @@ class Bench:
                  "CPU elsewhere" + ("" if m["guest"] == "well" else f"; THE GUEST: {m['guest']}"))
 
 
-def run_case(case: Case, lab: str, scratch: Path, say: Say, keep: bool = False,
-             repeat: Optional[int] = None, away_s: Optional[float] = None,
-             chosen: Optional[list[str]] = None) -> dict[str, Any]:
-    """Returns {"moves", "lost", "setting"}. Makes a lab and takes it down."""
+def run_case(case: Case, lab: str, scratch: Path, say: Say, ran: dict[str, Any],
+             keep: bool = False, repeat: Optional[int] = None, away_s: Optional[float] = None,
+             chosen: Optional[list[str]] = None) -> None:
+    """
+    Adds to ran["moves"] and ran["lost"] as it goes, so that a run that is ended early is not for
+    nothing. Makes a lab and takes it down.
+    """
     used = [way for way in case.ways if not chosen or way in chosen]
     if not used:
         raise LabError(f"case {case.name} has none of these ways: it has {', '.join(case.ways)}")
     repeat = repeat or case.repeat
     away_s = case.away_s if away_s is None else away_s
-    moves: list[dict[str, Any]] = []
+    before = 1 + max((m["repetition"] for m in ran["moves"]), default=-1)
+    ran["setting"] = {"cpus": os.cpu_count(), "away_s": away_s, "ways": used}
     with bed.lab(lab, case.link.rate, "drover" in used, keep):
         if "tls" in used:
             bed.enable_tls(lab, scratch)
         bed.warm_up(lab)
-        bench = Bench(lab, case, used, scratch, say)
+        bench = Bench(lab, case, used, scratch, say, ran["lost"])
         bench.start_guests()
         set_link(lab, case)
         for number in range(repeat):
             say(f"  repetition {number + 1} of {repeat}")
-            first = number % len(used)
+            first = (before + number) % len(used)
             for way in used[first:] + used[:first]:
-                moves += [{"repetition": number, **m} for m in bench.turn(way, away_s)]
+                for move in bench.turn(way, away_s):
+                    ran["moves"].append({"repetition": before + number, **move})
         set_link_free(lab)
         bench.check_guests()
-    return {"moves": moves, "lost": bench.lost,
-            "setting": {"cpus": os.cpu_count(), "repeat": repeat, "away_s": away_s, "ways": used}}
 
 
 def set_link_free(lab: str) -> None:
