@@ -63,8 +63,9 @@ static json_object *text_or(const char *text)
 json_object *drv_report_json(json_object *job, const char *vm, const char *target,
                              const char *outcome, const char *error)
 {
-    static const char *const numbers[] = {"total_ms",   "pause_ms",   "memory_bytes", "qemu_bytes",
-                                          "wire_bytes", "disk_bytes", "rounds"};
+    static const char *const numbers[] = {"total_ms",     "pause_ms",   "allowed_pause_ms",
+                                          "memory_bytes", "qemu_bytes", "wire_bytes",
+                                          "disk_bytes",   "rounds"};
     json_object *report = drv_json_object(job, "report");
     json_object *out = json_object_new_object();
 

@@ -32,6 +32,7 @@ size_t drv_admin_encode_status(uint8_t out[DRV_ADMIN_MAX], uint8_t kind,
     drv_write_u64(&writer, status->memory_bytes);
     drv_write_bytes(&writer, status->error, sizeof status->error);
     drv_write_u64(&writer, status->cache_bytes);
+    drv_write_u64(&writer, status->fresh_bps);
     return drv_writer_used(&writer);
 }
 
@@ -65,6 +66,8 @@ int drv_admin_decode_status(struct drv_relay_status *status, const uint8_t *in, 
     /* A relay that was started before an update does not say it. */
     if (drv_reader_left(&reader))
         got.cache_bytes = drv_read_u64(&reader);
+    if (drv_reader_left(&reader))
+        got.fresh_bps = drv_read_u64(&reader);
     if (reader.bad || version != DRV_ADMIN_VERSION || got.state > DRV_RELAY_ENDED)
         return drv_error_set(err, EPROTO,
                              "the relay answers in a way that is not understood: it is of another "

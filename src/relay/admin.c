@@ -105,6 +105,11 @@ void drv_admin_serve(struct drv_daemon *daemon, struct drv_admin_client *client)
     case DRV_ADMIN_RESUMED:
         tell_outcome(client, on_resumed(daemon, &err), &err);
         break;
+    case DRV_ADMIN_NEAR:
+        /* The first coder is that of the guest's memory. */
+        drv_pace_near(&daemon->session.coding.coder[0].pace);
+        tell_outcome(client, 0, &err);
+        break;
     case DRV_ADMIN_END:
         daemon->end = true;
         break;

@@ -109,12 +109,33 @@ static bool more_comes(int fd, int urgent)
     return ppoll(wait, 2, &pause, NULL) > 0 && wait[0].revents && !wait[1].revents;
 }
 
-/* What may be read now: nothing when the batch is full. */
-static size_t room_for(drv_encoder *encoder, uint64_t most, uint8_t **at)
+/* Waits until so many bytes may be read. Return: false: there is other work. */
+static bool may_read(struct drv_coder *coder, int urgent, struct drv_batch *batch, size_t *enough)
+{
+    struct pollfd other = {.fd = urgent, .events = POLLIN};
+    struct drv_encoder_copy copy;
+    int64_t began_us = drv_clock_us(), now_us = began_us, wait_us;
+
+    drv_encoder_copy(coder->encoder, &copy);
+    while ((wait_us = drv_pace_wait_us(&coder->pace, now_us, copy.stopped, enough)) > 0) {
+        struct timespec pause = {.tv_sec = wait_us / 1000000, .tv_nsec = wait_us % 1000000 * 1000};
+
+        if (ppoll(&other, 1, &pause, NULL) > 0)
+            return false;
+        now_us = drv_clock_us();
+    }
+    batch->waited_us = (uint64_t)(now_us - began_us);
+    return true;
+}
+
+/* What may be read now: nothing when the batch is full; a page is completed beyond @enough. */
+static size_t room_for(drv_encoder *encoder, uint64_t most, size_t enough, uint8_t **at)
 {
     size_t held = drv_encoder_held(encoder);
-    size_t room = drv_encoder_room(encoder, at);
+    size_t room = held < enough ? drv_encoder_room(encoder, at) : 0;
 
+    if (room && room > enough - held)
+        room = enough - held;
     if (!room)
         room = drv_encoder_missing(encoder, at);
     return most - held < room ? (size_t)(most - held) : room;
@@ -128,12 +149,14 @@ ssize_t drv_coder_read(struct drv_coder *coder, int fd, uint64_t credit, int urg
     uint64_t most = (credit - DRV_CODER_COST_MIN / 2) / 9 * 8;
     int64_t began_us = 0, paused_us;
     bool more = true;
-    size_t size;
+    size_t enough, size;
 
     *batch = (struct drv_batch){0};
+    if (!may_read(coder, urgent, batch, &enough))
+        return -EAGAIN;
     while (more) {
         uint8_t *at;
-        size_t room = room_for(encoder, most, &at);
+        size_t room = room_for(encoder, most, enough, &at);
         ssize_t got;
 
         if (!room) {
@@ -164,17 +187,32 @@ ssize_t drv_coder_read(struct drv_coder *coder, int fd, uint64_t credit, int urg
     coder->raw_bytes += batch->raw;
     size = drv_encoder_close(encoder, out);
     coder->encoded_bytes += size;
+    batch->encoded = size;
+    drv_pace_read(&coder->pace, drv_clock_us(), batch->raw);
     return (ssize_t)size;
 }
 
 void drv_coder_sent(struct drv_coder *coder, const struct drv_batch *batch, uint64_t work_us,
                     uint64_t blocked_us)
 {
+    drv_pace_sent(&coder->pace, batch->encoded, blocked_us);
     if (!batch->full)
         return; /* it is QEMU that we wait for */
     atomic_fetch_add(&coder->work_us, work_us);
     atomic_fetch_add(&coder->blocked_us, blocked_us);
     atomic_fetch_add(&coder->batches, 1);
+}
+
+uint64_t drv_coding_link_bps(const struct drv_coding *coding)
+{
+    uint64_t most = 0;
+
+    for (unsigned i = 0; i < DRV_CODERS; i++) {
+        uint64_t bps = atomic_load(&coding->coder[i].pace.link_bps);
+
+        most = bps > most ? bps : most;
+    }
+    return most;
 }
 
 /*
@@ -185,11 +223,17 @@ void drv_coder_sent(struct drv_coder *coder, const struct drv_batch *batch, uint
 void drv_coder_adapt(struct drv_coder *coder, unsigned senders, size_t chunk_bytes)
 {
     uint64_t work_us, blocked_us;
+    struct drv_encoder_copy copy;
     unsigned least;
+    size_t batch;
 
+    drv_encoder_copy(coder->encoder, &copy);
+    drv_pace_look(&coder->pace, drv_clock_us(), senders, &copy);
+    batch = drv_pace_batch(&coder->pace, senders);
     /* What goes out is about half of it, or less. */
-    drv_encoder_set_batch(coder->encoder, 2 * chunk_bytes);
-    if (atomic_load(&coder->batches) < LOOK_BATCHES)
+    drv_encoder_set_batch(coder->encoder, batch < 2 * chunk_bytes ? batch : 2 * chunk_bytes);
+    /* Near the switch nothing may change how fast pages go. */
+    if (atomic_load(&coder->batches) < LOOK_BATCHES || atomic_load(&coder->pace.near))
         return;
     atomic_store(&coder->batches, 0);
     work_us = atomic_exchange(&coder->work_us, 0);

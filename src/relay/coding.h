@@ -20,6 +20,7 @@
 #include "relay/codec/encoder.h"
 #include "relay/control.h"
 #include "relay/frame.h"
+#include "relay/pace.h"
 
 #define DRV_CODER_COST_MIN 8192u /* less credit than this is not worth a batch */
 
@@ -32,13 +33,15 @@ struct drv_coder {
     uint64_t raw_bytes, encoded_bytes; /* since the last look */
     _Atomic uint32_t batches;          /* full ones since the last look */
     _Atomic uint64_t work_us, blocked_us; /* what they took; any sender */
+    struct drv_pace pace; /* of the stream of memory */
 };
 
 /* What a sender has done for one batch. */
 struct drv_batch {
     size_t raw;         /* bytes of the channel */
+    size_t encoded;     /* bytes of its record */
     bool full;          /* it was closed because it was full */
-    uint64_t waited_us; /* for more of it */
+    uint64_t waited_us; /* for more of it, or until it might be read */
 };
 
 struct drv_coding {
@@ -79,7 +82,8 @@ struct drv_coder *drv_coding_claim(struct drv_coding *coding, unsigned number);
  * @out:    room for DRV_RECORD_MAX
  * @batch:  receives what became of it
  *
- * Return: bytes of the record; 0: the socket is at its end or broken, -EAGAIN: nothing there.
+ * Return: bytes of the record; 0: the socket is at its end or broken, -EAGAIN: nothing there, or
+ * there is other work before it may be read (pace.h).
  */
 ssize_t drv_coder_read(struct drv_coder *coder, int fd, uint64_t credit, int urgent, uint8_t *out,
                        struct drv_batch *batch);
@@ -98,6 +102,9 @@ void drv_coder_sent(struct drv_coder *coder, const struct drv_batch *batch, uint
  * @chunk_bytes: what the link takes in about 5 ms
  */
 void drv_coder_adapt(struct drv_coder *coder, unsigned senders, size_t chunk_bytes);
+
+/** drv_coding_link_bps() - what all links together were seen to take, bytes a second; 0: not known. */
+uint64_t drv_coding_link_bps(const struct drv_coding *coding);
 
 /** drv_coder_cost() - how much of the credit a record takes. Units: bytes. */
 static inline uint64_t drv_coder_cost(size_t record, size_t raw)

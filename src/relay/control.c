@@ -189,6 +189,11 @@ int drv_relay_tell_resumed(drv_relay *relay, struct drv_error *err)
     return command(relay, DRV_ADMIN_RESUMED, -1, err);
 }
 
+int drv_relay_tell_near(drv_relay *relay, struct drv_error *err)
+{
+    return command(relay, DRV_ADMIN_NEAR, -1, err);
+}
+
 int drv_relay_end(drv_relay *relay, struct drv_error *err)
 {
     int64_t until_us = drv_clock_us() + (int64_t)ANSWER_MS * 1000;

@@ -63,6 +63,8 @@ struct drv_relay_status {
     int64_t resumed_us;      /* the same for resumed */
     uint64_t memory_bytes;   /* buffers allocated: fixed when the session starts */
     uint64_t cache_bytes;    /* the codec's cache, at most: the same */
+    uint64_t fresh_bps;      /* source: bytes of memory a second that pages which the guest has just
+                                written would go at; 0: not known, or the link is not the limit */
     char error[256];         /* why it is LOST, or empty */
 };
 
@@ -102,6 +104,12 @@ int drv_relay_hand_link(drv_relay *relay, int tcp_fd, struct drv_error *err);
 
 /** drv_relay_tell_resumed() - at the target: the guest runs; the source's relay will know. */
 int drv_relay_tell_resumed(drv_relay *relay, struct drv_error *err);
+
+/**
+ * drv_relay_tell_near() - at the source: QEMU may soon stop the guest. From now on the relay takes its
+ * stream no faster than pages go which the guest has just written (src/relay/pace.h).
+ */
+int drv_relay_tell_near(drv_relay *relay, struct drv_error *err);
 
 /** drv_relay_end() - end the relay and wait until its process has closed everything. */
 int drv_relay_end(drv_relay *relay, struct drv_error *err);

@@ -3,6 +3,7 @@
 #include "relay/link.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -452,8 +454,10 @@ void drv_link_measure(drv_link *link, int64_t now_ms)
     link->last_measured_ms = now_ms;
     memset(&info, 0, sizeof info);
     if (getsockopt(link->fd, IPPROTO_TCP, TCP_INFO, &info, &size) ||
-        size < offsetof(struct tcp_info, tcpi_delivery_rate) + sizeof info.tcpi_delivery_rate ||
-        !info.tcpi_delivery_rate)
+        size < offsetof(struct tcp_info, tcpi_delivery_rate) + sizeof info.tcpi_delivery_rate)
+        return;
+    link->min_rtt_us = info.tcpi_min_rtt == UINT32_MAX ? 0 : info.tcpi_min_rtt;
+    if (!info.tcpi_delivery_rate)
         return;
     chunk = info.tcpi_delivery_rate / 200; /* 5 ms */
     chunk = chunk / DRV_TLS_RECORD * DRV_TLS_RECORD;
@@ -471,6 +475,13 @@ void drv_link_measure(drv_link *link, int64_t now_ms)
             : lowat_bytes > LOWAT_MAX ? LOWAT_MAX
                                       : (unsigned)lowat_bytes;
     (void)setsockopt(link->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof lowat);
+}
+
+uint64_t drv_link_queued(const drv_link *link)
+{
+    int queued = 0;
+
+    return ioctl(link->fd, SIOCOUTQ, &queued) == 0 && queued > 0 ? (uint64_t)queued : 0;
 }
 
 int drv_link_seed(drv_link *link, uint64_t *seed, struct drv_error *err)

@@ -55,7 +55,9 @@ struct drv_link {
     int64_t last_sent_ms;
     int64_t last_measured_ms;
     uint64_t since_rekey_bytes;
-    uint64_t blocked_us; /* in all, that the sending thread has waited for TCP */
+    uint64_t blocked_us; /* in all, that the sending thread has waited for TCP … */
+    uint64_t drained_us; /* … and, since the last batch, for what was queued before it */
+    uint32_t min_rtt_us; /* the least round trip; 0: not known */
 
     /* the receiving thread's */
     uint8_t *in;    /* encrypted, as it came */
@@ -115,6 +117,9 @@ int drv_link_flush(drv_link *link, struct drv_error *err);
  */
 int drv_link_receive(drv_link *link, struct drv_frame *frame, const uint8_t **payload,
                      struct drv_error *err);
+
+/** drv_link_queued() - bytes that TCP was given and that are not acknowledged. */
+uint64_t drv_link_queued(const drv_link *link);
 
 /** drv_link_seed() - a number that only both ends of this link know, after the handshake. */
 int drv_link_seed(drv_link *link, uint64_t *seed, struct drv_error *err);

@@ -291,6 +291,7 @@ void drv_session_status(struct drv_session *session, struct drv_relay_status *st
     status->resumed_us = atomic_load(&session->resumed_us);
     status->memory_bytes = session->memory_bytes;
     status->cache_bytes = session->cache_bytes;
+    status->fresh_bps = atomic_load(&session->coding.coder[0].pace.fresh_bps);
     pthread_mutex_lock(&session->error_lock);
     memcpy(status->error, session->error, sizeof status->error);
     pthread_mutex_unlock(&session->error_lock);

@@ -82,7 +82,7 @@ drv_call *drv_call_start(drv_outgoing *outgoing, gboolean recover)
     call->hyper = outgoing->run->hyper;
     call->uuid = g_strdup(drv_job_uuid(outgoing->job));
     call->dir = g_strdup(outgoing->dir);
-    call->max_pause_ms = outgoing->ladder.allowed_ms;
+    call->max_pause_ms = outgoing->ladder.set_ms;
     call->post_copy = outgoing->ladder.post_copy;
     call->recover = recover;
     /* What libvirt recovers it knows already. */

@@ -10,6 +10,7 @@
 #include "run/climb.h"
 
 #include "base/log.h"
+#include "run/report.h"
 #include "run/session.h"
 
 #define ABORT_PATIENCE_MS 600
@@ -71,6 +72,20 @@ static gpointer end_relay(gpointer data)
     return errand_done(it);
 }
 
+static gpointer tell_near(gpointer data)
+{
+    errand *it = data;
+    g_autofree char *session = drv_job_session(it->job);
+    g_autofree char *dir = session ? drv_session_dir(it->run->sessions_dir, session) : NULL;
+    drv_relay *relay = NULL;
+    struct drv_error err;
+
+    if (dir && (drv_relay_open(dir, &relay, &err) < 0 || drv_relay_tell_near(relay, &err) < 0))
+        drv_log_debug("the relay does not pace: %s job=%s", err.message, drv_job_id(it->job));
+    drv_relay_close(relay);
+    return errand_done(it);
+}
+
 static gboolean has_no_link(drv_outgoing *outgoing)
 {
     gboolean lost;
@@ -116,7 +131,7 @@ static void allow_pause(drv_outgoing *outgoing)
     g_autoptr(GError) error = NULL;
 
     if (!drv_hyper_set_max_pause(outgoing->run->hyper, drv_job_uuid(outgoing->job),
-                                 outgoing->ladder.allowed_ms, &error))
+                                 outgoing->ladder.set_ms, &error))
         drv_log_debug("cannot widen the allowed pause: %s job=%s", error->message,
                       drv_job_id(outgoing->job));
 }
@@ -139,8 +154,17 @@ void drv_outgoing_climb(drv_outgoing *outgoing, gint64 now_ms)
 
     if (outgoing->abort_ms || drv_job_cancel_requested(outgoing->job))
         return;
+    outgoing->ladder.fresh_bps = drv_outgoing_counters(outgoing).fresh_bps;
     rung = drv_ladder_next(&outgoing->ladder, &outgoing->stats, now_ms);
     switch (rung) {
+    case DRV_RUNG_NEAR:
+        start_errand(outgoing, "near", tell_near);
+        drv_log_debug("near the switch: %s job=%s", outgoing->ladder.why, drv_job_id(outgoing->job));
+        return;
+    case DRV_RUNG_ALLOW:
+        allow_pause(outgoing);
+        drv_log_debug("near the switch: %s job=%s", outgoing->ladder.why, drv_job_id(outgoing->job));
+        return;
     case DRV_RUNG_PAUSE:
         allow_pause(outgoing);
         break;

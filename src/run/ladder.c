@@ -14,6 +14,11 @@
 #define SETTLED_ROUNDS 3
 /* QEMU looks every 100 ms whether it may switch: give a new limit the time to be tried. */
 #define LEAST_INTERVAL_MS 300
+/* The switch is near when a round begins with less than what goes in so long, or is one of these. */
+#define NEAR_MS 1000
+#define NEAR_ROUNDS 8
+/* Until QEMU, which looks back 100 ms, has seen the pace. */
+#define PACED_MS 250
 /* A round that begins with less than this of the last one's is on a good way. */
 #define SHRINKS 0.8
 /* "Has not fallen": not below 96 % of the least so far … */
@@ -38,7 +43,8 @@ static const char *const method_names[] = {
 G_STATIC_ASSERT(G_N_ELEMENTS(method_names) == DRV_METHODS);
 
 static const char *const rung_names[] = {
-    [DRV_RUNG_NONE] = "none",         [DRV_RUNG_PAUSE] = "pause",
+    [DRV_RUNG_NONE] = "none",         [DRV_RUNG_NEAR] = "near",
+    [DRV_RUNG_ALLOW] = "allow",       [DRV_RUNG_PAUSE] = "pause",
     [DRV_RUNG_THROTTLE] = "throttle", [DRV_RUNG_RESTART] = "restart",
     [DRV_RUNG_HANDOVER] = "post-copy", [DRV_RUNG_END] = "end",
 };
@@ -76,17 +82,17 @@ static double mib(guint64 bytes)
     return (double)bytes / (1 << 20);
 }
 
-guint drv_ladder_begin(drv_ladder *ladder, const drv_ladder_goals *goals, gint64 began_ms,
+void drv_ladder_begin(drv_ladder *ladder, const drv_ladder_goals *goals, gint64 began_ms,
                        gint64 now_ms)
 {
     *ladder = (drv_ladder){.goals = *goals,
                            .began_ms = began_ms,
                            .allowed_ms = MIN(goals->max_pause_ms, DRV_LADDER_START_MS),
+                           .set_ms = MIN(goals->max_pause_ms, DRV_LADDER_AFAR_MS),
                            .changed_ms = now_ms,
                            .least_ms = now_ms,
                            .post_copy = goals->method == DRV_METHOD_POST_COPY ||
                                         goals->method == DRV_METHOD_HYBRID};
-    return ladder->allowed_ms;
 }
 
 void drv_ladder_again(drv_ladder *ladder, gint64 now_ms)
@@ -118,26 +124,69 @@ static void note_round(drv_ladder *ladder, const drv_job_stats *stats, gint64 no
         ladder->least_bytes = bytes;
 }
 
+/* Bytes a second at which the last pages would go. */
+static guint64 last_bps(const drv_ladder *ladder, const drv_job_stats *stats)
+{
+    return ladder->fresh_bps ? ladder->fresh_bps : stats->memory_bps;
+}
+
+static gboolean shrinks(const drv_ladder *ladder)
+{
+    return ladder->last_bytes &&
+           (double)ladder->round_bytes < SHRINKS * (double)ladder->last_bytes;
+}
+
+/* Could QEMU switch if it were allowed to? Pacing costs time as long as it could not. */
+static gboolean is_near(const drv_ladder *ladder, const drv_job_stats *stats)
+{
+    double second = (double)last_bps(ladder, stats);
+
+    if (stats->rounds < SETTLED_ROUNDS - 1)
+        return FALSE;
+    return (double)ladder->round_bytes * 1000 <= second * NEAR_MS ||
+           (ladder->last_bytes && !shrinks(ladder)) || stats->rounds >= NEAR_ROUNDS;
+}
+
+/* First the relay is to pace QEMU, then QEMU may use the pause. */
+static drv_rung approach(drv_ladder *ladder, const drv_job_stats *stats, gint64 now_ms)
+{
+    if (!ladder->near) {
+        if (!is_near(ladder, stats))
+            return DRV_RUNG_NONE;
+        ladder->near = TRUE;
+        ladder->near_ms = now_ms;
+        return say(ladder, DRV_RUNG_NEAR,
+                   "round %" G_GUINT64_FORMAT " began with %.1f MiB to send, of which %.1f MiB/s go",
+                   stats->rounds, mib(ladder->round_bytes), mib(last_bps(ladder, stats)));
+    }
+    if (now_ms - ladder->near_ms < PACED_MS)
+        return DRV_RUNG_NONE;
+    ladder->set_ms = ladder->allowed_ms;
+    ladder->changed_ms = now_ms;
+    if (!ladder->last_bytes || shrinks(ladder)) /* else it will not do anyway */
+        ladder->widened_rounds = stats->rounds;
+    return say(ladder, DRV_RUNG_ALLOW, "%u ms allowed", ladder->allowed_ms);
+}
+
 /* Half as much again while it shrinks; else what it would need, since rounds alone will not do. */
 static drv_rung widen(drv_ladder *ladder, const drv_job_stats *stats, gint64 now_ms)
 {
     guint64 bytes = ladder->round_bytes;
     guint allowed_ms = ladder->allowed_ms + (ladder->allowed_ms + 1) / 2;
-    gboolean shrinks =
-        ladder->last_bytes && (double)bytes < SHRINKS * (double)ladder->last_bytes;
+    guint64 bps = last_bps(ladder, stats);
 
-    if (!shrinks && stats->memory_bps) {
-        double needed_ms = MARGIN * 1000.0 * (double)bytes / (double)stats->memory_bps;
+    if (!shrinks(ladder) && bps) {
+        double needed_ms = MARGIN * 1000.0 * (double)bytes / (double)bps;
 
         allowed_ms = MAX(allowed_ms, (guint)MIN(needed_ms, (double)ladder->goals.max_pause_ms));
     }
-    ladder->allowed_ms = MIN(allowed_ms, ladder->goals.max_pause_ms);
+    ladder->allowed_ms = ladder->set_ms = MIN(allowed_ms, ladder->goals.max_pause_ms);
     ladder->changed_ms = now_ms;
     ladder->widened_rounds = stats->rounds;
     return say(ladder, DRV_RUNG_PAUSE,
                "round %" G_GUINT64_FORMAT " began with %.1f MiB to send at %.1f MiB/s, while the "
                "guest dirties %.1f MiB/s: %u ms allowed",
-               stats->rounds, mib(bytes), mib(stats->memory_bps), mib(stats->dirty_rate_bps),
+               stats->rounds, mib(bytes), mib(bps), mib(stats->dirty_rate_bps),
                ladder->allowed_ms);
 }
 
@@ -219,9 +268,14 @@ drv_rung drv_ladder_next(drv_ladder *ladder, const drv_job_stats *stats, gint64 
             note_round(ladder, stats, now_ms);
         ladder->rounds = stats->rounds;
     }
+    if (ladder->set_ms < ladder->allowed_ms) {
+        rung = approach(ladder, stats, now_ms);
+        if (rung)
+            return rung;
+    }
     /* One that comes too soon after a change is looked at again. */
     if (stats->rounds >= SETTLED_ROUNDS && stats->rounds > ladder->widened_rounds &&
-        ladder->allowed_ms < ladder->goals.max_pause_ms &&
+        ladder->set_ms == ladder->allowed_ms && ladder->allowed_ms < ladder->goals.max_pause_ms &&
         now_ms - ladder->changed_ms >= LEAST_INTERVAL_MS)
         return widen(ladder, stats, now_ms);
     if (stats->throttle_percent > ladder->throttle_percent) {

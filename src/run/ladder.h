@@ -3,7 +3,10 @@
  * The convergence ladder: what is done about a guest that changes its memory faster than
  * it can be copied, one rung after the other, each only when the one before does not do.
  *
- *   1. the allowed pause, from 20 ms, widened round by round up to the user's limit;
+ *   1. the allowed pause, from 20 ms, widened round by round up to the user's limit. Before it comes
+ *      into force the relay is told that the switch is near and paces QEMU (src/relay/pace.h), so that
+ *      QEMU knows how fast the last pages will go; until then QEMU is allowed 1 ms, which is enough for
+ *      a guest that does little, whatever QEMU thinks of the link;
  *   2. throttling, which QEMU does by itself meanwhile (see src/hyper/migrate.c); noted here;
  *   3. post-copy, where it is allowed: the move begins again, now with POSTCOPY, which libvirt
  *      refuses together with PAUSED, and is handed over after its first pass;
@@ -16,6 +19,7 @@
 #include "hyper/hyper.h"
 
 #define DRV_LADDER_START_MS 20
+#define DRV_LADDER_AFAR_MS 1 /* not 0: QEMU 7.2 then switches after the first pass, whatever remains */
 
 typedef enum {
     DRV_METHOD_AUTO,
@@ -37,7 +41,9 @@ typedef struct {
 
 typedef enum {
     DRV_RUNG_NONE,     /* nothing to do */
-    DRV_RUNG_PAUSE,    /* allow allowed_ms */
+    DRV_RUNG_NEAR,     /* have the relay pace QEMU; no rung to speak of */
+    DRV_RUNG_ALLOW,    /* allow the first allowed_ms; no rung to speak of */
+    DRV_RUNG_PAUSE,    /* allow allowed_ms, which is more than before */
     DRV_RUNG_THROTTLE, /* QEMU does it already: only to be noted */
     DRV_RUNG_RESTART,  /* abort, and begin again with post-copy */
     DRV_RUNG_HANDOVER, /* start post-copy now */
@@ -49,7 +55,11 @@ typedef struct {
     drv_ladder_goals goals;
     gint64 began_ms;       /* of the move, on the caller's clock */
     gboolean post_copy;    /* this pass was begun with POSTCOPY */
-    guint allowed_ms;
+    guint allowed_ms;      /* what the pause may be */
+    guint set_ms;          /* what QEMU is told: allowed_ms, or less as long as it is not paced */
+    guint64 fresh_bps;     /* the caller's: what the relay says of it; 0: nothing */
+    gboolean near;         /* it has said NEAR … */
+    gint64 near_ms;        /* … then */
     gint64 changed_ms;     /* when the allowed pause was last changed */
     guint throttle_percent;
     guint64 widened_rounds; /* the round in which it was */
@@ -63,8 +73,8 @@ typedef struct {
     char why[240];         /* of the last rung */
 } drv_ladder;
 
-/** drv_ladder_begin() - Return: the pause to allow at the start, in ms. */
-guint drv_ladder_begin(drv_ladder *ladder, const drv_ladder_goals *goals, gint64 began_ms,
+/** drv_ladder_begin() - set_ms is the pause to allow at the start. */
+void drv_ladder_begin(drv_ladder *ladder, const drv_ladder_goals *goals, gint64 began_ms,
                        gint64 now_ms);
 
 /** drv_ladder_again() - a new pass begins, with post-copy. */

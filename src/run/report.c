@@ -82,6 +82,17 @@ static gint64 measured_pause_ms(drv_outgoing *outgoing, json_object *completed)
     return drv_json_int(completed, "downtime_ms", -1);
 }
 
+/* What the pause might have been in the end; -1: QEMU had no say in it. */
+static gint64 was_allowed_ms(drv_outgoing *outgoing, const char *outcome)
+{
+    const drv_ladder *ladder = &outgoing->ladder;
+
+    if (!g_str_equal(outcome, "done") || ladder->post_copy || outgoing->stats.post_copy ||
+        !outgoing->stats.rounds)
+        return -1;
+    return (gint64)ladder->allowed_ms;
+}
+
 /* What got it there in the end, which need not be what was asked for. */
 static const char *method_used(json_object *view, json_object *step)
 {
@@ -114,6 +125,7 @@ static json_object *make_report(drv_outgoing *outgoing, const char *outcome, con
     set_or_null(report, "total_ms", drv_clock_real_ms() - started_ms);
     set_or_null(report, "pause_ms",
                 g_str_equal(outcome, "done") ? measured_pause_ms(outgoing, completed) : -1);
+    set_or_null(report, "allowed_pause_ms", was_allowed_ms(outgoing, outcome));
     set_or_null(report, "memory_bytes", drv_json_int(drv_job_step(outgoing->job), "memory_bytes", -1));
     drv_json_set_int(report, "qemu_bytes",
                      (gint64)(relay.channel[DRV_CHANNEL_RAM].local_in_bytes +

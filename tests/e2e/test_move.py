@@ -7,8 +7,9 @@ import pytest
 from conftest import VM, Guest
 from lab import IMAGES, Lab, wait_until
 
-REPORT = {"vm", "source", "target", "method", "outcome", "total_ms", "pause_ms", "memory_bytes",
-          "qemu_bytes", "wire_bytes", "disk_bytes", "rounds", "ladder", "error"}
+REPORT = {"vm", "source", "target", "method", "outcome", "total_ms", "pause_ms",
+          "allowed_pause_ms", "memory_bytes", "qemu_bytes", "wire_bytes", "disk_bytes", "rounds",
+          "ladder", "error"}
 
 
 def check_report(report: dict, vm: str, source: str, target: str, memory_mib: int) -> None:

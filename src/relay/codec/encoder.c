@@ -8,6 +8,7 @@
 
 #include "relay/codec/cache.h"
 #include "relay/codec/delta.h"
+#include "relay/codec/fresh.h"
 #include "relay/codec/hash.h"
 #include "relay/codec/index.h"
 #include "relay/codec/squeeze.h"
@@ -49,6 +50,7 @@ struct drv_encoder {
 
     uint64_t address; /* of the page before, as the decoder knows it */
     struct drv_encoder_stats stats;
+    struct drv_fresh fresh;
 };
 
 size_t drv_encoder_memory(size_t cache_pages)
@@ -113,6 +115,7 @@ void drv_encoder_reset(drv_encoder *encoder, uint64_t seed)
     encoder->raw_used = encoder->raw_at = encoder->ops_used = encoder->literals_used = 0;
     encoder->run_count = 0;
     encoder->address = 0;
+    encoder->fresh = (struct drv_fresh){0};
     memset(&encoder->stats, 0, sizeof encoder->stats);
 }
 
@@ -129,6 +132,14 @@ void drv_encoder_set_batch(drv_encoder *encoder, size_t bytes)
 bool drv_encoder_hurry(const drv_encoder *encoder)
 {
     return encoder->parser.postcopy;
+}
+
+void drv_encoder_copy(const drv_encoder *encoder, struct drv_encoder_copy *copy)
+{
+    copy->rounds = encoder->parser.rounds;
+    copy->stopped = encoder->parser.stopped;
+    copy->fresh_bytes = encoder->fresh.raw;
+    copy->fresh_encoded_bytes = encoder->fresh.encoded;
 }
 
 const struct drv_encoder_stats *drv_encoder_stats(const drv_encoder *encoder)
@@ -277,9 +288,26 @@ static void remember(drv_encoder *encoder, const uint8_t *page, uint64_t hash, u
     drv_index_add(&encoder->addresses, where, next - 1, next);
 }
 
+/* Is that page of the cache what was last sent for the address? Then the guest has not changed it. */
+static bool is_unchanged(const drv_encoder *encoder, uint64_t back, uint64_t where)
+{
+    uint32_t candidates[DRV_INDEX_WAYS];
+    unsigned count =
+        drv_index_find(&encoder->addresses, where, encoder->cache.next, candidates);
+
+    for (unsigned i = 0; i < count; i++)
+        if (candidates[i] == back)
+            return true;
+    return false;
+}
+
 static void add_same(drv_encoder *encoder, uint64_t back, uint64_t where)
 {
     uint64_t next = encoder->cache.next;
+
+    /* In the first round references say nothing of what the guest will write. */
+    if (encoder->parser.rounds > 1 && !is_unchanged(encoder, back, where))
+        drv_fresh_page(&encoder->fresh, false, 2);
 
     /* Pages that followed each other when they were sent, as those of a file do. */
     if (encoder->run_count && encoder->run == DRV_OP_SAME &&
@@ -320,10 +348,12 @@ static void add_page(drv_encoder *encoder, const struct drv_span *span, const ui
         encoder->run_back = delta_back;
         end_run(encoder);
         add_literal(encoder, delta, size);
+        drv_fresh_page(&encoder->fresh, encoder->parser.rounds < 2, size);
         encoder->stats.delta_pages++;
     } else {
         add_to_run(encoder, DRV_OP_PAGES, 1);
         add_literal(encoder, page, DRV_PAGE_SIZE);
+        drv_fresh_page(&encoder->fresh, encoder->parser.rounds < 2, DRV_PAGE_SIZE);
         encoder->stats.literal_pages++;
     }
     remember(encoder, page, hash, where);
@@ -444,6 +474,7 @@ size_t drv_encoder_close(drv_encoder *encoder, uint8_t *out)
     } else {
         end_run(encoder);
         (void)write_body(encoder, &record, out + DRV_RECORD_HEADER_SIZE);
+        drv_fresh_close(&encoder->fresh, record.expanded, record.body);
     }
     drv_record_encode(out, &record);
     encoder->stats.raw_bytes += record.raw;

@@ -88,6 +88,20 @@ size_t drv_encoder_held(const drv_encoder *encoder);
  */
 size_t drv_encoder_close(drv_encoder *encoder, uint8_t *out);
 
+/* How QEMU's copy of the guest's memory stands. */
+struct drv_encoder_copy {
+    unsigned rounds; /* that have begun */
+    bool stopped;    /* the last one: the guest stands still at the source */
+    /*
+     * Of what the guest has written lately: pages that went before, whose content had changed;
+     * before there are any: pages as they are. Bytes of the channel, and what they became.
+     */
+    uint64_t fresh_bytes, fresh_encoded_bytes;
+};
+
+/** drv_encoder_copy() - as of the last batch that was closed. */
+void drv_encoder_copy(const drv_encoder *encoder, struct drv_encoder_copy *copy);
+
 /** drv_encoder_hurry() - no byte should wait for others: the guest waits for pages already. */
 bool drv_encoder_hurry(const drv_encoder *encoder);
 

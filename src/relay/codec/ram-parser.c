@@ -68,6 +68,28 @@ static uint32_t name_hash(const uint8_t *name, size_t size)
     return hash;
 }
 
+/* A page is there: is it the first one of a round? */
+static void note_page(struct drv_ram_parser *parser, uint64_t address)
+{
+    bool again = !parser->visits;
+
+    if (parser->visits && parser->visited[parser->visits - 1] == parser->block) {
+        again = address <= parser->last_address;
+    } else {
+        for (unsigned i = 0; i < parser->visits; i++)
+            again = again || parser->visited[i] == parser->block;
+        if (parser->visits < DRV_RAM_BLOCKS)
+            parser->visits++;
+        parser->visited[parser->visits - 1] = parser->block;
+    }
+    if (again) {
+        parser->rounds++;
+        parser->visited[0] = parser->block;
+        parser->visits = 1;
+    }
+    parser->last_address = address;
+}
+
 static void on_type(struct drv_ram_parser *parser, uint8_t type)
 {
     switch (type) {
@@ -76,6 +98,7 @@ static void on_type(struct drv_ram_parser *parser, uint8_t type)
         break;
     case PART:
     case END:
+        parser->stopped = parser->stopped || type == END;
         expect(parser, AT_PART, 4);
         break;
     case CONFIGURATION:
@@ -101,6 +124,8 @@ static void on_header(struct drv_ram_parser *parser, uint64_t header)
     flags &= ~(uint64_t)DRV_RAM_CONTINUE;
     if (flags == DRV_RAM_PAGE || flags == DRV_RAM_ZERO) {
         parser->content_is_zero = flags == DRV_RAM_ZERO;
+        if (same_block)
+            note_page(parser, parser->address);
         if (!same_block)
             expect(parser, AT_PAGE_LENGTH, 1);
         else if (parser->content_is_zero)
@@ -208,6 +233,7 @@ static void step(struct drv_ram_parser *parser)
         break;
     case AT_PAGE_NAME:
         parser->block = name_hash(parser->field, parser->need);
+        note_page(parser, parser->address);
         if (parser->content_is_zero)
             expect(parser, AT_FILL, 1);
         else
@@ -292,6 +318,8 @@ struct drv_span drv_ram_parser_next(struct drv_ram_parser *parser, const uint8_t
             if (opaque.size)
                 return opaque;
             parser->address = span.address;
+            if (span.kind != DRV_SPAN_CONTENT)
+                note_page(parser, span.address);
             expect(parser, AT_HEADER, DRV_RAM_HEADER_SIZE);
             return span;
         }

@@ -24,6 +24,8 @@
 #define DRV_RAM_EOS 0x10u
 #define DRV_RAM_CONTINUE 0x20u
 
+#define DRV_RAM_BLOCKS 64u /* of which a round's beginning is told; a guest has a dozen */
+
 enum drv_span_kind {
     DRV_SPAN_MORE,    /* what is here may become a page: come again with @size bytes or more */
     DRV_SPAN_OPAQUE,  /* @size bytes of anything */
@@ -51,6 +53,13 @@ struct drv_ram_parser {
     uint64_t address;
     bool content_is_zero; /* the page at hand is a fill byte */
     bool postcopy;        /* the guest has begun to run at the target */
+    bool stopped;         /* the last round: QEMU has stopped the guest to send the rest */
+
+    /* Rounds: in one of them no page comes twice, blocks come one after the other, pages in order. */
+    unsigned rounds; /* that have begun */
+    uint32_t visited[DRV_RAM_BLOCKS]; /* blocks of this round; the last one is at hand */
+    unsigned visits;
+    uint64_t last_address;
 };
 
 /** drv_ram_parser_init() - at the first byte of a stream. */

@@ -10,7 +10,7 @@
 
 static const char *const keys[] = {
     "vm",           "source",     "target",     "method",     "outcome", "total_ms", "pause_ms",
-    "memory_bytes", "qemu_bytes", "wire_bytes", "disk_bytes", "rounds",  "ladder",
+    "allowed_pause_ms", "memory_bytes", "qemu_bytes", "wire_bytes", "disk_bytes", "rounds",  "ladder",
     "error"};
 
 #define DONE                                                                                       \

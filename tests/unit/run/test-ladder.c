@@ -23,7 +23,7 @@ typedef struct {
 typedef struct {
     drv_rung rungs[200]; /* in order, each only once in a row */
     guint count;
-    gint64 ms[DRV_RUNGS];
+    gint64 ms[DRV_RUNGS], last_ms[DRV_RUNGS];
     guint allowed_ms;
     gboolean switched;
     gint64 end_ms;
@@ -34,11 +34,19 @@ static void note(course_log *course, drv_rung rung, gint64 now_ms, const drv_lad
 {
     if (!course->ms[rung])
         course->ms[rung] = now_ms;
-    if (!course->count || course->rungs[course->count - 1] != rung)
+    course->last_ms[rung] = now_ms;
+    /* Getting near is no rung to speak of. */
+    if (rung != DRV_RUNG_NEAR && rung != DRV_RUNG_ALLOW &&
+        (!course->count || course->rungs[course->count - 1] != rung))
         course->rungs[course->count++] = rung;
     g_assert_cmpuint(course->count, <, G_N_ELEMENTS(course->rungs));
     g_assert_cmpuint(ladder->allowed_ms, >=, course->allowed_ms);
     g_assert_cmpuint(strlen(ladder->why), >, 10);
+    /* QEMU may use the pause only once it is paced. */
+    if (!ladder->near || rung == DRV_RUNG_NEAR)
+        g_assert_cmpuint(ladder->set_ms, ==, DRV_LADDER_AFAR_MS);
+    else if (rung == DRV_RUNG_ALLOW || rung == DRV_RUNG_PAUSE)
+        g_assert_cmpuint(ladder->set_ms, ==, ladder->allowed_ms);
     g_strlcpy(course->why, ladder->why, sizeof course->why);
     course->allowed_ms = ladder->allowed_ms;
 }
@@ -73,7 +81,7 @@ static course_log run(const guest_model *guest, drv_ladder *ladder, gint64 now_m
         left -= guest->link_bps * SAMPLE_MS / 1000;
         if (left > 0)
             continue;
-        if (!ladder->post_copy && dirty <= guest->link_bps * ladder->allowed_ms / 1000) {
+        if (!ladder->post_copy && dirty <= guest->link_bps * ladder->set_ms / 1000) {
             course.switched = TRUE;
             break;
         }
@@ -112,8 +120,56 @@ static void test_limit_below_the_first_pause(void)
 {
     drv_ladder ladder;
 
-    g_assert_cmpuint(drv_ladder_begin(&ladder, &(drv_ladder_goals){.max_pause_ms = 5}, 0, 0), ==, 5);
-    g_assert_cmpuint(drv_ladder_begin(&ladder, &plain_goals, 0, 0), ==, DRV_LADDER_START_MS);
+    drv_ladder_begin(&ladder, &(drv_ladder_goals){.max_pause_ms = 5}, 0, 0);
+    g_assert_cmpuint(ladder.allowed_ms, ==, 5);
+    g_assert_cmpuint(ladder.set_ms, ==, DRV_LADDER_AFAR_MS);
+    drv_ladder_begin(&ladder, &plain_goals, 0, 0);
+    g_assert_cmpuint(ladder.allowed_ms, ==, DRV_LADDER_START_MS);
+}
+
+static drv_rung look(drv_ladder *ladder, guint64 round, guint64 remaining_bytes, gint64 now_ms)
+{
+    drv_job_stats stats = {.active = TRUE,
+                           .rounds = round,
+                           .memory_total_bytes = 256 * MIB,
+                           .memory_remaining_bytes = remaining_bytes,
+                           .memory_bps = 200 * MIB};
+
+    return drv_ladder_next(ladder, &stats, now_ms);
+}
+
+/* What QEMU says of the link is not believed when the relay knows better. */
+static void test_near_by_what_fresh_pages_take(void)
+{
+    drv_ladder ladder;
+
+    drv_ladder_begin(&ladder, &plain_goals, 0, 0);
+    g_assert_cmpint(look(&ladder, 1, 250 * MIB, 1000), ==, DRV_RUNG_NONE);
+    ladder.fresh_bps = 10 * MIB;
+    g_assert_cmpint(look(&ladder, 2, 100 * MIB, 2000), ==, DRV_RUNG_NONE);
+    g_assert_cmpint(look(&ladder, 2, MIB, 2200), ==, DRV_RUNG_NONE);
+    g_assert_cmpint(look(&ladder, 3, 11 * MIB, 3000), ==, DRV_RUNG_NONE);
+    g_assert_cmpint(look(&ladder, 4, 8 * MIB, 4000), ==, DRV_RUNG_NEAR);
+    g_assert_cmpuint(ladder.set_ms, ==, DRV_LADDER_AFAR_MS);
+    g_assert_cmpint(look(&ladder, 4, 6 * MIB, 4200), ==, DRV_RUNG_NONE);
+    g_assert_cmpint(look(&ladder, 5, 5 * MIB, 4400), ==, DRV_RUNG_ALLOW);
+    g_assert_cmpuint(ladder.set_ms, ==, DRV_LADDER_START_MS);
+    /* Widened only after a round with it. */
+    g_assert_cmpint(look(&ladder, 5, 4 * MIB, 4800), ==, DRV_RUNG_NONE);
+    g_assert_cmpint(look(&ladder, 6, 4 * MIB, 5000), ==, DRV_RUNG_PAUSE);
+    g_assert_cmpuint(ladder.set_ms, ==, ladder.allowed_ms);
+}
+
+/* A guest whose rounds do not shrink is as near as it will get. */
+static void test_near_when_nothing_shrinks(void)
+{
+    drv_ladder ladder;
+
+    drv_ladder_begin(&ladder, &plain_goals, 0, 0);
+    ladder.fresh_bps = 10 * MIB;
+    g_assert_cmpint(look(&ladder, 2, 100 * MIB, 2000), ==, DRV_RUNG_NONE);
+    g_assert_cmpint(look(&ladder, 3, 50 * MIB, 9000), ==, DRV_RUNG_NONE);
+    g_assert_cmpint(look(&ladder, 4, 48 * MIB, 13000), ==, DRV_RUNG_NEAR);
 }
 
 /* What it needs is allowed, not all that may be. */
@@ -138,7 +194,7 @@ static void test_throttle_comes_after_the_pause(void)
 
     g_assert_true(course.switched);
     g_assert_cmpuint(course.allowed_ms, ==, 300);
-    g_assert_cmpint(course.ms[DRV_RUNG_PAUSE], <, course.ms[DRV_RUNG_THROTTLE]);
+    g_assert_cmpint(course.ms[DRV_RUNG_PAUSE], <, course.last_ms[DRV_RUNG_THROTTLE]);
 }
 
 static void test_post_copy_only_where_allowed(void)
@@ -260,6 +316,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/ladder/idle", test_idle_guest_keeps_the_first_pause);
     g_test_add_func("/ladder/low-limit", test_limit_below_the_first_pause);
+    g_test_add_func("/ladder/near", test_near_by_what_fresh_pages_take);
+    g_test_add_func("/ladder/near-at-last", test_near_when_nothing_shrinks);
     g_test_add_func("/ladder/as-needed", test_pause_is_widened_as_needed);
     g_test_add_func("/ladder/throttle", test_throttle_comes_after_the_pause);
     g_test_add_func("/ladder/post-copy", test_post_copy_only_where_allowed);
