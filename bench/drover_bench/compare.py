@@ -40,8 +40,12 @@ def _with_shares(move: Move) -> Move:
 
 
 def medians(moves: list[Move]) -> dict[str, Any]:
-    """{kind of move: {way: {figure: {median, min, max} or None}}}. Only of moves that ended."""
+    """
+    {kind of move: {way: {figure: {median, min, max} or None}}}. Only of moves that ended, with a guest
+    that was well before and after.
+    """
     found: dict[str, Any] = {}
+    moves = [m for m in moves if m["guest"] == "well"]
     for kind in dict.fromkeys(m["move"] for m in moves):
         found[kind] = {}
         for way in [w for w in LABEL if any(m["way"] == w for m in moves)]:

@@ -97,6 +97,7 @@ class Guest:
         self.lab, self.vm, self.spec = lab, vm, spec
         self.at = HOSTS[0]
         self.work_per_s = 0.0
+        self.boot_id: Optional[str] = None
 
     def _console(self, on: str) -> Path:
         return host.root(self.lab, on) / f"{host.CONSOLE_DIR}/{self.vm}.log".lstrip("/")

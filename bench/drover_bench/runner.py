@@ -74,6 +74,7 @@ class Bench:
             before, begun = guest.status(), time.monotonic()
             time.sleep(BASELINE_S)  # this is measuring, not waiting
             after = guest.status()
+            guest.boot_id = after["boot"]
             guest.work_per_s = (after["work"] - before["work"]) / (time.monotonic() - begun)
             guest.suspend()
 
@@ -174,8 +175,10 @@ class Bench:
                   "hosts_cpu_s": round(hosts, 2),
                   "elsewhere_cpu_s": round(max(0.0, machine - hosts), 2),
                   "allowed_pause_ms": allowed, "guest": well, **used, **found}
-        if found["outcome"] == "done" and well == "well":
-            after = guest.status()
+        after = guest.status() if well == "well" else status
+        if guest.boot_id not in (None, after["boot"]) or after["boot"] != status["boot"]:
+            result["guest"] = "it has crashed and booted again"
+        elif found["outcome"] == "done" and well == "well":
             result["lost_work_s"] = round(time.monotonic() - status_at -
                                           (after["work"] - status["work"]) / guest.work_per_s, 2)
         return result
