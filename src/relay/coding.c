@@ -215,6 +215,11 @@ uint64_t drv_coding_link_bps(const struct drv_coding *coding)
     return most;
 }
 
+bool drv_coding_hurry(const struct drv_coding *coding)
+{
+    return atomic_load(&coding->coder[0].pace.hurry);
+}
+
 /*
  * One at a time can encode, while the others encrypt, send, or wait for the link. With one
  * sender the link is the bottleneck when it is waited for a good part of the time; with
@@ -229,6 +234,7 @@ void drv_coder_adapt(struct drv_coder *coder, unsigned senders, size_t chunk_byt
 
     drv_encoder_copy(coder->encoder, &copy);
     drv_pace_look(&coder->pace, drv_clock_us(), senders, &copy);
+    atomic_store(&coder->pace.hurry, drv_encoder_hurry(coder->encoder));
     batch = drv_pace_batch(&coder->pace, senders);
     /* What goes out is about half of it, or less. */
     drv_encoder_set_batch(coder->encoder, batch < 2 * chunk_bytes ? batch : 2 * chunk_bytes);

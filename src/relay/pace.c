@@ -7,6 +7,9 @@
 #define QUEUE_US 8000
 #define QUEUE_MIN ((uint64_t)32 * 1024)
 #define HELD_US 8000
+/* Both, when the guest waits for pages. */
+#define HURRY_US 2000
+#define HURRY_MIN ((uint64_t)8 * 1024)
 /* Senders that were blocked for so much of the time had a link that was full. */
 #define FULL_SHARE 4
 /* What may come at once: QEMU's socket holds more. And what a batch may have. */
@@ -56,14 +59,15 @@ void drv_pace_look(struct drv_pace *pace, int64_t now_us, unsigned senders,
 }
 
 int64_t drv_pace_queue_us(uint64_t link_bps, unsigned senders, uint64_t queued_bytes,
-                          uint32_t min_rtt_us)
+                          uint32_t min_rtt_us, bool hurry)
 {
-    uint64_t share_bps = link_bps / senders;
+    uint64_t share_bps = link_bps / senders, least = hurry ? HURRY_MIN : QUEUE_MIN;
+    uint64_t beyond_us = hurry ? HURRY_US : QUEUE_US;
     /* A quarter more than the path was seen to hold: else it would never be seen to hold more. */
-    uint64_t most = share_bps * (QUEUE_US + (uint64_t)min_rtt_us * 5 / 4) / 1000000;
+    uint64_t most = share_bps * (beyond_us + (uint64_t)min_rtt_us * 5 / 4) / 1000000;
 
-    if (most < QUEUE_MIN)
-        most = QUEUE_MIN;
+    if (most < least)
+        most = least;
     if (!share_bps || queued_bytes <= most)
         return 0;
     return (int64_t)((queued_bytes - most) * 1000000 / share_bps) + 1;
@@ -73,7 +77,9 @@ size_t drv_pace_batch(const struct drv_pace *pace, unsigned senders)
 {
     uint64_t link_bps = atomic_load(&pace->link_bps);
 
-    return link_bps ? (size_t)(link_bps * HELD_US / 1000000 / senders) : SIZE_MAX;
+    uint64_t held_us = atomic_load(&pace->hurry) ? HURRY_US : HELD_US;
+
+    return link_bps ? (size_t)(link_bps * held_us / 1000000 / senders) : SIZE_MAX;
 }
 
 int64_t drv_pace_wait_us(const struct drv_pace *pace, int64_t now_us, bool stopped, size_t *enough)

@@ -4,7 +4,8 @@
  *
  * Bytes that TCP holds are bytes that QEMU believes to be at the target, and that the last pages have
  * to wait for. So nothing more is read for a link as long as more is queued on it, sent but not
- * acknowledged included, than its path holds and goes in 8 ms.
+ * acknowledged included, than its path holds and goes in 8 ms; in 2 ms once the guest runs at the
+ * target and waits for pages that it asks for.
  *
  * QEMU takes what it could write in 100 ms for the link's bandwidth, and stops the guest when
  * what remains would go at that rate within the allowed pause. Pages that cost next to nothing on
@@ -30,6 +31,7 @@
 
 struct drv_pace {
     _Atomic bool near;
+    _Atomic bool hurry; /* post-copy */
     _Atomic uint64_t fresh_bps; /* bytes of the channel a second that such pages would go at; 0: not known */
     _Atomic uint64_t sent_bytes, blocked_us; /* since the last look */
     _Atomic uint64_t link_bps; /* bytes a second, of all links together; 0: not known */
@@ -52,10 +54,11 @@ void drv_pace_look(struct drv_pace *pace, int64_t now_us, unsigned senders,
  * @link_bps:     of all links together; 0: not known
  * @queued_bytes: on this one, not acknowledged
  * @min_rtt_us:   the least round trip that it has seen
+ * @hurry:        somebody waits for what is read next
  * Return: 0: now
  */
 int64_t drv_pace_queue_us(uint64_t link_bps, unsigned senders, uint64_t queued_bytes,
-                          uint32_t min_rtt_us);
+                          uint32_t min_rtt_us, bool hurry);
 
 /**
  * drv_pace_batch() - bytes that a batch should have at most, compressed; SIZE_MAX: no limit.
