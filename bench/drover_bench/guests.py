@@ -72,29 +72,31 @@ class Boot(NamedTuple):
     cmdline: str
     disk: Optional[Path]  # NBD socket
     accel: str
+    exact: bool  # loses no writes under emulation; see docs/lab.rst
 
 
-def boot(lab: str, vm: str, spec: Spec) -> Boot:
+def boot(lab: str, vm: str, spec: Spec, exact: bool) -> Boot:
     """Makes what is missing; a Debian's disk is its own, and served until the lab goes down."""
     made = image.image()
     accel = image.accel(made)
-    flush = FLUSH_MS if accel == "tcg" else 0
+    exact = exact and accel == "tcg"
+    flush = FLUSH_MS if accel == "tcg" and not exact else 0
     words = f"witness.address={names.guest_address(vm)}/{names.PREFIX} witness.flush={flush} "
     if isinstance(spec, Witness):
         return Boot(spec.memory, spec.vcpus, made.kernel, made.initramfs, words +
                     f"witness.work={spec.work} witness.dirty={spec.dirty} "
-                    f"witness.compress={spec.compress} witness.records=0", None, accel)
+                    f"witness.compress={spec.compress} witness.records=0", None, accel, exact)
     system = debian.system()
     return Boot(spec.memory, spec.vcpus, system.kernel, system.initramfs, words +
                 f"witness.work={debian.WITNESS_MIB} witness.records=0 bench.load={spec.load} "
-                f"bench.rate={spec.rate}", debian.serve(lab, vm, system), accel)
+                f"bench.rate={spec.rate}", debian.serve(lab, vm, system), accel, exact)
 
 
 class Guest:
     """A guest that runs. `at` is where."""
 
-    def __init__(self, lab: str, vm: str, spec: Spec) -> None:
-        self.lab, self.vm, self.spec = lab, vm, spec
+    def __init__(self, lab: str, vm: str, spec: Spec, exact: bool) -> None:
+        self.lab, self.vm, self.spec, self.exact = lab, vm, spec, exact
         self.at = HOSTS[0]
         self.work_per_s = 0.0
         self.boot_id: Optional[str] = None
@@ -139,11 +141,12 @@ class Guest:
 class LibvirtGuest(Guest):
     def start(self) -> None:
         self.at = HOSTS[0]
-        b = boot(self.lab, self.vm, self.spec)
+        b = boot(self.lab, self.vm, self.spec, self.exact)
         xml = guest.DOMAIN_XML.format(
             type="kvm" if b.accel == "kvm" else "qemu", vm=self.vm, memory=b.memory_mib,
             vcpus=b.vcpus, kernel=b.kernel, initramfs=b.initramfs, cmdline=escape(b.cmdline),
-            disk=NBD_DISK_XML.format(socket=b.disk) if b.disk else "", memory_xml="",
+            disk=NBD_DISK_XML.format(socket=b.disk) if b.disk else "",
+            memory_xml=guest.EXACT_XML.format(kib=guest.exact_kib(b.memory_mib)) if b.exact else "",
             mac=names.guest_mac(self.vm), console=f"{host.CONSOLE_DIR}/{self.vm}.log")
         definition = host.root(self.lab, self.at) / "run" / f"{self.vm}.xml"
         definition.write_text(xml)

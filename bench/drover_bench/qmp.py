@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any, Optional
 
-from drover_lab import host, image, names, net
+from drover_lab import guest, host, image, names, net
 from drover_lab.errors import LabError
 from drover_lab.shell import wait_until
 
@@ -41,11 +41,12 @@ class Qemu:
         self.log = scratch / f"{vm}-{on}.log"
         disk = ["-blockdev", "driver=nbd,node-name=disk,server.type=unix,cache.direct=on,"
                 f"server.path={b.disk}", "-device", "virtio-blk-pci,drive=disk"] if b.disk else []
+        memory = f"{guest.exact_kib(b.memory_mib)}K" if b.exact else f"{b.memory_mib}M"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [*host.enter(lab, on), image.QEMU, "-name", f"guest={vm}",
                  "-machine", f"q35,accel={b.accel},usb=off", "-cpu", "qemu64",
-                 "-m", f"{b.memory_mib}M", "-smp", str(b.vcpus), "-nodefaults", "-no-user-config",
+                 "-m", f"size={memory}", "-smp", str(b.vcpus), "-nodefaults", "-no-user-config",
                  "-display", "none", "-kernel", str(b.kernel), "-initrd", str(b.initramfs),
                  "-append", f"console=ttyS0 quiet panic=1 tsc=unstable {b.cmdline}", *disk,
                  "-netdev", f"tap,id=net,ifname={self.tap},script=no,downscript=no",
@@ -94,8 +95,8 @@ class Qemu:
 
 
 class QmpGuest(Guest):
-    def __init__(self, lab: str, vm: str, spec: Spec, scratch: Path) -> None:
-        super().__init__(lab, vm, spec)
+    def __init__(self, lab: str, vm: str, spec: Spec, exact: bool, scratch: Path) -> None:
+        super().__init__(lab, vm, spec, exact)
         self.scratch = scratch
         self.qemu: Optional[Qemu] = None
         self.boot: Optional[Boot] = None
@@ -106,7 +107,7 @@ class QmpGuest(Guest):
 
     def start(self) -> None:
         self.at = HOSTS[0]
-        self.boot = boot(self.lab, self.vm, self.spec)
+        self.boot = boot(self.lab, self.vm, self.spec, self.exact)
         self.qemu = self._qemu(self.at, incoming=False)
         self.wait_ready()
 

@@ -75,7 +75,7 @@ def bench(args: argparse.Namespace, found: dict[str, Any]) -> int:
         try:
             with tempfile.TemporaryDirectory(prefix="drover-bench-") as scratch:
                 runner.run_case(case, args.name, Path(scratch), say, ran, args.keep, args.repeat,
-                                args.away, args.ways.split(",") if args.ways else None)
+                                args.away, args.ways.split(",") if args.ways else None, args.exact)
         except LabError as e:
             print(f"bench/run: {case.name}: {e}", file=sys.stderr)
             failed = 1
@@ -105,6 +105,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--ways", metavar="LIST", help=f"only these of {','.join(ways.LABEL)}")
     p.add_argument("--away", type=float, metavar="S",
                    help="how long a guest is away before it returns (default: the case's, 60)")
+    p.add_argument("--exact", action="store_true",
+                   help="emulated guests that lose no writes in a move (docs/lab.rst), at the price of "
+                        "standing still at its beginning, which spoils the longest gap")
     p.add_argument("--no-plots", action="store_true", help="with --json: no pictures")
     p.add_argument("--keep", action="store_true", help="leave the lab of the case up")
     p.add_argument("--name", default=f"run{os.getpid()}", help="the lab's name")

@@ -49,17 +49,17 @@ class Bench:
     """A lab, the case's guests in it, and what was measured so far."""
 
     def __init__(self, lab: str, case: Case, used: list[str], scratch: Path, say: Say,
-                 lost: list[str]) -> None:
+                 lost: list[str], exact: bool) -> None:
         self.lab, self.case, self.used, self.scratch, self.say = lab, case, used, scratch, say
         self.guests: dict[str, list[AnyGuest]] = {}
-        self.lost = lost
+        self.lost, self.exact = lost, exact
 
     # ---- guests ----
 
     def _new(self, kind: str, number: int) -> AnyGuest:
         if kind == "qmp":
-            return QmpGuest(self.lab, f"qm{number}", self.case.guest, self.scratch)
-        return LibvirtGuest(self.lab, f"vm{number}", self.case.guest)
+            return QmpGuest(self.lab, f"qm{number}", self.case.guest, self.exact, self.scratch)
+        return LibvirtGuest(self.lab, f"vm{number}", self.case.guest, self.exact)
 
     def _start(self, guests: list[AnyGuest]) -> None:
         """Boots them together; how much each works, alone, is measured. All stand still then."""
@@ -215,7 +215,7 @@ class Bench:
 
 def run_case(case: Case, lab: str, scratch: Path, say: Say, ran: dict[str, Any],
              keep: bool = False, repeat: Optional[int] = None, away_s: Optional[float] = None,
-             chosen: Optional[list[str]] = None) -> None:
+             chosen: Optional[list[str]] = None, exact: bool = False) -> None:
     """
     Adds to ran["moves"] and ran["lost"] as it goes, so that a run that is ended early is not for
     nothing. Makes a lab and takes it down.
@@ -226,12 +226,13 @@ def run_case(case: Case, lab: str, scratch: Path, say: Say, ran: dict[str, Any],
     repeat = repeat or case.repeat
     away_s = case.away_s if away_s is None else away_s
     before = 1 + max((m["repetition"] for m in ran["moves"]), default=-1)
-    ran["setting"] = {"cpus": os.cpu_count(), "away_s": away_s, "ways": used}
+    ran["setting"] = {"cpus": os.cpu_count(), "away_s": away_s, "ways": used,
+                      "exact": exact}
     with bed.lab(lab, case.link.rate, "drover" in used, keep):
         if "tls" in used:
             bed.enable_tls(lab, scratch)
         bed.warm_up(lab)
-        bench = Bench(lab, case, used, scratch, say, ran["lost"])
+        bench = Bench(lab, case, used, scratch, say, ran["lost"], exact)
         bench.start_guests()
         set_link(lab, case)
         for number in range(repeat):
