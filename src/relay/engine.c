@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The threads of a session that move bytes: see session.h for who does what. */
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -9,9 +8,8 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "relay/drain.h"
 #include "relay/session.h"
-
-#define DRAIN_US 2000 /* how long to wait for a link before looking at it again */
 
 /* ---- sending ---- */
 
@@ -137,37 +135,6 @@ static void watch_calls(struct drv_session *session, struct drv_stream *stream,
     }
 }
 
-static unsigned bulk_senders(const struct drv_session *session)
-{
-    return session->links > 1 ? session->links - 1 : 1;
-}
-
-/*
- * Before anything is read for a link that is the bottleneck: waits until little is queued on it,
- * if nothing calls. Return: false: too much still is.
- */
-static bool drain(struct drv_session *session, drv_link *link)
-{
-    uint64_t link_bps = drv_coding_link_bps(&session->coding);
-    struct pollfd other = {.fd = session->links == 1 ? session->urgent_event : session->stop_event,
-                           .events = POLLIN};
-    int64_t began_us = drv_clock_us(), wait_us;
-
-    while ((wait_us = drv_pace_queue_us(link_bps, bulk_senders(session), drv_link_queued(link),
-                                        link->min_rtt_us, drv_coding_hurry(&session->coding))) >
-           0) {
-        struct timespec pause = {.tv_nsec = (wait_us < DRAIN_US ? wait_us : DRAIN_US) * 1000};
-        bool called = ppoll(&other, 1, &pause, NULL) > 0;
-
-        link->drained_us += (uint64_t)(drv_clock_us() - began_us);
-        began_us = drv_clock_us();
-        /* With one link the control channel is this thread's, too. */
-        if (called || session->links == 1)
-            return false;
-    }
-    return true;
-}
-
 /*
  * Reads what is to be the payload of a frame, as it is or encoded, without the lock.
  * Return: bytes of payload, of batch->raw bytes of the channel; 0: the end, or an error; -EAGAIN: nothing there.
@@ -184,7 +151,7 @@ static ssize_t read_payload(struct drv_session *session, drv_link *link, struct 
         batch->raw = size > 0 ? (size_t)size : 0;
         return size >= 0 ? size : errno == EAGAIN || errno == EINTR ? -EAGAIN : 0;
     }
-    drv_coder_adapt(coder, bulk_senders(session), link->chunk_bytes);
+    drv_coder_adapt(coder, drv_drain_senders(session), link->chunk_bytes);
     /* With one link the same thread has the control channel to serve. */
     return drv_coder_read(coder, fd, credit,
                           session->links == 1 ? session->urgent_set : session->stop_event, payload,
@@ -286,7 +253,7 @@ static int send_one_bulk(struct drv_session *session, drv_link *link, struct drv
 {
     struct epoll_event event;
 
-    if (!drain(session, link) || epoll_wait(session->bulk_set, &event, 1, 0) != 1 || event.data.u64 == UINT64_MAX)
+    if (!drv_drain(session, link) || epoll_wait(session->bulk_set, &event, 1, 0) != 1 || event.data.u64 == UINT64_MAX)
         return 0;
     return send_chunk(session, link, event.data.u64, err);
 }
@@ -302,7 +269,7 @@ static int sender_turn(struct drv_session *session, drv_link *link, struct drv_e
         rc = send_all_due(session, link, err);
     if (rc)
         return rc;
-    if (!urgent && !drain(session, link))
+    if (!urgent && !drv_drain(session, link))
         return 0;
     count = epoll_wait(set, &event, 1, DRV_LINK_PING_MS);
     if (count < 0 && errno != EINTR)
