@@ -46,20 +46,22 @@ def case(name: str, of: dict[str, Any], stem: Path) -> list[Path]:
             for group, kind in enumerate(kinds):
                 found = of["medians"][kind][way][key]
                 if not found:
+                    panel.text(0, group * (len(used) + 1) + number, " none came to an end",
+                               va="center", fontsize=8)
                     continue
                 places.append(group * (len(used) + 1) + number)
                 middles.append(found["median"] / divisor)
                 errors[0].append((found["median"] - found["min"]) / divisor)
                 errors[1].append((found["max"] - found["median"]) / divisor)
-            panel.barh(places, middles, xerr=errors, color=COLOUR[way], label=LABEL[way],
+            panel.barh(places, middles, xerr=errors, color=COLOUR[way],
                        error_kw={"elinewidth": 1, "capsize": 2})
         panel.set_yticks([g * (len(used) + 1) + (len(used) - 1) / 2 for g in range(len(kinds))],
                          kinds)
         panel.invert_yaxis()
         panel.set_title(title, fontsize=10)
         panel.grid(axis="x", alpha=0.3)
-    handles, labels = panels.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncol=min(len(used), 4), frameon=False,
+    handles = [pyplot.Rectangle((0, 0), 1, 1, color=COLOUR[way]) for way in used]
+    figure.legend(handles, [LABEL[way] for way in used], loc="lower center", ncol=min(len(used), 4), frameon=False,
                   bbox_to_anchor=(0.5, -0.08))
     figure.suptitle(f"{name}: {of['case']['guest']}; {of['case']['link']}", fontsize=10)
     figure.tight_layout()
