@@ -80,8 +80,8 @@ def parser() -> argparse.ArgumentParser:
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--rounds", type=int, default=5, metavar="N",
                    help="each moves there and back by every way (default 5)")
-    p.add_argument("--ways", default=",".join(ways.LABEL), metavar="LIST",
-                   help=f"which (default {','.join(ways.LABEL)})")
+    p.add_argument("--ways", default=",".join(ways.OF_BENCH_MOVE), metavar="LIST",
+                   help=f"which (default {','.join(ways.OF_BENCH_MOVE)})")
     p.add_argument("--rate", default="none", help="of the hosts' links, e.g. 1gbit (default none)")
     p.add_argument("--memory", type=int, default=1024, metavar="MIB", help="default 1024")
     p.add_argument("--work", type=int, default=512, metavar="MIB",
@@ -124,6 +124,7 @@ def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
     args.ways = args.ways.split(",")
-    if args.rounds < 1 or len(set(args.ways)) != len(args.ways) or set(args.ways) - set(ways.LABEL):
-        p.error(f"--rounds is at least 1, --ways some of {','.join(ways.LABEL)}")
+    if (args.rounds < 1 or len(set(args.ways)) != len(args.ways)
+            or set(args.ways) - set(ways.OF_BENCH_MOVE)):
+        p.error(f"--rounds is at least 1, --ways some of {','.join(ways.OF_BENCH_MOVE)}")
     return run("bench/move", args, bench, report.table)

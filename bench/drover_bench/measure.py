@@ -27,13 +27,13 @@ UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 class Client:
     """One outside who talks to the guest all the while."""
 
-    def __init__(self, lab: str, scratch: Path) -> None:
+    def __init__(self, lab: str, scratch: Path, vm: str = VM, interval_ms: int = 2) -> None:
         self.stop, ready = scratch / "stop", scratch / "ready"
         for file in (self.stop, ready):
             file.unlink(missing_ok=True)
         self.process = subprocess.Popen(
-            [LAB, "witness", lab, VM, "--until-file", str(self.stop), "--ready-file", str(ready),
-             "--timeout", "20"],
+            [LAB, "witness", lab, vm, "--interval-ms", str(interval_ms), "--until-file",
+             str(self.stop), "--ready-file", str(ready), "--timeout", "20"],
             stdout=subprocess.PIPE, text=True)
         wait_until(lambda: ready.exists() or self.process.poll() is not None, 30,
                    "an answer of the guest to its client")
@@ -46,12 +46,18 @@ class Client:
         return dict(json.loads(text))
 
 
-def uplink_bytes(lab: str, at: str) -> int:
-    """Both directions."""
+def uplink(lab: str, at: str) -> tuple[int, int]:
+    """Bytes that have left the host, and that have come, as its network device counts them."""
     text = run("ip", "netns", "exec", f"{lab}-{at}", "cat",
                "/sys/class/net/eth0/statistics/tx_bytes",
                "/sys/class/net/eth0/statistics/rx_bytes")
-    return sum(map(int, text.split()))
+    sent, received = map(int, text.split())
+    return sent, received
+
+
+def uplink_bytes(lab: str, at: str) -> int:
+    """Both directions."""
+    return sum(uplink(lab, at))
 
 
 def hosts_cpu_s(lab: str) -> float:
@@ -78,8 +84,8 @@ def machine_cpu_s() -> float:
     return (user + nice + system + irq + softirq) / TICKS_PER_S
 
 
-def libvirt_figures(lab: str, target: str) -> dict[str, Any]:
-    text = run("virsh", "-c", host.uri(lab, target), "domjobinfo", VM, "--completed", check=False)
+def libvirt_figures(lab: str, target: str, vm: str = VM) -> dict[str, Any]:
+    text = run("virsh", "-c", host.uri(lab, target), "domjobinfo", vm, "--completed", check=False)
     found: dict[str, Any] = dict.fromkeys(LIBVIRT_FIGURES.values())
     for name, value, unit in re.findall(r"^(.+?):\s+([0-9.]+)(?: +(\w+))?\s*$", text, re.M):
         if name in LIBVIRT_FIGURES:
@@ -96,8 +102,8 @@ def drover_figures(stdout: str) -> dict[str, Any]:
             "drover_wire_bytes": said["wire_bytes"]}
 
 
-def set_allowed_pause(lab: str, at: str, ms: int) -> None:
-    run("virsh", "-c", host.uri(lab, at), "migrate-setmaxdowntime", VM, str(ms))
+def set_allowed_pause(lab: str, at: str, ms: int, vm: str = VM) -> None:
+    run("virsh", "-c", host.uri(lab, at), "migrate-setmaxdowntime", vm, str(ms))
 
 
 def what_it_says(seen: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ import statistics
 from pathlib import Path
 from typing import Any, Iterator
 
-from . import bed, measure, ways
+from . import bed, measure
 from .cli import rounds, run, say
 
 DESCRIPTION = """\

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The ways to move that are compared, as command lines.
+The ways to move that are compared: their names, and those that are command lines.
 
 All take the VM's definition along (libvirt's PERSIST_DEST and UNDEFINE_SOURCE), because
 Drover does. virsh's connection from libvirtd to libvirtd goes over a unix socket of the
@@ -9,17 +9,37 @@ over the link.
 """
 from drover_lab import host, names, tools
 
-LABEL = {"plain": "virsh", "tls": "virsh --tls", "drover": "drover"}
+LABEL = {
+    "drover": "drover",
+    "plain": "virsh",
+    "qmp": "QEMU multifd+zstd",
+    "tls": "virsh --tls",
+    "parallel": "virsh --parallel",
+    "mt": "virsh mt",
+    "xbzrle": "virsh xbzrle",
+    "plain20": "virsh at 20 ms",
+}
+OPTIONS = {
+    "plain": [],
+    "plain20": [],  # its allowed pause is set before
+    "tls": ["--tls"],
+    "parallel": ["--parallel", "--parallel-connections", "2"],
+    "mt": ["--compressed", "--comp-methods", "mt"],
+    "xbzrle": ["--compressed", "--comp-methods", "xbzrle"],
+}
+OF_BENCH_MOVE = ("plain", "tls", "drover")
+DEFAULT_PAUSE_MS, SMALL_PAUSE_MS = 300, 20
 
 
-def _virsh(lab: str, vm: str, target: str, with_disk: bool, *extra: str) -> list[str]:
-    return ["virsh", "-c", "qemu:///system", "migrate", "--live", "--p2p", "--persistent",
-            "--undefinesource", *extra, *(["--copy-storage-all"] if with_disk else []), vm,
-            host.uri(lab, target), "--migrateuri", f"tcp://{names.host_address(target)}"]
+def allowed_pause_ms(way: str) -> int:
+    """What virsh and QEMU are told; Drover chooses one itself."""
+    return SMALL_PAUSE_MS if way == "plain20" else DEFAULT_PAUSE_MS
 
 
 def command(way: str, lab: str, vm: str, target: str, with_disk: bool) -> list[str]:
     """What is run on the source."""
     if way == "drover":
         return [str(tools.drover("drover")), "migrate", "--json", vm, target]
-    return _virsh(lab, vm, target, with_disk, *(["--tls"] if way == "tls" else []))
+    return ["virsh", "-c", "qemu:///system", "migrate", "--live", "--p2p", "--persistent",
+            "--undefinesource", *OPTIONS[way], *(["--copy-storage-all"] if with_disk else []), vm,
+            host.uri(lab, target), "--migrateuri", f"tcp://{names.host_address(target)}"]

@@ -63,6 +63,11 @@ DISK_XML = """\
 """
 
 
+def exact_kib(memory_mib: int) -> int:
+    """Two pages less than a multiple of 256 KiB."""
+    return memory_mib * 1024 - 8
+
+
 def add_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--host", required=True, help="where it starts, e.g. h1")
     p.add_argument("--memory", type=int, default=256, metavar="MIB", help="default 256")
@@ -170,7 +175,7 @@ def create(args: argparse.Namespace) -> dict[str, Any]:
         disk = DISK_XML.format(format=args.disk_format, volume=volume)
     xml = DOMAIN_XML.format(
         type="kvm" if accel == "kvm" else "qemu", vm=vm, memory=args.memory,
-        memory_xml=(EXACT_XML.format(kib=args.memory * 1024 - 8)
+        memory_xml=(EXACT_XML.format(kib=exact_kib(args.memory))
                     if accel == "tcg" and args.dirty_log == "exact" else ""), vcpus=args.vcpus,
         kernel=made.kernel, initramfs=made.initramfs, cmdline=escape(_cmdline(args, address, accel)),
         disk=disk, mac=names.guest_mac(vm), console=f"{host.CONSOLE_DIR}/{vm}.log")

@@ -57,7 +57,7 @@ def _read_module(path: Path) -> bytes:
     return lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
 
 
-def _modules(tree: Path) -> list[tuple[str, bytes]]:
+def _modules(tree: Path, wanted: list[str]) -> list[tuple[str, bytes]]:
     """The modules and what they need, each after what it needs."""
     files = {re.sub(r"\.ko(\.xz)?$", "", p.name).replace("-", "_"): p
              for p in tree.rglob("*.ko*")}
@@ -74,7 +74,7 @@ def _modules(tree: Path) -> list[tuple[str, bytes]]:
             add(needed)
         ordered[name] = content
 
-    for name in MODULES:
+    for name in wanted:
         add(name)
     return [(f"{name}.ko", content) for name, content in ordered.items()]
 
@@ -89,11 +89,11 @@ def _cpio(entries: list[tuple[str, int, bytes]]) -> Iterator[bytes]:
         yield content + b"\0" * (-len(content) % 4)
 
 
-def _initramfs(tree: Path, witness: Path) -> bytes:
-    modules = _modules(tree / "kernel")
+def _initramfs(tree: Path, witness: Path, init: str, wanted: list[str]) -> bytes:
+    modules = _modules(tree / "kernel", wanted)
     directories = ["bin", "dev", "proc", "modules"]
     entries = [(d, 0o040755, b"") for d in directories]
-    entries.append(("init", 0o100755, INIT.encode()))
+    entries.append(("init", 0o100755, init.encode()))
     busybox = next(p for p in (tree / "busybox/bin/busybox", tree / "busybox/usr/bin/busybox")
                    if p.exists())
     entries.append(("bin/busybox", 0o100755, busybox.read_bytes()))
@@ -144,9 +144,16 @@ def _locked() -> int:
 
 
 def image() -> Image:
-    """Kernel and initramfs; made if they are not there or the witness program is a new one."""
-    witness = tools.own("witness-guest")
-    digest = hashlib.sha256(witness.read_bytes() + INIT.encode() + " ".join(MODULES).encode())
+    """Kernel and initramfs of the witness guest."""
+    return made_of(tools.own("witness-guest"), INIT, MODULES)
+
+
+def made_of(witness: Path, init: str, wanted: list[str]) -> Image:
+    """
+    Kernel, and an initramfs of busybox, that witness program, that script as its first program,
+    and those modules. Made if it is not there or any of them is a new one.
+    """
+    digest = hashlib.sha256(witness.read_bytes() + init.encode() + " ".join(wanted).encode())
     target = tools.cache_dir() / f"guest-{digest.hexdigest()[:16]}"
     found = Image(target / "vmlinuz", target / "initramfs")
     if target.exists():
@@ -160,7 +167,7 @@ def image() -> Image:
         fresh.chmod(0o755)
         kernel = next((tree / "kernel/boot").glob("vmlinuz-*"))
         shutil.copy(kernel, fresh / "vmlinuz")
-        (fresh / "initramfs").write_bytes(_initramfs(tree, witness))
+        (fresh / "initramfs").write_bytes(_initramfs(tree, witness, init, wanted))
         for path in fresh.iterdir():
             path.chmod(0o644)
         fresh.rename(target)
