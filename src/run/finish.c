@@ -116,6 +116,12 @@ static findings ask_both(drv_outgoing *outgoing)
     found.facts.finish_ok = drv_job_fact(outgoing->job, FACT_FINISH_OK);
     /* Its session may be closed by then, whether we have heard it or not, and cannot tell. */
     found.facts.resumed |= drv_job_fact(outgoing->job, FACT_HANDED_OVER);
+    /*
+     * By post-copy the guest starts at the target by itself. One that has ended here after that
+     * may not have been the last to run, whatever the target's session (perhaps a new one) knows.
+     */
+    if (found.facts.source == DRV_PRESENCE_OFF || found.facts.source == DRV_PRESENCE_ABSENT)
+        found.facts.resumed |= drv_job_fact(outgoing->job, DRV_FACT_HAND_OVER);
     return found;
 }
 
@@ -321,13 +327,16 @@ static void say_lost(drv_outgoing *outgoing, const findings *found)
     const char *source = drv_job_source(outgoing->job);
     const char *target = drv_job_target(outgoing->job);
     gboolean target_died = found->facts.source_split;
+    /* Its images are at the target, unless the hand-over failed before the VM was defined there. */
+    const char *boots_at =
+        found->facts.target == DRV_PRESENCE_ABSENT && !found->facts.resumed ? source : target;
     g_autofree char *why = g_strdup_printf(
         "%s was handed over by post-copy, then its %s at %s ended: it is %s on %s and %s on %s, and "
         "neither has all of its memory. Drover has touched neither. Its disks are whole; to boot it "
         "anew at %s: 'virsh destroy %s' on %s, then 'virsh start %s' on %s",
         vm, target_died ? "running half" : "memory", target_died ? target : source,
         drv_presence_name(found->facts.source), source, drv_presence_name(found->facts.target),
-        target, target, vm, target_died ? source : target, vm, target);
+        target, boots_at, vm, target_died ? source : target, vm, boots_at);
 
     drv_outgoing_read_counters(outgoing);
     drv_outgoing_end(outgoing, DRV_STATE_NEEDS_ATTENTION, "needs-attention", DRV_ERROR_FAILED, why, NULL);
@@ -342,10 +351,17 @@ static void add_command(json_object *commands, const char *node, const char *ver
 
 /* What makes the copy of @keep the VM, and the other's nothing. */
 static json_object *commands_to_keep(const char *uuid, const char *keep, drv_presence kept,
-                                     const char *other, drv_presence others)
+                                     gboolean half, const char *other, drv_presence others)
 {
     json_object *commands = json_object_new_array();
 
+    if (kept == DRV_PRESENCE_ABSENT)
+        return commands;
+    /* Half of a post-copy cannot go on: it is booted anew. */
+    if (half) {
+        add_command(commands, keep, "destroy", uuid);
+        kept = DRV_PRESENCE_OFF;
+    }
     if (others == DRV_PRESENCE_RUNNING || others == DRV_PRESENCE_PAUSED ||
         others == DRV_PRESENCE_UNKNOWN)
         add_command(commands, other, "destroy", uuid);
@@ -377,8 +393,10 @@ static void ask_for_attention(drv_outgoing *outgoing, const findings *found)
     const char *source = drv_job_source(outgoing->job);
     const char *target = drv_job_target(outgoing->job);
     json_object *attention = json_object_new_object();
-    json_object *keep_source = commands_to_keep(uuid, source, facts->source, target, facts->target);
-    json_object *keep_target = commands_to_keep(uuid, target, facts->target, source, facts->source);
+    json_object *keep_source = commands_to_keep(uuid, source, facts->source, facts->source_split,
+                                                target, facts->target);
+    json_object *keep_target = commands_to_keep(uuid, target, facts->target, facts->target_split,
+                                                source, facts->source);
     g_autofree char *for_source = join_commands(keep_source);
     g_autofree char *for_target = join_commands(keep_target);
     g_autoptr(GString) why = g_string_new(NULL);
@@ -447,6 +465,17 @@ gboolean drv_outgoing_look(drv_outgoing *outgoing)
            verdict == DRV_VERDICT_COMPLETE || verdict == DRV_VERDICT_RECOVER;
 }
 
+/* Also while the target does not answer; but not when it has said that it has all of it. */
+static gboolean is_to_recover(drv_outgoing *outgoing, const drv_settle_facts *facts,
+                              drv_verdict verdict)
+{
+    gboolean silent = verdict == DRV_VERDICT_WAIT && facts->source_broken &&
+                      facts->target == DRV_PRESENCE_UNKNOWN;
+
+    return (verdict == DRV_VERDICT_RECOVER || silent) &&
+           !drv_job_fact(outgoing->job, FACT_CONFIRMED);
+}
+
 /* Has it ended? */
 static gboolean carry_out(drv_outgoing *outgoing, drv_verdict verdict, const findings *found,
                           gboolean lost)
@@ -502,13 +531,11 @@ drv_end drv_outgoing_finish(drv_outgoing *outgoing)
         else if (verdict == DRV_VERDICT_WAIT && patience_is_over(&found.facts, now_ms - began_ms))
             verdict = DRV_VERDICT_ATTENTION;
 
-        if (verdict == DRV_VERDICT_RECOVER ||
-            (verdict == DRV_VERDICT_WAIT && found.facts.source_broken &&
-             found.facts.target == DRV_PRESENCE_UNKNOWN)) {
+        if (is_to_recover(outgoing, &found.facts, verdict)) {
             findings_clear(&found);
             return DRV_END_RECOVER;
         }
-        if (verdict != DRV_VERDICT_WAIT)
+        if (verdict != DRV_VERDICT_WAIT && verdict != DRV_VERDICT_RECOVER)
             drv_job_enter(outgoing->job, DRV_STATE_FINISHING);
         ended = carry_out(outgoing, verdict, &found, lost);
         if (!ended && now_ms - began_ms > PATIENCE_MS && verdict != DRV_VERDICT_WAIT) {
