@@ -37,17 +37,23 @@ static json_object *commands_to_keep(const char *uuid, const char *keep, drv_pre
     return commands;
 }
 
-/* What boots a VM anew at the target, which ran there last: what it wrote is there. */
-static json_object *commands_to_boot(const char *uuid, const char *source, const char *target,
-                                     const drv_settle_facts *facts)
+/* What boots a VM anew of which only a half is left. */
+static json_object *commands_to_boot(const char *uuid, const char *keep, drv_presence kept,
+                                     const char *other, drv_presence others)
 {
     json_object *commands = json_object_new_array();
 
-    add_removal(commands, source, facts->source, uuid);
-    if (is_live(facts->target))
-        add_command(commands, target, "destroy", uuid);
-    add_command(commands, target, "start", uuid);
+    add_removal(commands, other, others, uuid);
+    if (is_live(kept))
+        add_command(commands, keep, "destroy", uuid);
+    add_command(commands, keep, "start", uuid);
     return commands;
+}
+
+/* Where it ran last, for what it wrote is there: at the target, unless the hand-over itself failed. */
+static gboolean boots_at_source(const drv_settle_facts *facts)
+{
+    return facts->target == DRV_PRESENCE_ABSENT && !facts->resumed;
 }
 
 static char *join_commands(json_object *commands)
@@ -64,6 +70,7 @@ static char *join_commands(json_object *commands)
 static char *why_lost(drv_outgoing *outgoing, const drv_settle_facts *facts, json_object *commands)
 {
     g_autofree char *boot = join_commands(commands);
+    gboolean at_source = boots_at_source(facts);
 
     return g_strdup_printf(
         "%s was handed over by post-copy, then its %s at %s ended: it is %s on %s and %s on %s, and "
@@ -73,9 +80,11 @@ static char *why_lost(drv_outgoing *outgoing, const drv_settle_facts *facts, jso
         facts->source_split ? drv_job_target(outgoing->job) : drv_job_source(outgoing->job),
         drv_presence_name(facts->source), drv_job_source(outgoing->job),
         drv_presence_name(facts->target), drv_job_target(outgoing->job),
-        drv_job_target(outgoing->job),
-        facts->target == DRV_PRESENCE_ABSENT ? " (define it there first: it was transient)" : "", boot,
-        drv_job_id(outgoing->job));
+        at_source ? drv_job_source(outgoing->job) : drv_job_target(outgoing->job),
+        !at_source && facts->target == DRV_PRESENCE_ABSENT
+            ? " (define it there first: it was transient)"
+            : "",
+        boot, drv_job_id(outgoing->job));
 }
 
 static char *why_undecided(drv_outgoing *outgoing, const drv_settle_facts *facts,
@@ -114,17 +123,22 @@ void drv_outgoing_need_attention(drv_outgoing *outgoing, const drv_settle_facts 
     const char *source = drv_job_source(outgoing->job);
     const char *target = drv_job_target(outgoing->job);
     gboolean lost = facts->source_split || facts->target_split;
+    gboolean at_source = boots_at_source(facts);
     json_object *attention = json_object_new_object();
-    json_object *keep_source =
-        lost ? json_object_new_array()
-             : commands_to_keep(uuid, source, facts->source, target, facts->target);
-    json_object *keep_target =
-        lost ? commands_to_boot(uuid, source, target, facts)
-             : commands_to_keep(uuid, target, facts->target, source, facts->source);
-    g_autofree char *why =
-        lost ? why_lost(outgoing, facts, keep_target)
-             : why_undecided(outgoing, facts, target_error, keep_source, keep_target);
+    json_object *keep_source, *keep_target;
+    g_autofree char *why = NULL;
 
+    if (lost) {
+        keep_source = at_source ? commands_to_boot(uuid, source, facts->source, target, facts->target)
+                                : json_object_new_array();
+        keep_target = at_source ? json_object_new_array()
+                                : commands_to_boot(uuid, target, facts->target, source, facts->source);
+        why = why_lost(outgoing, facts, at_source ? keep_source : keep_target);
+    } else {
+        keep_source = commands_to_keep(uuid, source, facts->source, target, facts->target);
+        keep_target = commands_to_keep(uuid, target, facts->target, source, facts->source);
+        why = why_undecided(outgoing, facts, target_error, keep_source, keep_target);
+    }
     drv_json_set_string(attention, "source", drv_presence_name(facts->source));
     drv_json_set_string(attention, "target", drv_presence_name(facts->target));
     drv_json_set_bool(attention, "resumed", facts->resumed);

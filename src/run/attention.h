@@ -11,8 +11,8 @@
  * @target_error: what the target said instead, or NULL
  *
  * What there is to choose is in the job for programs ("attention") and in its error for people. A VM whose
- * memory was lost in post-copy leaves no choice but to boot it anew at the target, where it ran last: then
- * the list of commands that keep the source's is empty. The job's thread.
+ * memory was lost in post-copy leaves no choice but to boot it anew where it ran last: then the other
+ * list of commands is empty. The job's thread.
  */
 void drv_outgoing_need_attention(drv_outgoing *outgoing, const drv_settle_facts *facts,
                                  const GError *target_error);

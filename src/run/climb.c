@@ -9,6 +9,7 @@
  */
 #include "run/climb.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "run/session.h"
 
@@ -125,9 +126,13 @@ static gboolean hand_over(drv_outgoing *outgoing)
 {
     g_autoptr(GError) error = NULL;
 
+    drv_job_set_fact(outgoing->job, DRV_FACT_HAND_OVER, TRUE);
+    drv_fault("source-hand-over-recorded");
     if (drv_hyper_start_post_copy(outgoing->run->hyper, drv_job_uuid(outgoing->job), &error))
         return TRUE;
     /* Too early, or just too late: the statistics will tell. */
+    if (error->code != DRV_ERROR_UNREACHABLE)
+        drv_job_set_fact(outgoing->job, DRV_FACT_HAND_OVER, FALSE);
     drv_log_debug("not handed over: %s job=%s", error->message, drv_job_id(outgoing->job));
     drv_ladder_retry(&outgoing->ladder);
     return FALSE;

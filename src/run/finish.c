@@ -117,6 +117,12 @@ static findings ask_both(drv_outgoing *outgoing)
     found.facts.finish_ok = drv_job_fact(outgoing->job, FACT_FINISH_OK);
     /* Its session may be closed by then, whether we have heard it or not, and cannot tell. */
     found.facts.resumed |= drv_job_fact(outgoing->job, FACT_HANDED_OVER);
+    /*
+     * By post-copy the guest starts at the target by itself. One that has ended here after that
+     * may not have been the last to run, whatever the target's session (perhaps a new one) knows.
+     */
+    if (found.facts.source == DRV_PRESENCE_OFF || found.facts.source == DRV_PRESENCE_ABSENT)
+        found.facts.resumed |= drv_job_fact(outgoing->job, DRV_FACT_HAND_OVER);
     return found;
 }
 
@@ -349,6 +355,17 @@ gboolean drv_outgoing_look(drv_outgoing *outgoing)
            verdict == DRV_VERDICT_COMPLETE || verdict == DRV_VERDICT_RECOVER;
 }
 
+/* Also while the target does not answer; but not when it has said that it has all of it. */
+static gboolean is_to_recover(drv_outgoing *outgoing, const drv_settle_facts *facts,
+                              drv_verdict verdict)
+{
+    gboolean silent = verdict == DRV_VERDICT_WAIT && facts->source_broken &&
+                      facts->target == DRV_PRESENCE_UNKNOWN;
+
+    return (verdict == DRV_VERDICT_RECOVER || silent) &&
+           !drv_job_fact(outgoing->job, FACT_CONFIRMED);
+}
+
 /* Has it ended? */
 static gboolean carry_out(drv_outgoing *outgoing, drv_verdict verdict, const findings *found,
                           gboolean lost)
@@ -404,13 +421,11 @@ drv_end drv_outgoing_finish(drv_outgoing *outgoing)
         else if (verdict == DRV_VERDICT_WAIT && patience_is_over(&found.facts, now_ms - began_ms))
             verdict = DRV_VERDICT_ATTENTION;
 
-        if (verdict == DRV_VERDICT_RECOVER ||
-            (verdict == DRV_VERDICT_WAIT && found.facts.source_broken &&
-             found.facts.target == DRV_PRESENCE_UNKNOWN)) {
+        if (is_to_recover(outgoing, &found.facts, verdict)) {
             findings_clear(&found);
             return DRV_END_RECOVER;
         }
-        if (verdict != DRV_VERDICT_WAIT)
+        if (verdict != DRV_VERDICT_WAIT && verdict != DRV_VERDICT_RECOVER)
             drv_job_enter(outgoing->job, DRV_STATE_FINISHING);
         ended = carry_out(outgoing, verdict, &found, lost);
         if (!ended && now_ms - began_ms > PATIENCE_MS && verdict != DRV_VERDICT_WAIT) {
