@@ -37,15 +37,18 @@ static json_object *commands_to_keep(const char *uuid, const char *keep, drv_pre
     return commands;
 }
 
-/* What boots a VM anew of which only a half is left. */
+/*
+ * What boots a VM anew of which only a half is left. First that half is ended: the other end's libvirtd may
+ * wait for it, and lets nobody at its copy meanwhile.
+ */
 static json_object *commands_to_boot(const char *uuid, const char *keep, drv_presence kept,
                                      const char *other, drv_presence others)
 {
     json_object *commands = json_object_new_array();
 
-    add_removal(commands, other, others, uuid);
     if (is_live(kept))
         add_command(commands, keep, "destroy", uuid);
+    add_removal(commands, other, others, uuid);
     add_command(commands, keep, "start", uuid);
     return commands;
 }
