@@ -78,7 +78,8 @@ static char *why_lost(drv_outgoing *outgoing, const drv_settle_facts *facts, jso
     return g_strdup_printf(
         "%s was handed over by post-copy, then its %s at %s ended: it is %s on %s and %s on %s, and "
         "neither has all of its memory. Drover has ended neither. Its disks are whole; to boot it "
-        "anew at %s%s: %s. Then 'drover reconcile %s'",
+        "anew at %s%s: %s. Then 'drover reconcile %s'. (If libvirt on %s says that it 'cannot acquire "
+        "state change lock', restart libvirtd there: no VM that runs notices)",
         drv_job_vm(outgoing->job), facts->source_split ? "running half" : "memory",
         facts->source_split ? drv_job_target(outgoing->job) : drv_job_source(outgoing->job),
         drv_presence_name(facts->source), drv_job_source(outgoing->job),
@@ -87,7 +88,7 @@ static char *why_lost(drv_outgoing *outgoing, const drv_settle_facts *facts, jso
         !at_source && facts->target == DRV_PRESENCE_ABSENT
             ? " (define it there first: it was transient)"
             : "",
-        boot, drv_job_id(outgoing->job));
+        boot, drv_job_id(outgoing->job), drv_job_source(outgoing->job));
 }
 
 static char *why_undecided(drv_outgoing *outgoing, const drv_settle_facts *facts,
