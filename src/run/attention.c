@@ -15,21 +15,16 @@ static void add_command(json_object *commands, const char *node, const char *ver
     json_object_array_add(commands, json_object_new_string(command));
 }
 
-static void add_removal(json_object *commands, const char *node, drv_presence presence, const char *uuid)
-{
-    if (is_live(presence))
-        add_command(commands, node, "destroy", uuid);
-    if (presence != DRV_PRESENCE_ABSENT)
-        add_command(commands, node, "undefine --nvram", uuid);
-}
-
 /* What makes the copy of @keep the VM, and the other's nothing. */
 static json_object *commands_to_keep(const char *uuid, const char *keep, drv_presence kept,
                                      const char *other, drv_presence others)
 {
     json_object *commands = json_object_new_array();
 
-    add_removal(commands, other, others, uuid);
+    if (is_live(others))
+        add_command(commands, other, "destroy", uuid);
+    if (others != DRV_PRESENCE_ABSENT)
+        add_command(commands, other, "undefine --nvram", uuid);
     if (kept == DRV_PRESENCE_PAUSED)
         add_command(commands, keep, "resume", uuid);
     else if (kept == DRV_PRESENCE_OFF)
@@ -38,8 +33,8 @@ static json_object *commands_to_keep(const char *uuid, const char *keep, drv_pre
 }
 
 /*
- * What boots a VM anew of which only a half is left. First that half is ended: the other end's libvirtd may
- * wait for it, and lets nobody at its copy meanwhile.
+ * What boots a VM anew of which only a half is left. That half is ended first: the other end's libvirtd
+ * may wait for it. The other end's definition is for Drover to remove when the VM runs.
  */
 static json_object *commands_to_boot(const char *uuid, const char *keep, drv_presence kept,
                                      const char *other, drv_presence others)
@@ -48,7 +43,8 @@ static json_object *commands_to_boot(const char *uuid, const char *keep, drv_pre
 
     if (is_live(kept))
         add_command(commands, keep, "destroy", uuid);
-    add_removal(commands, other, others, uuid);
+    if (is_live(others))
+        add_command(commands, other, "destroy", uuid);
     add_command(commands, keep, "start", uuid);
     return commands;
 }
@@ -78,8 +74,8 @@ static char *why_lost(drv_outgoing *outgoing, const drv_settle_facts *facts, jso
     return g_strdup_printf(
         "%s was handed over by post-copy, then its %s at %s ended: it is %s on %s and %s on %s, and "
         "neither has all of its memory. Drover has ended neither. Its disks are whole; to boot it "
-        "anew at %s%s: %s. Then 'drover reconcile %s'. (If libvirt on %s says that it 'cannot acquire "
-        "state change lock', restart libvirtd there: no VM that runs notices)",
+        "anew at %s%s: %s. Then 'drover reconcile %s'. (If it stays defined on %s, libvirt 9.0 "
+        "there has not let go of it: restart libvirtd, no VM that runs notices)",
         drv_job_vm(outgoing->job), facts->source_split ? "running half" : "memory",
         facts->source_split ? drv_job_target(outgoing->job) : drv_job_source(outgoing->job),
         drv_presence_name(facts->source), drv_job_source(outgoing->job),
