@@ -116,8 +116,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--memory", type=int, default=512, metavar="MIB", help="default 512")
     p.add_argument("--work", type=int, default=384, metavar="MIB",
                    help="memory that the guest has filled, as one that has run for a while has (default 384)")
-    p.add_argument("--dirty", type=int, default=1, metavar="MIB/S",
-                   help="how much of it it rewrites a second (default 1)")
+    p.add_argument("--dirty", type=int, default=6, metavar="MIB/S",
+                   help="how much of it it rewrites a second (default 6, a twentieth of the link)")
     p.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     p.add_argument("--keep", action="store_true", help="leave the lab up")
     p.add_argument("--name", default=f"pause{os.getpid()}", help="the lab's name")

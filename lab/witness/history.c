@@ -74,13 +74,15 @@ static void note_boot(struct witness_history *h, uint64_t now_ns, const struct w
         h->overtaken++;
         h->given[a->number % WITNESS_RECENT] = a->number;
         return;
-    } else if (a->number <= h->boot[i].number || a->clock_ns < h->boot[i].clock_ns) {
+    } else if (a->number <= h->boot[i].number ||
+               a->clock_ns + WITNESS_CLOCK_SLACK_NS < h->boot[i].clock_ns) {
         h->backwards++;
         return;
     }
     h->given[a->number % WITNESS_RECENT] = a->number;
     h->boot[i].number = a->number;
-    h->boot[i].clock_ns = a->clock_ns;
+    if (a->clock_ns > h->boot[i].clock_ns)
+        h->boot[i].clock_ns = a->clock_ns;
 }
 
 void witness_history_answer(struct witness_history *h, uint64_t now_ns,

@@ -10,6 +10,12 @@
 
 enum { WITNESS_MAX_GAPS = 256, WITNESS_MAX_BOOTS = 32, WITNESS_RECENT = 4096, WITNESS_OVERTAKEN = 256 };
 
+/*
+ * A guest whose processors stood still for longer than its clock source can count (80 s, seen in
+ * post-copy without a link) sets its own clock back by less than a tick.
+ */
+#define WITNESS_CLOCK_SLACK_NS 10000000u
+
 struct witness_answer {
     uint64_t seq;          /* of the question */
     uint64_t number;       /* the guest's running number */
@@ -25,7 +31,7 @@ struct witness_gap {
 struct witness_history {
     uint64_t start_ns, last_ns, remember_over_ns;
     uint64_t answered, network_duplicates;
-    uint64_t backwards;      /* number or clock went back, within a boot */
+    uint64_t backwards;      /* number, or clock by more than the slack, went back within a boot */
     uint64_t overtaken;      /* answers that others overtook on the network: no fault */
     uint64_t answered_twice; /* one question, two different answers */
     uint64_t boots_returned; /* answers of a boot after those of a later one */

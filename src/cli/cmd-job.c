@@ -87,8 +87,10 @@ static void print_choice(FILE *out, const char *whose, json_object *commands)
 {
     g_autofree char *head = g_strdup_printf("\nTo keep the copy on %s:", whose);
 
+    if (!commands || !json_object_array_length(commands))
+        return;
     fprintf(out, "%s\n", head);
-    for (size_t i = 0; commands && i < json_object_array_length(commands); i++) {
+    for (size_t i = 0; i < json_object_array_length(commands); i++) {
         g_autofree char *clean =
             drv_text_clean(json_object_get_string(json_object_array_get_idx(commands, i)));
 

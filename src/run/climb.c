@@ -9,6 +9,7 @@
  */
 #include "run/climb.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "run/report.h"
 #include "run/session.h"
@@ -17,7 +18,7 @@
 /*
  * libvirt 9.0 can miss that a disk's mirror has ended while it ends another one's, and then
  * waits for good; an abort wakes it. So an abort is repeated, less and less often, and one
- * follows a link that was lost.
+ * follows a link, or a connection with the target's libvirtd, that was lost.
  */
 #define ABORT_AGAIN_MS 1000
 #define ABORT_DOUBLINGS 3
@@ -86,14 +87,18 @@ static gpointer tell_near(gpointer data)
     return errand_done(it);
 }
 
-static gboolean has_no_link(drv_outgoing *outgoing)
+/* Nothing can come of libvirt's job any more: the way to the target is gone, or libvirtd there. */
+static gboolean is_cut_off(drv_outgoing *outgoing)
 {
-    gboolean lost;
+    const struct drv_relay_channel_counters *control;
+    gboolean cut;
 
     g_mutex_lock(&outgoing->lock);
-    lost = outgoing->relay_dead || outgoing->relay.state == DRV_RELAY_LOST;
+    control = &outgoing->relay.channel[DRV_CHANNEL_CONTROL];
+    cut = outgoing->relay_dead || outgoing->relay.state == DRV_RELAY_LOST ||
+          (control->streams_opened && !control->streams_open && !outgoing->relay.finish_delivered);
     g_mutex_unlock(&outgoing->lock);
-    return lost;
+    return cut;
 }
 
 static gboolean abort_is_due(const drv_outgoing *outgoing, gint64 now_ms)
@@ -108,7 +113,7 @@ void drv_outgoing_obey(drv_outgoing *outgoing, gint64 now_ms)
     gboolean ordered =
         drv_job_cancel_requested(outgoing->job) || outgoing->restart || outgoing->gave_up;
 
-    if (outgoing->stats.post_copy || (!ordered && !has_no_link(outgoing)))
+    if (outgoing->stats.post_copy || (!ordered && !is_cut_off(outgoing)))
         return;
     if (!outgoing->abort_ms)
         outgoing->abort_ms = now_ms;
@@ -140,9 +145,13 @@ static gboolean hand_over(drv_outgoing *outgoing)
 {
     g_autoptr(GError) error = NULL;
 
+    drv_job_set_fact(outgoing->job, DRV_FACT_HAND_OVER, TRUE);
+    drv_fault("source-hand-over-recorded");
     if (drv_hyper_start_post_copy(outgoing->run->hyper, drv_job_uuid(outgoing->job), &error))
         return TRUE;
     /* Too early, or just too late: the statistics will tell. */
+    if (error->code != DRV_ERROR_UNREACHABLE)
+        drv_job_set_fact(outgoing->job, DRV_FACT_HAND_OVER, FALSE);
     drv_log_debug("not handed over: %s job=%s", error->message, drv_job_id(outgoing->job));
     drv_ladder_retry(&outgoing->ladder);
     return FALSE;

@@ -132,16 +132,27 @@ gboolean drv_incoming_give_up(drv_incoming *incoming, GError **error)
 
 /* ---- watching ---- */
 
-/* Whether the source says that its job has ended and it holds the VM or has given it away for good. */
-static gboolean source_is_through(drv_incoming *incoming)
+/* The source's job. Transfer full; NULL: it cannot be asked. */
+static json_object *ask_job(drv_incoming *incoming)
 {
     g_autofree char *path = g_strdup_printf("/v1/peer/jobs/%s", incoming->job);
-    g_autoptr(json_object) job = drv_run_call(incoming->run, incoming->source, "GET", path, NULL,
-                                              DRV_RUN_PEER_TIMEOUT_MS, NULL);
 
-    return job && drv_json_bool(job, "ended") &&
+    return drv_run_call(incoming->run, incoming->source, "GET", path, NULL,
+                        DRV_RUN_PEER_TIMEOUT_MS, NULL);
+}
+
+/* Whether it says that it has ended and the source holds the VM or has given it away for good. */
+static gboolean is_through(json_object *job)
+{
+    return drv_json_bool(job, "ended") &&
            !g_str_equal(drv_json_string(job, "state", ""),
                         drv_state_get(DRV_STATE_NEEDS_ATTENTION)->name);
+}
+
+/* Whether it has ended with the VM here. */
+static gboolean is_done(json_object *job)
+{
+    return g_str_equal(drv_json_string(job, "state", ""), drv_state_get(DRV_STATE_DONE)->name);
 }
 
 static gboolean is_member(drv_run *run, const char *node)
@@ -152,6 +163,22 @@ static gboolean is_member(drv_run *run, const char *node)
         if (g_str_equal(((const drv_member *)members->pdata[i])->name, node))
             return TRUE;
     return FALSE;
+}
+
+/*
+ * Whether a copy that is gone, and was never seen to run, may have run all the same: by post-copy
+ * it starts by itself, and nobody may have been here to see. The source knows if it asked for that.
+ */
+static gboolean may_have_run_unseen(drv_incoming *incoming)
+{
+    g_autoptr(json_object) job = NULL;
+
+    if (!incoming->may_start)
+        return FALSE;
+    job = ask_job(incoming);
+    if (!job)
+        return is_member(incoming->run, incoming->source);
+    return drv_json_bool(job, DRV_FACT_HAND_OVER) && !is_through(job);
 }
 
 /* Called with the lock held. A paused copy whose source cannot be asked: say so, once. */
@@ -171,26 +198,43 @@ static void say_waiting(drv_incoming *incoming, const drv_domain *domain)
                     incoming->uuid, incoming->uuid, incoming->uuid, incoming->session);
 }
 
+/* Called with the lock held. It runs, and has begun by itself: recorded, for it is never given up. */
+static void note_arrived(drv_incoming *incoming)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (incoming->resumed || incoming->closed)
+        return;
+    g_atomic_int_set(&incoming->resumed, TRUE);
+    if (!drv_incoming_keep(incoming, DRV_REVISION_ANY, &error))
+        drv_log_warning("that %s runs by post-copy could not be recorded: %s session=%s",
+                        incoming->vm, error->message, incoming->session);
+}
+
 /* Called with the lock held. The link is gone: libvirtd tears the copy down, unless Finish had come. */
 static void settle_orphan(drv_incoming *incoming)
 {
     g_autoptr(GError) error = NULL;
+    g_autoptr(json_object) job = NULL;
     g_autoptr(drv_domain) domain =
         drv_hyper_domain(incoming->run->hyper, incoming->uuid, &error);
     gboolean absent = !domain && g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND);
 
     g_clear_error(&error);
     if (drv_incoming_is_split(domain))
-        incoming->resumed = TRUE; /* The source recovers it. */
+        note_arrived(incoming); /* The source recovers it. */
     else if (domain && domain->busy)
         return;
     if (absent && !incoming->resumed) {
+        if (may_have_run_unseen(incoming))
+            return;
         if (!drv_incoming_give_up(incoming, &error))
             drv_log_warning("cannot clean up after %s: %s session=%s", incoming->vm, error->message,
                             incoming->session);
         return;
     }
-    if (!source_is_through(incoming)) {
+    job = ask_job(incoming);
+    if (!job || !is_through(job)) {
         /*
          * The source has the word, or cannot be asked: a paused copy waits. One that runs and
          * whose source has been put out of the cluster has nobody left to settle with.
@@ -201,7 +245,7 @@ static void settle_orphan(drv_incoming *incoming)
             say_waiting(incoming, domain);
         return;
     }
-    if (drv_incoming_has_run(incoming, domain))
+    if (drv_incoming_has_run(incoming, domain) || is_done(job))
         drv_incoming_close(incoming);
     else if (!drv_incoming_give_up(incoming, &error))
         drv_log_warning("cannot clean up after %s: %s session=%s", incoming->vm, error->message,
@@ -283,7 +327,6 @@ static gpointer tell_arrived(gpointer data)
 {
     drv_incoming *incoming = data;
     drv_run *run = incoming->run;
-    g_autoptr(GError) error = NULL;
     drv_relay *relay = NULL;
 
     /* First the relay, which takes the time of it; the record is for a droverd to come. */
@@ -291,12 +334,7 @@ static gpointer tell_arrived(gpointer data)
         drv_relay_tell_resumed(relay, NULL);
     drv_relay_close(relay);
     g_mutex_lock(&incoming->lock);
-    if (!incoming->resumed && !incoming->closed) {
-        incoming->resumed = TRUE;
-        if (!drv_incoming_keep(incoming, DRV_REVISION_ANY, &error))
-            drv_log_warning("that %s runs by post-copy could not be recorded: %s session=%s",
-                            incoming->vm, error->message, incoming->session);
-    }
+    note_arrived(incoming);
     g_mutex_unlock(&incoming->lock);
     drv_incoming_unref(incoming);
     drv_run_thread_ended(run);

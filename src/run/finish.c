@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "run/attention.h"
 #include "run/departure.h"
 #include "run/session.h"
 #include "run/settle.h"
@@ -116,6 +117,12 @@ static findings ask_both(drv_outgoing *outgoing)
     found.facts.finish_ok = drv_job_fact(outgoing->job, FACT_FINISH_OK);
     /* Its session may be closed by then, whether we have heard it or not, and cannot tell. */
     found.facts.resumed |= drv_job_fact(outgoing->job, FACT_HANDED_OVER);
+    /*
+     * By post-copy the guest starts at the target by itself. One that has ended here after that
+     * may not have been the last to run, whatever the target's session (perhaps a new one) knows.
+     */
+    if (found.facts.source == DRV_PRESENCE_OFF || found.facts.source == DRV_PRESENCE_ABSENT)
+        found.facts.resumed |= drv_job_fact(outgoing->job, DRV_FACT_HAND_OVER);
     return found;
 }
 
@@ -314,110 +321,11 @@ static gboolean carry_out_roll_back(drv_outgoing *outgoing, drv_presence source,
     return TRUE;
 }
 
-/* The hand-over by post-copy is over and one half of the VM is gone. */
-static void say_lost(drv_outgoing *outgoing, const findings *found)
+static void need_attention(drv_outgoing *outgoing, const findings *found)
 {
-    const char *vm = drv_job_vm(outgoing->job);
-    const char *source = drv_job_source(outgoing->job);
-    const char *target = drv_job_target(outgoing->job);
-    gboolean target_died = found->facts.source_split;
-    g_autofree char *why = g_strdup_printf(
-        "%s was handed over by post-copy, then its %s at %s ended: it is %s on %s and %s on %s, and "
-        "neither has all of its memory. Drover has touched neither. Its disks are whole; to boot it "
-        "anew at %s: 'virsh destroy %s' on %s, then 'virsh start %s' on %s",
-        vm, target_died ? "running half" : "memory", target_died ? target : source,
-        drv_presence_name(found->facts.source), source, drv_presence_name(found->facts.target),
-        target, target, vm, target_died ? source : target, vm, target);
-
-    drv_outgoing_read_counters(outgoing);
-    drv_outgoing_end(outgoing, DRV_STATE_NEEDS_ATTENTION, "needs-attention", DRV_ERROR_FAILED, why, NULL);
-}
-
-static void add_command(json_object *commands, const char *node, const char *verb, const char *uuid)
-{
-    g_autofree char *command = g_strdup_printf("%s: virsh %s %s", node, verb, uuid);
-
-    json_object_array_add(commands, json_object_new_string(command));
-}
-
-/* What makes the copy of @keep the VM, and the other's nothing. */
-static json_object *commands_to_keep(const char *uuid, const char *keep, drv_presence kept,
-                                     const char *other, drv_presence others)
-{
-    json_object *commands = json_object_new_array();
-
-    if (others == DRV_PRESENCE_RUNNING || others == DRV_PRESENCE_PAUSED ||
-        others == DRV_PRESENCE_UNKNOWN)
-        add_command(commands, other, "destroy", uuid);
-    if (others != DRV_PRESENCE_ABSENT)
-        add_command(commands, other, "undefine --nvram", uuid);
-    if (kept == DRV_PRESENCE_PAUSED)
-        add_command(commands, keep, "resume", uuid);
-    else if (kept == DRV_PRESENCE_OFF)
-        add_command(commands, keep, "start", uuid);
-    return commands;
-}
-
-static char *join_commands(json_object *commands)
-{
-    g_autoptr(GString) text = g_string_new(NULL);
-
-    for (gsize i = 0; i < drv_json_length(commands); i++)
-        g_string_append_printf(text, "%s'%s'", i ? ", then " : "",
-                               json_object_get_string(json_object_array_get_idx(commands, i)));
-    return g_string_free(g_steal_pointer(&text), FALSE);
-}
-
-/* Both choices are in the job for programs ("attention") and in its error for people. */
-static void ask_for_attention(drv_outgoing *outgoing, const findings *found)
-{
-    const drv_settle_facts *facts = &found->facts;
-    const char *vm = drv_job_vm(outgoing->job);
-    const char *uuid = drv_job_uuid(outgoing->job);
-    const char *source = drv_job_source(outgoing->job);
-    const char *target = drv_job_target(outgoing->job);
-    json_object *attention = json_object_new_object();
-    json_object *keep_source = commands_to_keep(uuid, source, facts->source, target, facts->target);
-    json_object *keep_target = commands_to_keep(uuid, target, facts->target, source, facts->source);
-    g_autofree char *for_source = join_commands(keep_source);
-    g_autofree char *for_target = join_commands(keep_target);
-    g_autoptr(GString) why = g_string_new(NULL);
-
-    g_string_append_printf(why, "%s is %s on %s and %s on %s%s", vm,
-                           drv_presence_name(facts->source), source,
-                           drv_presence_name(facts->target), target,
-                           facts->resumed ? " (it has run there)" : "");
-    if (found->target_error)
-        g_string_append_printf(why, ", which says: %s", found->target_error->message);
-    g_string_append(why, ". Drover has touched neither.");
-    if (facts->source == DRV_PRESENCE_ABSENT && facts->target == DRV_PRESENCE_ABSENT)
-        g_string_append_printf(why, " Somebody has removed it while it moved: define it anew where "
-                                    "the images of its disks are, %s's being the newest.",
-                               target);
-    if (facts->source != DRV_PRESENCE_ABSENT)
-        g_string_append_printf(why, " To keep %s's: %s.", source, for_source);
-    if (facts->target != DRV_PRESENCE_ABSENT)
-        g_string_append_printf(why, " To keep %s's: %s.", target, for_target);
-    g_string_append_printf(why, " Then 'drover reconcile %s'", drv_job_id(outgoing->job));
-
-    drv_json_set_string(attention, "source", drv_presence_name(facts->source));
-    drv_json_set_string(attention, "target", drv_presence_name(facts->target));
-    drv_json_set_bool(attention, "resumed", facts->resumed);
-    drv_json_set_bool(attention, "finish_delivered", facts->finish_ok);
-    drv_json_set_string(attention, "target_error",
-                        found->target_error ? found->target_error->message : NULL);
-    drv_json_set(attention, "keep_source", keep_source);
-    drv_json_set(attention, "keep_target", keep_target);
-    drv_job_set_attention(outgoing->job, attention);
-    if (facts->source == DRV_PRESENCE_RUNNING)
+    if (found->facts.source == DRV_PRESENCE_RUNNING)
         drv_job_set_fact(outgoing->job, FACT_BOTH_RAN, TRUE);
-
-    if (found->facts.source_split || found->facts.target_split) {
-        say_lost(outgoing, found);
-        return;
-    }
-    drv_outgoing_read_counters(outgoing);
-    drv_outgoing_end(outgoing, DRV_STATE_NEEDS_ATTENTION, "needs-attention", DRV_ERROR_FAILED, why->str, NULL);
+    drv_outgoing_need_attention(outgoing, &found->facts, found->target_error);
 }
 
 /* Whether asking again has gone on for too long. */
@@ -447,6 +355,17 @@ gboolean drv_outgoing_look(drv_outgoing *outgoing)
            verdict == DRV_VERDICT_COMPLETE || verdict == DRV_VERDICT_RECOVER;
 }
 
+/* Also while the target does not answer; but not when it has said that it has all of it. */
+static gboolean is_to_recover(drv_outgoing *outgoing, const drv_settle_facts *facts,
+                              drv_verdict verdict)
+{
+    gboolean silent = verdict == DRV_VERDICT_WAIT && facts->source_broken &&
+                      facts->target == DRV_PRESENCE_UNKNOWN;
+
+    return (verdict == DRV_VERDICT_RECOVER || silent) &&
+           !drv_job_fact(outgoing->job, FACT_CONFIRMED);
+}
+
 /* Has it ended? */
 static gboolean carry_out(drv_outgoing *outgoing, drv_verdict verdict, const findings *found,
                           gboolean lost)
@@ -459,7 +378,7 @@ static gboolean carry_out(drv_outgoing *outgoing, drv_verdict verdict, const fin
     case DRV_VERDICT_ROLL_BACK:
         return carry_out_roll_back(outgoing, found->facts.source, !lost);
     case DRV_VERDICT_ATTENTION:
-        ask_for_attention(outgoing, found);
+        need_attention(outgoing, found);
         return TRUE;
     case DRV_VERDICT_RECOVER: /* the caller's */
     case DRV_VERDICT_WAIT:
@@ -502,17 +421,15 @@ drv_end drv_outgoing_finish(drv_outgoing *outgoing)
         else if (verdict == DRV_VERDICT_WAIT && patience_is_over(&found.facts, now_ms - began_ms))
             verdict = DRV_VERDICT_ATTENTION;
 
-        if (verdict == DRV_VERDICT_RECOVER ||
-            (verdict == DRV_VERDICT_WAIT && found.facts.source_broken &&
-             found.facts.target == DRV_PRESENCE_UNKNOWN)) {
+        if (is_to_recover(outgoing, &found.facts, verdict)) {
             findings_clear(&found);
             return DRV_END_RECOVER;
         }
-        if (verdict != DRV_VERDICT_WAIT)
+        if (verdict != DRV_VERDICT_WAIT && verdict != DRV_VERDICT_RECOVER)
             drv_job_enter(outgoing->job, DRV_STATE_FINISHING);
         ended = carry_out(outgoing, verdict, &found, lost);
         if (!ended && now_ms - began_ms > PATIENCE_MS && verdict != DRV_VERDICT_WAIT) {
-            ask_for_attention(outgoing, &found);
+            need_attention(outgoing, &found);
             ended = TRUE;
         }
         findings_clear(&found);

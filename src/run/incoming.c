@@ -154,6 +154,7 @@ static gboolean take_over(drv_incoming *next, GError **error)
         return FALSE;
     }
     if (old) {
+        old->resumed = FALSE; /* it is announced once, when all of it is here */
         if (!old->closed)
             drv_incoming_close(old);
         g_mutex_unlock(&old->lock);
@@ -181,6 +182,14 @@ static gboolean is_awaited(drv_run *run, const char *source, const char *session
                 "the request for a session of job %s came too late: %s does not wait for it any more",
                 job, source);
     return FALSE;
+}
+
+static gboolean may_post_copy(json_object *step)
+{
+    const char *method = drv_json_string(step, "method", "");
+
+    return g_str_equal(method, "post-copy") || g_str_equal(method, "hybrid") ||
+           g_str_equal(drv_json_string(step, "post_copy", "never"), "if-needed");
 }
 
 json_object *drv_incoming_open(drv_run *run, const char *source, json_object *request,
@@ -222,6 +231,7 @@ json_object *drv_incoming_open(drv_run *run, const char *source, json_object *re
     drv_json_set_string(doc, "vm", drv_json_string(step, "vm", ""));
     drv_json_set_string(doc, "uuid", drv_json_string(step, "uuid", ""));
     drv_json_set_bool(doc, "was_running", drv_json_bool(step, "was_running"));
+    drv_json_set_bool(doc, "may_start", may_post_copy(step));
     drv_json_set_string(doc, "method", drv_json_string(step, "method", NULL));
     drv_json_set(doc, "parcel", json_object_get(drv_json_object(request, "parcel")));
     incoming = drv_incoming_from_record(run, doc);
@@ -260,10 +270,26 @@ static gboolean is_uuid(const char *text)
     return g_uuid_string_is_valid(text);
 }
 
+/*
+ * The session, or the one that the source has given up for a new id (which never came here) to recover
+ * a broken post-copy: what that knows is true of the copy still. Transfer full; NULL.
+ */
+static drv_incoming *find_of_job(drv_run *run, const char *session, json_object *about)
+{
+    drv_incoming *incoming = drv_incoming_find(run, session);
+
+    if (incoming)
+        return incoming;
+    incoming = drv_incoming_find_by_uuid(run, NULL, drv_json_string(about, "uuid", ""), NULL);
+    if (incoming && !g_str_equal(incoming->job, drv_json_string(about, "job", "")))
+        g_clear_pointer(&incoming, drv_incoming_unref);
+    return incoming;
+}
+
 json_object *drv_incoming_look(drv_run *run, const char *session, json_object *about, GError **error)
 {
     const char *uuid = drv_json_string(about, "uuid", "");
-    g_autoptr(drv_incoming) incoming = drv_incoming_find(run, session);
+    g_autoptr(drv_incoming) incoming = find_of_job(run, session, about);
     g_autoptr(drv_domain) domain = NULL;
     g_autoptr(GError) problem = NULL;
     json_object *object;
@@ -366,7 +392,7 @@ json_object *drv_incoming_finish(drv_run *run, const char *session, json_object 
                                  GError **error)
 {
     const char *uuid = drv_json_string(about, "uuid", "");
-    g_autoptr(drv_incoming) incoming = drv_incoming_find(run, session);
+    g_autoptr(drv_incoming) incoming = find_of_job(run, session, about);
     json_object *object;
     gboolean ok = TRUE;
 

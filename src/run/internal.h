@@ -11,6 +11,9 @@
 /* Making images and starting a relay takes its time. */
 #define DRV_RUN_PREPARE_TIMEOUT_MS 30000
 
+/* Kept with the job before libvirt is asked to hand over by post-copy: the target may run it from then on. */
+#define DRV_FACT_HAND_OVER "hand_over_asked"
+
 typedef struct drv_incoming drv_incoming;
 typedef struct drv_outgoing drv_outgoing;
 

@@ -142,6 +142,7 @@ gboolean drv_incoming_keep(drv_incoming *incoming, gint64 expected, GError **err
     drv_json_set_string(doc, "vm", incoming->vm);
     drv_json_set_string(doc, "uuid", incoming->uuid);
     drv_json_set_bool(doc, "was_running", incoming->was_running);
+    drv_json_set_bool(doc, "may_start", incoming->may_start);
     drv_json_set_bool(doc, "resumed", incoming->resumed);
     drv_json_set(doc, "created", json_object_get(incoming->created));
     drv_json_set_string(doc, "method", incoming->method);
@@ -164,6 +165,7 @@ drv_incoming *drv_incoming_from_record(drv_run *run, json_object *doc)
     incoming->vm = g_strdup(drv_json_string(doc, "vm", ""));
     incoming->uuid = g_strdup(drv_json_string(doc, "uuid", ""));
     incoming->was_running = drv_json_bool(doc, "was_running");
+    incoming->may_start = drv_json_bool(doc, "may_start");
     incoming->resumed = drv_json_bool(doc, "resumed");
     incoming->method = g_strdup(drv_json_string(doc, "method", "pre-copy"));
     incoming->parcel = json_object_get(drv_json_object(doc, "parcel"));

@@ -200,3 +200,19 @@ def test_a_policy_that_may_be_in_use(lab: Lab, kept: Guest) -> None:
     finally:
         lab.service("h2", "droverd", "start")
         wait_until(lambda: lab.drover("h2", "policy", "list").code == 0, "the node is back")
+
+
+def test_a_vm_that_is_shut_off_keeps_goals(lab: Lab) -> None:
+    definition = lab.path("h1", "/run/still.xml")
+    definition.write_text("<domain type='qemu'><name>still</name><memory unit='MiB'>64</memory>"
+                          "<os><type arch='x86_64'>hvm</type></os></domain>")
+    lab.virsh("h1", "define", "/run/still.xml")
+    try:
+        ended = lab.drover("h2", "vm", "goals", "still", "--max-pause", "90ms", "--json")
+        assert ended.code == 0 and ended.json()["own"] == {"max_pause_ms": 90}, ended
+        assert lab.drover("h1", "migrate", "still", "h2", "--offline").code == 0
+        ended = lab.drover("h1", "vm", "goals", "still", "--json")
+        assert ended.json()["own"] == {"max_pause_ms": 90} and ended.json()["node"] == "h2", ended
+    finally:
+        lab.remove_guest("still")
+        definition.unlink()

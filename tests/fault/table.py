@@ -19,10 +19,11 @@ and the next move works; a cell that has not shown all of it is **FAILED**.
   had acknowledged.
 * *asked*: the job needed attention, nothing ran meanwhile, and a person chose the target's copy by
   the commands that the job gives; the rest went by itself.
+* In *post-copy* and *recovering* neither end has all of the guest: whichever QEMU or host dies takes its
+  memory along. It is *asked* and *down* then: booted anew, with the commands that the job gives, at the
+  target, where it ran last. The cells begin when the guest runs at the target and a good part of its
+  memory has still to come; what can happen in the hand-over before is said in `migration.rst <migration.rst>`_.
 * ``–``: nothing of the kind exists there in that state. Empty: not run.
-
-Post-copy, in which neither end has all of the guest, has tests of its own
-(:file:`tests/e2e/test_postcopy.py`); what it cannot survive is said in `migration.rst <migration.rst>`_.
 
 """
 
@@ -38,7 +39,8 @@ def entry(cell: Cell, results: dict[str, Result]) -> str:
     if result.problem:
         return "**FAILED**"
     text = result.outcome.replace("-", " ")
-    return f"*asked*, {text}" if result.asked else f"*down*, {text}" if result.down else text
+    words = ["*asked*"] * result.asked + ["*down*"] * result.down + [text]
+    return ", ".join(words)
 
 
 def rst(results: dict[str, Result]) -> str:

@@ -6,20 +6,22 @@ from typing import Iterator
 import pytest
 
 from cells import STATES, Bench, Cell
+from busy import userfault  # found where cells has put it on the path
 
 QUICK = [("droverd", "target", "resumed"), ("droverd", "source", "finishing"),
          ("libvirtd", "source", "reply read"), ("relay", "source", "reply read"),
-         ("host", "target", "copying-memory")]
+         ("host", "target", "copying-memory"), ("qemu", "target", "post-copy")]
 
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
     it = Bench(f"fault{os.getpid()}")
-    try:
-        it.up()
-        yield it
-    finally:
-        it.down()
+    with userfault(True):
+        try:
+            it.up()
+            yield it
+        finally:
+            it.down()
 
 
 @pytest.mark.parametrize("fault, end, state", QUICK)

@@ -4,6 +4,7 @@
  * (src/run/state.c) and the verdict for every combination of facts (src/run/settle.c).
  * So the model cannot disagree with the tables: it has no copy of them.
  */
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "run/settle.h"
@@ -39,8 +40,34 @@ static void print_states(void)
     puts("    false)\n");
 }
 
+/* What waits is left to the end of the expression. Return: whether one was printed. */
+static bool print_verdict(guint source, guint target, guint bits)
+{
+    drv_settle_facts facts = {.source = source,
+                              .target = target,
+                              .was_running = TRUE,
+                              .resumed = bits & 1,
+                              .finish_ok = (bits & 2) != 0,
+                              .steady = (bits & 4) != 0,
+                              .source_split = (bits & 8) != 0,
+                              .source_broken = (bits & 16) != 0,
+                              .target_split = (bits & 32) != 0};
+    drv_verdict verdict = drv_settle_decide(&facts);
+
+    /* Only a paused source and a running target can be halves of a post-copy (finish.c). */
+    if ((facts.source_split && source != DRV_PRESENCE_PAUSED) ||
+        (facts.source_broken && !facts.source_split) ||
+        (facts.target_split && target != DRV_PRESENCE_RUNNING) || verdict == DRV_VERDICT_WAIT)
+        return false;
+    printf("    ((facts) == %u -> %u : \\\n",
+           (source * 5 + target) * 64 + bits, verdict);
+    return true;
+}
+
 static void print_verdicts(void)
 {
+    guint printed = 0;
+
     static const char *const names[] = {
         [DRV_VERDICT_DONE] = "done",           [DRV_VERDICT_ROLL_BACK] = "roll_back",
         [DRV_VERDICT_COMPLETE] = "complete",   [DRV_VERDICT_WAIT] = "wait",
@@ -54,25 +81,18 @@ static void print_verdicts(void)
         printf(" %u\n", i);
     }
     puts("\n/* The VM ran before the move, as it does in the model. */\n"
-         "inline settle(s, t, ran, delivered, steady, verdict) {\n"
-         "    if");
+         "#define FACTS(s, t, ran, delivered, steady, half, broken, lacks) \\\n"
+         "    (((s) * 5 + (t)) * 64 + (ran) + (delivered) * 2 + (steady) * 4 + (half) * 8 + \\\n"
+         "     (broken) * 16 + (lacks) * 32)\n"
+         "#define SETTLE(facts) \\");
     for (guint source = 0; source <= DRV_PRESENCE_UNKNOWN; source++)
         for (guint target = 0; target <= DRV_PRESENCE_UNKNOWN; target++)
-            for (guint bits = 0; bits < 8; bits++) {
-                drv_settle_facts facts = {.source = source,
-                                          .target = target,
-                                          .was_running = TRUE,
-                                          .resumed = bits & 1,
-                                          .finish_ok = (bits & 2) != 0,
-                                          .steady = (bits & 4) != 0};
-                drv_verdict verdict = drv_settle_decide(&facts);
-
-                if (verdict != DRV_VERDICT_WAIT)
-                    printf("    :: s == %u && t == %u && ran == %u && delivered == %u && steady == "
-                           "%u -> verdict = %u\n",
-                           source, target, bits & 1, (bits & 2) >> 1, (bits & 4) >> 2, verdict);
-            }
-    printf("    :: else -> verdict = %u\n    fi\n}\n", DRV_VERDICT_WAIT);
+            for (guint bits = 0; bits < 64; bits++)
+                printed += print_verdict(source, target, bits);
+    printf("    %u", DRV_VERDICT_WAIT);
+    while (printed--)
+        putchar(')');
+    putchar('\n');
 }
 
 int main(void)

@@ -113,11 +113,25 @@ static void test_far_behind(void)
 /* An old memory image goes on: its running number could be ahead, its clock is not. */
 static void test_clock_backwards(void)
 {
-    struct witness_answer a = {0, 10, 7, 5000, 0}, b = {1, 11, 7, 4000, 0};
+    uint64_t clock_ns = 5 * WITNESS_CLOCK_SLACK_NS;
 
     witness_history_init(&h, 0, 20 * MS);
-    witness_history_answer(&h, 1 * MS, &a);
-    witness_history_answer(&h, 2 * MS, &b);
+    answer_at(0, 10, clock_ns);
+    answer_at(1, 11, clock_ns - WITNESS_CLOCK_SLACK_NS - 1);
+    g_assert_true(witness_history_split(&h));
+}
+
+/* A guest that stood still sets its clock back a little; often, and it would be another one. */
+static void test_clock_set_back_a_little(void)
+{
+    uint64_t clock_ns = 5 * WITNESS_CLOCK_SLACK_NS;
+
+    witness_history_init(&h, 0, 20 * MS);
+    answer_at(0, 10, clock_ns);
+    answer_at(1, 11, clock_ns - WITNESS_CLOCK_SLACK_NS / 2);
+    answer_at(2, 12, clock_ns - WITNESS_CLOCK_SLACK_NS / 2);
+    g_assert_false(witness_history_split(&h));
+    answer_at(3, 13, clock_ns - WITNESS_CLOCK_SLACK_NS - 1);
     g_assert_true(witness_history_split(&h));
 }
 
@@ -159,6 +173,7 @@ int main(int argc, char **argv)
     g_test_add_func("/lab/history/backwards", test_backwards);
     g_test_add_func("/lab/history/clock-backwards", test_clock_backwards);
     g_test_add_func("/lab/history/overtaken", test_overtaken);
+    g_test_add_func("/lab/history/clock-set-back-a-little", test_clock_set_back_a_little);
     g_test_add_func("/lab/history/number-behind-a-later-clock", test_number_behind_a_later_clock);
     g_test_add_func("/lab/history/far-behind", test_far_behind);
     g_test_add_func("/lab/history/answered-twice", test_answered_twice);
