@@ -44,9 +44,8 @@ def move(lab: Lab, vm: str, source: str, target: str) -> dict:
 
 @pytest.fixture
 def known(lab: Lab) -> Iterator[Lab]:
-    """Content is kept, and there is none yet."""
-    for on in lab.hosts:
-        lab.link(on, "--up", "--rate", "none")
+    """Content is kept, and there is none yet; a link that is slow enough for the relays to encode."""
+    lab.rate("200mbit")
     ended = lab.drover("h1", "content", "on")
     assert ended.code == 0, ended
     lab.guest("known", "h1", memory=MEMORY, work=64, compress=0, dirty=1, disk=0)
@@ -54,6 +53,7 @@ def known(lab: Lab) -> Iterator[Lab]:
         yield lab
     finally:
         lab.remove_guest("known")
+        lab.rate("none")
         assert lab.drover("h1", "content", "off").code == 0
         lab.wait_clean({on: () for on in lab.hosts})
 
