@@ -65,21 +65,34 @@ static char *join_commands(json_object *commands)
     return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
-/* The hand-over by post-copy is over and one half of the VM is gone. */
+static char *what_is_lost(drv_outgoing *outgoing, const drv_settle_facts *facts)
+{
+    const char *source = drv_job_source(outgoing->job);
+    const char *target = drv_job_target(outgoing->job);
+
+    if (facts->source_split && facts->target != DRV_PRESENCE_OFF && facts->target != DRV_PRESENCE_ABSENT)
+        return g_strdup_printf("the way to %s was lost, and QEMU there waits for memory itself and "
+                               "answers nobody, so it cannot be gone on with",
+                               target);
+    return g_strdup_printf("then its %s at %s ended: it is %s on %s and %s on %s, and neither has all of "
+                           "its memory",
+                           facts->source_split ? "running half" : "memory",
+                           facts->source_split ? target : source, drv_presence_name(facts->source),
+                           source, drv_presence_name(facts->target), target);
+}
+
+/* The hand-over by post-copy is over and one half of the VM is gone, or cannot be reached. */
 static char *why_lost(drv_outgoing *outgoing, const drv_settle_facts *facts, json_object *commands)
 {
     g_autofree char *boot = join_commands(commands);
+    g_autofree char *what = what_is_lost(outgoing, facts);
     gboolean at_source = boots_at_source(facts);
 
     return g_strdup_printf(
-        "%s was handed over by post-copy, then its %s at %s ended: it is %s on %s and %s on %s, and "
-        "neither has all of its memory. Drover has ended neither. Its disks are whole; to boot it "
-        "anew at %s%s: %s. Then 'drover reconcile %s'. (If it stays defined on %s, libvirt 9.0 "
-        "there has not let go of it: restart libvirtd, no VM that runs notices)",
-        drv_job_vm(outgoing->job), facts->source_split ? "running half" : "memory",
-        facts->source_split ? drv_job_target(outgoing->job) : drv_job_source(outgoing->job),
-        drv_presence_name(facts->source), drv_job_source(outgoing->job),
-        drv_presence_name(facts->target), drv_job_target(outgoing->job),
+        "%s was handed over by post-copy, %s. Drover has ended neither. Its disks are whole; to boot it "
+        "anew at %s%s: %s. Then 'drover reconcile %s'. (If it stays defined on %s, libvirt 9.0 there has "
+        "not let go of it: restart libvirtd, no VM that runs notices)",
+        drv_job_vm(outgoing->job), what,
         at_source ? drv_job_source(outgoing->job) : drv_job_target(outgoing->job),
         !at_source && facts->target == DRV_PRESENCE_ABSENT
             ? " (define it there first: it was transient)"

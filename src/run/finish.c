@@ -421,6 +421,9 @@ drv_end drv_outgoing_finish(drv_outgoing *outgoing)
         else if (verdict == DRV_VERDICT_WAIT && patience_is_over(&found.facts, now_ms - began_ms))
             verdict = DRV_VERDICT_ATTENTION;
 
+        if (outgoing->stuck && found.facts.source_split &&
+            (verdict == DRV_VERDICT_RECOVER || verdict == DRV_VERDICT_WAIT))
+            verdict = DRV_VERDICT_ATTENTION;
         if (is_to_recover(outgoing, &found.facts, verdict)) {
             findings_clear(&found);
             return DRV_END_RECOVER;

@@ -25,6 +25,8 @@ struct drv_outgoing {
     guint aborts;        /* … and how often */
     gboolean left_behind; /* what is being prepared clears up for itself */
     gboolean restart;    /* it is aborted to begin again with post-copy */
+    gint64 recovering_ms; /* since when a recovery could have begun, drv_clock_ms() */
+    gboolean stuck;      /* … and it does not */
     char *gave_up;       /* why the ladder came to its end, or NULL */
     struct drv_relay_status earlier; /* counters of the job's earlier relays, added up */
     gboolean relay_ended;

@@ -30,6 +30,7 @@
 #include "run/storage.h"
 
 #define WATCH_INTERVAL_MS 200
+#define STUCK_MS 60000
 #define RECOVER_AGAIN_MS 1000
 
 /* ---- listening to the relay ---- */
@@ -127,12 +128,30 @@ static gboolean look_at_libvirt(drv_outgoing *outgoing)
     return domain && (domain->state == DRV_DOMAIN_SHUT_OFF || domain->state == DRV_DOMAIN_CRASHED);
 }
 
-/* Return: FALSE when droverd ends first. */
+/*
+ * A recovery that does not begin although the relays are linked: QEMU at the target waits for a page
+ * itself, and answers nobody (docs/migration.rst, "What post-copy costs").
+ */
+static gboolean is_stuck(drv_outgoing *outgoing, gint64 now_ms)
+{
+    gboolean linked;
+
+    g_mutex_lock(&outgoing->lock);
+    linked = !outgoing->relay_dead && outgoing->relay.state == DRV_RELAY_UP;
+    g_mutex_unlock(&outgoing->lock);
+    if (!linked || drv_job_state(outgoing->job) != DRV_STATE_RECOVERING)
+        outgoing->recovering_ms = now_ms;
+    return now_ms - outgoing->recovering_ms > STUCK_MS;
+}
+
+/* Until libvirt's call has returned, or will not. Return: FALSE when droverd ends first. */
 static gboolean watch(drv_outgoing *outgoing, gboolean by_statistics)
 {
     gboolean over = FALSE;
 
-    while (!over) {
+    outgoing->stuck = FALSE;
+    outgoing->recovering_ms = drv_clock_ms();
+    while (!over && !outgoing->stuck) {
         gint64 until = g_get_monotonic_time() + WATCH_INTERVAL_MS * 1000;
         struct drv_relay_status relay;
         gboolean inactive;
@@ -146,6 +165,7 @@ static gboolean watch(drv_outgoing *outgoing, gboolean by_statistics)
         if (!inactive)
             drv_outgoing_climb(outgoing, now_ms);
         drv_outgoing_obey(outgoing, now_ms);
+        outgoing->stuck = is_stuck(outgoing, now_ms);
 
         relay = drv_outgoing_counters(outgoing);
         drv_job_progress(outgoing->job,

@@ -21,7 +21,8 @@ and the next move works; a cell that has not shown all of it is **FAILED**.
   the commands that the job gives; the rest went by itself.
 * In *post-copy* and *recovering* neither end has all of the guest: whichever QEMU or host dies takes its
   memory along. It is *asked* and *down* then: booted anew, with the commands that the job gives, at the
-  target, where it ran last. The cells begin when the guest runs at the target and a good part of its
+  target, where it ran last. So it may be when the way is lost: one break in about seven, asked by a client 100 times a
+  second, finds the emulated QEMU itself waiting for a page. The cells begin when the guest runs at the target and a good part of its
   memory has still to come; what can happen in the hand-over before is said in `migration.rst <migration.rst>`_.
 * ``–``: nothing of the kind exists there in that state. Empty: not run.
 
