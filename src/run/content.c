@@ -70,10 +70,10 @@ static const struct drv_pack_segment *segment_of(const known *entry)
     return &entry->pack->manifest.segment[entry->index];
 }
 
-/* Units: segments. A quarter of the cache is left for what is new; see src/relay/known.c. */
+/* Units: segments. A quarter of memory's part of the cache (src/relay/coding.c) is left for what is new. */
 static guint most_loaded(void)
 {
-    return MIN(drv_relay_cache_mib() / 4u * 3u, DRV_PACK_SEGMENTS_MAX);
+    return MIN(drv_relay_cache_mib() / 16u * 9u, DRV_PACK_SEGMENTS_MAX);
 }
 
 /* ---- beginning ---- */
