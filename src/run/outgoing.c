@@ -97,7 +97,10 @@ static void follow_state(drv_outgoing *outgoing)
         state = DRV_STATE_COPYING_MEMORY;
     }
     if (stats->post_copy) {
-        if (drv_state_allows(state, DRV_STATE_POST_COPY)) {
+        /* A recovery has been asked for, and has not begun yet. */
+        gboolean still_broken = state == DRV_STATE_RECOVERING && stats->post_copy_broken;
+
+        if (!still_broken && drv_state_allows(state, DRV_STATE_POST_COPY)) {
             drv_job_set_fact(outgoing->job, "post_copy", TRUE);
             drv_job_enter(outgoing->job, DRV_STATE_POST_COPY);
         }
