@@ -48,7 +48,7 @@ static void put_packet(struct multifd_stream *stream, const uint8_t *memory, siz
                 abort();
         }
         stream->page[stream->pages++] =
-            (struct multifd_page){stream->sent.size, (uint64_t)(first + i) * PAGE};
+            (struct stream_piece){stream->sent.size, (uint64_t)(first + i) * PAGE};
         ram_stream_put(&stream->sent, memory + (first + i) * PAGE, PAGE);
     }
 }

@@ -7,14 +7,9 @@
 
 #include "ram-stream.h"
 
-struct multifd_page {
-    size_t at; /* of its content in the stream */
-    uint64_t address;
-};
-
 struct multifd_stream {
     struct ram_stream sent;
-    struct multifd_page *page; /* in the order in which they are sent */
+    struct stream_piece *page; /* in the order in which they are sent */
     size_t pages, room;
 };
 

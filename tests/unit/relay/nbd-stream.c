@@ -36,7 +36,7 @@ static void note(struct nbd_stream *stream, uint64_t offset)
         if (!stream->block)
             abort();
     }
-    stream->block[stream->blocks_sent++] = (struct nbd_block){stream->sent.size, offset};
+    stream->block[stream->blocks_sent++] = (struct stream_piece){stream->sent.size, offset};
 }
 
 static void put_write(struct nbd_stream *stream, const uint8_t *disk, uint64_t offset, size_t size)

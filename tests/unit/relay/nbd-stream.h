@@ -7,17 +7,11 @@
 
 #include "ram-stream.h"
 
-/* A whole block within the payload of a write. */
-struct nbd_block {
-    size_t at; /* in the stream */
-    uint64_t offset;
-};
-
 struct nbd_stream {
     struct ram_stream sent;
     uint8_t *disk; /* as it was copied first */
     size_t blocks;
-    struct nbd_block *block; /* in the order in which they are sent */
+    struct stream_piece *block; /* whole ones in the payload of writes, in the order in which they are sent */
     size_t blocks_sent, room;
 };
 

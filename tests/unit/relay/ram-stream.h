@@ -14,6 +14,12 @@ struct ram_stream {
     uint64_t random;
 };
 
+/* A whole page or block in a stream. */
+struct stream_piece {
+    size_t at; /* of its content in the stream */
+    uint64_t address; /* within its block of memory, or on its disk */
+};
+
 /**
  * ram_stream_make() - a whole stream.
  * @pages:  of the first block

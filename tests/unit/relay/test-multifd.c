@@ -1,79 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* QEMU's additional channels: every page is found, and nothing else, however the bytes are cut up. */
 #include <glib.h>
-#include <string.h>
 
 #include "codec-line.h"
 #include "multifd-stream.h"
+#include "parser-walk.h"
 #include "relay/codec/multifd-parser.h"
 
-/* What a stream consists of, found piece by piece. */
-struct walk {
-    struct drv_multifd_parser parser;
-    const struct multifd_stream *stream;
-    size_t at, found;
-};
+static struct drv_multifd_parser parser;
 
-static void walk_begin(struct walk *walk, const struct multifd_stream *stream)
+static void begin(void)
 {
-    *walk = (struct walk){.stream = stream};
-    drv_multifd_parser_init(&walk->parser);
+    drv_multifd_parser_init(&parser);
 }
 
-/* Up to @end; @all: what is cut there is not waited for. Return: bytes that are still wanted. */
-static size_t walk_to(struct walk *walk, size_t end, bool all)
+static struct drv_span next(const uint8_t *bytes, size_t size, gboolean all)
 {
-    const struct multifd_stream *stream = walk->stream;
-
-    while (walk->at < end) {
-        struct drv_span span = drv_multifd_parser_next(
-            &walk->parser, stream->sent.bytes + walk->at, end - walk->at, all);
-
-        if (span.kind == DRV_SPAN_MORE) {
-            g_assert_false(all);
-            g_assert_cmpuint(span.size, >, end - walk->at);
-            return span.size;
-        }
-        g_assert_cmpuint(span.size, >, 0);
-        g_assert_cmpuint(span.size, <=, end - walk->at);
-        if (span.kind == DRV_SPAN_BLOCK) {
-            const struct multifd_page *page = &stream->page[walk->found++];
-
-            g_assert_cmpuint(walk->found, <=, stream->pages);
-            g_assert_cmpuint(span.size, ==, DRV_PAGE_SIZE);
-            g_assert_cmpuint(walk->at, ==, page->at);
-            g_assert_cmpuint(span.address, ==, page->address);
-        } else {
-            g_assert_cmpint(span.kind, ==, DRV_SPAN_OPAQUE);
-        }
-        walk->at += span.size;
-    }
-    return 0;
+    return drv_multifd_parser_next(&parser, bytes, size, all);
 }
 
-/* One cut where it waits for more, and one where it does not. */
+static gboolean is_opaque(void)
+{
+    return drv_multifd_parser_is_opaque(&parser);
+}
+
+static const struct walk_parser tested = {begin, next, is_opaque};
+
 static void every_split(void)
 {
     struct multifd_stream stream;
 
     multifd_stream_make(&stream, 1, 9);
-    for (size_t split = 0; split <= stream.sent.size; split++) {
-        struct walk walk;
-
-        walk_begin(&walk, &stream);
-        (void)walk_to(&walk, split, false);
-        (void)walk_to(&walk, stream.sent.size, true);
-        g_assert_cmpuint(walk.found, ==, stream.pages);
-        g_assert_false(drv_multifd_parser_is_opaque(&walk.parser));
-
-        walk_begin(&walk, &stream);
-        (void)walk_to(&walk, split, true);
-        g_assert_cmpuint(walk.at, ==, split);
-        while (walk.found < stream.pages && stream.page[walk.found].at < split)
-            walk.found++; /* the one that was cut */
-        (void)walk_to(&walk, stream.sent.size, true);
-        g_assert_cmpuint(walk.found, ==, stream.pages);
-    }
+    walk_every_split(&tested, &stream.sent, stream.page, stream.pages);
     multifd_stream_free(&stream);
 }
 
@@ -81,19 +39,10 @@ static void random_splits(void)
 {
     for (unsigned round = 0; round < 20; round++) {
         struct multifd_stream stream;
-        struct walk walk;
-        size_t end = 0;
 
         multifd_stream_make(&stream, (uint64_t)g_test_rand_int(), 300);
-        walk_begin(&walk, &stream);
-        while (end < stream.sent.size) {
-            size_t more = walk_to(&walk, end, false);
-
-            end = MIN(end + MAX(more, (size_t)g_test_rand_int_range(1, 2 << round % 16)),
-                      stream.sent.size);
-        }
-        g_assert_cmpuint(walk_to(&walk, end, false), ==, 0);
-        g_assert_cmpuint(walk.found, ==, 600);
+        g_assert_cmpuint(stream.pages, ==, 600);
+        walk_random_splits(&tested, &stream.sent, stream.page, stream.pages, round);
         multifd_stream_free(&stream);
     }
 }
@@ -101,22 +50,7 @@ static void random_splits(void)
 /* A channel as QEMU 7.2 fills it. */
 static void recorded(void)
 {
-    g_autofree char *path = g_build_filename(g_getenv("DRV_MULTIFD_RECORDS"), "qemu", NULL);
-    g_autofree char *bytes = NULL;
-    struct drv_multifd_parser parser;
-    size_t size, pages = 0, at = 1; /* the first byte is the fuzzer's */
-
-    g_assert_true(g_file_get_contents(path, &bytes, &size, NULL));
-    drv_multifd_parser_init(&parser);
-    while (at < size) {
-        struct drv_span span =
-            drv_multifd_parser_next(&parser, (const uint8_t *)bytes + at, size - at, true);
-
-        pages += span.kind == DRV_SPAN_BLOCK;
-        at += span.size;
-    }
-    g_assert_cmpuint(pages, ==, 4);
-    g_assert_false(drv_multifd_parser_is_opaque(&parser));
+    g_assert_cmpuint(walk_recorded(&tested, "DRV_MULTIFD_RECORDS", "qemu"), ==, 4);
 }
 
 /* Gives up for good at what it does not know, wherever that is. */
@@ -139,20 +73,8 @@ static void gives_up(void)
     struct multifd_stream stream;
 
     multifd_stream_make(&stream, 3, 9);
-    for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
-        uint8_t *byte = stream.sent.bytes + wrong[i].at, was = *byte;
-        struct drv_multifd_parser parser;
-        struct drv_span span;
-
-        g_assert_cmpuint(was, !=, wrong[i].is);
-        *byte = wrong[i].is;
-        drv_multifd_parser_init(&parser);
-        span = drv_multifd_parser_next(&parser, stream.sent.bytes, stream.sent.size, false);
-        g_assert_cmpint(span.kind, ==, DRV_SPAN_OPAQUE);
-        g_assert_cmpuint(span.size, ==, stream.sent.size);
-        g_assert_true(drv_multifd_parser_is_opaque(&parser));
-        *byte = was;
-    }
+    for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++)
+        walk_gives_up(&tested, &stream.sent, wrong[i].at, wrong[i].is);
     multifd_stream_free(&stream);
 }
 
