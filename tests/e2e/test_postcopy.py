@@ -6,6 +6,8 @@ Nobody asks the guest anything while it is broken: a packet for it could make QE
 only the guest, wait for a page, and such a QEMU libvirt cannot recover (docs/migration.rst, "What
 post-copy costs"). What it has kept is verified afterwards.
 """
+import os
+import signal
 from typing import Callable, Iterator
 
 import pytest
@@ -13,7 +15,7 @@ import pytest
 from busy import VM, busy_guest, rungs, userfault
 from lab import Lab, Move, wait_until
 
-REFUSED = 4
+REFUSED, NEEDS_ATTENTION = 4, 7
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +125,26 @@ def test_both_halves_die_and_the_source_does_not_claim_it(lab: Lab) -> None:
         assert ended.json()["outcome"] == "done", ended
         assert lab.state(VM, move.target) == "shut off"
         lab.wait_clean({move.source: (), move.target: (VM,)})
+
+
+def test_a_target_that_answers_nobody_is_said(lab: Lab, calm: None) -> None:
+    """QEMU there waits for a page itself, which a stopped process does as well: no recovery begins."""
+    move = begin(lab)
+    assert move.target
+    qemu, = lab.pids(move.target, "qemu-system-x86")
+    os.kill(qemu, signal.SIGSTOP)
+    lab.kill(move.source, "drover-relay")
+    ended = move.wait(150)
+    assert ended.code == NEEDS_ATTENTION, ended
+    job = lab.job(move.job)
+    assert job["state"] == "needs-attention", job
+    assert "answers nobody" in job["error"], job
+    assert not job["attention"]["keep_source"], job
+    for command in job["attention"]["keep_target"]:
+        on, _, words = command.partition(": virsh ")
+        lab.virsh(on, *words.split())
+    lab.rate("none")
+    wait_until(lambda: lab.job(move.job)["state"] == "done", "the job is settled")
+    assert lab.where(VM) == [move.target]
+    lab.wait_answer(VM)
+    lab.wait_clean({move.source: (), move.target: (VM,)})
