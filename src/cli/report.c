@@ -160,7 +160,7 @@ void drv_report_print(FILE *out, json_object *job)
         print_bytes(out, report, "disk_bytes", "disks");
     print_bytes(out, report, "wire_bytes", "on the wire");
     if (drv_show_get_number(report, "recycled_bytes", &bytes) && bytes)
-        print_bytes(out, report, "recycled_bytes", "known already");
+        print_bytes(out, report, "recycled_bytes", "known before");
     if (drv_json_string(report, "method", NULL)) {
         g_autofree char *method = drv_text_clean(drv_json_string(report, "method", NULL));
 
