@@ -40,15 +40,6 @@ bool drv_multifd_parser_is_opaque(const struct drv_multifd_parser *parser)
     return parser->state == OPAQUE;
 }
 
-static uint32_t name_hash(const uint8_t *name, size_t size)
-{
-    uint32_t hash = 2166136261u;
-
-    for (size_t i = 0; i < size && name[i]; i++)
-        hash = (hash ^ name[i]) * 16777619u;
-    return hash;
-}
-
 static void on_header(struct drv_multifd_parser *parser, struct drv_reader *field)
 {
     uint32_t magic = drv_read_u32(field);
@@ -58,6 +49,7 @@ static void on_header(struct drv_multifd_parser *parser, struct drv_reader *fiel
     uint32_t pages = drv_read_u32(field);
     uint32_t size = drv_read_u32(field);
     bool compressed = flags & FLAGS_COMPRESSION;
+    const uint8_t *name = parser->field + NAME_AT;
 
     if (magic != MAGIC || version != VERSION || flags & ~(FLAG_SYNC | FLAGS_COMPRESSION) ||
         !most || most > DRV_MULTIFD_PAGES || pages > most || size > COMPRESSED_MAX ||
@@ -68,7 +60,7 @@ static void on_header(struct drv_multifd_parser *parser, struct drv_reader *fiel
     /* Without pages nothing follows, whatever the size is. */
     parser->pages = compressed ? 0 : pages;
     parser->compressed_bytes = compressed && pages ? size : 0;
-    parser->block = name_hash(parser->field + NAME_AT, DRV_MULTIFD_HEADER_SIZE - NAME_AT);
+    parser->block = drv_span_block(name, strnlen((const char *)name, DRV_MULTIFD_HEADER_SIZE - NAME_AT));
     expect(parser, AT_ADDRESSES, most * sizeof(uint64_t));
 }
 

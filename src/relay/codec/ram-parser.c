@@ -59,15 +59,6 @@ bool drv_ram_parser_is_opaque(const struct drv_ram_parser *parser)
     return parser->state == OPAQUE;
 }
 
-static uint32_t name_hash(const uint8_t *name, size_t size)
-{
-    uint32_t hash = 2166136261u;
-
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ name[i]) * 16777619u;
-    return hash;
-}
-
 /* A page is there: is it the first one of a round? */
 static void note_page(struct drv_ram_parser *parser, uint64_t address)
 {
@@ -232,7 +223,7 @@ static void step(struct drv_ram_parser *parser)
         expect_some(parser, AT_PAGE_NAME, drv_read_u8(&field));
         break;
     case AT_PAGE_NAME:
-        parser->block = name_hash(parser->field, parser->need);
+        parser->block = drv_span_block(parser->field, parser->need);
         note_page(parser, parser->address);
         if (parser->content_is_zero)
             expect(parser, AT_FILL, 1);

@@ -22,3 +22,13 @@ struct drv_span {
     uint64_t address; /* of a page, within its block of memory; of a block, on its disk */
     uint32_t block;   /* of a page: stands for the name of its block; two names may share one */
 };
+
+/** drv_span_block() - what stands for a block's name: a hash, by which nothing is decided. */
+static inline uint32_t drv_span_block(const uint8_t *name, size_t size)
+{
+    uint32_t hash = 2166136261u; /* FNV-1a */
+
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ name[i]) * 16777619u;
+    return hash;
+}
