@@ -62,7 +62,7 @@ void drv_run_reconcile_start(drv_run *run);
 /** drv_run_local_reconcile() - look again at one job of this node now. Transfer full. */
 json_object *drv_run_local_reconcile(drv_run *run, const char *id, GError **error);
 
-/* contents.c: at the node itself */
+/* content-nodes.c and vm-owner.c: at the node itself */
 json_object *drv_run_local_content(drv_run *run, GError **error);
 json_object *drv_run_local_content_prune(drv_run *run, json_object *what, GError **error);
 json_object *drv_run_local_content_set(drv_run *run, json_object *what, GError **error);

@@ -60,7 +60,8 @@ static void on_header(struct drv_multifd_parser *parser, struct drv_reader *fiel
     /* Without pages nothing follows, whatever the size is. */
     parser->pages = compressed ? 0 : pages;
     parser->compressed_bytes = compressed && pages ? size : 0;
-    parser->block = drv_span_block(name, strnlen((const char *)name, DRV_MULTIFD_HEADER_SIZE - NAME_AT));
+    parser->block =
+        drv_span_block(name, strnlen((const char *)name, DRV_MULTIFD_HEADER_SIZE - NAME_AT));
     expect(parser, AT_ADDRESSES, most * sizeof(uint64_t));
 }
 
