@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,6 +21,7 @@
 #include "relay/codec/decoder.h"
 #include "relay/codec/encoder.h"
 #include "relay/control.h"
+#include "relay/effort.h"
 #include "relay/frame.h"
 #include "relay/pace.h"
 
@@ -35,12 +37,11 @@ struct drv_coder {
     drv_decoder *decoder; /* at the target; `delivering` */
     enum drv_relay_channel channel; /* source: whose stream it has */
     struct drv_coder_counters counters;
-    /* how hard to try */
-    unsigned effort;
-    unsigned easy;                     /* looks in a row at which the link could have taken more */
-    uint64_t raw_bytes, encoded_bytes; /* since the last look */
-    _Atomic uint32_t batches;          /* full ones since the last look */
-    _Atomic uint64_t work_us, blocked_us; /* what they took; any sender */
+    struct drv_effort effort; /* how hard to try; as `encoder` */
+    pthread_mutex_t lock;
+    struct drv_effort_look look; /* lock: full batches at the present effort */
+    unsigned batches;            /* lock: how many */
+    unsigned look_effort;        /* lock: that effort */
     struct drv_pace pace; /* of the stream of memory */
 };
 
@@ -48,7 +49,11 @@ struct drv_coder {
 struct drv_batch {
     size_t raw;         /* bytes of the channel */
     size_t encoded;     /* bytes of its record */
+    size_t content;     /* bytes that zstd had of it */
     bool full;          /* it was closed because it was full */
+    unsigned effort;    /* that it was made with */
+    uint64_t alone_us;  /* reading and searching */
+    uint64_t press_us;  /* compressing */
     uint64_t waited_us; /* for more of it, or until it might be read */
 };
 
@@ -114,7 +119,7 @@ void drv_coder_sent(struct drv_coder *coder, const struct drv_batch *batch, uint
                     uint64_t blocked_us);
 
 /**
- * drv_coder_adapt() - before a batch: harder when the link could not follow, easier when it could.
+ * drv_coder_adapt() - before a batch: how large it may be, and how hard to try (effort.h).
  * @senders:     how many may send batches at the same time
  * @chunk_bytes: what the link takes in about 5 ms
  */

@@ -641,6 +641,7 @@ size_t drv_encoder_close(drv_encoder *encoder, uint8_t *out)
     }
     drv_record_encode(out, &record);
     encoder->stats.raw_bytes += record.raw;
+    encoder->stats.content_bytes += record.expanded;
     encoder->stats.encoded_bytes += DRV_RECORD_HEADER_SIZE + record.body;
     encoder->raw_used = encoder->raw_at = encoder->ops_used = encoder->literals_used = 0;
     return DRV_RECORD_HEADER_SIZE + record.body;

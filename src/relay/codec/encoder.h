@@ -41,6 +41,7 @@ struct drv_encoder_config {
 
 struct drv_encoder_stats {
     uint64_t raw_bytes, encoded_bytes;
+    uint64_t content_bytes; /* that there were for zstd: ops and literals */
     uint64_t literal_pages, same_pages, delta_pages, zero_pages; /* or blocks of a disk */
     uint64_t other_pages; /* that another stream had brought */
 };

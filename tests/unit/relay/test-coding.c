@@ -138,17 +138,23 @@ static void batches_close(void)
     bench_stop(&bench);
 }
 
-/* So many batches, each of which took so long. Return: the effort that comes of it. */
-static unsigned batches(struct drv_coder *coder, unsigned senders, bool full, uint64_t work_us,
-                        uint64_t blocked_us)
+/* So many batches of the present effort. Return: the effort that comes of it. */
+static unsigned batches(struct drv_coder *coder, bool full, uint64_t press_us, uint64_t blocked_us,
+                        size_t encoded)
 {
-    const struct drv_batch batch = {.full = full};
-
     for (unsigned i = 0; i < 1000; i++) {
-        drv_coder_sent(coder, &batch, work_us, blocked_us);
-        drv_coder_adapt(coder, senders, 65536);
+        const struct drv_batch batch = {.full = full,
+                                        .raw = 100000,
+                                        .content = 100000,
+                                        .encoded = encoded,
+                                        .effort = coder->effort.now,
+                                        .alone_us = 10,
+                                        .press_us = press_us};
+
+        drv_coder_sent(coder, &batch, press_us + 20, blocked_us);
+        drv_coder_adapt(coder, 1, 65536);
     }
-    return coder->effort;
+    return coder->effort.now;
 }
 
 static void effort_follows_the_bottleneck(void)
@@ -157,27 +163,20 @@ static void effort_follows_the_bottleneck(void)
 
     bench_start(&bench);
     close(bench.ends[0]);
-    g_assert_cmpuint(bench.coder->effort, ==, DRV_EFFORT_FIRST);
+    g_assert_cmpuint(bench.coder->effort.now, ==, DRV_EFFORT_FIRST);
     /* QEMU is slower than both: nothing to gain. */
-    g_assert_cmpuint(batches(bench.coder, 1, false, 100, 0), ==, DRV_EFFORT_FIRST);
-    g_assert_cmpuint(batches(bench.coder, 1, false, 0, 100), ==, DRV_EFFORT_FIRST);
-    /* Link and encoder are about as fast. */
-    g_assert_cmpuint(batches(bench.coder, 1, true, 100, 50), ==, DRV_EFFORT_FIRST);
-    g_assert_cmpuint(batches(bench.coder, 1, true, 100, 200), ==, DRV_EFFORTS - 1);
-    g_assert_cmpuint(batches(bench.coder, 1, true, 100, 5), ==, DRV_EFFORT_PLAIN);
-    /* Three that wait in turn keep the encoder busy; if they wait longer, it is idle. */
-    g_assert_cmpuint(batches(bench.coder, 3, true, 100, 200), ==, DRV_EFFORT_PLAIN);
-    g_assert_cmpuint(batches(bench.coder, 3, true, 100, 300), ==, DRV_EFFORTS - 1);
+    g_assert_cmpuint(batches(bench.coder, false, 200, 0, 90000), ==, DRV_EFFORT_FIRST);
+    /* A link that was never full; and one that takes 1 MB a second. */
+    g_assert_cmpuint(batches(bench.coder, true, 200, 0, 90000), ==, DRV_EFFORT_PLAIN);
+    atomic_store(&bench.coder->pace.link_bps, 1000000);
+    g_assert_cmpuint(batches(bench.coder, true, 200, 9000, 30000), ==, DRV_EFFORTS - 1);
+    /* Near the switch all stays as it is. */
+    drv_pace_near(&bench.coder->pace);
+    atomic_store(&bench.coder->pace.link_bps, UINT64_C(1000000000000));
+    g_assert_cmpuint(batches(bench.coder, true, 200, 0, 30000), ==, DRV_EFFORTS - 1);
+    atomic_store(&bench.coder->pace.near, false);
     /* References that pay are not given up. */
-    for (unsigned i = 0; i < 1000; i++) {
-        const struct drv_batch batch = {.full = true};
-
-        bench.coder->raw_bytes = 100000;
-        bench.coder->encoded_bytes = 50000;
-        drv_coder_sent(bench.coder, &batch, 100, 0);
-        drv_coder_adapt(bench.coder, 1, 65536);
-    }
-    g_assert_cmpuint(bench.coder->effort, ==, DRV_EFFORT_STORED);
+    g_assert_cmpuint(batches(bench.coder, true, 200, 0, 30000), ==, DRV_EFFORT_STORED);
     bench_stop(&bench);
 }
 
@@ -191,7 +190,7 @@ static void disks_are_remembered(void)
     close(bench.ends[0]);
     g_assert_cmpuint(drv_coding_take(&bench.coding, DRV_CHANNEL_DISK), ==, 2);
     disk = &bench.coding.coder[1];
-    g_assert_cmpuint(batches(disk, 1, true, 100, 0), ==, DRV_EFFORT_STORED);
+    g_assert_cmpuint(batches(disk, true, 100, 0, 90000), ==, DRV_EFFORT_STORED);
     bench_stop(&bench);
 }
 
