@@ -140,22 +140,23 @@ static unsigned choose(const struct drv_effort *effort, unsigned senders, unsign
 }
 
 /* Without compression nobody sees whether there would be something to compress: now and then, try. */
-static void wonder(struct drv_effort *effort, unsigned senders)
+static bool wonder(struct drv_effort *effort, unsigned senders)
 {
     unsigned now = effort->now;
 
     if (now > DRV_EFFORT_STORED || speed(effort, now, senders) * SPARE * 1.01 >=
                                        made(effort, now, senders)) {
         effort->blind = 0;
-        return;
+        return false;
     }
     if (++effort->blind < BLIND)
-        return;
-    effort->blind = 0;
+        return false;
+    effort->blind = effort->hold = 0;
     if (now == DRV_EFFORT_PLAIN)
         effort->content = HOPED;
     for (unsigned i = DRV_EFFORT_STORED + 1; i < DRV_EFFORTS; i++)
         effort->left[i] = 1.0 - table_gain[i];
+    return true;
 }
 
 /* It is faster, or as fast with less work and hardly more bytes. */
@@ -227,6 +228,7 @@ unsigned drv_effort_look(struct drv_effort *effort, const struct drv_effort_look
                          unsigned senders, uint64_t link_bps, unsigned least)
 {
     unsigned best;
+    bool wonders;
 
     if (!look->raw_bytes || !look->encoded_bytes)
         return effort->now;
@@ -239,7 +241,7 @@ unsigned drv_effort_look(struct drv_effort *effort, const struct drv_effort_look
         effort->hold--;
     if (!link_bps)
         return effort->now = step_down(effort, EASY, least);
-    wonder(effort, senders);
+    wonders = wonder(effort, senders);
     if (tries(effort) && effort->now >= least)
         return effort->now;
     best = choose(effort, senders, least);
@@ -247,5 +249,7 @@ unsigned drv_effort_look(struct drv_effort *effort, const struct drv_effort_look
         change(effort, best);
     else if (best >= effort->now)
         effort->now = step_down(effort, effort->next_trial, least);
+    if (wonders)
+        effort->since_up = SOON; /* it was no mistake */
     return effort->now;
 }

@@ -169,7 +169,7 @@ static void every_bottleneck_is_found(void)
                     for (double gain = 0; gain <= 1; gain += 0.5) {
                         struct world world = usual;
                         struct sim sim;
-                        double speed;
+                        double speed, most;
 
                         world.link_bps = links[i];
                         world.slow = slow;
@@ -181,13 +181,15 @@ static void every_bottleneck_is_found(void)
                         (void)run(&sim, 2);
                         sim.changes = 0;
                         speed = run(&sim, 5);
-                        if (speed < best_speed(&world) * 0.8 || sim.changes > 30)
+                        /* Where nothing can be compressed it is tried now and then. */
+                        most = 30 + (gain > 0 ? 0 : 5 * speed / LOOK_BYTES / 32 * 5);
+                        if (speed < best_speed(&world) * 0.8 || sim.changes > most)
                             g_test_message("link %.0f MB/s, slow %.1f, steep %.1f, %u cores, gain "
                                            "%.1f: %.0f MB/s at %u, best %.0f, %u changes",
                                            links[i] / MB, slow, steep, cores, gain, speed / MB,
                                            sim.effort.now, best_speed(&world) / MB, sim.changes);
                         g_assert_cmpfloat(speed, >=, best_speed(&world) * 0.8);
-                        g_assert_cmpuint(sim.changes, <=, 30);
+                        g_assert_cmpfloat(sim.changes, <=, most);
                         g_rand_free(sim.rand);
                     }
 }
@@ -233,7 +235,7 @@ static void what_could_be_compressed_is_found_again(void)
     sim.changes = 0;
     (void)run(&sim, 10);
     /* It wonders each 32 MiB. */
-    g_assert_cmpuint(sim.changes, <=, 10 * 25 / 32 * 3 + 3);
+    g_assert_cmpuint(sim.changes, <=, 10 * 25 / 32 * 6 + 6);
     sim.world.gain = 1;
     (void)run(&sim, 2);
     g_assert_cmpuint(sim.effort.now, ==, DRV_EFFORTS - 1);
