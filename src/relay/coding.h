@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "relay/codec/decoder.h"
 #include "relay/codec/encoder.h"
+#include "relay/codec/older.h"
 #include "relay/control.h"
 #include "relay/frame.h"
 #include "relay/pace.h"
@@ -27,14 +28,19 @@
 
 /* What drv_encoder_stats() says, for other threads. */
 struct drv_coder_counters {
-    _Atomic uint64_t literal, delta, same, other, zero;
+    _Atomic uint64_t literal, delta, same, other, older, zero;
 };
+
+struct drv_ahead;
 
 struct drv_coder {
     drv_encoder *encoder; /* at the source; whoever has the stream's token `reading` uses it */
     drv_decoder *decoder; /* at the target; `delivering` */
     enum drv_relay_channel channel; /* source: whose stream it has */
     struct drv_coder_counters counters;
+    struct drv_ahead *ahead;       /* of the session, if there are older images (ahead.h) */
+    struct drv_older *older;       /* source: its window; NULL: none */
+    _Atomic unsigned older_image;  /* which one the stream is about, from 1 on; 0: not known yet */
     /* how hard to try */
     unsigned effort;
     unsigned easy;                     /* looks in a row at which the link could have taken more */
