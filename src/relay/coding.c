@@ -151,6 +151,7 @@ static void count(struct drv_coder *coder)
     atomic_store_explicit(&counters->delta, stats->delta_pages, memory_order_relaxed);
     atomic_store_explicit(&counters->same, stats->same_pages, memory_order_relaxed);
     atomic_store_explicit(&counters->other, stats->other_pages, memory_order_relaxed);
+    atomic_store_explicit(&counters->older, stats->older_pages, memory_order_relaxed);
     atomic_store_explicit(&counters->zero, stats->zero_pages, memory_order_relaxed);
 }
 
@@ -165,6 +166,7 @@ void drv_coding_count(const struct drv_coding *coding, struct drv_relay_status *
         pages->delta += atomic_load(&counters->delta);
         pages->same += atomic_load(&counters->same);
         pages->other += atomic_load(&counters->other);
+        pages->older += atomic_load(&counters->older);
         pages->zero += atomic_load(&counters->zero);
         pages->shared += coder->encoder ? drv_encoder_shared(coder->encoder) : 0;
     }

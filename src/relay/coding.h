@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "relay/codec/decoder.h"
 #include "relay/codec/encoder.h"
+#include "relay/codec/older.h"
 #include "relay/control.h"
 #include "relay/effort.h"
 #include "relay/frame.h"
@@ -29,14 +30,19 @@
 
 /* What drv_encoder_stats() says, for other threads. */
 struct drv_coder_counters {
-    _Atomic uint64_t literal, delta, same, other, zero;
+    _Atomic uint64_t literal, delta, same, other, older, zero;
 };
+
+struct drv_ahead;
 
 struct drv_coder {
     drv_encoder *encoder; /* at the source; whoever has the stream's token `reading` uses it */
     drv_decoder *decoder; /* at the target; `delivering` */
     enum drv_relay_channel channel; /* source: whose stream it has */
     struct drv_coder_counters counters;
+    struct drv_ahead *ahead;       /* of the session, if there are older images (ahead.h) */
+    struct drv_older *older;       /* source: its window; NULL: none */
+    _Atomic unsigned older_image;  /* which one the stream is about, from 1 on; 0: not known yet */
     struct drv_effort effort; /* how hard to try; as `encoder` */
     pthread_mutex_t lock;
     struct drv_effort_look look; /* lock: full batches at the present effort */

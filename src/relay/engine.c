@@ -23,8 +23,9 @@ static int send_due(struct drv_session *session, drv_link *link, struct drv_stre
                     bool *sent, struct drv_error *err)
 {
     struct drv_frame frame = {0};
-    uint64_t credit, end, shared;
-    uint8_t coder;
+    uint64_t credit, end, shared, older[DRV_OLDER_QUESTIONS];
+    unsigned questions = 0;
+    uint8_t coder, image = 0;
     unsigned due;
     int rc = 0;
 
@@ -38,6 +39,12 @@ static int send_due(struct drv_session *session, drv_link *link, struct drv_stre
     end = stream->sent;
     shared = stream->remembered;
     coder = (uint8_t)stream->coder_number;
+    if (due & DRV_DUE_OLDER) {
+        image = (uint8_t)atomic_load(&stream->coder->older_image);
+        while (questions < DRV_OLDER_QUESTIONS &&
+               drv_older_ask(stream->coder->older, &older[questions]))
+            questions++;
+    }
     if (due & DRV_DUE_RESET)
         stream->sent_all = stream->received_all = true;
     pthread_mutex_unlock(&stream->lock);
@@ -59,6 +66,13 @@ static int send_due(struct drv_session *session, drv_link *link, struct drv_stre
         frame.type = DRV_FRAME_SHARED;
         frame.offset = shared;
         rc = send_small(link, &frame, err);
+    }
+    for (unsigned i = 0; !rc && i < questions; i++) {
+        frame.type = DRV_FRAME_OLDER;
+        frame.encoding = image;
+        frame.offset = older[i] * DRV_PAGE_SIZE;
+        rc = send_small(link, &frame, err);
+        frame.encoding = 0;
     }
     if (!rc && (due & (DRV_DUE_FIN | DRV_DUE_RESET))) {
         frame.type = due & DRV_DUE_RESET ? DRV_FRAME_RESET : DRV_FRAME_FIN;
@@ -123,6 +137,18 @@ static int send_content(struct drv_session *session, drv_link *link, bool *sent,
     return rc;
 }
 
+/* Digests of an older disk, as they are ready. */
+static int send_digests(struct drv_session *session, drv_link *link, bool *sent,
+                        struct drv_error *err)
+{
+    struct drv_frame frame;
+
+    if (!drv_ahead_tell(&session->ahead, &frame, link->out + DRV_FRAME_HEADER_SIZE))
+        return 0;
+    *sent = true;
+    return drv_link_send(link, &frame, err);
+}
+
 static int send_all_due(struct drv_session *session, drv_link *link, struct drv_error *err)
 {
     bool sent = false;
@@ -130,6 +156,8 @@ static int send_all_due(struct drv_session *session, drv_link *link, struct drv_
 
     if (!rc)
         rc = send_content(session, link, &sent, err);
+    if (!rc)
+        rc = send_digests(session, link, &sent, err);
     for (size_t i = 0; !rc && i < DRV_STREAMS_MAX; i++)
         if (atomic_load_explicit(&session->stream[i].id, memory_order_relaxed))
             rc = send_due(session, link, &session->stream[i], &sent, err);
@@ -230,6 +258,8 @@ static int send_chunk(struct drv_session *session, drv_link *link, uint64_t key,
         if (coder) {
             stream->cost += drv_coder_cost((size_t)size, batch.raw);
             stream->remembered = drv_encoder_remembered(coder->encoder);
+            if (drv_ahead_follow(&session->ahead, coder))
+                drv_stream_due_locked(session, stream, DRV_DUE_OLDER);
         }
         if (stream->channel == DRV_CHANNEL_CONTROL && session->role == DRV_RELAY_SOURCE)
             watch_calls(session, stream, payload, (size_t)size);
@@ -426,6 +456,25 @@ static int on_content(struct drv_session *session, const struct drv_frame *frame
     return rc < 0 ? rc : 0;
 }
 
+/* Of an older image of the disk: a question at the target, an answer at the source. */
+static int on_older_locked(struct drv_session *session, struct drv_stream *stream,
+                           const struct drv_frame *frame, const uint8_t *payload,
+                           struct drv_error *err)
+{
+    struct drv_older *older = stream->coder ? stream->coder->older : NULL;
+    int rc;
+
+    if (frame->type == DRV_FRAME_OLDER)
+        return drv_ahead_asked(&session->ahead, stream->coder, frame->stream, frame->encoding,
+                               frame->offset, err);
+    if (session->role != DRV_RELAY_SOURCE || !older)
+        return drv_error_set(err, EPROTO, "the other relay tells of an older disk unasked");
+    rc = drv_older_answer(older, frame->offset / DRV_PAGE_SIZE, payload, frame->length, err);
+    if (!rc && drv_older_is_due(older))
+        drv_stream_due_locked(session, stream, DRV_DUE_OLDER);
+    return rc;
+}
+
 static int on_stream_frame(struct drv_session *session, const struct drv_frame *frame,
                            const uint8_t *payload, struct drv_error *err)
 {
@@ -445,6 +494,8 @@ static int on_stream_frame(struct drv_session *session, const struct drv_frame *
         drv_stream_arm_locked(session, stream);
     } else if (frame->type == DRV_FRAME_SHARED) {
         rc = drv_stream_shared_locked(session, stream, frame->offset, err);
+    } else if (frame->type == DRV_FRAME_OLDER || frame->type == DRV_FRAME_DIGESTS) {
+        rc = on_older_locked(session, stream, frame, payload, err);
     } else if (frame->type == DRV_FRAME_FIN) {
         if (stream->fin_at != UINT64_MAX || frame->offset < stream->window.contiguous ||
             frame->offset > stream->window.limit)

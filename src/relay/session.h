@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "relay/ahead.h"
 #include "relay/coding.h"
 #include "relay/control.h"
 #include "relay/frame.h"
@@ -45,6 +46,7 @@ enum drv_due {
     DRV_DUE_FIN = 4,
     DRV_DUE_RESET = 8,
     DRV_DUE_SHARED = 16,
+    DRV_DUE_OLDER = 32,
 };
 
 struct drv_stream {
@@ -116,6 +118,7 @@ struct drv_session {
     struct drv_hello hello; /* what this end says of itself */
     struct drv_coding coding;
     struct drv_known known;
+    struct drv_ahead ahead; /* older images of disks */
 
     int bulk_set;     /* epoll: local sockets that any bulk link may read */
     int urgent_set;   /* epoll: those of link 0, and urgent_event; with one link bulk_set too */

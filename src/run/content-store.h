@@ -50,5 +50,8 @@ void drv_content_sweep(drv_content *content);
 /** drv_content_remove_locked() - a pack goes. */
 void drv_content_remove_locked(drv_content *content, drv_pack *pack);
 
+/** drv_content_credit_locked() - what was kept has saved so much. */
+void drv_content_credit_locked(drv_content *content, guint64 bytes);
+
 /** drv_content_remove_all() - everything, parts that are being written included. */
 void drv_content_remove_all(drv_content *content);

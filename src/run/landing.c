@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "run/arrival.h"
 #include "run/incoming.h"
+#include "run/kept.h"
 #include "run/session.h"
 
 void drv_incoming_unref(drv_incoming *incoming)
@@ -185,6 +186,7 @@ void drv_incoming_close(drv_incoming *incoming)
         drv_arrival_settle(incoming->run, incoming->uuid, incoming->parcel);
         drv_arrival_announce(incoming->run, incoming->vm, incoming->uuid, incoming->source,
                              incoming->method, incoming->parcel);
+        drv_kept_forget(incoming->run->content, incoming->uuid, 0);
     }
     drv_arrival_unexport(incoming->dir, incoming->created, NULL, NULL);
     drv_session_end_relay(incoming->dir);

@@ -18,6 +18,8 @@
 struct drv_decoder {
     struct drv_cache cache;
     const drv_decoder *other[DRV_CODERS_MAX];
+    drv_decoder_read older; /* NULL: there is none */
+    void *older_data;
     struct drv_squeezer expander;
     uint64_t seed;
     bool broken;
@@ -38,6 +40,9 @@ struct drv_decoder {
 struct work {
     struct drv_reader ops, literals;
     struct drv_writer out;
+    bool older;             /* some of it is of the older image */
+    int failed;             /* -errno of reading that */
+    struct drv_error *err;
 };
 
 size_t drv_decoder_memory(size_t cache_pages)
@@ -100,6 +105,12 @@ void drv_decoder_keep(drv_decoder *decoder)
 void drv_decoder_refer(drv_decoder *decoder, unsigned number, const drv_decoder *other)
 {
     decoder->other[number] = other;
+}
+
+void drv_decoder_set_older(drv_decoder *decoder, drv_decoder_read read, void *data)
+{
+    decoder->older = read;
+    decoder->older_data = data;
 }
 
 uint64_t drv_decoder_remembered(const drv_decoder *decoder)
@@ -243,6 +254,31 @@ static void put_other(drv_decoder *decoder, struct work *work, uint64_t count)
             return;
 }
 
+static void put_older(drv_decoder *decoder, struct work *work, uint64_t count)
+{
+    uint64_t number = drv_read_varint(&work->ops);
+    uint8_t *to = work->out.at;
+    size_t size;
+
+    if (work->ops.bad || !decoder->older || !decoder->bare || number > INT64_MAX / DRV_PAGE_SIZE ||
+        count > (size_t)(work->out.end - work->out.at) / DRV_PAGE_SIZE) {
+        work->ops.bad = true;
+        return;
+    }
+    size = (size_t)count * DRV_PAGE_SIZE;
+    work->older = true;
+    work->failed =
+        decoder->older(decoder->older_data, number * DRV_PAGE_SIZE, to, size, work->err);
+    if (work->failed) {
+        work->ops.bad = true;
+        return;
+    }
+    for (; count; count--) {
+        work->out.at += DRV_PAGE_SIZE;
+        remember(decoder, work);
+    }
+}
+
 static void put_bytes(struct work *work, uint64_t count)
 {
     const uint8_t *bytes;
@@ -291,14 +327,18 @@ static void one_op(drv_decoder *decoder, struct work *work)
         put_delta(decoder, work, count);
     else if (op == DRV_OP_OTHER)
         put_other(decoder, work, count);
+    else if (op == DRV_OP_OLDER)
+        put_older(decoder, work, count);
     else
         work->ops.bad = true;
 }
 
-/* Follows the ops of a record. Return: whether they made exactly what was said. */
-static bool follow(drv_decoder *decoder, const struct drv_record *record, const uint8_t *body)
+/* Follows the ops of a record. Return: 0: they made exactly what was said. @older: some of it of an older image */
+static int follow(drv_decoder *decoder, const struct drv_record *record, const uint8_t *body,
+                  bool *older, struct drv_error *err)
 {
     struct work work = {
+        .err = err,
         .ops = drv_reader_over(body, record->ops),
         .literals = drv_reader_over(body + record->ops, record->expanded - record->ops),
         .out = drv_writer_over(decoder->out, record->raw),
@@ -306,8 +346,14 @@ static bool follow(drv_decoder *decoder, const struct drv_record *record, const 
 
     while (drv_reader_left(&work.ops) && !work.ops.bad && !work.literals.bad && !work.out.bad)
         one_op(decoder, &work);
-    return !work.ops.bad && !work.literals.bad && !work.out.bad &&
-           !drv_reader_left(&work.literals) && drv_writer_used(&work.out) == record->raw;
+    *older = work.older;
+    if (work.failed)
+        return work.failed;
+    if (work.ops.bad || work.literals.bad || work.out.bad || drv_reader_left(&work.literals) ||
+        drv_writer_used(&work.out) != record->raw)
+        return drv_error_set(err, EPROTO,
+                             "the other relay sent a record with wrong references or lengths");
+    return 0;
 }
 
 /* A fuzzer cannot guess a hash: it takes any, so that it reaches what lies behind. */
@@ -323,6 +369,9 @@ static bool is_right(const drv_decoder *decoder, const struct drv_record *record
 static int decode(drv_decoder *decoder, const struct drv_record *record, const uint8_t *body,
                   struct drv_error *err)
 {
+    bool older;
+    int rc;
+
     decoder->out_used = decoder->out_taken = 0;
     if (record->method == DRV_RECORD_PLAIN) {
         memcpy(decoder->out, body, record->raw);
@@ -335,9 +384,13 @@ static int decode(drv_decoder *decoder, const struct drv_record *record, const u
             return drv_error_set(err, EPROTO, "what the other relay sent cannot be decompressed");
         body = decoder->body;
     }
-    if (!follow(decoder, record, body))
+    rc = follow(decoder, record, body, &older, err);
+    if (rc)
+        return rc;
+    if (!is_right(decoder, record) && older)
         return drv_error_set(err, EPROTO,
-                             "the other relay sent a record with wrong references or lengths");
+                             "the older image of the disk that was to serve has changed while it was "
+                             "read: move again, or without it");
     if (!is_right(decoder, record))
         return drv_error_set(err, EPROTO,
                              "the other relay's record came out with other bytes than went in: "

@@ -35,6 +35,13 @@ void drv_decoder_keep(drv_decoder *decoder);
 /** drv_decoder_refer() - as drv_encoder_refer(). */
 void drv_decoder_refer(drv_decoder *decoder, unsigned number, const drv_decoder *other);
 
+/** Reads @size bytes of an older image of the disk, at @offset. Return: 0 or -errno. */
+typedef int (*drv_decoder_read)(void *data, uint64_t offset, uint8_t *to, size_t size,
+                                struct drv_error *err);
+
+/** drv_decoder_set_older() - where blocks of an older image are to be had; before the first byte. */
+void drv_decoder_set_older(drv_decoder *decoder, drv_decoder_read read, void *data);
+
 /**
  * drv_decoder_remembered() - how many pages whole records have added to the cache. When it is
  * kept, others may refer to these. Any thread.

@@ -36,6 +36,7 @@ struct drv_encoder {
     struct drv_cache cache;
     struct drv_index contents, addresses;
     const drv_encoder *other[DRV_CODERS_MAX];
+    struct drv_older *older; /* NULL: the target has none */
     struct drv_squeezer squeezer;
     unsigned tricks;
     unsigned effort, next_effort;
@@ -52,7 +53,7 @@ struct drv_encoder {
     /* the op in the making: the same thing several times */
     enum drv_op run;
     size_t run_count; /* 0: there is none */
-    uint64_t run_back;  /* OTHER: the number of the first page */
+    uint64_t run_back;  /* OTHER, OLDER: the number of the first page */
     unsigned run_coder; /* OTHER */
 
     uint64_t address; /* of the page before, as the decoder knows it */
@@ -122,6 +123,7 @@ void drv_encoder_reset(drv_encoder *encoder, uint64_t seed)
     drv_index_clear(&encoder->addresses);
     drv_cache_clear(&encoder->cache);
     encoder->seed = seed;
+    encoder->older = NULL;
     encoder->raw_used = encoder->raw_at = encoder->ops_used = encoder->literals_used = 0;
     encoder->run_count = 0;
     encoder->address = 0;
@@ -145,6 +147,17 @@ void drv_encoder_keep(drv_encoder *encoder)
 void drv_encoder_refer(drv_encoder *encoder, unsigned number, const drv_encoder *other)
 {
     encoder->other[number] = other;
+}
+
+const char *drv_encoder_disk(const drv_encoder *encoder, uint64_t *reached)
+{
+    *reached = encoder->nbd.reached;
+    return encoder->nbd.named ? encoder->nbd.name : NULL;
+}
+
+void drv_encoder_set_older(drv_encoder *encoder, struct drv_older *older)
+{
+    encoder->older = older;
 }
 
 uint64_t drv_encoder_remembered(const drv_encoder *encoder)
@@ -229,7 +242,8 @@ static void end_run(drv_encoder *encoder)
     write_op(&writer, encoder->run, encoder->run_count);
     if (encoder->run == DRV_OP_OTHER)
         drv_write_varint(&writer, encoder->run_coder);
-    if (encoder->run == DRV_OP_OTHER || encoder->run == DRV_OP_SAME || encoder->run == DRV_OP_DELTA)
+    if (encoder->run == DRV_OP_OTHER || encoder->run == DRV_OP_OLDER ||
+        encoder->run == DRV_OP_SAME || encoder->run == DRV_OP_DELTA)
         drv_write_varint(&writer, encoder->run_back);
     encoder->ops_used += drv_writer_used(&writer);
     encoder->run_count = 0;
@@ -456,6 +470,25 @@ static void add_other(drv_encoder *encoder, unsigned coder, uint64_t number)
     encoder->stats.other_pages++;
 }
 
+/* Remembered as what is sent, so that memory can refer to it. */
+static void add_older(drv_encoder *encoder, const struct drv_span *span, const uint8_t *page,
+                      uint64_t hash, uint64_t where)
+{
+    uint64_t number = span->address / DRV_PAGE_SIZE;
+
+    if (encoder->run_count && encoder->run == DRV_OP_OLDER &&
+        number == encoder->run_back + encoder->run_count) {
+        encoder->run_count++;
+    } else {
+        end_run(encoder);
+        encoder->run = DRV_OP_OLDER;
+        encoder->run_count = 1;
+        encoder->run_back = number;
+    }
+    encoder->stats.older_pages++;
+    remember(encoder, span, page, hash, where);
+}
+
 static void add_page(drv_encoder *encoder, const struct drv_span *span, const uint8_t *page)
 {
     uint8_t delta[DELTA_MAX];
@@ -469,6 +502,11 @@ static void add_page(drv_encoder *encoder, const struct drv_span *span, const ui
     if (encoder->cache.pages) {
         hash = drv_codec_hash(page, DRV_PAGE_SIZE, encoder->seed);
         where = address_hash(encoder, span);
+    }
+    if (encoder->older && span->kind == DRV_SPAN_BLOCK &&
+        drv_older_has(encoder->older, span->address, page)) {
+        add_older(encoder, span, page, hash, where);
+        return;
     }
     back = find_same(encoder, page, hash);
     if (back >= 0) {

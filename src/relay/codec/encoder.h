@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "relay/codec/cache.h"
+#include "relay/codec/older.h"
 #include "relay/codec/record.h"
 
 /* From a plain copy (0) over references alone (1) to zstd -5, -3, -1, 1, 2 and 3. */
@@ -44,6 +45,7 @@ struct drv_encoder_stats {
     uint64_t content_bytes; /* that there were for zstd: ops and literals */
     uint64_t literal_pages, same_pages, delta_pages, zero_pages; /* or blocks of a disk */
     uint64_t other_pages; /* that another stream had brought */
+    uint64_t older_pages; /* that the target has in an older image of the disk */
 };
 
 typedef struct drv_encoder drv_encoder;
@@ -75,6 +77,15 @@ void drv_encoder_keep(drv_encoder *encoder);
  * @other:  outlives this one's last use
  */
 void drv_encoder_refer(drv_encoder *encoder, unsigned number, const drv_encoder *other);
+
+/**
+ * drv_encoder_disk() - the export that an NBD client has asked for; NULL: it has not yet.
+ * @reached: receives how far on the disk it has written
+ */
+const char *drv_encoder_disk(const drv_encoder *encoder, uint64_t *reached);
+
+/** drv_encoder_set_older() - blocks that the target has may be referred to. @older: outlives the last use. */
+void drv_encoder_set_older(drv_encoder *encoder, struct drv_older *older);
 
 /** drv_encoder_remembered() - how many pages the records made so far have added to the cache. */
 uint64_t drv_encoder_remembered(const drv_encoder *encoder);

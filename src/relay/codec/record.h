@@ -53,6 +53,7 @@ enum drv_op {
     DRV_OP_DELTA, /* varint back: a page, count bytes of literals, with header, and remembered */
     DRV_OP_BARE,  /* from here on pages have no headers: they are blocks of a disk */
     DRV_OP_OTHER, /* varint coder, varint number: count pages that another stream has brought */
+    DRV_OP_OLDER, /* varint number: count blocks of the older image from that one on, and remembered */
 };
 
 #define DRV_OP_COUNT_BITS 4u
