@@ -34,10 +34,20 @@ void drv_coding_agree(struct drv_coding *coding, const struct drv_hello *here,
     coding->cache_pages = coding->on ? (size_t)mib * PAGES_PER_MIB : 0;
 }
 
+/* Memory gets most of them, and disks two each: a decoder keeps a window for every lane. */
+static unsigned lanes_of(unsigned coder)
+{
+    return coder == 0 ? DRV_LANES_MAX : 2;
+}
+
 uint64_t drv_coding_memory(enum drv_relay_role role)
 {
-    return DRV_CODERS *
-           (uint64_t)(role == DRV_RELAY_SOURCE ? drv_encoder_memory(0) : drv_decoder_memory(0));
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; i < DRV_CODERS; i++)
+        bytes += role == DRV_RELAY_SOURCE ? drv_encoder_memory(0, lanes_of(i))
+                                          : drv_decoder_memory(0, lanes_of(i));
+    return bytes;
 }
 
 /* A coder's part of the cache: three quarters are for memory, and half of the rest for one disk. */
@@ -91,16 +101,18 @@ int drv_coding_start(struct drv_coding *coding, enum drv_relay_role role, uint64
     for (unsigned i = 0; coding->on && i < DRV_CODERS; i++) {
         struct drv_coder *coder = &coding->coder[i];
         struct drv_encoder_config config = {.cache_pages = share(coding->cache_pages, i),
+                                            .lanes = lanes_of(i),
                                             .seed = seed};
         int rc;
 
+        coder->lanes = config.lanes;
         drv_effort_init(&coder->effort);
         coder->look_effort = coder->effort.now;
         (void)pthread_mutex_init(&coder->lock, NULL);
         if (role == DRV_RELAY_SOURCE)
             rc = drv_encoder_new(&coder->encoder, &config, err);
         else
-            rc = drv_decoder_new(&coder->decoder, config.cache_pages, seed, err);
+            rc = drv_decoder_new(&coder->decoder, config.cache_pages, config.lanes, seed, err);
         if (rc)
             return rc;
     }
@@ -215,16 +227,15 @@ static size_t room_for(drv_encoder *encoder, uint64_t most, size_t enough, uint8
     return most - held < room ? (size_t)(most - held) : room;
 }
 
-ssize_t drv_coder_read(struct drv_coder *coder, int fd, uint64_t credit, int urgent, uint8_t *out,
-                       struct drv_batch *batch)
+ssize_t drv_coder_read(struct drv_coder *coder, int fd, uint64_t credit, int urgent,
+                       struct drv_bale *bale, uint8_t *out, struct drv_batch *batch)
 {
     drv_encoder *encoder = coder->encoder;
     /* The worst that becomes of bytes: a JUMP and a ZEROS of a zero page, 10 bytes for 9. */
     uint64_t most = (credit - DRV_CODER_COST_MIN / 2) / 9 * 8;
-    int64_t began_us = 0, paused_us, entered_us, closing_us;
-    uint64_t content = drv_encoder_stats(encoder)->content_bytes;
+    int64_t began_us = 0, paused_us, entered_us, now_us;
     bool more = true;
-    size_t enough, size;
+    size_t enough;
 
     *batch = (struct drv_batch){.effort = coder->effort.now};
     if (!may_read(coder, urgent, batch, &enough))
@@ -260,15 +271,29 @@ ssize_t drv_coder_read(struct drv_coder *coder, int fd, uint64_t credit, int urg
         batch->waited_us += (uint64_t)(drv_clock_us() - paused_us);
     }
     batch->raw = drv_encoder_held(encoder);
-    closing_us = drv_clock_us();
-    batch->alone_us = (uint64_t)(closing_us - entered_us) - batch->waited_us;
-    size = drv_encoder_close(encoder, out);
-    batch->press_us = (uint64_t)(drv_clock_us() - closing_us);
-    batch->content = (size_t)(drv_encoder_stats(encoder)->content_bytes - content);
-    batch->encoded = size;
+    if (!drv_encoder_pack(encoder, bale, out))
+        return -EAGAIN;
     count(coder);
-    drv_pace_read(&coder->pace, drv_clock_us(), batch->raw);
-    return (ssize_t)size;
+    now_us = drv_clock_us();
+    batch->alone_us = (uint64_t)(now_us - entered_us) - batch->waited_us;
+    batch->content = bale->record.expanded;
+    batch->encoded = drv_bale_most(bale);
+    drv_pace_read(&coder->pace, now_us, batch->raw);
+    return (ssize_t)batch->encoded;
+}
+
+size_t drv_coder_press(struct drv_coder *coder, unsigned lane, struct drv_bale *bale, uint8_t *out,
+                       struct drv_batch *batch)
+{
+    int64_t began_us = drv_clock_us();
+
+    batch->encoded = drv_bale_press(bale, drv_encoder_lane(coder->encoder, lane), lane, out);
+    batch->press_us = (uint64_t)(drv_clock_us() - began_us);
+    pthread_mutex_lock(&coder->lock);
+    coder->fresh_raw += bale->fresh_raw;
+    coder->fresh_encoded += bale->fresh_encoded;
+    pthread_mutex_unlock(&coder->lock);
+    return batch->encoded;
 }
 
 void drv_coder_sent(struct drv_coder *coder, const struct drv_batch *batch, uint64_t work_us,
@@ -338,6 +363,19 @@ static unsigned least_effort(const struct drv_coder *coder, const struct drv_eff
                : DRV_EFFORT_PLAIN;
 }
 
+/* What became of bales since: the encoder is ours now. */
+static void tell_pressed(struct drv_coder *coder)
+{
+    uint64_t raw, encoded;
+
+    pthread_mutex_lock(&coder->lock);
+    raw = coder->fresh_raw;
+    encoded = coder->fresh_encoded;
+    coder->fresh_raw = coder->fresh_encoded = 0;
+    pthread_mutex_unlock(&coder->lock);
+    drv_encoder_pressed(coder->encoder, raw, encoded);
+}
+
 void drv_coder_adapt(struct drv_coder *coder, unsigned senders, size_t chunk_bytes)
 {
     struct drv_encoder_copy copy;
@@ -345,6 +383,7 @@ void drv_coder_adapt(struct drv_coder *coder, unsigned senders, size_t chunk_byt
     unsigned effort;
     size_t batch;
 
+    tell_pressed(coder);
     drv_encoder_copy(coder->encoder, &copy);
     drv_pace_look(&coder->pace, drv_clock_us(), senders, &copy);
     atomic_store(&coder->pace.hurry, drv_encoder_hurry(coder->encoder));
@@ -354,8 +393,8 @@ void drv_coder_adapt(struct drv_coder *coder, unsigned senders, size_t chunk_byt
     /* Near the switch nothing may change how fast pages go. */
     if (atomic_load(&coder->pace.near) || !take_look(coder, &look))
         return;
-    effort = drv_effort_look(&coder->effort, &look, senders, atomic_load(&coder->pace.link_bps),
-                             least_effort(coder, &look));
+    effort = drv_effort_look(&coder->effort, &look, senders < coder->lanes ? senders : coder->lanes,
+                             atomic_load(&coder->pace.link_bps), least_effort(coder, &look));
     drv_encoder_set_effort(coder->encoder, effort);
     pthread_mutex_lock(&coder->lock);
     if (effort != coder->look_effort) {

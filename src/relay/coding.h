@@ -44,7 +44,9 @@ struct drv_coder {
     struct drv_older *older;       /* source: its window; NULL: none */
     _Atomic unsigned older_image;  /* which one the stream is about, from 1 on; 0: not known yet */
     struct drv_effort effort; /* how hard to try; as `encoder` */
+    unsigned lanes;           /* batches that may be pressed at the same time (bale.h) */
     pthread_mutex_t lock;
+    uint64_t fresh_raw, fresh_encoded; /* lock: of bales, not told to the encoder yet */
     struct drv_effort_look look; /* lock: full batches at the present effort */
     unsigned batches;            /* lock: how many */
     unsigned look_effort;        /* lock: that effort */
@@ -54,7 +56,7 @@ struct drv_coder {
 /* What a sender has done for one batch. */
 struct drv_batch {
     size_t raw;         /* bytes of the channel */
-    size_t encoded;     /* bytes of its record */
+    size_t encoded;     /* bytes of its record; before it is pressed: at most */
     size_t content;     /* bytes that zstd had of it */
     bool full;          /* it was closed because it was full */
     unsigned effort;    /* that it was made with */
@@ -103,17 +105,25 @@ unsigned drv_coding_take(struct drv_coding *coding, enum drv_relay_channel chann
 struct drv_coder *drv_coding_claim(struct drv_coding *coding, unsigned number);
 
 /**
- * drv_coder_read() - read a batch and make a record of it.
+ * drv_coder_read() - read a batch.
  * @fd:     local socket, not blocking; read until the batch is full or the socket pauses
  * @credit: what may be sent, at least DRV_CODER_COST_MIN
  * @urgent: a descriptor; when it is readable there is other work, and the batch is closed
- * @out:    room for DRV_RECORD_MAX
+ * @bale:   receives the batch
+ * @out:    room for DRV_RECORD_MAX, for drv_coder_press()
  * @batch:  receives what became of it
  *
- * Return: bytes of the record; 0: the socket is at its end or broken, -EAGAIN: nothing there, or
- * there is other work before it may be read (pace.h).
+ * Return: how many bytes its record will have at most; 0: the socket is at its end or broken, -EAGAIN:
+ * nothing there, or there is other work before it may be read (pace.h).
  */
-ssize_t drv_coder_read(struct drv_coder *coder, int fd, uint64_t credit, int urgent, uint8_t *out,
+ssize_t drv_coder_read(struct drv_coder *coder, int fd, uint64_t credit, int urgent,
+                       struct drv_bale *bale, uint8_t *out, struct drv_batch *batch);
+
+/**
+ * drv_coder_press() - make a record of it. Any thread that has the lane to itself.
+ * Return: bytes of the record
+ */
+size_t drv_coder_press(struct drv_coder *coder, unsigned lane, struct drv_bale *bale, uint8_t *out,
                        struct drv_batch *batch);
 
 /**

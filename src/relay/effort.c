@@ -103,9 +103,9 @@ static double encoded(const struct drv_effort *effort, unsigned at)
 /* Bytes of the channel a nanosecond, as far as the processors can. */
 static double made(const struct drv_effort *effort, unsigned at, unsigned senders)
 {
-    double alone = effort->alone_ns * (at == DRV_EFFORT_PLAIN ? PLAIN_SHARE : 1.0) +
-                   effort->content * effort->press_ns[at];
-    double all = (alone + effort->send_ns * encoded(effort, at)) / senders;
+    double alone = effort->alone_ns * (at == DRV_EFFORT_PLAIN ? PLAIN_SHARE : 1.0);
+    double press = effort->content * effort->press_ns[at];
+    double all = (alone + press + effort->send_ns * encoded(effort, at)) / senders;
     double most = alone > all ? alone : all;
 
     return 1.0 / (most > 1e-3 ? most : 1e-3);

@@ -66,6 +66,7 @@ struct bench {
     struct drv_coding coding;
     struct drv_coder *coder;
     int ends[2], urgent;
+    struct drv_bale bale;
     uint8_t *record;
 };
 
@@ -76,6 +77,7 @@ static void bench_start(struct bench *bench)
     *bench = (struct bench){.coding = {.on = true, .cache_pages = 1024}};
     check_ok(drv_coding_start(&bench->coding, DRV_RELAY_SOURCE, 1, &err), err);
     bench->coder = &bench->coding.coder[0];
+    check_ok(drv_bale_init(&bench->bale, &err), err);
     bench->record = g_malloc(DRV_RECORD_MAX);
     bench->urgent = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, bench->ends), ==, 0);
@@ -87,6 +89,7 @@ static void bench_stop(struct bench *bench)
         drv_encoder_free(bench->coding.coder[i].encoder);
     close(bench->ends[1]);
     close(bench->urgent);
+    drv_bale_done(&bench->bale);
     g_free(bench->record);
 }
 
@@ -100,12 +103,14 @@ static void batches_close(void)
     bench_start(&bench);
     /* Nothing there. */
     g_assert_cmpint(
-        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, bench.record, &batch), ==,
+        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, &bench.bale,
+                       bench.record, &batch), ==,
         -EAGAIN);
     /* A pause closes it, without anything else happening. */
     check_write(bench.ends[0], "x", 1);
     g_assert_cmpint(
-        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, bench.record, &batch), >,
+        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, &bench.bale,
+                       bench.record, &batch), >,
         0);
     g_assert_cmpuint(batch.raw, ==, 1);
     g_assert_false(batch.full);
@@ -113,14 +118,15 @@ static void batches_close(void)
     g_assert_cmpint(eventfd_write(bench.urgent, 1), ==, 0);
     check_write(bench.ends[0], "xy", 2);
     g_assert_cmpint(
-        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, bench.record, &batch), >,
+        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, &bench.bale,
+                       bench.record, &batch), >,
         0);
     g_assert_cmpuint(batch.raw, ==, 2);
     /* Credit is never exceeded. */
     check_write(bench.ends[0], bytes, sizeof bytes);
     for (size_t left = sizeof bytes; left; left -= batch.raw) {
         ssize_t size = drv_coder_read(bench.coder, bench.ends[1], DRV_CODER_COST_MIN, bench.urgent,
-                                      bench.record, &batch);
+                                      &bench.bale, bench.record, &batch);
 
         g_assert_cmpint(size, >, 0);
         g_assert_cmpuint(drv_coder_cost((size_t)size, batch.raw), <=, DRV_CODER_COST_MIN);
@@ -129,11 +135,13 @@ static void batches_close(void)
     check_write(bench.ends[0], "end", 3);
     close(bench.ends[0]);
     g_assert_cmpint(
-        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, bench.record, &batch), >,
+        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, &bench.bale,
+                       bench.record, &batch), >,
         0);
     g_assert_cmpuint(batch.raw, ==, 3);
     g_assert_cmpint(
-        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, bench.record, &batch), ==,
+        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, &bench.bale,
+                       bench.record, &batch), ==,
         0);
     bench_stop(&bench);
 }

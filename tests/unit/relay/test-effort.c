@@ -56,9 +56,9 @@ static double alone_of(const struct world *world, unsigned at)
 /* Bytes of the channel a second. @cpu: receives what there would be without a link */
 static double speed_of(const struct world *world, unsigned at, double *cpu)
 {
-    double alone = alone_of(world, at) + (at == DRV_EFFORT_PLAIN ? 0 : world->content) *
-                                             press_of(world, at);
-    double all = alone + 0.5 * world->slow * encoded_of(world, at);
+    double alone = alone_of(world, at);
+    double press = at == DRV_EFFORT_PLAIN ? 0 : world->content * press_of(world, at);
+    double all = alone + press + 0.5 * world->slow * encoded_of(world, at);
     unsigned at_once = MIN(world->senders, world->cores);
 
     *cpu = 1e9 / MAX(alone, all / at_once);
@@ -95,7 +95,7 @@ static void one_look(struct sim *sim)
         .content_bytes = (uint64_t)content,
         .encoded_bytes = (uint64_t)encoded,
         .alone_us = (uint64_t)noisy(sim, raw * alone_of(world, at) / 1e3),
-        .press_us = (uint64_t)noisy(sim, content * press_of(world, at) / 1e3),
+        .press_us = (uint64_t)noisy(sim, content * press_of(world, at) * crowd / 1e3),
         .send_us = (uint64_t)noisy(sim, encoded * 0.5 * world->slow * crowd / 1e3),
     };
     unsigned next;
@@ -140,7 +140,7 @@ static const struct world usual = {.link_bps = 25 * MB,
 static void slow_links_get_the_most(void)
 {
     for (double link = 6 * MB; link < 30 * MB; link *= 2)
-        for (double slow = 0.5; slow <= 1; slow *= 2) {
+        for (double slow = 0.5; slow <= 2; slow *= 2) {
             struct world world = usual;
             struct sim sim;
 
