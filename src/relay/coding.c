@@ -285,10 +285,11 @@ ssize_t drv_coder_read(struct drv_coder *coder, int fd, uint64_t credit, int urg
 size_t drv_coder_press(struct drv_coder *coder, unsigned lane, struct drv_bale *bale, uint8_t *out,
                        struct drv_batch *batch)
 {
-    int64_t began_us = drv_clock_us();
+    int64_t began_us = drv_clock_us(), cpu_us = drv_clock_thread_us();
 
     batch->encoded = drv_bale_press(bale, drv_encoder_lane(coder->encoder, lane), lane, out);
-    batch->press_us = (uint64_t)(drv_clock_us() - began_us);
+    batch->press_us = (uint64_t)(drv_clock_thread_us() - cpu_us);
+    batch->pressed_us = (uint64_t)(drv_clock_us() - began_us);
     pthread_mutex_lock(&coder->lock);
     coder->fresh_raw += bale->fresh_raw;
     coder->fresh_encoded += bale->fresh_encoded;
@@ -304,7 +305,7 @@ void drv_coder_sent(struct drv_coder *coder, const struct drv_batch *batch, uint
     drv_pace_sent(&coder->pace, batch->encoded, blocked_us);
     if (!batch->full)
         return; /* it is QEMU that we wait for */
-    done_us = batch->alone_us + batch->press_us;
+    done_us = batch->alone_us + batch->pressed_us;
     pthread_mutex_lock(&coder->lock);
     if (batch->effort == coder->look_effort) {
         coder->look.raw_bytes += batch->raw;
@@ -312,6 +313,7 @@ void drv_coder_sent(struct drv_coder *coder, const struct drv_batch *batch, uint
         coder->look.encoded_bytes += batch->encoded;
         coder->look.alone_us += batch->alone_us;
         coder->look.press_us += batch->press_us;
+        coder->look.pressed_us += batch->pressed_us;
         coder->look.send_us += work_us > done_us ? work_us - done_us : 0;
         coder->look.blocked_us += blocked_us;
         coder->batches++;

@@ -61,7 +61,8 @@ struct drv_batch {
     bool full;          /* it was closed because it was full */
     unsigned effort;    /* that it was made with */
     uint64_t alone_us;  /* reading and searching */
-    uint64_t press_us;  /* compressing */
+    uint64_t press_us;  /* compressing: processor time */
+    uint64_t pressed_us; /* the same by the clock */
     uint64_t waited_us; /* for more of it, or until it might be read */
 };
 

@@ -9,6 +9,8 @@
 #define EQUAL 0.99
 /* Weights of a look: for what it has measured, and for what it says of other efforts. */
 #define NEW 0.4
+#define SLOW 0.1 /* for how crowded the processors are: one thread that has to wait is not all of them */
+#define CROWD_MAX 8.0
 #define DRIFT (1.0 / 32)
 /* A plain copy needs no more of what reading and searching takes. */
 #define PLAIN_SHARE 0.2
@@ -27,7 +29,7 @@
 
 /* Of a real guest's memory on one core: only their proportions matter for long. */
 static const double table_press_ns[DRV_EFFORTS] = {0.0, 0.1, 1.5, 1.65, 1.85, 2.4, 3.1, 4.0};
-static const double table_gain[DRV_EFFORTS] = {0.0, 0.0, 0.62, 0.65, 0.70, 0.725, 0.735, 0.75};
+static const double table_gain[DRV_EFFORTS] = {0.0, 0.0, 0.62, 0.65, 0.70, 0.73, 0.745, 0.755};
 
 static double mix(double before, double now, double weight)
 {
@@ -40,6 +42,7 @@ void drv_effort_init(struct drv_effort *effort)
                                   .alone_ns = 1.0,
                                   .content = 1.0,
                                   .send_ns = 1.0,
+                                  .crowd = 1.0,
                                   .next_hold = SOON,
                                   .next_trial = TRIAL_FIRST,
                                   .since_up = SOON};
@@ -73,7 +76,7 @@ static void learn(struct drv_effort *effort, const struct drv_effort_look *look)
     double raw = (double)look->raw_bytes, content = (double)look->content_bytes;
     double weight = effort->known ? NEW : 1.0;
     unsigned now = effort->now;
-    double left;
+    double left, crowd;
 
     effort->send_ns =
         mix(effort->send_ns, (double)look->send_us * 1e3 / (double)look->encoded_bytes, weight);
@@ -84,6 +87,10 @@ static void learn(struct drv_effort *effort, const struct drv_effort_look *look)
     effort->known = true;
     if (now == DRV_EFFORT_STORED)
         return;
+    if (look->press_us) {
+        crowd = (double)look->pressed_us / (double)look->press_us;
+        effort->crowd = mix(effort->crowd, crowd < CROWD_MAX ? crowd : CROWD_MAX, SLOW);
+    }
     weight = effort->seen[now] ? NEW : 1.0;
     effort->press_ns[now] =
         mix(effort->press_ns[now], (double)look->press_us * 1e3 / content, weight);
@@ -104,7 +111,7 @@ static double encoded(const struct drv_effort *effort, unsigned at)
 static double made(const struct drv_effort *effort, unsigned at, unsigned senders)
 {
     double alone = effort->alone_ns * (at == DRV_EFFORT_PLAIN ? PLAIN_SHARE : 1.0);
-    double press = effort->content * effort->press_ns[at];
+    double press = effort->content * effort->press_ns[at] * effort->crowd;
     double all = (alone + press + effort->send_ns * encoded(effort, at)) / senders;
     double most = alone > all ? alone : all;
 
@@ -194,7 +201,7 @@ static void follow_link(struct drv_effort *effort, uint64_t link_bps)
 
 static void count_easy(struct drv_effort *effort, const struct drv_effort_look *look)
 {
-    uint64_t work_us = look->alone_us + look->press_us + look->send_us;
+    uint64_t work_us = look->alone_us + look->pressed_us + look->send_us;
 
     effort->easy = look->blocked_us < work_us / 8 ? effort->easy + 1 : 0;
 }

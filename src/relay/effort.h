@@ -23,7 +23,8 @@ struct drv_effort_look {
     uint64_t content_bytes; /* what zstd had of it; 0 at a plain copy */
     uint64_t encoded_bytes; /* records */
     uint64_t alone_us;      /* read and searched: by one thread at a time */
-    uint64_t press_us;      /* compressed */
+    uint64_t press_us;      /* compressed: of processor time */
+    uint64_t pressed_us;    /* the same by the clock */
     uint64_t send_us;       /* encrypted and given to TCP, without waiting for it */
     uint64_t blocked_us;    /* that senders waited for the link */
 };
@@ -36,6 +37,7 @@ struct drv_effort {
     double press_ns[DRV_EFFORTS]; /* content */
     double left[DRV_EFFORTS];     /* content */
     double send_ns;               /* records */
+    double crowd; /* time by the clock for a moment of processor time: what else runs here */
     bool seen[DRV_EFFORTS];
     bool known;        /* there was a look */
     unsigned easy;     /* looks in a row at which the link could have taken more */

@@ -157,7 +157,8 @@ static unsigned batches(struct drv_coder *coder, bool full, uint64_t press_us, u
                                         .encoded = encoded,
                                         .effort = coder->effort.now,
                                         .alone_us = 10,
-                                        .press_us = press_us};
+                                        .press_us = press_us,
+                                        .pressed_us = press_us};
 
         drv_coder_sent(coder, &batch, press_us + 20, blocked_us);
         drv_coder_adapt(coder, 1, 65536);

@@ -95,11 +95,12 @@ static void one_look(struct sim *sim)
         .content_bytes = (uint64_t)content,
         .encoded_bytes = (uint64_t)encoded,
         .alone_us = (uint64_t)noisy(sim, raw * alone_of(world, at) / 1e3),
-        .press_us = (uint64_t)noisy(sim, content * press_of(world, at) * crowd / 1e3),
+        .press_us = (uint64_t)noisy(sim, content * press_of(world, at) / 1e3),
         .send_us = (uint64_t)noisy(sim, encoded * 0.5 * world->slow * crowd / 1e3),
     };
     unsigned next;
 
+    look.pressed_us = (uint64_t)noisy(sim, (double)look.press_us * crowd);
     look.blocked_us = (uint64_t)((passed_us - raw / cpu * 1e6) * world->senders);
     sim->now_us += passed_us;
     sim->raw += raw;
@@ -250,6 +251,7 @@ static void nobody_waits(void)
                                          .encoded_bytes = 250000,
                                          .alone_us = 700,
                                          .press_us = 2000,
+                                         .pressed_us = 2000,
                                          .send_us = 200};
     struct drv_effort effort;
 
