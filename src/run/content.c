@@ -328,7 +328,9 @@ static int new_part(drv_content_session *session)
         g_mutex_unlock(&content->lock);
         return fd;
     }
-    drv_log_warning("no content of %s is kept: %s", session->head.vm, problem.message);
+    g_mutex_lock(&content->lock);
+    drv_content_note_locked(content, session->head.vm, "it is not kept: %s", problem.message);
+    g_mutex_unlock(&content->lock);
     if (fd >= 0) {
         unlink(path);
         close(fd);
