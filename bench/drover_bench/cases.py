@@ -109,6 +109,10 @@ CASES = [
     Case("large", "a guest larger than the codec's cache, at 1 Gbit/s", _larger_than_cache(),
          Link("1gbit"), repeat=2,
          targets=(Target("first", "relay_peak_bytes", "", (_mib_of_cache() + 64) * MIB),)),
+    # does a guest come to harm as often when virsh makes as many rounds as Drover?
+    Case("rounds", "many rounds: an emulated guest's harm is not Drover's (docs/lab.rst)",
+         Witness(256, 160, 12, 60), Link("1gbit"), ways=("drover", "plain", "rounds"),
+         moves=("first",), repeat=10, limit_s=60),
     # a real Debian
     Case("redis-100", "Debian with Redis, at 100 Mbit/s", REDIS, Link("100mbit"),
          targets=FIRST + RETURN + PAUSE),
