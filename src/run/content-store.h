@@ -40,7 +40,7 @@ struct drv_content {
     GCond swept;
     gboolean on;
     GPtrArray *packs;      /* of drv_pack, the newest last */
-    GHashTable *writing;   /* session → VM's UUID: parts that sessions of this process write */
+    GHashTable *writing;   /* session → struct drv_pack_head: parts of this process's sessions */
     guint64 saved_bytes;   /* in all, also by packs that are gone */
     char *problem;         /* why the last content was not kept, or not all of it; or NULL */
     gint64 problem_ms;     /* when that was */

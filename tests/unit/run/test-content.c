@@ -217,6 +217,69 @@ static void two_hosts_agree(void)
     node_done(&h2);
 }
 
+struct relay {
+    int part;
+    struct drv_brief brief;
+    struct drv_pack_manifest manifest;
+};
+
+static void write_segment(struct relay *relay)
+{
+    g_autofree guint8 *pages = g_malloc(DRV_SEGMENT_BYTES);
+    guint64 addresses[DRV_SEGMENT_PAGES] = {0};
+    struct drv_error err;
+
+    memset(pages, 17 + (int)relay->manifest.count, DRV_SEGMENT_BYTES);
+    g_assert_cmpint(drv_pack_save(relay->part, &relay->brief.key, relay->manifest.count, pages,
+                                  addresses, DRV_SEGMENT_PAGES,
+                                  &relay->manifest.segment[relay->manifest.count], &err), ==, 0);
+    relay->manifest.count++;
+}
+
+static gpointer write_the_rest(gpointer data)
+{
+    struct relay *relay = data;
+    struct drv_error err;
+
+    while (relay->manifest.count < MIB)
+        write_segment(relay);
+    g_assert_cmpint(drv_pack_finish(relay->part, &relay->brief.key, &relay->manifest, &err), ==, 0);
+    close(relay->part);
+    return NULL;
+}
+
+/* A sibling that comes right behind waits for what is just being written, and has it. */
+static void siblings_wait(void)
+{
+    g_autofree char *first = session_id(1), *second = session_id(2);
+    g_autoptr(drv_content_session) here = NULL, sibling = NULL;
+    g_autoptr(json_object) offer = NULL;
+    struct drv_relay_config config = {0};
+    struct relay relay = {0};
+    struct drv_error err;
+    GThread *thread;
+    gsize size;
+    node h1;
+
+    node_init(&h1);
+    here = drv_content_begin(h1.content, first, "u1", "web", "cluster");
+    drv_content_hand(here, &config);
+    relay.part = dup(config.content_files[0]);
+    relay.manifest.segment = calloc(MIB, sizeof *relay.manifest.segment);
+    g_assert_cmpint(drv_brief_read(config.content_fd, &relay.brief, &err), ==, 0);
+    g_clear_pointer(&here, drv_content_end);
+    write_segment(&relay);
+    thread = g_thread_new("relay", write_the_rest, &relay);
+    sibling = drv_content_begin(h1.content, second, "u2", "web2", "cluster");
+    offer = drv_content_offer(sibling);
+    g_free(g_base64_decode(drv_json_string(offer, "segments", ""), &size));
+    g_assert_cmpuint(size, ==, MIB * 8);
+    g_thread_join(thread);
+    drv_pack_manifest_done(&relay.manifest);
+    drv_brief_done(&relay.brief);
+    node_done(&h1);
+}
+
 static void restart_keeps_it(void)
 {
     g_autofree char *path = NULL, *junk = NULL;
@@ -418,6 +481,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/run/content/agree", two_hosts_agree);
+    g_test_add_func("/run/content/siblings-wait", siblings_wait);
     g_test_add_func("/run/content/restart", restart_keeps_it);
     g_test_add_func("/run/content/failures", failures_are_said);
     g_test_add_func("/run/content/damaged", damaged_goes);
