@@ -133,7 +133,8 @@ class Bench:
         deadline = time.monotonic() + self.case.limit_s
         while child.poll() is None and time.monotonic() < deadline:
             if measure.rounds_so_far(self.lab, guest.at, guest.vm) >= ways.ROUNDS:
-                measure.set_allowed_pause(self.lab, guest.at, ways.DEFAULT_PAUSE_MS, guest.vm)
+                measure.set_allowed_pause(self.lab, guest.at, ways.DEFAULT_PAUSE_MS, guest.vm,
+                                          check=False)  # it may have ended just now
                 return
             time.sleep(0.05)
 
