@@ -203,8 +203,11 @@ class Bench:
         guests = self.guests["qmp" if way == "qmp" else "libvirt"]
         for guest in guests:
             guest.resume()
+        replaced: list[AnyGuest] = []
         for step, move in enumerate(self.case.moves):
             for number, guest in enumerate(guests):
+                if guest in replaced and move != "first":
+                    continue  # it has not been where it would return to
                 if number == 0 or move != "first":
                     self._before(move, way, guest, away_s)
                 kind = move if len(guests) == 1 else f"{move} of sibling {number + 1}"
@@ -217,6 +220,7 @@ class Bench:
                     guest.remove()
                     self._start([guest])
                     guest.resume()
+                    replaced.append(guest)
         for guest in guests:
             guest.suspend()
 
