@@ -109,6 +109,10 @@ CASES = [
     Case("large", "a guest larger than the codec's cache, at 1 Gbit/s", _larger_than_cache(),
          Link("1gbit"), repeat=2,
          targets=(Target("first", "relay_peak_bytes", "", (_mib_of_cache() + 64) * MIB),)),
+    Case("disk-2pct", "a disk of random bytes of which the target has all but 2 % of the blocks, at 1 Gbit/s",
+         Witness(memory=128, work=8, dirty=1, compress=60, disk=512), Link("1gbit"),
+         ways=("drover", "plain"), moves=("aged",),
+         targets=(Target("aged", "uplink_to_image", "", 0.05),)),
     # a real Debian
     Case("redis-100", "Debian with Redis, at 100 Mbit/s", REDIS, Link("100mbit"),
          targets=FIRST + RETURN + PAUSE),
