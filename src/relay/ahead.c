@@ -62,6 +62,9 @@ static int give(void *data, uint64_t offset, uint8_t *to, size_t size, struct dr
     pthread_mutex_lock(&ahead->image_lock);
     rc = read_locked(ahead, image - 1, offset, to, size, err);
     pthread_mutex_unlock(&ahead->image_lock);
+    if (!rc)
+        atomic_fetch_add_explicit(&coder->counters.older, size / DRV_PAGE_SIZE,
+                                  memory_order_relaxed);
     return rc;
 }
 

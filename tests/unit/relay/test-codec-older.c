@@ -52,7 +52,8 @@ static void ask_all(struct drv_older *older, const struct image *image)
 {
     uint64_t first;
 
-    while (drv_older_ask(older, &first))
+    /* A disk of 25 MiB is within what may be asked at once. */
+    while (drv_older_ask(older, 1, &first))
         answer(older, image, first);
 }
 
@@ -151,7 +152,7 @@ static void random_splits(void)
                 line_flush(&line);
             (void)drv_encoder_disk(line.encoder, &reached);
             (void)drv_older_move(older, reached);
-            if (g_rand_int_range(line.random, 0, 3) == 0 && drv_older_ask(older, &first))
+            if (g_rand_int_range(line.random, 0, 3) == 0 && drv_older_ask(older, 1, &first))
                 answer(older, &image, first);
             if (round & 1)
                 drv_encoder_set_effort(line.encoder,
@@ -182,9 +183,9 @@ static void the_window(void)
         g_assert_cmpint(drv_digester_block(digester, block, digests + i * DRV_OLDER_DIGEST), ==, 0);
     drv_digester_free(digester);
     g_assert_cmpint(drv_older_new(&older, key, &err), ==, 0);
-    g_assert_false(drv_older_ask(older, first));
+    g_assert_false(drv_older_ask(older, 1, first));
     g_assert_true(drv_older_move(older, 0));
-    while (drv_older_ask(older, &first[asked])) {
+    while (drv_older_ask(older, 1, &first[asked])) {
         g_assert_cmpuint(first[asked], ==, asked * DRV_OLDER_STEP);
         asked++;
     }
@@ -209,16 +210,47 @@ static void the_window(void)
     /* A leap: what lies behind is not looked up any more, and is asked for no more. */
     g_assert_true(drv_older_move(older, far));
     g_assert_false(drv_older_has(older, 0, block));
-    g_assert_true(drv_older_ask(older, first));
-    g_assert_cmpuint(first[0], >, far / DRV_PAGE_SIZE - DRV_OLDER_STEP);
+    g_assert_true(drv_older_ask(older, 1, first));
+    g_assert_cmpuint(first[0], >=, far / DRV_PAGE_SIZE - DRV_OLDER_STEP);
     g_assert_cmpuint(first[0], <=, far / DRV_PAGE_SIZE);
-    g_assert_cmpint(drv_older_answer(older, first[0], digests, sizeof digests, &err), ==, 0);
+    g_assert_true(drv_older_ask(older, 1, first + 1));
+    for (unsigned i = 0; i < 2; i++)
+        g_assert_cmpint(drv_older_answer(older, first[i], digests, sizeof digests, &err), ==, 0);
     g_assert_true(drv_older_has(older, far, block));
     /* The same slot, another block. */
     g_assert_false(drv_older_has(older, far + (uint64_t)DRV_OLDER_SLOTS * DRV_PAGE_SIZE, block));
     /* Back at the beginning, as when the guest writes there: nothing goes backwards. */
     (void)drv_older_move(older, 0);
     g_assert_true(drv_older_has(older, far, block));
+    drv_older_free(older);
+}
+
+/* The copy waits for what was asked, but not for long, nor where the link is faster. */
+static void patience(void)
+{
+    static const uint8_t digests[DRV_OLDER_STEP * DRV_OLDER_DIGEST];
+    struct drv_older *older;
+    struct drv_error err;
+    uint64_t first;
+
+    g_assert_cmpint(drv_older_new(&older, key, &err), ==, 0);
+    g_assert_false(drv_older_holds(older, 0, 1000));
+    g_assert_true(drv_older_move(older, 0));
+    while (drv_older_ask(older, 1000, &first))
+        ;
+    g_assert_true(drv_older_holds(older, 1, 1000));
+    older->held_us = 1000;
+    g_assert_false(drv_older_lose_patience(older, 200000));
+    g_assert_true(drv_older_holds(older, 0, 200000));
+    g_assert_true(drv_older_lose_patience(older, 300000));
+    g_assert_false(drv_older_holds(older, 0, 300000));
+    /* The first MiB came within 10 ms; the copy is at its beginning. */
+    g_assert_cmpint(drv_older_answer(older, 0, digests, sizeof digests, &err), ==, 0);
+    g_assert_false(drv_older_holds(older, 0, 11000));
+    (void)drv_older_move(older, 240 * DRV_PAGE_SIZE);
+    g_assert_true(drv_older_holds(older, 0, 11000));
+    g_assert_true(drv_older_holds(older, 100 << 20, 11000));
+    g_assert_false(drv_older_holds(older, 110 << 20, 11000));
     drv_older_free(older);
 }
 
@@ -233,7 +265,7 @@ static void nothing_is_left_out(void)
     g_assert_cmpint(drv_older_new(&older, key, &err), ==, 0);
     for (uint64_t at = 0; at < (uint64_t)1 << 30; at += 1 << 20) {
         (void)drv_older_move(older, at);
-        while (drv_older_ask(older, &first)) {
+        while (drv_older_ask(older, 1, &first)) {
             g_assert_cmpuint(first, ==, next);
             next = first + DRV_OLDER_STEP;
             g_assert_cmpint(drv_older_answer(older, first, digests, sizeof digests, &err), ==, 0);
@@ -332,6 +364,7 @@ int main(int argc, char **argv)
     g_test_add_func("/relay/codec/older/only-what-differs", only_what_differs);
     g_test_add_func("/relay/codec/older/random-splits", random_splits);
     g_test_add_func("/relay/codec/older/the-window", the_window);
+    g_test_add_func("/relay/codec/older/patience", patience);
     g_test_add_func("/relay/codec/older/nothing-is-left-out", nothing_is_left_out);
     g_test_add_func("/relay/codec/older/lies", lies);
     g_test_add_func("/relay/codec/older/a-changed-image", a_changed_image);
