@@ -234,6 +234,7 @@ static int send_chunk(struct drv_session *session, drv_link *link, uint64_t key,
     stream->readable_armed = false;
     if (stream->closed || stream->sent_all || stream->reading ||
         !drv_stream_may_send_locked(session, stream)) {
+        drv_stream_arm_locked(session, stream); /* when it may */
         pthread_mutex_unlock(&stream->lock);
         return 0;
     }
