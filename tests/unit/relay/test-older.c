@@ -227,7 +227,7 @@ static gpointer take(gpointer argument)
     return NULL;
 }
 
-/* The target finds out, nobody gets a wrong byte, and the source is told in words. */
+/* The target finds out and says so, and nobody gets a wrong byte. */
 static void a_fickle_one(void)
 {
     struct drv_relay_status status;
@@ -237,7 +237,7 @@ static void a_fickle_one(void)
     set_up(&it, FICKLE, EXPORT);
     pusher = g_thread_new("push", push, &it);
     taker = g_thread_new("take", take, &it);
-    status = check_until(it.pair, PAIR_SOURCE, check_is_over);
+    status = check_until(it.pair, PAIR_TARGET, check_is_over);
     g_assert_cmpint(status.state, ==, DRV_RELAY_LOST);
     g_assert_nonnull(strstr(status.error, "older image"));
     g_thread_join(pusher);
