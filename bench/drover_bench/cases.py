@@ -114,6 +114,10 @@ CASES = [
     Case("rounds", "many rounds: an emulated guest's harm is not Drover's (docs/lab.rst)",
          Witness(256, 160, 12, 60), Link("1gbit"), ways=("drover", "plain", "rounds"),
          moves=("first",), repeat=10, limit_s=60),
+    Case("disk-2pct", "a disk of random bytes of which the target has all but 2 % of the blocks, at 1 Gbit/s",
+         Witness(memory=128, work=8, dirty=1, compress=60, disk=512), Link("1gbit"),
+         ways=("drover", "plain"), moves=("aged",),
+         targets=(Target("aged", "uplink_to_image", "", 0.05),)),
     # a real Debian
     Case("redis-100", "Debian with Redis, at 100 Mbit/s", REDIS, Link("100mbit"),
          targets=FIRST + RETURN + PAUSE),

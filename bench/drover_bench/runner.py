@@ -15,7 +15,7 @@ from drover_lab import host
 from drover_lab.errors import LabError
 from drover_lab.shell import run
 
-from . import bed, measure, ways
+from . import aged, bed, measure, ways
 from .bed import HOSTS, LAB
 from .cases import Case
 from .guests import Debian, Guest, LibvirtGuest
@@ -23,8 +23,10 @@ from .qmp import QmpGuest
 from .sampler import Sampler
 
 # first: the target knows nothing of the guest. return: back to where it came from, after
-# the case's away_s. worked: the same, after much work.
-MOVES = ("first", "return", "worked")
+# the case's away_s. worked: the same, after much work. aged: first, with a disk that the target has in
+# an older state.
+MOVES = ("first", "return", "worked", "aged")
+AGED_PERCENT = 2
 CLIENT_INTERVAL_MS = 5
 CONTENT = "var/lib/drover/content"
 BASELINE_S = 4
@@ -117,9 +119,11 @@ class Bench:
         guest.redis("SET", "bench:rate", str(guest.spec.rate))
 
     def _before(self, move: str, way: str, guest: Guest, away_s: float) -> None:
+        if move == "aged":
+            aged.age(self.lab, guest.at, other(guest.at), guest.vm, AGED_PERCENT)
         if way not in REMEMBERS:
             return
-        if move == "first":
+        if move in ("first", "aged"):
             self._forget()
         elif move == "worked":
             self._work_hard(guest)
@@ -140,7 +144,9 @@ class Bench:
 
     def _by_command(self, way: str, guest: LibvirtGuest, target: str) -> dict[str, Any]:
         """By virsh or drover. Returns how it ended and what they say themselves."""
-        argv = host.enter(self.lab, guest.at) + ways.command(way, self.lab, guest.vm, target, False)
+        argv = host.enter(self.lab, guest.at) + ways.command(
+            way, self.lab, guest.vm, target, bool(guest.disk_mib()),
+            aged.older(guest.vm) if guest.disk_mib() else "")
         child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                  stderr=subprocess.PIPE, text=True)
         if way == "rounds":
@@ -154,6 +160,8 @@ class Bench:
                 return {"outcome": "gave up"}
         if child.returncode != 0:
             return {"outcome": f"failed: {err.strip()}"}
+        if guest.disk_mib():
+            aged.forget(self.lab, guest.at, guest.vm)
         guest.at = target
         said = measure.libvirt_figures(self.lab, target, guest.vm)
         found = {"outcome": "done", "job_ms": said["libvirt_ms"], "rounds": said["rounds"],
@@ -190,6 +198,8 @@ class Bench:
                   "hosts_cpu_s": round(hosts, 2),
                   "elsewhere_cpu_s": round(max(0.0, machine - hosts), 2),
                   "allowed_pause_ms": allowed, "guest": well, **used, **found}
+        if isinstance(guest, LibvirtGuest) and guest.disk_mib():
+            result["uplink_to_image"] = round((sent + received) / (guest.disk_mib() << 20), 4)
         after = guest.status() if well == "well" else status
         if guest.boot_id not in (None, after["boot"]) or after["boot"] != status["boot"]:
             result["guest"] = "it has crashed and booted again"

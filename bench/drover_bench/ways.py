@@ -39,10 +39,12 @@ def allowed_pause_ms(way: str) -> int:
     return {"plain20": SMALL_PAUSE_MS, "rounds": NO_PAUSE_MS}.get(way, DEFAULT_PAUSE_MS)
 
 
-def command(way: str, lab: str, vm: str, target: str, with_disk: bool) -> list[str]:
-    """What is run on the source."""
+def command(way: str, lab: str, vm: str, target: str, with_disk: bool,
+            older: str = "") -> list[str]:
+    """What is run on the source. `older`: an image of its vda that the target has."""
     if way == "drover":
-        return [str(tools.drover("drover")), "migrate", "--json", vm, target]
+        return [str(tools.drover("drover")), "migrate", "--json",
+                *(["--disk-seed", f"vda={older}"] if older else []), vm, target]
     return ["virsh", "-c", "qemu:///system", "migrate", "--live", "--p2p", "--persistent",
             "--undefinesource", *OPTIONS[way], *(["--copy-storage-all"] if with_disk else []), vm,
             host.uri(lab, target), "--migrateuri", f"tcp://{names.host_address(target)}"]

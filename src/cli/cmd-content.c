@@ -24,9 +24,15 @@ static char *show_ago(json_object *object, const char *key)
     return g_strdup_printf("%d days", (int)(ago_s / (24 * 3600)));
 }
 
+/* "memory", or which disk. */
+static char *show_what(json_object *one)
+{
+    return drv_show_text(one, g_str_equal(drv_json_string(one, "kind", ""), "disk") ? "disk" : "kind");
+}
+
 static void print_contents(drv_cli *cli, json_object *list)
 {
-    static const char *const heads[] = {"NODE", "VM", "OWNER", ">SIZE", ">KEPT FOR", ">LAST USE",
+    static const char *const heads[] = {"NODE", "VM", "WHAT", "OWNER", ">SIZE", ">KEPT FOR", ">LAST USE",
                                         ">SAVED", NULL};
     g_autoptr(drv_table) table = drv_table_new(heads);
 
@@ -35,6 +41,7 @@ static void print_contents(drv_cli *cli, json_object *list)
 
         drv_table_add(table, drv_show_text(one, "node"));
         drv_table_add(table, drv_show_text(one, "vm"));
+        drv_table_add(table, show_what(one));
         drv_table_add(table, drv_show_text(one, "owner"));
         drv_table_add(table, drv_show_bytes(one, "bytes"));
         drv_table_add(table, show_ago(one, "created_ms"));

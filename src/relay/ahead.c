@@ -38,15 +38,12 @@ uint64_t drv_ahead_memory(const struct drv_ahead *ahead)
 /* ---- the target ---- */
 
 /* With the image's lock. */
-static int read_locked(struct drv_ahead *ahead, unsigned image, uint64_t offset, uint8_t *to,
-                       size_t size, struct drv_error *err)
+static int open_locked(struct drv_ahead *ahead, unsigned image, struct drv_error *err)
 {
-    if (!ahead->open[image]) {
-        ahead->open[image] = true;
-        if (drv_nbd_read_open(&ahead->image[image], ahead->fd[image], err))
-            return -err->code;
-    }
-    return drv_nbd_read_at(&ahead->image[image], offset, to, size, err);
+    if (ahead->open[image])
+        return 0;
+    ahead->open[image] = true;
+    return drv_nbd_read_open(&ahead->image[image], ahead->fd[image], err);
 }
 
 /* What a decoder needs of the image that its stream has asked about: drv_decoder_read. */
@@ -60,8 +57,13 @@ static int give(void *data, uint64_t offset, uint8_t *to, size_t size, struct dr
     if (!image)
         return drv_error_set(err, EPROTO, "the other relay refers to an older disk that it has not asked for");
     pthread_mutex_lock(&ahead->image_lock);
-    rc = read_locked(ahead, image - 1, offset, to, size, err);
+    rc = open_locked(ahead, image - 1, err);
+    if (!rc)
+        rc = drv_nbd_read_at(&ahead->image[image - 1], offset, to, size, err);
     pthread_mutex_unlock(&ahead->image_lock);
+    if (!rc)
+        atomic_fetch_add_explicit(&coder->counters.older, size / DRV_PAGE_SIZE,
+                                  memory_order_relaxed);
     return rc;
 }
 
@@ -76,22 +78,24 @@ static size_t digest(struct drv_ahead *ahead, const struct drv_ahead_question *q
         size_t count = PIECE_BLOCKS;
         struct drv_error err;
         uint64_t size;
+        bool say_it;
         int rc;
 
         pthread_mutex_lock(&ahead->image_lock);
-        /* The first reading shakes hands; then it is known how large the image is. */
-        rc = read_locked(ahead, question->image, 0, ahead->blocks, 0, &err);
+        rc = open_locked(ahead, question->image, &err);
         size = ahead->image[question->image].size_bytes;
         if (!rc && offset >= size)
             count = 0;
         else if (!rc && count > (size - offset) / DRV_PAGE_SIZE)
             count = (size_t)((size - offset) / DRV_PAGE_SIZE);
         if (!rc && count)
-            rc = read_locked(ahead, question->image, offset, ahead->blocks, count * DRV_PAGE_SIZE,
-                             &err);
+            rc = drv_nbd_read_at(&ahead->image[question->image], offset, ahead->blocks,
+                                 count * DRV_PAGE_SIZE, &err);
+        say_it = rc && !ahead->failed[question->image] && !atomic_load(&ahead->stop);
+        ahead->failed[question->image] |= say_it;
         pthread_mutex_unlock(&ahead->image_lock);
-        if (rc)
-            drv_log_warning("of a disk nothing more is taken from its older image: %s",
+        if (say_it)
+            drv_log_warning("some of a disk is sent although there is an older image: %s",
                             err.message);
         if (rc || !count)
             break;

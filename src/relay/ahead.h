@@ -38,6 +38,7 @@ struct drv_ahead {
     pthread_mutex_t image_lock;                 /* guards the next */
     struct drv_nbd_read image[DRV_OLDER_IMAGES];
     bool open[DRV_OLDER_IMAGES];                /* hands were shaken */
+    bool failed[DRV_OLDER_IMAGES];              /* and it was said that some of it cannot be read */
 
     pthread_t reader;
     bool started;

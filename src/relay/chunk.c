@@ -56,6 +56,8 @@ static bool begin(struct chunk *chunk)
         stream->readable_armed = false;
         may = !stream->closed && !stream->sent_all && !stream->reading &&
               drv_stream_may_send_locked(chunk->session, stream);
+        if (!may)
+            drv_stream_arm_locked(chunk->session, stream); /* when it may */
     }
     if (may) {
         stream->reading = true;

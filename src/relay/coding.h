@@ -38,7 +38,7 @@ struct drv_ahead;
 struct drv_coder {
     drv_encoder *encoder; /* at the source; whoever has the stream's token `reading` uses it */
     drv_decoder *decoder; /* at the target; `delivering` */
-    enum drv_relay_channel channel; /* source: whose stream it has */
+    _Atomic enum drv_relay_channel channel; /* whose stream it has */
     struct drv_coder_counters counters;
     struct drv_ahead *ahead;       /* of the session, if there are older images (ahead.h) */
     struct drv_older *older;       /* source: its window; NULL: none */

@@ -43,7 +43,7 @@ static int send_due(struct drv_session *session, drv_link *link, struct drv_stre
     if (due & DRV_DUE_OLDER) {
         image = (uint8_t)atomic_load(&stream->coder->older_image);
         while (questions < DRV_OLDER_QUESTIONS &&
-               drv_older_ask(stream->coder->older, &older[questions]))
+               drv_older_ask(stream->coder->older, drv_clock_us(), &older[questions]))
             questions++;
     }
     if (due & DRV_DUE_RESET)
@@ -276,6 +276,7 @@ static int on_open(struct drv_session *session, const struct drv_frame *frame,
         if (!coder || frame->channel == DRV_CHANNEL_CONTROL ||
             !atomic_load(&session->known.settled))
             return drv_error_set(err, EPROTO, "the other relay encodes a stream that it may not");
+        coder->channel = (enum drv_relay_channel)frame->channel;
     }
     stream = drv_stream_new(session, frame->stream, (enum drv_relay_channel)frame->channel, -1);
     if (!stream)
@@ -350,6 +351,8 @@ static int on_older_locked(struct drv_session *session, struct drv_stream *strea
     rc = drv_older_answer(older, frame->offset / DRV_PAGE_SIZE, payload, frame->length, err);
     if (!rc && drv_older_is_due(older))
         drv_stream_due_locked(session, stream, DRV_DUE_OLDER);
+    if (!rc)
+        drv_stream_arm_locked(session, stream);
     return rc;
 }
 

@@ -280,6 +280,7 @@ json_object *drv_kept_find(drv_content *content, const char *uuid, const char *o
 void drv_kept_forget(drv_content *content, const char *uuid, guint64 saved_bytes)
 {
     g_autoptr(GPtrArray) list = NULL;
+    gboolean any = FALSE;
 
     if (!content)
         return;
@@ -288,10 +289,12 @@ void drv_kept_forget(drv_content *content, const char *uuid, guint64 saved_bytes
     for (guint i = 0; i < list->len; i++) {
         const drv_kept *kept = list->pdata[i];
 
-        if (g_str_equal(kept->uuid, uuid))
-            drv_kept_remove_locked(content, kept);
+        if (!g_str_equal(kept->uuid, uuid))
+            continue;
+        drv_kept_remove_locked(content, kept);
+        any = TRUE;
     }
-    if (saved_bytes)
+    if (any && saved_bytes)
         drv_content_credit_locked(content, saved_bytes);
     g_mutex_unlock(&content->lock);
 }

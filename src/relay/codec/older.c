@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NEAR 128u /* blocks that are read at once, about */
+#define PATIENCE_US 250000
 #define LATE 256u /* blocks that may still come from before a leap: requests are not quite in order */
 
 struct drv_digester {
@@ -98,6 +100,7 @@ bool drv_older_move(struct drv_older *older, uint64_t address)
     uint64_t reached = address / DRV_PAGE_SIZE;
     uint64_t low = reached > DRV_OLDER_BEHIND ? reached - DRV_OLDER_BEHIND : 0;
 
+    older->reached = reached;
     if (low > older->low)
         older->low = low;
     older->until = older->low + DRV_OLDER_SLOTS;
@@ -107,13 +110,35 @@ bool drv_older_move(struct drv_older *older, uint64_t address)
     return drv_older_is_due(older);
 }
 
-bool drv_older_ask(struct drv_older *older, uint64_t *first)
+bool drv_older_ask(struct drv_older *older, int64_t now_us, uint64_t *first)
 {
     if (!drv_older_is_due(older))
         return false;
+    if (!older->asked_us)
+        older->asked_us = now_us;
     *first = older->from;
     older->from += DRV_OLDER_STEP;
     older->question[(older->oldest + older->questions++) % DRV_OLDER_QUESTIONS] = *first;
+    return true;
+}
+
+bool drv_older_holds(const struct drv_older *older, uint64_t link_bps, int64_t now_us)
+{
+    uint64_t took_us = now_us > older->asked_us ? (uint64_t)(now_us - older->asked_us) : 1;
+
+    if (older->impatient || !older->questions ||
+        older->question[older->oldest] >= older->reached + NEAR)
+        return false;
+    return !older->answered || !link_bps ||
+           older->answered * DRV_PAGE_SIZE * 1000000 / took_us >= link_bps;
+}
+
+bool drv_older_lose_patience(struct drv_older *older, int64_t now_us)
+{
+    if (!older->held_us || now_us - older->held_us < PATIENCE_US)
+        return false;
+    older->held_us = 0;
+    older->impatient = true;
     return true;
 }
 
@@ -128,6 +153,9 @@ int drv_older_answer(struct drv_older *older, uint64_t first, const uint8_t *dig
                              "the other relay tells of an older disk what it was not asked");
     older->oldest = (older->oldest + 1) % DRV_OLDER_QUESTIONS;
     older->questions--;
+    older->answered += DRV_OLDER_STEP;
+    older->held_us = 0;
+    older->impatient = false;
     for (size_t i = 0; i < count; i++) {
         size_t slot = (size_t)((first + i) % DRV_OLDER_SLOTS);
 

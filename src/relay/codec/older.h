@@ -21,10 +21,10 @@
 
 #define DRV_OLDER_KEY 32u
 #define DRV_OLDER_DIGEST 16u
-#define DRV_OLDER_STEP 1024u   /* blocks of a question: 4 MiB of the disk, 16 KiB of digests */
+#define DRV_OLDER_STEP 256u    /* blocks of a question: 1 MiB of the disk, 4 KiB of digests */
 #define DRV_OLDER_SLOTS 24576u /* blocks of the window: 96 MiB of the disk */
 #define DRV_OLDER_BEHIND 8192u /* of which behind the copy, for what comes out of order */
-#define DRV_OLDER_QUESTIONS 16u /* that are not answered yet, at most */
+#define DRV_OLDER_QUESTIONS 64u /* that are not answered yet, at most */
 
 typedef struct drv_digester drv_digester;
 
@@ -49,6 +49,11 @@ struct drv_older {
     uint64_t from, until; /* blocks to be asked for, not beyond */
     uint64_t question[DRV_OLDER_QUESTIONS]; /* first blocks of those that are not answered */
     unsigned oldest, questions;
+    uint64_t reached;  /* by the copy */
+    uint64_t answered; /* blocks */
+    int64_t asked_us;  /* when the first question was asked; 0: not yet */
+    int64_t held_us;   /* since when the copy waits for an answer; 0: it does not */
+    bool impatient;    /* it has waited long enough for the next one */
 };
 
 /** drv_older_new() - with all its memory. Return: 0 or -ENOMEM. */
@@ -78,7 +83,17 @@ bool drv_older_move(struct drv_older *older, uint64_t address);
 bool drv_older_is_due(const struct drv_older *older);
 
 /** drv_older_ask() - the stream's lock: the next question. Return: false: there is none now. @first: a block. */
-bool drv_older_ask(struct drv_older *older, uint64_t *first);
+bool drv_older_ask(struct drv_older *older, int64_t now_us, uint64_t *first);
+
+/**
+ * drv_older_holds() - the stream's lock: should the copy wait for the answer to what was asked? Not where the link
+ * is faster than the answers come, nor beyond drv_older_lose_patience().
+ * @link_bps: bytes a second that the link is known to take; 0: it is not known
+ */
+bool drv_older_holds(const struct drv_older *older, uint64_t link_bps, int64_t now_us);
+
+/** drv_older_lose_patience() - the stream's lock: go on without, until an answer comes. Return: was it held for so long? */
+bool drv_older_lose_patience(struct drv_older *older, int64_t now_us);
 
 /**
  * drv_older_answer() - the stream's lock: the answer to the oldest question.

@@ -14,6 +14,7 @@
 #include "hyper/gerror.h"
 #include "model/json.h"
 #include "run/content.h"
+#include "run/kept.h"
 
 #define MIB 3u /* segments that a session leaves */
 
@@ -477,6 +478,136 @@ static void peers_may_lie(void)
     node_done(&h2);
 }
 
+/* ---- images of disks ---- */
+
+#define UUID "6f0ad8c6-2c1e-4e0d-9d0c-0f5b6a1f0001"
+
+static char *make_image(const char *directory, const char *name, gsize bytes)
+{
+    char *path = g_build_filename(directory, name, NULL);
+    g_autofree char *content = g_malloc(bytes);
+    g_autoptr(GError) error = NULL;
+
+    memset(content, 'x', bytes);
+    g_file_set_contents(path, content, (gssize)bytes, &error);
+    g_assert_no_error(error);
+    return path;
+}
+
+static gboolean keep_image(node *it, drv_hyper *hyper, const char *disk, const char *path)
+{
+    const drv_kept_image image = {.vm = "web", .uuid = UUID, .owner = "shop", .disk = disk,
+                                  .path = path, .format = "raw"};
+    gboolean taken = drv_kept_take(it->content, hyper, &image);
+
+    g_assert_cmpint(g_file_test(path, G_FILE_TEST_EXISTS), ==, !taken);
+    return taken;
+}
+
+/* Where what is kept of a disk is; NULL: nothing is. */
+static char *kept_at(node *it, const char *owner, const char *disk)
+{
+    g_autoptr(json_object) found = drv_kept_find(it->content, UUID, owner, disk);
+
+    return found ? g_strdup(drv_json_string(found, "path", NULL)) : NULL;
+}
+
+static void images_are_kept(void)
+{
+    g_autofree char *one = NULL, *two = NULL, *large = NULL, *hidden = NULL, *at = NULL, *again = NULL;
+    g_autoptr(json_object) what = json_object_new_object();
+    g_autoptr(json_object) answer = NULL;
+    drv_hyper *hyper;
+    node it;
+
+    if (geteuid() != 0) {
+        g_test_skip("only root can keep images");
+        return;
+    }
+    hyper = drv_hyper_new("test:///default");
+    node_init(&it);
+    drv_content_close(it.content);
+    node_open(&it, 5 << 20, 0);
+    hidden = g_build_filename(it.dir, DRV_KEPT_DIR, NULL);
+
+    /* More than the cap is not kept; what is, is for the same VM, disk and owner. */
+    large = make_image(it.dir, "large.raw", 6 << 20);
+    g_assert_false(keep_image(&it, hyper, "vda", large));
+    one = make_image(it.dir, "one.raw", 2 << 20);
+    g_assert_true(keep_image(&it, hyper, "vda", one));
+    at = kept_at(&it, "shop", "vda");
+    g_assert_true(at && g_str_has_prefix(at, hidden) && g_file_test(at, G_FILE_TEST_IS_REGULAR));
+    g_assert_null(kept_at(&it, "other", "vda"));
+    g_assert_null(kept_at(&it, NULL, "vda"));
+    g_assert_null(kept_at(&it, "shop", "vdb"));
+    g_assert_cmpuint(drv_kept_room(it.content, it.dir), >=, 2 << 20);
+    g_assert_cmpint(count(&it), ==, 1);
+    /* After a restart as well. */
+    drv_content_close(it.content);
+    node_open(&it, 5 << 20, 0);
+    g_assert_cmpint(count(&it), ==, 1);
+
+    /* A second disk fits, a newer image replaces an older one; the third is too much: the oldest goes. */
+    two = make_image(it.dir, "two.raw", 2 << 20);
+    g_assert_true(keep_image(&it, hyper, "vdb", two));
+    g_free(one);
+    one = make_image(it.dir, "one.raw", 2 << 20);
+    g_assert_true(keep_image(&it, hyper, "vda", one));
+    g_assert_cmpint(count(&it), ==, 2);
+    g_free(two);
+    two = make_image(it.dir, "three.raw", 2 << 20);
+    g_assert_true(keep_image(&it, hyper, "vdc", two));
+    g_assert_cmpint(count(&it), ==, 2);
+    g_assert_null(kept_at(&it, "shop", "vdb"));
+
+    /* Somebody needs more room than there is at all: all go, and the directory with them. */
+    drv_kept_make_room(it.content, it.dir, 1);
+    g_assert_cmpint(count(&it), ==, 2);
+    drv_kept_make_room(it.content, it.dir, G_MAXUINT64);
+    g_assert_cmpint(count(&it), ==, 0);
+    g_assert_false(g_file_test(hidden, G_FILE_TEST_EXISTS));
+    g_assert_cmpuint(drv_kept_room(it.content, it.dir), ==, 0);
+
+    /* Pruned, forgotten, gone by itself, switched off. */
+    g_free(one);
+    one = make_image(it.dir, "one.raw", 1 << 20);
+    g_assert_true(keep_image(&it, hyper, "vda", one));
+    drv_json_set_string(what, "owner", "other");
+    json_object_put(drv_content_prune(it.content, what, NULL));
+    g_assert_cmpint(count(&it), ==, 1);
+    drv_json_set_string(what, "owner", "shop");
+    json_object_put(drv_content_prune(it.content, what, NULL));
+    g_assert_cmpint(count(&it), ==, 0);
+    for (guint i = 0; i < 3; i++) {
+        g_free(one);
+        one = make_image(it.dir, "one.raw", 1 << 20);
+        g_assert_true(keep_image(&it, hyper, "vda", one));
+        again = kept_at(&it, "shop", "vda");
+        if (i == 0) {
+            drv_kept_forget(it.content, "6f0ad8c6-2c1e-4e0d-9d0c-0f5b6a1f0002", 0);
+            g_assert_cmpint(count(&it), ==, 1);
+            drv_kept_forget(it.content, UUID, 4096);
+        } else if (i == 1) {
+            g_unlink(again);
+        } else {
+            json_object_put(what);
+            what = json_object_new_object();
+            drv_json_set_bool(what, "on", FALSE);
+            json_object_put(drv_content_set(it.content, what, NULL));
+        }
+        g_assert_cmpint(count(&it), ==, 0);
+        g_assert_false(g_file_test(again, G_FILE_TEST_EXISTS));
+        g_clear_pointer(&again, g_free);
+    }
+    g_free(one);
+    one = make_image(it.dir, "one.raw", 1 << 20);
+    g_assert_false(keep_image(&it, hyper, "vda", one));
+    answer = drv_content_list(it.content);
+    g_assert_cmpint(drv_json_int(answer, "saved_bytes", 0), ==, 4096);
+    drv_hyper_free(hyper);
+    node_done(&it);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -488,5 +619,6 @@ int main(int argc, char **argv)
     g_test_add_func("/run/content/caps", caps_hold);
     g_test_add_func("/run/content/prune-and-off", prune_and_off);
     g_test_add_func("/run/content/lies", peers_may_lie);
+    g_test_add_func("/content/images-are-kept", images_are_kept);
     return g_test_run();
 }
