@@ -140,7 +140,7 @@ static void test_exit_codes(void)
         g_assert_cmpstr(text.out, ==, "");
         has(text.err, "because of the test");
         g_assert_cmpint(json.code, ==, codes[i].code);
-        g_assert_cmpint(json_object_object_length(object), ==, 18);
+        g_assert_cmpint(json_object_object_length(object), ==, 19);
         g_assert_cmpstr(drv_json_string(object, "outcome", NULL), ==, codes[i].outcome);
         g_assert_cmpstr(drv_json_string(object, "error", NULL), ==, "because of the test");
         g_assert_cmpstr(drv_json_string(object, "vm", NULL), ==, "web1");
