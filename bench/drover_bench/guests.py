@@ -134,7 +134,7 @@ class Guest:
         debian.unserve(self.lab, self.vm)
 
     def redis(self, *words: str) -> bytes:
-        """One command to the Redis in the guest, from the switch. Returns the raw answer."""
+        """One command to the Redis in the guest, from the switch. Returns its value, or status."""
         def ask() -> bytes:
             return debian.redis(names.guest_address(self.vm), *words)
         return bytes(net.call_in(names.lan_netns(self.lab), ask))

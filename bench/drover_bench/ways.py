@@ -18,22 +18,25 @@ LABEL = {
     "mt": "virsh mt",
     "xbzrle": "virsh xbzrle",
     "plain20": "virsh at 20 ms",
+    "rounds": "virsh, 12 rounds",
 }
 OPTIONS = {
     "plain": [],
     "plain20": [],  # its allowed pause is set before
+    "rounds": [],  # so that it does not end, until it has made so many rounds
     "tls": ["--tls"],
     "parallel": ["--parallel", "--parallel-connections", "2"],
     "mt": ["--compressed", "--comp-methods", "mt"],
     "xbzrle": ["--compressed", "--comp-methods", "xbzrle"],
 }
 OF_BENCH_MOVE = ("plain", "tls", "drover")
-DEFAULT_PAUSE_MS, SMALL_PAUSE_MS = 300, 20
+DEFAULT_PAUSE_MS, SMALL_PAUSE_MS, NO_PAUSE_MS = 300, 20, 1
+ROUNDS = 12
 
 
 def allowed_pause_ms(way: str) -> int:
     """What virsh and QEMU are told; Drover chooses one itself."""
-    return SMALL_PAUSE_MS if way == "plain20" else DEFAULT_PAUSE_MS
+    return {"plain20": SMALL_PAUSE_MS, "rounds": NO_PAUSE_MS}.get(way, DEFAULT_PAUSE_MS)
 
 
 def command(way: str, lab: str, vm: str, target: str, with_disk: bool,

@@ -70,6 +70,21 @@ static void print_nodes(drv_cli *cli, json_object *nodes)
     }
 }
 
+/* What could not be kept: the next move costs more than it need. */
+static void warn_problems(drv_cli *cli, json_object *nodes)
+{
+    for (gsize i = 0; i < drv_json_length(nodes); i++) {
+        json_object *one = json_object_array_get_idx(nodes, i);
+        json_object *problem = drv_json_object(one, "problem");
+        g_autofree char *node = drv_show_text(one, "node");
+        g_autofree char *ago = problem ? show_ago(problem, "at_ms") : NULL;
+
+        if (ago)
+            drv_cli_message(cli, "warning: %s, %s ago: %s", node, ago,
+                            drv_json_string(problem, "message", ""));
+    }
+}
+
 static int show(drv_cli *cli, json_object *answer)
 {
     if (cli->json) {
@@ -78,6 +93,7 @@ static int show(drv_cli *cli, json_object *answer)
         print_contents(cli, drv_json_array(answer, "contents"));
         print_nodes(cli, drv_json_array(answer, "nodes"));
     }
+    warn_problems(cli, drv_json_array(answer, "nodes"));
     drv_cli_warn_unreachable(cli, answer);
     return DRV_EXIT_DONE;
 }

@@ -60,7 +60,8 @@ int drv_session_init(struct drv_session *session, enum drv_relay_role role, unsi
     session->libvirt_fd = -1;
     session->window_left_bytes = role == DRV_RELAY_TARGET ? WINDOWS_TARGET : WINDOWS_SOURCE;
     session->memory_bytes = sizeof *session + session->window_left_bytes +
-                            (uint64_t)links * drv_link_memory() + drv_coding_memory(role);
+                            (uint64_t)links * drv_link_memory() + drv_coding_memory(role) +
+                            (role == DRV_RELAY_SOURCE ? links * DRV_BALE_BODY : 0);
     session->hello = (struct drv_hello){
         .codec = DRV_WIRE_CODEC, .cache_mib = drv_coding_offer(), .links = (uint8_t)links};
     if (drv_known_init(&session->known, role, err) || drv_ahead_init(&session->ahead, role, err))
@@ -80,7 +81,8 @@ int drv_session_init(struct drv_session *session, enum drv_relay_role role, unsi
         (links == 1 && watch_event(session->urgent_set, session->bulk_set)))
         return drv_error_set(err, errno, "cannot set up events: %s", strerror(errno));
     for (size_t i = 0; i < DRV_STREAMS_MAX; i++) {
-        if (pthread_mutex_init(&session->stream[i].lock, NULL))
+        if (pthread_mutex_init(&session->stream[i].lock, NULL) ||
+            pthread_cond_init(&session->stream[i].turned, NULL))
             return drv_error_set(err, ENOMEM, "cannot set up locks");
         session->stream[i].fd = -1;
     }
@@ -138,6 +140,8 @@ int drv_session_start(struct drv_session *session, struct drv_error *err)
         struct drv_worker *worker = &session->worker[i];
 
         worker->session = session;
+        if (session->role == DRV_RELAY_SOURCE && drv_bale_init(&worker->bale, err))
+            return -err->code;
         if (drv_link_established(worker->link, err))
             return -err->code;
     }

@@ -54,7 +54,7 @@ static int set_one(struct drv_settings *settings, const char *key, const char *v
                    struct drv_error *err)
 {
     uint8_t id[DRV_SESSION_ID_SIZE];
-    unsigned port;
+    unsigned port = 0;
     int rc;
 
     if (!strcmp(key, "role")) {

@@ -53,6 +53,8 @@ struct drv_stream *drv_stream_new(struct drv_session *session, uint32_t id,
         stream->connecting = fd < 0;
         stream->closed = stream->reading = stream->delivering = false;
         stream->sent = stream->credit = stream->cost = stream->granted = stream->remembered = 0;
+        stream->turn = stream->turns = 0;
+        stream->lanes_taken = 0;
         stream->coder = NULL;
         stream->coder_number = 0;
         stream->readable_armed = stream->in_readable_set = stream->in_writable_set = false;
@@ -198,7 +200,8 @@ void drv_stream_settle_locked(struct drv_session *session, struct drv_stream *st
 {
     size_t memory;
 
-    if (!atomic_load(&stream->id) || stream->reading || stream->delivering)
+    if (!atomic_load(&stream->id) || stream->reading || stream->delivering ||
+        stream->turn != stream->turns)
         return;
     if (!stream->closed && stream->received_all && stream->fin_sent)
         stream->closed = true;

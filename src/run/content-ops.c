@@ -43,6 +43,18 @@ static json_object *kept_json(const drv_kept *kept)
     return object;
 }
 
+static json_object *problem_json(const drv_content *content)
+{
+    json_object *object;
+
+    if (!content->problem)
+        return NULL;
+    object = json_object_new_object();
+    drv_json_set_string(object, "message", content->problem);
+    drv_json_set_int(object, "at_ms", content->problem_ms);
+    return object;
+}
+
 json_object *drv_content_list(drv_content *content)
 {
     g_autoptr(GPtrArray) kept = NULL;
@@ -64,6 +76,7 @@ json_object *drv_content_list(drv_content *content)
     }
     drv_json_set_bool(answer, "on", content->on);
     drv_json_set_int(answer, "saved_bytes", (gint64)content->saved_bytes);
+    drv_json_set(answer, "problem", problem_json(content));
     g_mutex_unlock(&content->lock);
     drv_json_set_int(answer, "bytes", (gint64)bytes);
     drv_json_set_int(answer, "most_bytes", (gint64)content->most_bytes);

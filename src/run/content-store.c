@@ -103,6 +103,20 @@ static drv_pack *read_pack(drv_content *content, const char *path, int fd, GErro
     return g_steal_pointer(&pack);
 }
 
+void drv_content_note_locked(drv_content *content, const char *vm, const char *format, ...)
+{
+    g_autofree char *why = NULL;
+    va_list values;
+
+    va_start(values, format);
+    why = g_strdup_vprintf(format, values);
+    va_end(values);
+    g_free(content->problem);
+    content->problem = g_strdup_printf("content of %s: %s", vm, why);
+    content->problem_ms = drv_clock_real_ms();
+    drv_log_warning("%s", content->problem);
+}
+
 static drv_pack *find_locked(drv_content *content, const char *id)
 {
     for (guint i = 0; i < content->packs->len; i++) {
@@ -152,25 +166,47 @@ static void credit_locked(drv_content *content, const drv_pack *made, gint64 now
         remember(content, TOTAL, now_ms, content->saved_bytes);
 }
 
+/* Who knows the reason is the relay that wrote it, and it is gone. */
+static void note_unfinished_locked(drv_content *content, int fd, const GError *error)
+{
+    struct drv_pack_head head = {.vm = "a VM"};
+
+    drv_pack_read_head(fd, &head, NULL);
+    drv_content_note_locked(content, head.vm,
+                            "it is not kept, since its relay did not finish writing it: see what "
+                            "that has logged, and whether there is room in %s (%s)",
+                            content->dir, error->message);
+}
+
 /* A part that nobody writes any more. */
 static void adopt_locked(drv_content *content, const char *path, int fd)
 {
     g_autoptr(GError) error = NULL;
-    drv_pack *pack = read_pack(content, path, fd, &error);
+    g_autoptr(drv_pack) pack = read_pack(content, path, fd, &error);
 
     if (!pack) {
-        drv_log_notice("removing unfinished content: %s", error->message);
+        note_unfinished_locked(content, fd, error);
         g_unlink(path);
         return;
     }
     credit_locked(content, pack, drv_clock_real_ms());
-    if (pack->manifest.count && content->on && g_rename(path, pack->path) == 0) {
-        g_ptr_array_add(content->packs, pack);
+    if (pack->manifest.missing)
+        drv_content_note_locked(content, pack->head.vm,
+                                "%u MiB of %u could not be written: see what its relay has logged, "
+                                "and whether there is room in %s", pack->manifest.missing,
+                                pack->manifest.missing + pack->manifest.count, content->dir);
+    if (!pack->manifest.count || !content->on) {
+        g_unlink(path);
+    } else if (g_rename(path, pack->path) < 0) {
+        drv_content_note_locked(content, pack->head.vm, "it is not kept: cannot name it %s: %s",
+                                pack->path, g_strerror(errno));
+        g_unlink(path);
+    } else {
+        if (!pack->manifest.missing)
+            g_clear_pointer(&content->problem, g_free);
+        g_ptr_array_add(content->packs, g_steal_pointer(&pack));
         g_ptr_array_sort(content->packs, by_age);
-        return;
     }
-    g_unlink(path);
-    drv_pack_unref(pack);
 }
 
 static void take_part_locked(drv_content *content, const char *name)
@@ -443,6 +479,7 @@ void drv_content_close(drv_content *content)
     g_hash_table_unref(content->writing);
     g_mutex_clear(&content->lock);
     g_cond_clear(&content->swept);
+    g_free(content->problem);
     g_free(content->key_name);
     g_free(content->dir);
     g_free(content);

@@ -88,8 +88,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t came;
 
     if (!decoder) {
-        require(drv_decoder_new(&decoder, CACHE_PAGES, 1, &err) == 0);
-        require(drv_decoder_new(&disk, CACHE_PAGES, 1, &err) == 0);
+        require(drv_decoder_new(&decoder, CACHE_PAGES, 2, 1, &err) == 0);
+        require(drv_decoder_new(&disk, CACHE_PAGES, 1, 1, &err) == 0);
         drv_decoder_keep(disk);
         drv_decoder_refer(decoder, 2, disk);
         drv_decoder_set_older(decoder, read_older, NULL);

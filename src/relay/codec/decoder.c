@@ -13,14 +13,15 @@
 #include "relay/codec/ram-parser.h"
 #include "relay/codec/squeeze.h"
 
-#define BODY_SIZE ((size_t)DRV_RECORD_OPS_MAX + DRV_RECORD_LITERALS_MAX)
+#define BODY_SIZE ((size_t)DRV_RECORD_OPS_MAX + DRV_RECORD_LITERALS_MAX + 1)
 
 struct drv_decoder {
     struct drv_cache cache;
     const drv_decoder *other[DRV_CODERS_MAX];
     drv_decoder_read older; /* NULL: there is none */
     void *older_data;
-    struct drv_squeezer expander;
+    unsigned lanes;
+    struct drv_squeezer expander[DRV_LANES_MAX];
     uint64_t seed;
     bool broken;
 
@@ -45,13 +46,14 @@ struct work {
     struct drv_error *err;
 };
 
-size_t drv_decoder_memory(size_t cache_pages)
+size_t drv_decoder_memory(size_t cache_pages, unsigned lanes)
 {
     return sizeof(drv_decoder) + DRV_RECORD_MAX + BODY_SIZE + DRV_RECORD_RAW_MAX +
-           (size_t)drv_cache_memory(cache_pages) + ((size_t)1 << 18);
+           (size_t)drv_cache_memory(cache_pages) + lanes * drv_expander_memory();
 }
 
-int drv_decoder_new(drv_decoder **result, size_t cache_pages, uint64_t seed, struct drv_error *err)
+int drv_decoder_new(drv_decoder **result, size_t cache_pages, unsigned lanes, uint64_t seed,
+                    struct drv_error *err)
 {
     drv_decoder *decoder = calloc(1, sizeof *decoder);
     int rc = 0;
@@ -65,12 +67,13 @@ int drv_decoder_new(drv_decoder **result, size_t cache_pages, uint64_t seed, str
         rc = drv_error_set(err, ENOMEM, "no memory for a decoder");
     if (!rc)
         rc = drv_cache_init(&decoder->cache, cache_pages, err);
-    if (!rc)
-        rc = drv_expander_init(&decoder->expander, err);
+    for (unsigned i = 0; !rc && i < lanes; i++)
+        rc = drv_expander_init(&decoder->expander[i], err);
     if (rc) {
         drv_decoder_free(decoder);
         return rc;
     }
+    decoder->lanes = lanes;
     drv_decoder_reset(decoder, seed);
     *result = decoder;
     return 0;
@@ -80,7 +83,8 @@ void drv_decoder_free(drv_decoder *decoder)
 {
     if (!decoder)
         return;
-    drv_squeezer_done(&decoder->expander);
+    for (unsigned i = 0; i < DRV_LANES_MAX; i++)
+        drv_squeezer_done(&decoder->expander[i]);
     drv_cache_done(&decoder->cache);
     free(decoder->out);
     free(decoder->body);
@@ -95,6 +99,8 @@ void drv_decoder_reset(drv_decoder *decoder, uint64_t seed)
     drv_cache_clear(&decoder->cache);
     decoder->in_used = decoder->out_used = decoder->out_taken = decoder->record_bytes = 0;
     decoder->address = 0;
+    for (unsigned i = 0; i < decoder->lanes; i++)
+        drv_squeezer_reset(&decoder->expander[i]);
 }
 
 void drv_decoder_keep(drv_decoder *decoder)
@@ -379,8 +385,10 @@ static int decode(drv_decoder *decoder, const struct drv_record *record, const u
         return 1;
     }
     decoder->broken = true;
-    if (record->method == DRV_RECORD_COMPRESSED) {
-        if (drv_expand(&decoder->expander, decoder->body, record->expanded, body, record->body))
+    if (record->method != DRV_RECORD_STORED) {
+        if (record->lane >= decoder->lanes ||
+            drv_expand(&decoder->expander[record->lane], record->method == DRV_RECORD_BEGUN,
+                       decoder->body, record->expanded, body, record->body))
             return drv_error_set(err, EPROTO, "what the other relay sent cannot be decompressed");
         body = decoder->body;
     }

@@ -16,15 +16,18 @@
 
 typedef struct drv_decoder drv_decoder;
 
-/** drv_decoder_new() - @cache_pages and @seed as at the encoder. Return: 0 or -ENOMEM. */
-int drv_decoder_new(drv_decoder **decoder, size_t cache_pages, uint64_t seed,
+/**
+ * drv_decoder_new() - @cache_pages, @lanes (at most DRV_LANES_MAX) and @seed as at the encoder.
+ * Return: 0 or -ENOMEM.
+ */
+int drv_decoder_new(drv_decoder **decoder, size_t cache_pages, unsigned lanes, uint64_t seed,
                     struct drv_error *err);
 
 /** drv_decoder_free() - NULL is allowed. */
 void drv_decoder_free(drv_decoder *decoder);
 
 /** drv_decoder_memory() - bytes that such a decoder takes at most, its cache included. */
-size_t drv_decoder_memory(size_t cache_pages);
+size_t drv_decoder_memory(size_t cache_pages, unsigned lanes);
 
 /** drv_decoder_reset() - a new stream begins: forget all. */
 void drv_decoder_reset(drv_decoder *decoder, uint64_t seed);

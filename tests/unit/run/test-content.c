@@ -92,12 +92,29 @@ static void wait_count(node *it, gint64 wanted)
     }
 }
 
+/* Until what went wrong is listed. */
+static void wait_problem(node *it)
+{
+    gint64 until = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+
+    for (;;) {
+        g_autoptr(json_object) list = drv_content_list(it->content);
+
+        if (drv_json_object(list, "problem"))
+            return;
+        g_assert_cmpint(g_get_monotonic_time(), <, until);
+        g_usleep(2000);
+    }
+}
+
+static guint missing; /* segments for which the next parts had no room */
+
 /* What a relay does: MIB segments that the session's number makes, and that the first pack served. */
 static void write_part(const struct drv_relay_config *config, guint8 number, guint damaged)
 {
     g_autofree guint8 *pages = g_malloc(DRV_SEGMENT_BYTES);
     guint64 addresses[DRV_SEGMENT_PAGES] = {0};
-    struct drv_pack_manifest manifest = {.use = {{4096, damaged}}};
+    struct drv_pack_manifest manifest = {.use = {{4096, damaged}}, .missing = missing};
     struct drv_brief brief = {0};
     struct drv_error err;
 
@@ -201,6 +218,69 @@ static void two_hosts_agree(void)
     node_done(&h2);
 }
 
+struct relay {
+    int part;
+    struct drv_brief brief;
+    struct drv_pack_manifest manifest;
+};
+
+static void write_segment(struct relay *relay)
+{
+    g_autofree guint8 *pages = g_malloc(DRV_SEGMENT_BYTES);
+    guint64 addresses[DRV_SEGMENT_PAGES] = {0};
+    struct drv_error err;
+
+    memset(pages, 17 + (int)relay->manifest.count, DRV_SEGMENT_BYTES);
+    g_assert_cmpint(drv_pack_save(relay->part, &relay->brief.key, relay->manifest.count, pages,
+                                  addresses, DRV_SEGMENT_PAGES,
+                                  &relay->manifest.segment[relay->manifest.count], &err), ==, 0);
+    relay->manifest.count++;
+}
+
+static gpointer write_the_rest(gpointer data)
+{
+    struct relay *relay = data;
+    struct drv_error err;
+
+    while (relay->manifest.count < MIB)
+        write_segment(relay);
+    g_assert_cmpint(drv_pack_finish(relay->part, &relay->brief.key, &relay->manifest, &err), ==, 0);
+    close(relay->part);
+    return NULL;
+}
+
+/* A sibling that comes right behind waits for what is just being written, and has it. */
+static void siblings_wait(void)
+{
+    g_autofree char *first = session_id(1), *second = session_id(2);
+    g_autoptr(drv_content_session) here = NULL, sibling = NULL;
+    g_autoptr(json_object) offer = NULL;
+    struct drv_relay_config config = {0};
+    struct relay relay = {0};
+    struct drv_error err;
+    GThread *thread;
+    gsize size;
+    node h1;
+
+    node_init(&h1);
+    here = drv_content_begin(h1.content, first, "u1", "web", "cluster");
+    drv_content_hand(here, &config);
+    relay.part = dup(config.content_files[0]);
+    relay.manifest.segment = calloc(MIB, sizeof *relay.manifest.segment);
+    g_assert_cmpint(drv_brief_read(config.content_fd, &relay.brief, &err), ==, 0);
+    g_clear_pointer(&here, drv_content_end);
+    write_segment(&relay);
+    thread = g_thread_new("relay", write_the_rest, &relay);
+    sibling = drv_content_begin(h1.content, second, "u2", "web2", "cluster");
+    offer = drv_content_offer(sibling);
+    g_free(g_base64_decode(drv_json_string(offer, "segments", ""), &size));
+    g_assert_cmpuint(size, ==, MIB * 8);
+    g_thread_join(thread);
+    drv_pack_manifest_done(&relay.manifest);
+    drv_brief_done(&relay.brief);
+    node_done(&h1);
+}
+
 static void restart_keeps_it(void)
 {
     g_autofree char *path = NULL, *junk = NULL;
@@ -236,6 +316,48 @@ static void restart_keeps_it(void)
             g_assert_cmpint(drv_json_int(list, "saved_bytes", 0), ==, 4096);
         }
     }
+    node_done(&h1);
+    node_done(&h2);
+}
+
+static json_object *problem(node *it)
+{
+    g_autoptr(json_object) list = drv_content_list(it->content);
+    json_object *problem = drv_json_object(list, "problem");
+
+    return problem ? json_object_get(problem) : NULL;
+}
+
+/* What its relay did not finish is listed, until content is kept again. */
+static void failures_are_said(void)
+{
+    g_autoptr(json_object) before = NULL, said = NULL, after = NULL;
+    g_autoptr(drv_content_session) here = NULL;
+    struct drv_relay_config config = {0};
+    g_autofree char *id = session_id(7);
+    node h1, h2;
+
+    node_init(&h1);
+    node_init(&h2);
+    here = drv_content_begin(h1.content, id, "u1", "shop", "cluster");
+    drv_content_hand(here, &config);
+    g_assert_null(before = problem(&h1));
+    g_clear_pointer(&here, drv_content_end); /* nobody else has the part: its relay is dead */
+    wait_problem(&h1);
+    said = problem(&h1);
+    g_assert_nonnull(strstr(drv_json_string(said, "message", ""), "content of shop: it is not kept"));
+    g_assert_cmpint(drv_json_int(said, "at_ms", 0), >, 0);
+    session(&h1, &h2, 8, "u1", NULL, 0);
+    wait_count(&h1, 1);
+    g_assert_null(after = problem(&h1));
+
+    missing = 5;
+    session(&h1, &h2, 9, "u2", NULL, 0);
+    missing = 0;
+    wait_count(&h1, 2);
+    json_object_put(said);
+    said = problem(&h1);
+    g_assert_nonnull(strstr(drv_json_string(said, "message", ""), "5 MiB of 8 could not be written"));
     node_done(&h1);
     node_done(&h2);
 }
@@ -490,7 +612,9 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/run/content/agree", two_hosts_agree);
+    g_test_add_func("/run/content/siblings-wait", siblings_wait);
     g_test_add_func("/run/content/restart", restart_keeps_it);
+    g_test_add_func("/run/content/failures", failures_are_said);
     g_test_add_func("/run/content/damaged", damaged_goes);
     g_test_add_func("/run/content/caps", caps_hold);
     g_test_add_func("/run/content/prune-and-off", prune_and_off);
