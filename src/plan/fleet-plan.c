@@ -30,7 +30,7 @@ static json_object *step_json(const drv_move *move)
     drv_json_set_string(step, "why", move->why);
     drv_json_set_int(step, "start_ms", (gint64)move->start_ms);
     drv_json_set_int(step, "end_ms", (gint64)move->end_ms);
-    drv_json_set(step, "predicted", drv_prediction_json(&move->predicted));
+    drv_json_set(step, "predicted", drv_estimate_json(&move->predicted));
     return step;
 }
 

@@ -1,18 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a move will take, for the planner: the facts that the fleet has, given to the estimator. Pure. */
+/* What a move will take, for the planner: what the fleet knows, given to the estimator. Pure. */
 #pragma once
 
 #include "model/fleet.h"
-
-typedef struct {
-    guint64 p50, p90;
-} drv_plan_range;
-
-typedef struct {
-    drv_plan_range time_ms, pause_ms, wire_bytes;
-    const char *verdict, *basis;
-    char why[240];
-} drv_prediction;
+#include "plan/estimate.h"
 
 /* What a link is taken for that was never measured: 1 Gbit/s. */
 #define DRV_PLAN_LINK_BPS (G_GUINT64_CONSTANT(1000000000) / 8)
@@ -23,9 +14,7 @@ guint64 drv_plan_link_bps(const drv_fleet *fleet, const drv_fleet_node *from,
 
 /** drv_plan_predict() - the move of @vm to @to with @rate_bps of the way. */
 void drv_plan_predict(const drv_fleet *fleet, const drv_fleet_vm *vm, const drv_fleet_node *to,
-                      guint64 rate_bps, drv_prediction *out);
+                      guint64 rate_bps, drv_estimate *out);
 
-/** drv_prediction_json() - PREDICTION of docs/rest.rst. Transfer full. */
-json_object *drv_prediction_json(const drv_prediction *prediction);
 /** drv_plan_range_json() - {"p50", "p90"}. Transfer full. */
-json_object *drv_plan_range_json(const drv_plan_range *range);
+json_object *drv_plan_range_json(const drv_estimate_range *range);

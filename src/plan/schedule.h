@@ -40,7 +40,7 @@ typedef struct {
     double start_ms;   /* after the plan's begin, if all goes as predicted */
     double end_ms;
     guint64 rate_bps;  /* what it has of the way, on average */
-    drv_prediction predicted;
+    drv_estimate predicted;
     double length_ms;  /* alone, by which it is ordered */
     int waited_for;    /* the move whose end let it begin; -1: none */
 } drv_move;
@@ -53,7 +53,7 @@ typedef struct {
     GPtrArray *stuck; /* of drv_move: each would need room that only others of these would leave */
     GPtrArray *warnings; /* of char* */
     guint side_by_side; /* most at once */
-    drv_plan_range time_ms, wire_bytes, pause_ms;
+    drv_estimate_range time_ms, wire_bytes, pause_ms;
 } drv_schedule;
 
 /** drv_schedule_new() - @moves: of drv_move, taken over. */

@@ -278,7 +278,7 @@ typedef struct {
     double sum, squares;
 } spread;
 
-static void widen(spread *of, const drv_plan_range *range)
+static void widen(spread *of, const drv_estimate_range *range)
 {
     double by = range->p90 > range->p50 ? (double)(range->p90 - range->p50) : 0;
 
@@ -307,7 +307,7 @@ static void sum_up(drv_schedule *schedule)
         if (!last || move->end_ms > last->end_ms)
             last = move;
     }
-    schedule->wire_bytes = (drv_plan_range){(guint64)wire, with_spread(wire, &bytes)};
+    schedule->wire_bytes = (drv_estimate_range){(guint64)wire, with_spread(wire, &bytes)};
     if (!last)
         return;
     /* The end of all is late by what those are late that it waits for, one after another. */
