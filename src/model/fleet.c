@@ -8,6 +8,7 @@ static void node_free(gpointer data)
 
     g_free(node->name);
     g_free(node->error);
+    g_free(node->maintenance);
     g_free(node);
 }
 
@@ -57,6 +58,7 @@ void drv_fleet_add(drv_fleet *fleet, const char *name, json_object *node, json_o
     entry->name = g_strdup(name);
     entry->up = node != NULL;
     entry->error = g_strdup(why);
+    entry->maintenance = g_strdup(drv_json_string(node, "maintenance", "none"));
     entry->cpus = (guint)drv_json_int(node, "cpus", 0);
     entry->memory_bytes = (guint64)drv_json_int(node, "memory_bytes", 0);
     entry->memory_free_bytes = (guint64)drv_json_int(node, "memory_free_bytes", 0);

@@ -14,6 +14,7 @@ typedef struct {
     char *name;
     gboolean up;
     char *error; /* why it is not */
+    char *maintenance; /* "none", "draining", "drained" */
     guint cpus;
     guint64 memory_bytes;
     guint64 memory_free_bytes;

@@ -73,6 +73,9 @@ static char *why_not(const drv_fleet *fleet, const drv_fleet_vm *vm, const drv_f
     if (!node->up)
         return g_strdup_printf("%s cannot be asked: %s", node->name,
                                node->error ? node->error : "it does not answer");
+    if (!g_str_equal(node->maintenance, "none"))
+        return g_strdup_printf("%s takes no VMs: it is %s ('drover node resume %s')", node->name,
+                               node->maintenance, node->name);
     if (drv_fleet_has_vm(fleet, node->name, vm->name, vm->uuid))
         return g_strdup_printf("%s has a VM with the name or the UUID of %s: rename or undefine it",
                                node->name, vm->name);
@@ -101,6 +104,12 @@ static const drv_fleet_node *given_target(const drv_fleet *fleet, const drv_flee
     if (!node->up) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE, "%s cannot be asked: %s", node->name,
                     node->error ? node->error : "it does not answer");
+        return NULL;
+    }
+    if (!g_str_equal(node->maintenance, "none")) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED,
+                    "%s takes no VMs: it is %s; 'drover node resume %s' ends that", node->name,
+                    node->maintenance, node->name);
         return NULL;
     }
     return node;
