@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/moving.h"
+#include "cli/operating.h"
 #include "cli/report.h"
 #include "cli/table.h"
 #include "cli/units.h"
@@ -22,7 +23,7 @@ static char *lasted(json_object *job, const char *from, const char *to)
 /* An ended job's state is how it ended. */
 static char *state(json_object *job)
 {
-    return drv_json_bool(job, "ended") ? g_strdup(drv_report_outcome(job))
+    return drv_json_bool(job, "ended") && !drv_json_string(job, "kind", NULL) ? g_strdup(drv_report_outcome(job))
                                        : drv_show_text(job, "state");
 }
 
@@ -50,9 +51,15 @@ int drv_cmd_jobs(drv_cli *cli, const drv_args *args, GError **error)
 
         drv_table_add(table, drv_show_text(one, "id"));
         drv_table_add(table, state(one));
-        drv_table_add(table, drv_show_text(one, "vm"));
-        drv_table_add(table, drv_show_text(one, "source"));
-        drv_table_add(table, drv_show_text(one, "target"));
+        if (drv_json_string(one, "kind", NULL)) {
+            drv_table_add(table, drv_show_text(one, "kind"));
+            drv_table_add(table, drv_show_text(one, "node"));
+            drv_table_add(table, NULL);
+        } else {
+            drv_table_add(table, drv_show_text(one, "vm"));
+            drv_table_add(table, drv_show_text(one, "source"));
+            drv_table_add(table, drv_show_text(one, "target"));
+        }
         drv_table_add(table, percent(one));
         drv_table_add(table, lasted(one, "created_ms", NULL));
         drv_table_add(table, lasted(one, "started_ms", "ended_ms"));
@@ -156,6 +163,8 @@ int drv_cmd_job(drv_cli *cli, const drv_args *args, GError **error)
     g_autofree char *path = drv_cli_path("/v1/jobs/", id, "");
     g_autoptr(json_object) job = NULL;
 
+    if (drv_args_has(args, "follow") && drv_operating_is(id))
+        return drv_operating_follow(cli, id, FALSE, error);
     if (drv_args_has(args, "follow"))
         return drv_moving_follow(cli, id, FALSE, FALSE);
     job = drv_cli_call(cli, "GET", path, NULL, error);
@@ -163,9 +172,36 @@ int drv_cmd_job(drv_cli *cli, const drv_args *args, GError **error)
         return -1;
     if (cli->json)
         drv_cli_print_json(cli, job);
+    else if (drv_operating_is(id))
+        drv_operating_print(cli->out, job);
     else
         print_job(cli->out, job);
     return DRV_EXIT_DONE;
+}
+
+static int act(drv_cli *cli, const drv_args *args, const char *action, const char *said, GError **error)
+{
+    const char *id = drv_args_operand(args, 0);
+    g_autofree char *path = drv_cli_path("/v1/jobs/", id, action);
+    g_autoptr(json_object) job = drv_cli_call(cli, "POST", path, NULL, error);
+
+    if (!job)
+        return -1;
+    if (cli->json)
+        drv_cli_print_json(cli, job);
+    else
+        drv_cli_message(cli, "%s %s", id, said);
+    return DRV_EXIT_DONE;
+}
+
+int drv_cmd_job_pause(drv_cli *cli, const drv_args *args, GError **error)
+{
+    return act(cli, args, "/pause", "begins no further moves; what moves goes on to its end", error);
+}
+
+int drv_cmd_job_resume(drv_cli *cli, const drv_args *args, GError **error)
+{
+    return act(cli, args, "/resume", "goes on", error);
 }
 
 int drv_cmd_cancel(drv_cli *cli, const drv_args *args, GError **error)

@@ -104,6 +104,32 @@ static const drv_option job_options[] = {
     {NULL},
 };
 
+#define LIMITS \
+    {"per-node", 0, DRV_OPTION_COUNT, "N", "at most N moves touch a host at once (default: 2)"},        \
+    {"per-link", 0, DRV_OPTION_COUNT, "N", "at most N moves share a link (default: 4)"},                \
+    {"budget", 0, DRV_OPTION_RATE_LIMIT, "RATE",                                                        \
+     "what all moves on a link may use of it together, as\n500mbit (default: what it has)"},            \
+    {"no-wait", 0, DRV_OPTION_FLAG, NULL, "begin, print the operation's id and do not wait"},           \
+    {"quiet", 'q', DRV_OPTION_FLAG, NULL, "show no progress, only the end"}
+
+#define YES {"yes", 'y', DRV_OPTION_FLAG, NULL, "do not ask whether to do it"}
+
+static const drv_option evacuate_options[] = {YES, LIMITS, {NULL}};
+
+static const drv_option node_resume_options[] = {
+    {"bring-back", 0, DRV_OPTION_FLAG, NULL, "bring back the VMs that left for the maintenance"},
+    {"leave", 0, DRV_OPTION_FLAG, NULL, "they stay where they are for good"},
+    LIMITS,
+    {NULL},
+};
+
+static const drv_option apply_options[] = {
+    YES,
+    {"no-wait", 0, DRV_OPTION_FLAG, NULL, "begin, print the id and do not wait"},
+    {"quiet", 'q', DRV_OPTION_FLAG, NULL, "show no progress, only the end"},
+    {NULL},
+};
+
 static const drv_option none[] = {{NULL}};
 
 const drv_command drv_commands[] = {
@@ -142,6 +168,19 @@ const drv_command drv_commands[] = {
     {"node revoke", "NODE", 1, 1, "Expel a node: its certificate is refused from now on",
      "Its VMs stay where they are and are no longer seen from here.",
      "  drover node revoke node3", none, drv_cmd_node_revoke},
+    {"node drain", "NODE", 1, 1, "Empty a node for maintenance, and keep new VMs off it",
+     "Shows the plan and asks, then moves its running VMs to the other nodes, several at\n"
+     "once. What cannot go is listed at once with the way out. The node takes no VMs until\n"
+     "“drover node resume”. It goes on when droverd, or this command, ends.",
+     "  drover node drain node1\n"
+     "  drover node drain node1 --yes --budget 2gbit",
+     evacuate_options, drv_cmd_node_drain},
+    {"node resume", "NODE", 1, 1, "End a node's maintenance, and bring its VMs back",
+     "It takes VMs again. Those that left it for the maintenance can be brought back: it\n"
+     "asks, on a terminal.",
+     "  drover node resume node1\n"
+     "  drover node resume node1 --bring-back",
+     node_resume_options, drv_cmd_node_resume},
     {"vm list", "", 0, 0, "List the VMs of all nodes",
      "What a node that does not answer has is missing from the list; a warning on\n"
      "stderr says so, and the exit code is 0 all the same.",
@@ -211,6 +250,15 @@ const drv_command drv_commands[] = {
      "  drover migrate web1 node2 --json | jq .pause_ms\n"
      "  drover migrate web1 --no-wait",
      migrate_options, drv_cmd_migrate},
+    {"evacuate", "NODE", 1, 1, "Move all running VMs of a node to others",
+     "Like “drover node drain”, but the node goes on taking VMs afterwards.",
+     "  drover evacuate node1\n"
+     "  drover evacuate node1 --yes --per-node 4",
+     evacuate_options, drv_cmd_evacuate},
+    {"apply", "PLAN", 1, 1, "Do what a plan says", NULL,
+     "  drover apply plan-3\n"
+     "  drover apply plan-3 --yes --no-wait",
+     apply_options, drv_cmd_apply},
     {"jobs", "", 0, 0, "List the moves, the newest last", NULL, "  drover jobs", none,
      drv_cmd_jobs},
     {"job", "ID", 1, 1, "Show one job, with its report when it has ended",
@@ -218,6 +266,12 @@ const drv_command drv_commands[] = {
      "  drover job node1-7\n"
      "  drover job node1-7 --follow",
      job_options, drv_cmd_job},
+    {"job pause", "ID", 1, 1, "Let an operation begin no further moves",
+     "What moves already goes on to its end.", "  drover job pause op-3", none, drv_cmd_job_pause},
+    {"job resume", "ID", 1, 1, "Let a paused operation go on", NULL, "  drover job resume op-3", none,
+     drv_cmd_job_resume},
+    {"job cancel", "ID", 1, 1, "The same as “drover cancel”", NULL, "  drover job cancel op-3", none,
+     drv_cmd_cancel},
     {"cancel", "ID", 1, 1, "Ask for a move to be cancelled",
      "Returns when it has been asked for, not when it has ended; once a VM is being\n"
      "switched over, a move can no longer be cancelled.",

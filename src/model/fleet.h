@@ -83,6 +83,7 @@ struct drv_fleet_vm {
     const drv_names *cpu_features; /* that it needs; NULL: not known */
     const char *busy;              /* what is being done to it; NULL: nothing */
     const char *obstacle;          /* why it cannot move live; NULL: nothing is known */
+    gboolean left_out;             /* set by who asks for a plan: not to be planned for, nor to be refused */
 
     /* its rules: what it says itself, or its policy (run/rules.h) */
     int priority;               /* the higher the earlier */

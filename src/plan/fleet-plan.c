@@ -113,6 +113,8 @@ static gboolean can_leave(draft *of, const drv_fleet_vm *vm)
 {
     const char *cut = vm->obstacle ? strstr(vm->obstacle, "; ") : NULL;
 
+    if (vm->left_out)
+        return FALSE;
     if (vm->arriving)
         drv_refusals_add(of->refused, vm, DRV_ERROR_CONFLICT,
                          g_strdup_printf("it is just arriving on %s", vm->node),
@@ -300,6 +302,9 @@ json_object *drv_plan_return(const drv_fleet *fleet, const char *name, json_obje
     }
     plan = plan_json(&sketch, "return", moves);
     drv_json_set_string(plan, "node", node->name);
+    /* That is where they belong: no other node will do. */
+    for (gsize i = 0; i < drv_json_length(drv_json_array(plan, "steps")); i++)
+        drv_json_set_string(json_object_array_get_idx(drv_json_array(plan, "steps"), i), "bound", "target");
     return plan;
 }
 

@@ -16,6 +16,7 @@
 
 typedef struct drv_incoming drv_incoming;
 typedef struct drv_outgoing drv_outgoing;
+typedef struct drv_operations drv_operations;
 
 struct drv_run {
     char *node;
@@ -25,6 +26,7 @@ struct drv_run {
     char *relay_program;
     char *sessions_dir;
     drv_content *content; /* NULL: none is kept */
+    drv_operations *operations;
 
     GMutex lock;          /* guards what follows */
     GCond idle;           /* a thread has ended */
@@ -32,6 +34,7 @@ struct drv_run {
     GHashTable *attention; /* id → drv_job: those of this node that need attention */
     GHashTable *outgoing; /* VM's UUID → drv_outgoing */
     GHashTable *incoming; /* session → drv_incoming */
+    json_object *node_settings; /* as last heard from the leader; NULL: never */
     guint threads;        /* that drv_run_free() waits for */
     gboolean stopping;
 };

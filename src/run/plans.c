@@ -3,6 +3,7 @@
 #include "run/plans.h"
 
 #include "base/clock.h"
+#include "run/fleet-plan.h"
 #include "run/goal.h"
 #include "run/planning.h"
 
@@ -44,6 +45,8 @@ json_object *drv_run_plan(drv_run *run, json_object *goal, GError **error)
     g_autofree char *id = NULL;
     gint64 number;
 
+    if (drv_fleet_plan_is_goal(goal))
+        return drv_fleet_plans_ask(run, "POST", "", goal, error);
     if (!drv_goal_check(goal, error))
         return NULL;
     step = drv_planning_move(run, goal, checks, error);
@@ -156,7 +159,10 @@ json_object *drv_run_plan_get(drv_run *run, const char *id, GError **error)
 {
     g_autofree char *owner = drv_run_owner(id, "plan", error);
     g_autofree char *path = g_strdup_printf("/v1/peer/plans/%s", id);
+    g_autofree char *rest = g_strdup_printf("/%s", id);
 
+    if (owner && drv_fleet_plan_is_id(id))
+        return drv_fleet_plans_ask(run, "GET", rest, NULL, error);
     return owner ? drv_run_call(run, owner, "GET", path, NULL, DRV_RUN_PEER_TIMEOUT_MS, error)
                  : NULL;
 }
@@ -165,7 +171,10 @@ json_object *drv_run_apply(drv_run *run, const char *id, GError **error)
 {
     g_autofree char *owner = drv_run_owner(id, "plan", error);
     g_autofree char *path = g_strdup_printf("/v1/peer/plans/%s/apply", id);
+    g_autofree char *rest = g_strdup_printf("/%s/apply", id);
 
+    if (owner && drv_fleet_plan_is_id(id))
+        return drv_fleet_plans_ask(run, "POST", rest, NULL, error);
     return owner ? drv_run_call(run, owner, "POST", path, NULL, DRV_RUN_PREPARE_TIMEOUT_MS, error)
                  : NULL;
 }

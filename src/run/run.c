@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "run/incoming.h"
+#include "run/operations.h"
 #include "run/outgoing.h"
 #include "run/session.h"
 
@@ -59,6 +60,7 @@ drv_run *drv_run_new(const drv_run_config *config, GError **error)
     run->attention = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_job);
     run->outgoing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     run->incoming = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_incoming);
+    run->operations = drv_operations_of(run);
     drv_hyper_on_move(run->hyper, guest_moves, run);
     return run;
 }
@@ -133,6 +135,7 @@ void drv_run_start(drv_run *run)
     take_up_sessions(run, known_sessions);
     remove_strays(run, known_sessions);
     drv_run_reconcile_start(run);
+    drv_operations_start(run->operations);
 }
 
 void drv_run_free(drv_run *run)
@@ -149,9 +152,12 @@ void drv_run_free(drv_run *run)
     while (g_hash_table_iter_next(&iter, NULL, &value))
         drv_outgoing_wake(value);
     g_cond_broadcast(&run->idle);
+    drv_operations_wake(run->operations);
     while (run->threads)
         g_cond_wait(&run->idle, &run->lock);
     g_mutex_unlock(&run->lock);
+    drv_operations_free(run->operations);
+    json_object_put(run->node_settings);
     g_hash_table_unref(run->jobs);
     g_hash_table_unref(run->attention);
     g_hash_table_unref(run->outgoing);

@@ -3,7 +3,11 @@
 #include "run/internal.h"
 
 #include "model/local.h"
+#include "run/fleet-plan.h"
 #include "run/incoming.h"
+#include "run/lead.h"
+#include "run/maintenance.h"
+#include "run/operations.h"
 
 /* How long a node that takes connections may take before a list is shown without it. */
 #define LIST_TIMEOUT_MS 10000
@@ -49,12 +53,30 @@ static void add_node(const drv_member *member, json_object *answer, const GError
     json_object_array_add(data, node);
 }
 
+/* A leader that has not answered a moment ago is not asked again. */
+static json_object *settings_if(drv_run *run, const char *leader, gboolean leader_is_up)
+{
+    return drv_maintenance_settings(run, leader && leader_is_up);
+}
+
 json_object *drv_run_nodes(drv_run *run, GError **error)
 {
     json_object *object = json_object_new_object();
     json_object *nodes = json_object_new_array();
+    g_autofree char *leader = drv_run_leader(run);
+    g_autoptr(json_object) settings = NULL;
+    gboolean up = FALSE;
 
     ask_each(run, "/v1/peer/node", add_node, nodes);
+    for (gsize i = 0; i < json_object_array_length(nodes); i++) {
+        json_object *node = json_object_array_get_idx(nodes, i);
+
+        up |= g_strcmp0(drv_json_string(node, "name", ""), leader) == 0 &&
+              g_str_equal(drv_json_string(node, "state", ""), "up");
+    }
+    settings = settings_if(run, leader, up);
+    for (gsize i = 0; i < json_object_array_length(nodes); i++)
+        drv_maintenance_into(settings, json_object_array_get_idx(nodes, i));
     drv_json_set(object, "nodes", nodes);
     return object;
 }
@@ -126,10 +148,29 @@ json_object *drv_run_vms(drv_run *run, GError **error)
     return merged_json(&list);
 }
 
+/* Whether @node is among those that did not answer; so is one that is not known. */
+static gboolean is_silent(json_object *unreachable, const char *node)
+{
+    for (gsize i = 0; node && i < json_object_array_length(unreachable); i++)
+        if (g_str_equal(drv_json_string(json_object_array_get_idx(unreachable, i), "node", ""), node))
+            return TRUE;
+    return node == NULL;
+}
+
+static void append(json_object *list, json_object *more)
+{
+    for (gsize i = 0; i < drv_json_length(more); i++)
+        json_object_array_add(list, json_object_get(json_object_array_get_idx(more, i)));
+}
+
 json_object *drv_run_jobs(drv_run *run, GError **error)
 {
     merged list = merge(run, "/v1/peer/jobs", "jobs");
+    g_autofree char *leader = drv_run_leader(run);
+    g_autoptr(json_object) operations =
+        is_silent(list.unreachable, leader) ? NULL : drv_operations_ask(run, "", NULL);
 
+    append(list.all, drv_json_array(operations, "operations"));
     json_object_array_sort(list.all, by_creation);
     return merged_json(&list);
 }
@@ -137,7 +178,11 @@ json_object *drv_run_jobs(drv_run *run, GError **error)
 json_object *drv_run_plans(drv_run *run, GError **error)
 {
     merged list = merge(run, "/v1/peer/plans", "plans");
+    g_autofree char *leader = drv_run_leader(run);
+    g_autoptr(json_object) plans =
+        is_silent(list.unreachable, leader) ? NULL : drv_fleet_plans_ask(run, "GET", "", NULL, NULL);
 
+    append(list.all, drv_json_array(plans, "plans"));
     json_object_array_sort(list.all, by_creation);
     return merged_json(&list);
 }
@@ -176,6 +221,7 @@ json_object *drv_run_local_vms(drv_run *run, GError **error)
 typedef struct {
     GHashTable *nodes; /* name → json_object (owned) or NULL */
     GHashTable *why;   /* name → char* */
+    json_object *settings;
     drv_fleet *fleet;
 } gathering;
 
@@ -195,9 +241,11 @@ static void gather_vms(const drv_member *member, json_object *answer, const GErr
     gathering *into = data;
     const char *why = problem ? problem->message : g_hash_table_lookup(into->why, member->name);
 
-    drv_fleet_add(into->fleet, member->name,
-                  answer ? g_hash_table_lookup(into->nodes, member->name) : NULL,
-                  drv_json_array(answer, "vms"), why);
+    json_object *node = answer ? g_hash_table_lookup(into->nodes, member->name) : NULL;
+
+    if (node)
+        drv_maintenance_into(into->settings, node);
+    drv_fleet_add(into->fleet, member->name, node, drv_json_array(answer, "vms"), why);
 }
 
 static void put_json(gpointer object)
@@ -209,9 +257,13 @@ drv_fleet *drv_run_fleet(drv_run *run, GError **error)
 {
     g_autoptr(GHashTable) nodes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, put_json);
     g_autoptr(GHashTable) why = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    gathering into = {nodes, why, drv_fleet_new()};
+    g_autofree char *leader = drv_run_leader(run);
+    g_autoptr(json_object) settings = NULL;
+    gathering into = {nodes, why, NULL, drv_fleet_new()};
 
     ask_each(run, "/v1/peer/node", gather_node, &into);
+    settings = settings_if(run, leader, leader && g_hash_table_lookup(nodes, leader) != NULL);
+    into.settings = settings;
     ask_each(run, "/v1/peer/vms", gather_vms, &into);
     return into.fleet;
 }
@@ -277,6 +329,8 @@ json_object *drv_run_job(drv_run *run, const char *id, gint64 after, guint wait_
 
     if (!owner)
         return NULL;
+    if (drv_operations_is_id(id))
+        return drv_operations_ask_wait(run, id, after, wait_ms, error);
     wait_ms = MIN(wait_ms, 30000);
     path = g_strdup_printf("/v1/peer/jobs/%s?after=%" G_GINT64_FORMAT "&wait_ms=%u", id, after,
                            wait_ms);
@@ -290,6 +344,12 @@ json_object *drv_run_reconcile(drv_run *run, const char *id, GError **error)
 
     if (!owner)
         return NULL;
+    if (drv_operations_is_id(id)) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
+                    "%s is not one move but several: 'drover job %s' shows its jobs, which can be "
+                    "reconciled one by one", id, id);
+        return NULL;
+    }
     return drv_run_call(run, owner, "POST", path, NULL, DRV_RUN_PEER_TIMEOUT_MS, error);
 }
 
@@ -300,5 +360,40 @@ json_object *drv_run_cancel(drv_run *run, const char *id, GError **error)
 
     if (!owner)
         return NULL;
+    if (drv_operations_is_id(id))
+        return drv_operations_ask_to(run, id, "cancel", error);
     return drv_run_call(run, owner, "POST", path, NULL, DRV_RUN_PEER_TIMEOUT_MS, error);
+}
+
+json_object *drv_run_job_act(drv_run *run, const char *id, const char *action, GError **error)
+{
+    if (g_str_equal(action, "cancel"))
+        return drv_run_cancel(run, id, error);
+    if (drv_operations_is_id(id))
+        return drv_operations_ask_to(run, id, action, error);
+    g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED,
+                "%s is one move, which cannot be paused: its VM would go on changing its memory; 'drover "
+                "cancel %s' ends it, and it can be begun again later",
+                id, id);
+    return NULL;
+}
+
+json_object *drv_run_node_settings_set(drv_run *run, const char *node, json_object *what, GError **error)
+{
+    g_autofree char *path = g_strconcat("/v1/peer/node-settings/", node, NULL);
+
+    return drv_run_ask_leader(run, "maintenance is kept", "PUT", path, what, DRV_RUN_PEER_TIMEOUT_MS,
+                              error);
+}
+
+json_object *drv_run_node_settings(drv_run *run, const char *node, GError **error)
+{
+    g_autoptr(json_object) answer =
+        drv_run_ask_leader(run, "maintenance is kept", "GET", "/v1/peer/node-settings", NULL,
+                           DRV_RUN_PEER_TIMEOUT_MS, error);
+    json_object *own = drv_json_object(drv_json_object(answer, "settings"), node);
+
+    if (!answer)
+        return NULL;
+    return own ? json_object_get(own) : json_object_new_object();
 }

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The end of an operation: before it, the node that was to be emptied is looked at once more, since
+ * VMs may have appeared there; then what has become of all steps is summed up.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "run/fleet-plan.h"
+#include "run/maintenance.h"
+#include "run/operations.h"
+
+typedef struct {
+    json_object *more; /* a PLAN: what has appeared; NULL: not known */
+    guint added;
+} closing;
+
+/* VMs that it has dealt with, or has said that it cannot. Transfer full. */
+static GHashTable *dealt_with(json_object *doc)
+{
+    static const char *const lists[] = {"steps", "refused"};
+    GHashTable *uuids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+    for (guint i = 0; i < G_N_ELEMENTS(lists); i++) {
+        json_object *list = drv_json_array(doc, lists[i]);
+
+        for (gsize j = 0; j < drv_json_length(list); j++) {
+            json_object *one = json_object_array_get_idx(list, j);
+
+            /* One that somebody has moved away may be back. */
+            if (i > 0 || drv_operation_step_state(one) != DRV_STEP_SKIPPED || !drv_json_bool(one, "fine"))
+                g_hash_table_add(uuids, g_strdup(drv_json_string(one, "uuid", "")));
+        }
+    }
+    return uuids;
+}
+
+static gboolean add_more(json_object *doc, gpointer data, GError **error)
+{
+    closing *what = data;
+    json_object *steps = drv_json_array(what->more, "steps");
+    json_object *refused = drv_json_array(what->more, "refused");
+    gint64 first = (gint64)drv_json_length(drv_json_array(doc, "steps"));
+
+    for (gsize i = 0; i < drv_json_length(steps); i++) {
+        json_object *step = json_object_array_get_idx(steps, i);
+        json_object *after = drv_json_array(step, "after");
+        json_object *moved = json_object_new_array();
+
+        /* The order among the new ones is by their own indexes. */
+        for (gsize j = 0; j < drv_json_length(after); j++)
+            json_object_array_add(moved,
+                                  json_object_new_int64(
+                                      first + json_object_get_int64(json_object_array_get_idx(after, j))));
+        drv_json_set(step, "after", moved);
+        drv_operation_add_step(doc, step);
+        what->added++;
+    }
+    for (gsize i = 0; i < drv_json_length(refused); i++)
+        json_object_array_add(drv_json_array(doc, "refused"),
+                              json_object_get(json_object_array_get_idx(refused, i)));
+    return TRUE;
+}
+
+typedef struct {
+    guint done, failed, skipped, refused;
+} sums;
+
+static sums sum_up(json_object *doc)
+{
+    json_object *steps = drv_json_array(doc, "steps");
+    sums all = {.refused = (guint)drv_json_length(drv_json_array(doc, "refused"))};
+
+    for (gsize i = 0; i < drv_json_length(steps); i++) {
+        json_object *step = json_object_array_get_idx(steps, i);
+        drv_step_state state = drv_operation_step_state(step);
+
+        if (state == DRV_STEP_DONE || (state == DRV_STEP_SKIPPED && drv_json_bool(step, "fine")))
+            all.done++;
+        else if (state == DRV_STEP_FAILED)
+            all.failed++;
+        else
+            all.skipped++;
+    }
+    return all;
+}
+
+static gboolean end(json_object *doc, gpointer data, GError **error)
+{
+    sums all = sum_up(doc);
+    guint not_done = all.failed + all.skipped + all.refused;
+    json_object *report = json_object_new_object();
+    g_autofree char *why = NULL;
+
+    (void)data;
+    if (g_str_equal(drv_json_string(doc, "state", ""), "planned"))
+        drv_operation_enter(doc, DRV_OP_RUNNING);
+    drv_operation_enter(doc, drv_json_bool(doc, "cancel_requested") && not_done ? DRV_OP_CANCELLED
+                             : !not_done                                        ? DRV_OP_DONE
+                             : all.done                                         ? DRV_OP_PARTLY
+                                                                                : DRV_OP_FAILED);
+    drv_json_set_int(report, "total_ms",
+                     drv_json_int(doc, "ended_ms", 0) - drv_json_int(doc, "started_ms", 0));
+    drv_json_set_int(report, "done", all.done);
+    drv_json_set_int(report, "failed", all.failed);
+    drv_json_set_int(report, "skipped", all.skipped);
+    drv_json_set_int(report, "refused", all.refused);
+    drv_json_set(doc, "report", report);
+    if (not_done) {
+        why = g_strdup_printf("%u of %u VMs have not moved: 'drover job %s' says why for each", not_done,
+                              not_done + all.done, drv_json_string(doc, "id", "?"));
+        drv_json_set_string(doc, "error", why);
+        drv_json_set_string(doc, "error_code",
+                            drv_error_code_name(drv_json_bool(doc, "cancel_requested") ? DRV_ERROR_CANCELLED
+                                                : all.failed ? DRV_ERROR_FAILED : DRV_ERROR_REFUSED));
+    }
+    return TRUE;
+}
+
+/* Empty now, for whoever waits for it. */
+static void say_drained(drv_run *run, json_object *doc)
+{
+    json_object *goal = drv_json_object(doc, "goal");
+    g_autoptr(json_object) what = json_object_new_object();
+    g_autoptr(json_object) settings = NULL;
+    g_autoptr(GError) error = NULL;
+    sums all = sum_up(doc);
+
+    if (!drv_json_bool(goal, "drain") || all.failed || all.skipped || all.refused)
+        return;
+    drv_json_set_string(what, "maintenance", "drained");
+    settings = drv_maintenance_local_set(run, drv_json_string(goal, "node", ""), what, &error);
+    if (!settings)
+        drv_log_error("%s is empty, but that could not be recorded: %s",
+                      drv_json_string(goal, "node", "?"), error->message);
+}
+
+void drv_operation_close(drv_run *run, drv_operation *operation)
+{
+    g_autoptr(json_object) doc = drv_operation_view(operation);
+    json_object *goal = drv_json_object(doc, "goal");
+    g_autoptr(GHashTable) but = dealt_with(doc);
+    closing what = {0};
+    g_autoptr(GError) error = NULL;
+
+    if (g_str_equal(drv_json_string(goal, "goal", ""), "evacuate") &&
+        !drv_json_bool(doc, "cancel_requested")) {
+        what.more = drv_fleet_plan_steps(run, goal, but, &error);
+        if (!what.more)
+            drv_log_warning("whether VMs have appeared on %s is not known: %s",
+                            drv_json_string(goal, "node", "?"), error->message);
+        else if (drv_json_length(drv_json_array(what.more, "steps")) ||
+                 drv_json_length(drv_json_array(what.more, "refused")))
+            drv_operation_change(operation, FALSE, add_more, &what, NULL);
+        json_object_put(what.more);
+        if (what.added)
+            return;
+    }
+    g_clear_error(&error);
+    g_clear_pointer(&doc, json_object_put);
+    doc = drv_operation_view(operation);
+    say_drained(run, doc);
+    if (!drv_operation_change(operation, FALSE, end, NULL, &error))
+        drv_log_notice("the end of an operation is left to the node that leads now: %s operation=%s",
+                       error->message, drv_operation_id(operation));
+}
