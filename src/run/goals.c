@@ -4,6 +4,7 @@
 
 #include "plan/goals.h"
 #include "plan/place.h"
+#include "plan/placement.h"
 #include "run/policies.h"
 
 enum { OF_MOVE, OF_VM, OF_POLICY, OF_DEFAULT, LAYERS };
