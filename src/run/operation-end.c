@@ -10,9 +10,10 @@
 #include "run/operations.h"
 
 typedef struct {
-    json_object *more; /* a PLAN: what has appeared; NULL: not known */
-    guint added;
-} closing;
+    json_object *steps;   /* of a new plan */
+    json_object *refused;
+    GHashTable *but;      /* UUIDs that it has dealt with */
+} appeared;
 
 /* VMs that it has dealt with, or has said that it cannot. Transfer full. */
 static GHashTable *dealt_with(json_object *doc)
@@ -34,31 +35,67 @@ static GHashTable *dealt_with(json_object *doc)
     return uuids;
 }
 
+static gboolean is_new(json_object *step, GHashTable *but)
+{
+    return !g_hash_table_contains(but, drv_json_string(step, "uuid", ""));
+}
+
+/* @after in the new plan → in this one. What is not taken over has been dealt with. */
+static json_object *translated(json_object *after, const gint64 *index_of)
+{
+    json_object *list = json_object_new_array();
+
+    for (gsize i = 0; i < drv_json_length(after); i++) {
+        gint64 index = index_of[json_object_get_int64(json_object_array_get_idx(after, i))];
+
+        if (index >= 0)
+            json_object_array_add(list, json_object_new_int64(index));
+    }
+    return list;
+}
+
 static gboolean add_more(json_object *doc, gpointer data, GError **error)
 {
-    closing *what = data;
-    json_object *steps = drv_json_array(what->more, "steps");
-    json_object *refused = drv_json_array(what->more, "refused");
-    gint64 first = (gint64)drv_json_length(drv_json_array(doc, "steps"));
+    const appeared *what = data;
+    gsize count = drv_json_length(what->steps);
+    g_autofree gint64 *index_of = g_new0(gint64, count + 1);
+    gint64 next = (gint64)drv_json_length(drv_json_array(doc, "steps"));
 
-    for (gsize i = 0; i < drv_json_length(steps); i++) {
-        json_object *step = json_object_array_get_idx(steps, i);
-        json_object *after = drv_json_array(step, "after");
-        json_object *moved = json_object_new_array();
+    for (gsize i = 0; i < count; i++)
+        index_of[i] = is_new(json_object_array_get_idx(what->steps, i), what->but) ? next++ : -1;
+    for (gsize i = 0; i < count; i++) {
+        json_object *step = json_object_array_get_idx(what->steps, i);
 
-        /* The order among the new ones is by their own indexes. */
-        for (gsize j = 0; j < drv_json_length(after); j++)
-            json_object_array_add(moved,
-                                  json_object_new_int64(
-                                      first + json_object_get_int64(json_object_array_get_idx(after, j))));
-        drv_json_set(step, "after", moved);
+        if (index_of[i] < 0)
+            continue;
+        drv_json_set(step, "after", translated(drv_json_array(step, "after"), index_of));
         drv_operation_add_step(doc, step);
-        what->added++;
     }
-    for (gsize i = 0; i < drv_json_length(refused); i++)
+    for (gsize i = 0; i < drv_json_length(what->refused); i++)
         json_object_array_add(drv_json_array(doc, "refused"),
-                              json_object_get(json_object_array_get_idx(refused, i)));
+                              json_object_get(json_object_array_get_idx(what->refused, i)));
     return TRUE;
+}
+
+/* Return: whether there is something to do again. */
+static gboolean look_for_more(drv_run *run, drv_operation *operation, json_object *doc)
+{
+    json_object *goal = drv_json_object(doc, "goal");
+    g_autoptr(GHashTable) but = dealt_with(doc);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_object) plan = drv_fleet_plan_steps(run, goal, but, &error);
+    appeared what = {drv_json_array(plan, "steps"), drv_json_array(plan, "refused"), but};
+    gboolean more = FALSE;
+
+    if (!plan) {
+        drv_log_warning("whether VMs have appeared on %s is not known: %s",
+                        drv_json_string(goal, "node", "?"), error->message);
+        return FALSE;
+    }
+    for (gsize i = 0; i < drv_json_length(what.steps); i++)
+        more |= is_new(json_object_array_get_idx(what.steps, i), but);
+    return (more || drv_json_length(what.refused)) &&
+           drv_operation_change(operation, FALSE, add_more, &what, NULL) && more;
 }
 
 typedef struct {
@@ -137,28 +174,14 @@ static void say_drained(drv_run *run, json_object *doc)
 void drv_operation_close(drv_run *run, drv_operation *operation)
 {
     g_autoptr(json_object) doc = drv_operation_view(operation);
-    json_object *goal = drv_json_object(doc, "goal");
-    g_autoptr(GHashTable) but = dealt_with(doc);
-    closing what = {0};
+    g_autoptr(json_object) last = NULL;
     g_autoptr(GError) error = NULL;
 
-    if (g_str_equal(drv_json_string(goal, "goal", ""), "evacuate") &&
-        !drv_json_bool(doc, "cancel_requested")) {
-        what.more = drv_fleet_plan_steps(run, goal, but, &error);
-        if (!what.more)
-            drv_log_warning("whether VMs have appeared on %s is not known: %s",
-                            drv_json_string(goal, "node", "?"), error->message);
-        else if (drv_json_length(drv_json_array(what.more, "steps")) ||
-                 drv_json_length(drv_json_array(what.more, "refused")))
-            drv_operation_change(operation, FALSE, add_more, &what, NULL);
-        json_object_put(what.more);
-        if (what.added)
-            return;
-    }
-    g_clear_error(&error);
-    g_clear_pointer(&doc, json_object_put);
-    doc = drv_operation_view(operation);
-    say_drained(run, doc);
+    if (g_str_equal(drv_json_string(doc, "kind", ""), "evacuate") &&
+        !drv_json_bool(doc, "cancel_requested") && look_for_more(run, operation, doc))
+        return;
+    last = drv_operation_view(operation);
+    say_drained(run, last);
     if (!drv_operation_change(operation, FALSE, end, NULL, &error))
         drv_log_notice("the end of an operation is left to the node that leads now: %s operation=%s",
                        error->message, drv_operation_id(operation));

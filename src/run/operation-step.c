@@ -153,6 +153,14 @@ static gboolean is_cancelled(stepping *s)
     return drv_json_bool(doc, "cancel_requested");
 }
 
+/* Whether only the planned target will do: where the VM was before. */
+static gboolean is_bound(stepping *s)
+{
+    g_autoptr(json_object) doc = drv_operation_view(s->operation);
+
+    return g_str_equal(drv_json_string(doc, "kind", ""), "return");
+}
+
 /* ---- what failed ---- */
 
 /*
@@ -169,7 +177,7 @@ static void try_another(stepping *s, json_object *step, const char *why, gboolea
     const drv_fleet_vm *vm = fleet ? drv_fleet_goal_vm(fleet, drv_json_string(step, "uuid", "")) : NULL;
     gboolean enough = drv_json_int(step, "failures", 0) + (job_failed ? 1 : 0) >= MOST_FAILURES ||
                       drv_json_length(tried) + 1 >= MOST_AVOIDED;
-    gboolean fixed = g_str_equal(drv_json_string(step, "bound", ""), "target");
+    gboolean fixed = is_bound(s);
     g_autofree char *next = NULL;
     g_autofree char *text = NULL;
     outcome what = {.index = s->index, .state = DRV_STEP_WAITING, .failed = job_failed};
@@ -260,7 +268,7 @@ static gboolean look_for_vm(stepping *s, json_object *step)
     if (g_str_equal(vm->node, source))
         return TRUE;
     if (g_str_equal(vm->node, drv_json_string(step, "target", "")) ||
-        !g_str_equal(drv_json_string(step, "bound", ""), "target")) {
+        !is_bound(s)) {
         why = g_strdup_printf("somebody else has moved it to %s", vm->node);
         skip(s, why, TRUE);
     } else {
