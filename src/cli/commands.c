@@ -51,6 +51,15 @@ static const drv_option token_create_options[] = {
     {"post-copy", 0, DRV_OPTION_TEXT, "WHEN",                                                      \
      "“never” (the default) or “if-needed”: let the VM run at\nits target before all its memory is there, if nothing\nelse gets it there"}
 
+/* Where VMs are and when they move, kept with a VM or as a policy. */
+#define RULES \
+    {"priority", 0, DRV_OPTION_TEXT, "N",                                                          \
+     "of those that leave a node the higher ones go first\nand get the room there is (-1000 to 1000; usually 0)"}, \
+    {"depends-on", 0, DRV_OPTION_TEXT, "VM[,VM…]", "these move before it; or none"},                \
+    {"apart", 0, DRV_OPTION_TEXT, "GROUP[,GROUP…]", "no two VMs of a group are on one node; or none"}, \
+    {"together", 0, DRV_OPTION_TEXT, "GROUP[,GROUP…]", "all VMs of a group are on one node; or none"}, \
+    {"node-label", 0, DRV_OPTION_TEXT, "KEY=VALUE[,…]", "its node must have these labels; or none"}
+
 static const drv_option migrate_options[] = {
     GOALS,
     {"method", 0, DRV_OPTION_TEXT, "METHOD",
@@ -69,6 +78,7 @@ static const drv_option migrate_options[] = {
 
 static const drv_option vm_goals_options[] = {
     GOALS,
+    RULES,
     {"policy", 0, DRV_OPTION_TEXT, "NAME", "what it does not say itself is as this policy has it"},
     {"clear", 0, DRV_OPTION_FLAG, NULL, "forget all that it has first"},
     {NULL},
@@ -90,6 +100,7 @@ static const drv_option content_prune_options[] = {
 
 static const drv_option policy_set_options[] = {
     GOALS,
+    RULES,
     {"clear", 0, DRV_OPTION_FLAG, NULL, "forget all that it has first"},
     {NULL},
 };
@@ -194,6 +205,7 @@ const drv_command drv_commands[] = {
      "its policy's, these over those of the policy “default”, if there is one.",
      "  drover vm goals web1\n"
      "  drover vm goals web1 --max-pause 100ms --policy gold\n"
+     "  drover vm goals web1 --priority 10 --depends-on db1 --apart web\n"
      "  drover vm goals web1 --clear",
      vm_goals_options, drv_cmd_vm_goals},
     {"vm owner", "VM [NAME]", 1, 2, "Show or say whose a VM is",
@@ -233,6 +245,7 @@ const drv_command drv_commands[] = {
      "The goals that are given are set, the others stay. It holds for all moves that are\n"
      "planned from now on.",
      "  drover policy set gold --max-pause 100ms --post-copy if-needed\n"
+     "  drover policy set replicas --apart db --node-label ssd=yes\n"
      "  drover policy set default --bandwidth 2gbit",
      policy_set_options, drv_cmd_policy_set},
     {"policy delete", "NAME", 1, 1, "Delete a policy that no VM names",

@@ -82,6 +82,9 @@ static json_object *domain_json(const drv_domain *domain, const char *node)
     drv_json_set_bool(object, "busy", domain->busy);
     drv_json_set_string(object, "policy",
                         domain->goals ? g_hash_table_lookup(domain->goals, "policy") : NULL);
+    drv_json_set(object, "goals", goals_json(domain->goals));
+    drv_json_set(object, "networks", strings(domain->networks));
+    drv_json_set(object, "obstacles", strings(domain->obstacles));
     return object;
 }
 
@@ -111,9 +114,6 @@ json_object *drv_model_local_vm(drv_hyper *hyper, const char *node, const char *
     for (guint i = 0; domain->disks && i < domain->disks->len; i++)
         json_object_array_add(disks, disk_json(domain->disks->pdata[i]));
     drv_json_set(object, "disks", disks);
-    drv_json_set(object, "networks", strings(domain->networks));
-    drv_json_set(object, "obstacles", strings(domain->obstacles));
-    drv_json_set(object, "goals", goals_json(domain->goals));
     drv_json_set_string(object, "owner", domain->owner);
     return object;
 }

@@ -81,6 +81,8 @@ static json_object *plan_json(draft *from, const char *goal, GPtrArray *moves)
         json_object_array_add(steps, step_json(schedule->moves->pdata[i]));
     for (guint i = 0; i < schedule->warnings->len; i++)
         json_object_array_add(from->warnings, json_object_new_string(schedule->warnings->pdata[i]));
+    for (guint i = 0; i < from->fleet->warnings->len; i++)
+        json_object_array_add(from->warnings, json_object_new_string(from->fleet->warnings->pdata[i]));
     refuse_stuck(schedule, from->refused);
     drv_json_set_string(plan, "goal", goal);
     drv_json_set_string(plan, "state", "ready");
@@ -119,6 +121,9 @@ static gboolean can_leave(draft *of, const drv_fleet_vm *vm)
         drv_refusals_add(of->refused, vm, DRV_ERROR_CONFLICT,
                          g_strdup_printf("it is just arriving on %s", vm->node),
                          g_strdup("wait for the end of that move ('drover jobs' shows it) and plan again"));
+    else if (vm->problem)
+        drv_refusals_add(of->refused, vm, DRV_ERROR_INVALID, g_strdup(vm->problem),
+                         g_strdup_printf("'drover vm goals %s' shows and changes them", vm->name));
     else if (vm->busy)
         drv_refusals_add(of->refused, vm, DRV_ERROR_CONFLICT,
                          g_strdup_printf("%s is at work on it", vm->busy),

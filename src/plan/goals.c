@@ -151,12 +151,8 @@ json_object *drv_goals_from_attributes(json_object *attributes, const char *vm, 
     for (guint i = 0; i < DRV_PLACEMENT_RULES && !problem; i++) {
         const char *text = drv_json_string(attributes, drv_placement_names[i], NULL);
 
-        if (text && !drv_placement_take(goals, drv_placement_names[i], text))
-            g_set_error(&problem, DRV_ERROR, DRV_ERROR_INVALID,
-                        "%s is '%.64s'; it must be %s", drv_placement_names[i], text,
-                        g_str_equal(drv_placement_names[i], "priority")
-                            ? "a whole number"
-                            : "a list as rack=7,ssd=yes with each key once");
+        if (text)
+            drv_placement_take(goals, drv_placement_names[i], text, &problem);
     }
     if (policy)
         drv_json_set_string(goals, POLICY, policy);

@@ -173,8 +173,7 @@ static json_object *list_from(const char *text)
     return list;
 }
 
-/* NULL: one of them has no "=", or two of one key differ. */
-static json_object *labels_from(const char *text)
+static json_object *labels_from(const char *text, GError **error)
 {
     g_autoptr(json_object) labels = json_object_new_object();
     g_auto(GStrv) parts = g_strsplit(text, SEPARATOR, -1);
@@ -185,29 +184,39 @@ static json_object *labels_from(const char *text)
 
         if (!*parts[i])
             continue;
-        if (!equals)
+        if (!equals) {
+            g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
+                        "'%.64s' is no label: a label has a key and a value, as rack=7", parts[i]);
             return NULL;
+        }
         *equals = '\0';
         known = drv_json_string(labels, parts[i], NULL);
-        if (known && !g_str_equal(known, equals + 1))
+        if (known && !g_str_equal(known, equals + 1)) {
+            g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
+                        "these two rules contradict each other: the labels %s=%s and %s=%s, for a node has "
+                        "one value of each: leave one of them out", parts[i], known, parts[i], equals + 1);
             return NULL;
+        }
         drv_json_set_string(labels, parts[i], equals + 1);
     }
     return g_steal_pointer(&labels);
 }
 
-gboolean drv_placement_take(json_object *goals, const char *name, const char *text)
+gboolean drv_placement_take(json_object *goals, const char *name, const char *text, GError **error)
 {
     json_object *value;
     gint64 number;
 
     if (g_str_equal(name, drv_placement_names[PRIORITY])) {
-        if (!g_ascii_string_to_signed(text, 10, G_MININT64, G_MAXINT64, &number, NULL))
+        if (!g_ascii_string_to_signed(text, 10, G_MININT64, G_MAXINT64, &number, NULL)) {
+            g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s is '%.64s'; it must be a whole number",
+                        name, text);
             return FALSE;
+        }
         drv_json_set_int(goals, name, number);
         return TRUE;
     }
-    value = g_str_equal(name, drv_placement_names[NODE_LABELS]) ? labels_from(text) : list_from(text);
+    value = g_str_equal(name, drv_placement_names[NODE_LABELS]) ? labels_from(text, error) : list_from(text);
     if (!value)
         return FALSE;
     drv_json_set(goals, name, value);

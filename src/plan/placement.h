@@ -22,8 +22,11 @@ gboolean drv_placement_is_rule(const char *name);
  */
 gboolean drv_placement_check(json_object *goals, gboolean of_vm, GError **error);
 
-/** drv_placement_take() - an attribute's text as member @name of @goals. FALSE: it is none. */
-gboolean drv_placement_take(json_object *goals, const char *name, const char *text);
+/**
+ * drv_placement_take() - an attribute's text as member @name of @goals. DRV_ERROR_INVALID: it is none; of two
+ * labels that contradict each other, which.
+ */
+gboolean drv_placement_take(json_object *goals, const char *name, const char *text, GError **error);
 
 /** drv_placement_text() - the member as an attribute's text; NULL: it is not there. Transfer full. */
 char *drv_placement_text(json_object *goals, const char *name);
