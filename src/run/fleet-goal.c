@@ -88,6 +88,15 @@ static void count_promises(drv_run *run, drv_fleet *fleet, const char *but)
     drv_fleet_promises_from_json(fleet, promises);
 }
 
+drv_fleet *drv_fleet_goal_fleet(drv_run *run, GError **error)
+{
+    drv_fleet *fleet = drv_run_fleet(run, error);
+
+    if (fleet)
+        count_promises(run, fleet, NULL);
+    return fleet;
+}
+
 char *drv_fleet_goal_target(drv_run *run, drv_fleet *fleet, const drv_fleet_vm *vm, json_object *avoid,
                             GError **error)
 {
@@ -135,10 +144,9 @@ json_object *drv_fleet_plan_steps(drv_run *run, json_object *goal, GHashTable *b
     if (!drv_fleet_goal_check(goal, error) ||
         !drv_plan_limits_from_json(drv_json_object(goal, "limits"), &limits, error))
         return NULL;
-    fleet = drv_run_fleet(run, error);
+    fleet = drv_fleet_goal_fleet(run, error);
     if (!fleet)
         return NULL;
-    count_promises(run, fleet, NULL);
     plan = g_str_equal(what, "place") ? drv_plan_place_vm(fleet, drv_json_string(goal, "vm", ""), &limits, error)
            : g_str_equal(what, "return") ? plan_return(run, fleet, nodes[0], &limits, error)
                                          : drv_plan_evacuate(fleet, nodes, &limits, error);
