@@ -94,21 +94,31 @@ static gboolean names(json_object *plan, const char *uuid)
     return FALSE;
 }
 
-/* A node that is to be emptied has VMs that the plan does not know. */
-static void check_new(GPtrArray *reasons, const drv_fleet *fleet, json_object *plan)
+static void check_emptied(GPtrArray *reasons, const drv_fleet *fleet, json_object *plan, const char *name)
 {
-    json_object *goal = drv_json_object(plan, "goal");
-    const drv_fleet_node *node = drv_fleet_find_node(fleet, drv_json_string(goal, "node", ""));
+    const drv_fleet_node *node = drv_fleet_find_node(fleet, name);
 
-    if (!node || !g_str_equal(drv_json_string(goal, "goal", ""), "evacuate"))
-        return;
-    if (!node->up) {
-        add(reasons, "%s does not answer any more", node->name);
+    if (!node || !node->up) {
+        add(reasons, "%s does not answer any more", name);
         return;
     }
     for (const drv_fleet_vm *vm = node->first_vm; vm; vm = vm->next_on_node)
         if (vm->active && !vm->arriving && !names(plan, vm->uuid))
-            add(reasons, "%s has appeared on %s", vm->name, node->name);
+            add(reasons, "%s has appeared on %s", vm->name, name);
+}
+
+/* A node that is to be emptied has VMs that the plan does not know. */
+static void check_new(GPtrArray *reasons, const drv_fleet *fleet, json_object *plan)
+{
+    json_object *goal = drv_json_object(plan, "goal");
+    json_object *nodes = drv_json_array(goal, "nodes");
+
+    if (!g_str_equal(drv_json_string(goal, "goal", ""), "evacuate"))
+        return;
+    if (!nodes)
+        check_emptied(reasons, fleet, plan, drv_json_string(goal, "node", ""));
+    for (gsize i = 0; i < drv_json_length(nodes); i++)
+        check_emptied(reasons, fleet, plan, json_object_get_string(json_object_array_get_idx(nodes, i)));
 }
 
 GPtrArray *drv_fleet_stale(const drv_fleet *fleet, json_object *plan)

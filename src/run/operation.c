@@ -94,7 +94,9 @@ static json_object *document_of(const char *id, json_object *plan)
     drv_json_set_string(doc, "kind", drv_json_string(goal, "goal", "place"));
     drv_json_set_string(doc, "plan", drv_json_string(plan, "id", NULL));
     drv_json_set(doc, "goal", drv_json_copy(goal));
-    drv_json_set_string(doc, "node", drv_json_string(goal, "node", NULL));
+    drv_json_set_string(doc, "node", drv_json_string(plan, "node", drv_json_string(goal, "node", NULL)));
+    if (drv_json_array(goal, "nodes"))
+        drv_json_set(doc, "nodes", drv_json_copy(drv_json_array(goal, "nodes")));
     drv_json_set_string(doc, "state", drv_op_state_get(DRV_OP_PLANNED)->name);
     drv_json_set_bool(doc, "ended", FALSE);
     drv_json_set_bool(doc, "cancel_requested", FALSE);
