@@ -139,6 +139,23 @@ static const drv_option node_resume_options[] = {
     {NULL},
 };
 
+static const drv_option roll_options[] = {
+    {"exec", 0, DRV_OPTION_TEXT, "CMD",
+     "run by sh on this host, when the node is empty, with\nDROVER_NODE and DROVER_ADDRESS set"},
+    {"reboot", 0, DRV_OPTION_FLAG, NULL, "CMD makes the host start anew: wait until it has"},
+    {"wait", 0, DRV_OPTION_DURATION, "TIME", "how long it may take to be well again (default: 15m)"},
+    {"leave", 0, DRV_OPTION_FLAG, NULL, "do not bring the VMs back"},
+    YES,
+    SHARED_LIMITS,
+    {"quiet", 'q', DRV_OPTION_FLAG, NULL, "show no progress of the moves"},
+    {NULL},
+};
+
+static const drv_option jobs_options[] = {
+    {"watch", 'w', DRV_OPTION_FLAG, NULL, "show them again whenever they have changed, until Ctrl-C"},
+    {NULL},
+};
+
 static const drv_option apply_options[] = {
     YES,
     {"no-wait", 0, DRV_OPTION_FLAG, NULL, "begin, print the id and do not wait"},
@@ -295,8 +312,18 @@ const drv_command drv_commands[] = {
      "  drover apply plan-3\n"
      "  drover apply plan-3 --yes --no-wait",
      apply_options, drv_cmd_apply},
-    {"jobs", "", 0, 0, "List the moves, the newest last", NULL, "  drover jobs", none,
-     drv_cmd_jobs},
+    {"roll", "[NODE…]", 0, 1000, "Do maintenance on one node after the other",
+     "Drains a node, runs CMD here, waits until the node is well, gives it its VMs back, and\n"
+     "goes on with the next: of those that are named, or of all. It stops at the first\n"
+     "trouble: a VM that cannot leave, a command that fails, a node that does not come\n"
+     "back; and says how to go on.",
+     "  drover roll --exec 'ssh root@$DROVER_ADDRESS apt-get -y upgrade' node1 node2\n"
+     "  drover roll --yes --reboot --exec 'ssh root@$DROVER_ADDRESS reboot'",
+     roll_options, drv_cmd_roll},
+    {"jobs", "", 0, 0, "List the moves and operations, the newest last", NULL,
+     "  drover jobs\n"
+     "  drover jobs --watch",
+     jobs_options, drv_cmd_jobs},
     {"job", "ID", 1, 1, "Show one job, with its report when it has ended",
      "With --follow the exit code is that of the move, as of “drover migrate”.",
      "  drover job node1-7\n"
