@@ -3,22 +3,11 @@
 #include "cli/applying.h"
 #include "cli/cli.h"
 #include "cli/goals.h"
+#include "cli/moving.h"
 #include "cli/operating.h"
 #include "hyper/gerror.h"
 
-/* {"per_node", "per_link", "bandwidth_bps"}, as far as they are given. */
-static void add_limits(json_object *goal, const drv_args *args)
-{
-    static const struct {
-        const char *option, *member;
-    } known[] = {{"per-node", "per_node"}, {"per-link", "per_link"}, {"budget", "bandwidth_bps"}};
-    json_object *limits = json_object_new_object();
-
-    for (gsize i = 0; i < G_N_ELEMENTS(known); i++)
-        if (drv_args_has(args, known[i].option))
-            drv_json_set_int(limits, known[i].member, (gint64)drv_args_number(args, known[i].option));
-    drv_json_set(goal, "limits", limits);
-}
+#define TRIES 3 /* a fleet that changes faster is nothing to plan for */
 
 static json_object *goal_for(const drv_args *args, const char *goal, const char *node, gboolean drain)
 {
@@ -28,17 +17,64 @@ static json_object *goal_for(const drv_args *args, const char *goal, const char 
     drv_json_set_string(object, "node", node);
     if (drain)
         drv_json_set_bool(object, "drain", TRUE);
-    add_limits(object, args);
+    drv_operating_limits_add(args, object);
     drv_goals_options_add(args, object);
     return object;
 }
 
+/* What a plan that does not fit any more was replaced by. Transfer full; NULL: it was not. */
+static json_object *replacement(drv_cli *cli, const char *plan)
+{
+    g_autofree char *path = drv_cli_path("/v1/plans/", plan, "");
+    g_autoptr(json_object) old = drv_cli_call(cli, "GET", path, NULL, NULL);
+    const char *next = drv_json_string(old, "replaced_by", NULL);
+    g_autofree char *other = next ? drv_cli_path("/v1/plans/", next, "") : NULL;
+
+    return other ? drv_cli_call(cli, "GET", other, NULL, NULL) : NULL;
+}
+
+/* Return: the id of what has begun (transfer full), or NULL: @error, or it was declined. */
+static char *begin_or_plan_again(drv_cli *cli, const drv_args *args, const char *plan, GError **error)
+{
+    g_autofree char *now = g_strdup(plan);
+
+    for (guint i = 0; i < TRIES; i++) {
+        g_autoptr(GError) reason = NULL;
+        g_autoptr(json_object) next = NULL;
+        char *id = drv_applying(cli, now, &reason);
+
+        if (id)
+            return id;
+        if (g_error_matches(reason, DRV_ERROR, DRV_ERROR_CONFLICT))
+            next = replacement(cli, now);
+        if (!next || i + 1 == TRIES) {
+            g_propagate_error(error, g_steal_pointer(&reason));
+            return NULL;
+        }
+        drv_cli_message(cli, "%s", reason->message);
+        if (!cli->json)
+            drv_operating_print_plan(cli->out, next);
+        if (!drv_operating_agreed(cli, "Do this instead?", drv_args_has(args, "yes"), error))
+            return NULL;
+        g_free(now);
+        now = g_strdup(drv_json_string(next, "id", ""));
+    }
+    return NULL;
+}
+
 static int begin(drv_cli *cli, const drv_args *args, const char *plan, GError **error)
 {
-    g_autofree char *id = drv_applying(cli, plan, error);
+    g_autoptr(GError) reason = NULL;
+    g_autofree char *id = begin_or_plan_again(cli, args, plan, &reason);
 
-    if (!id)
+    if (!id && !reason)
+        return DRV_EXIT_DONE;
+    if (!id) {
+        g_propagate_error(error, g_steal_pointer(&reason));
         return -1;
+    }
+    if (!drv_operating_is(id))
+        return drv_moving_follow(cli, id, TRUE, drv_args_has(args, "quiet"));
     if (drv_args_has(args, "no-wait")) {
         if (cli->json) {
             g_autoptr(json_object) object = json_object_new_object();
@@ -59,14 +95,17 @@ static int plan_and_begin(drv_cli *cli, const drv_args *args, json_object *goal,
 {
     g_autoptr(json_object) plan = drv_cli_call(cli, "POST", "/v1/plans", goal, error);
     const char *id = drv_json_string(plan, "id", NULL);
+    g_autoptr(GError) nobody = NULL;
 
     if (!plan)
         return -1;
     if (!cli->json)
         drv_operating_print_plan(cli->out, plan);
-    if (!drv_operating_agreed(cli, question, drv_args_has(args, "yes"), error)) {
-        if (error && *error)
+    if (!drv_operating_agreed(cli, question, drv_args_has(args, "yes"), &nobody)) {
+        if (nobody) {
+            g_propagate_error(error, g_steal_pointer(&nobody));
             return -1;
+        }
         drv_cli_message(cli, "nothing was begun; “drover apply %s” does it", id);
         return DRV_EXIT_DONE;
     }
@@ -147,12 +186,17 @@ int drv_cmd_apply(drv_cli *cli, const drv_args *args, GError **error)
     const char *id = drv_args_operand(args, 0);
     g_autofree char *path = drv_cli_path("/v1/plans/", id, "");
     g_autoptr(json_object) plan = drv_cli_call(cli, "GET", path, NULL, error);
+    g_autoptr(GError) nobody = NULL;
 
     if (!plan)
         return -1;
     if (!cli->json)
         drv_operating_print_plan(cli->out, plan);
-    if (!drv_operating_agreed(cli, "Do it?", drv_args_has(args, "yes"), error))
-        return error && *error ? -1 : DRV_EXIT_DONE;
+    if (!drv_operating_agreed(cli, "Do it?", drv_args_has(args, "yes"), &nobody)) {
+        if (!nobody)
+            return DRV_EXIT_DONE;
+        g_propagate_error(error, g_steal_pointer(&nobody));
+        return -1;
+    }
     return begin(cli, args, id, error);
 }

@@ -44,7 +44,7 @@ static void add_disk_goals(json_object *goal, const drv_args *args)
         json_object_object_add(goal, "storage_only", json_object_new_boolean(TRUE));
 }
 
-static json_object *make_plan(drv_cli *cli, const drv_args *args, GError **error)
+json_object *drv_moving_plan(drv_cli *cli, const drv_args *args, GError **error)
 {
     g_autoptr(json_object) goal = json_object_new_object();
     const char *target = drv_args_operand(args, 1);
@@ -99,7 +99,7 @@ static void print_begun(drv_cli *cli, json_object *step, const char *job)
 
 static int migrate(drv_cli *cli, const drv_args *args, GError **error)
 {
-    g_autoptr(json_object) plan = make_plan(cli, args, error);
+    g_autoptr(json_object) plan = drv_moving_plan(cli, args, error);
     g_autofree char *job = NULL;
 
     if (!plan)

@@ -60,15 +60,18 @@ static const drv_option token_create_options[] = {
     {"together", 0, DRV_OPTION_TEXT, "GROUP[,GROUP…]", "all VMs of a group are on one node; or none"}, \
     {"node-label", 0, DRV_OPTION_TEXT, "KEY=VALUE[,…]", "its node must have these labels; or none"}
 
+#define MOVE_OPTIONS \
+    {"method", 0, DRV_OPTION_TEXT, "METHOD",                                                             \
+     "“auto” (the default), “pre-copy”, “post-copy” (at\nonce) or “hybrid” (after one pass)"},            \
+    {"disks", 0, DRV_OPTION_TEXT, "HOW", "auto (by what both hosts see), copy or shared"},              \
+    {"target-pool", 0, DRV_OPTION_TEXT, "POOL", "make the images in this storage pool of the target"},  \
+    {"map-network", 0, DRV_OPTION_PAIR, "A=B", "bridge or network A is called B there; may be repeated"}, \
+    {"offline", 0, DRV_OPTION_FLAG, NULL, "move a VM that is shut off: definition, disks, state"},      \
+    {"storage-only", 0, DRV_OPTION_FLAG, NULL, "only its disks, to --target-pool of the same node"}
+
 static const drv_option migrate_options[] = {
     GOALS,
-    {"method", 0, DRV_OPTION_TEXT, "METHOD",
-     "“auto” (the default), “pre-copy”, “post-copy” (at\nonce) or “hybrid” (after one pass)"},
-    {"disks", 0, DRV_OPTION_TEXT, "HOW", "auto (by what both hosts see), copy or shared"},
-    {"target-pool", 0, DRV_OPTION_TEXT, "POOL", "make the images in this storage pool of the target"},
-    {"map-network", 0, DRV_OPTION_PAIR, "A=B", "bridge or network A is called B there; may be repeated"},
-    {"offline", 0, DRV_OPTION_FLAG, NULL, "move a VM that is shut off: definition, disks, state"},
-    {"storage-only", 0, DRV_OPTION_FLAG, NULL, "only its disks, to --target-pool of the same node"},
+    MOVE_OPTIONS,
     {"check", 0, DRV_OPTION_FLAG, NULL,
      "only look whether it could be done, with all that is\nagainst it; nothing is changed"},
     {"no-wait", 0, DRV_OPTION_FLAG, NULL, "begin, print the job's id and do not wait"},
@@ -115,22 +118,52 @@ static const drv_option job_options[] = {
     {NULL},
 };
 
-#define LIMITS \
+#define SHARED_LIMITS \
     {"per-node", 0, DRV_OPTION_COUNT, "N", "at most N moves touch a host at once (default: 2)"},        \
     {"per-link", 0, DRV_OPTION_COUNT, "N", "at most N moves share a link (default: 4)"},                \
     {"budget", 0, DRV_OPTION_RATE_LIMIT, "RATE",                                                        \
-     "what all moves on a link may use of it together, as\n500mbit (default: what it has)"},            \
+     "what all moves on a link may use of it together, as\n500mbit (default: what it has)"}
+
+#define WAITING \
     {"no-wait", 0, DRV_OPTION_FLAG, NULL, "begin, print the operation's id and do not wait"},           \
     {"quiet", 'q', DRV_OPTION_FLAG, NULL, "show no progress, only the end"}
 
 #define YES {"yes", 'y', DRV_OPTION_FLAG, NULL, "do not ask whether to do it"}
 
+#define LIMITS SHARED_LIMITS, WAITING
+
 static const drv_option evacuate_options[] = {YES, LIMITS, {NULL}};
+
+static const drv_option plan_migrate_options[] = {GOALS, MOVE_OPTIONS, {NULL}};
+
+static const drv_option plan_options[] = {
+    SHARED_LIMITS,
+    {"fleet", 0, DRV_OPTION_TEXT, "FILE",
+     "plan for the fleet in this file instead of asking\ndroverd; such a plan cannot be applied"},
+    {NULL},
+};
 
 static const drv_option node_resume_options[] = {
     {"bring-back", 0, DRV_OPTION_FLAG, NULL, "bring back the VMs that left for the maintenance"},
     {"leave", 0, DRV_OPTION_FLAG, NULL, "they stay where they are for good"},
     LIMITS,
+    {NULL},
+};
+
+static const drv_option roll_options[] = {
+    {"exec", 0, DRV_OPTION_TEXT, "CMD",
+     "run by sh on this host, when the node is empty, with\nDROVER_NODE and DROVER_ADDRESS set"},
+    {"reboot", 0, DRV_OPTION_FLAG, NULL, "CMD makes the host start anew: wait until it has"},
+    {"wait", 0, DRV_OPTION_DURATION, "TIME", "how long it may take to be well again (default: 15m)"},
+    {"leave", 0, DRV_OPTION_FLAG, NULL, "do not bring the VMs back"},
+    YES,
+    SHARED_LIMITS,
+    {"quiet", 'q', DRV_OPTION_FLAG, NULL, "show no progress of the moves"},
+    {NULL},
+};
+
+static const drv_option jobs_options[] = {
+    {"watch", 'w', DRV_OPTION_FLAG, NULL, "show them again whenever they have changed, until Ctrl-C"},
     {NULL},
 };
 
@@ -263,6 +296,26 @@ const drv_command drv_commands[] = {
      "  drover migrate web1 node2 --json | jq .pause_ms\n"
      "  drover migrate web1 --no-wait",
      migrate_options, drv_cmd_migrate},
+    {"plan migrate", "VM [NODE]", 1, 2, "Plan a VM's move, to be applied later", NULL,
+     "  drover plan migrate web1\n"
+     "  drover plan migrate web1 node2 --max-pause 100ms",
+     plan_migrate_options, drv_cmd_plan_migrate},
+    {"plan evacuate", "NODE…", 1, 1000, "Plan how nodes can be emptied",
+     "Shows the moves in their order, what each has to wait for, how long each and all of\n"
+     "them will take, and what cannot go, with the reason and the way out. Nothing moves\n"
+     "before “drover apply”, which looks first whether the plan still fits.",
+     "  drover plan evacuate node1\n"
+     "  drover plan evacuate node1 node2 --budget 2gbit --json\n"
+     "  drover plan evacuate node1 --fleet fleet.json",
+     plan_options, drv_cmd_plan_evacuate},
+    {"plan place", "VM", 1, 1, "Plan where a VM would best be, with the reasons for each node", NULL,
+     "  drover plan place web1\n"
+     "  drover plan place web1 --json | jq .candidates",
+     plan_options, drv_cmd_plan_place},
+    {"plan list", "", 0, 0, "List the plans that were made", NULL, "  drover plan list", none,
+     drv_cmd_plan_list},
+    {"plan show", "ID", 1, 1, "Show one plan", NULL, "  drover plan show plan-3", none,
+     drv_cmd_plan_show},
     {"evacuate", "NODE", 1, 1, "Move all running VMs of a node to others",
      "Like “drover node drain”, but the node goes on taking VMs afterwards.",
      "  drover evacuate node1\n"
@@ -272,8 +325,18 @@ const drv_command drv_commands[] = {
      "  drover apply plan-3\n"
      "  drover apply plan-3 --yes --no-wait",
      apply_options, drv_cmd_apply},
-    {"jobs", "", 0, 0, "List the moves, the newest last", NULL, "  drover jobs", none,
-     drv_cmd_jobs},
+    {"roll", "[NODE…]", 0, 1000, "Do maintenance on one node after the other",
+     "Drains a node, runs CMD here, waits until the node is well, gives it its VMs back, and\n"
+     "goes on with the next: of those that are named, or of all. It stops at the first\n"
+     "trouble: a VM that cannot leave, a command that fails, a node that does not come\n"
+     "back; and says how to go on.",
+     "  drover roll --exec 'ssh root@$DROVER_ADDRESS apt-get -y upgrade' node1 node2\n"
+     "  drover roll --yes --reboot --exec 'ssh root@$DROVER_ADDRESS reboot'",
+     roll_options, drv_cmd_roll},
+    {"jobs", "", 0, 0, "List the moves and operations, the newest last", NULL,
+     "  drover jobs\n"
+     "  drover jobs --watch",
+     jobs_options, drv_cmd_jobs},
     {"job", "ID", 1, 1, "Show one job, with its report when it has ended",
      "With --follow the exit code is that of the move, as of “drover migrate”.",
      "  drover job node1-7\n"

@@ -19,6 +19,19 @@ gboolean drv_operating_is(const char *id)
     return g_str_has_prefix(id, "op-");
 }
 
+void drv_operating_limits_add(const drv_args *args, json_object *goal)
+{
+    static const struct {
+        const char *option, *member;
+    } known[] = {{"per-node", "per_node"}, {"per-link", "per_link"}, {"budget", "bandwidth_bps"}};
+    json_object *limits = json_object_new_object();
+
+    for (gsize i = 0; i < G_N_ELEMENTS(known); i++)
+        if (drv_args_has(args, known[i].option))
+            drv_json_set_int(limits, known[i].member, (gint64)drv_args_number(args, known[i].option));
+    drv_json_set(goal, "limits", limits);
+}
+
 static void print_refused(FILE *out, json_object *list)
 {
     for (gsize i = 0; i < drv_json_length(list); i++) {

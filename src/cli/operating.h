@@ -7,6 +7,9 @@
 /** drv_operating_is() - whether @id is an operation's ("op-3"). */
 gboolean drv_operating_is(const char *id);
 
+/** drv_operating_limits_add() - "limits" of @goal: {"per_node", "per_link", "bandwidth_bps"}, as far as given. */
+void drv_operating_limits_add(const drv_args *args, json_object *goal);
+
 /** drv_operating_print_plan() - its steps and what is refused, with the reasons. */
 void drv_operating_print_plan(FILE *out, json_object *plan);
 

@@ -18,9 +18,39 @@ gboolean drv_fleet_plan_is_goal(json_object *goal)
     return g_strv_contains(goals, drv_json_string(goal, "goal", ""));
 }
 
+/* "node" or "nodes". The strings are the goal's. */
+static const char **nodes_of(json_object *goal)
+{
+    json_object *list = drv_json_array(goal, "nodes");
+    gsize count = drv_json_length(list);
+    const char **nodes = g_new0(const char *, count + 2);
+
+    for (gsize i = 0; i < count; i++)
+        nodes[i] = json_object_get_string(json_object_array_get_idx(list, i));
+    if (!count)
+        nodes[0] = drv_json_string(goal, "node", NULL);
+    return nodes;
+}
+
+/* Strings alone, and a drain is of one node. */
+static gboolean check_nodes(json_object *goal, GError **error)
+{
+    json_object *list = drv_json_array(goal, "nodes");
+    gboolean good = drv_json_length(list) > 0 && !drv_json_bool(goal, "drain") &&
+                    g_str_equal(drv_json_string(goal, "goal", ""), "evacuate");
+
+    for (gsize i = 0; i < drv_json_length(list); i++)
+        good &= json_object_is_type(json_object_array_get_idx(list, i), json_type_string);
+    if (!good)
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
+                    "\"nodes\" is a list of names of nodes to evacuate; drain them one by one");
+    return good;
+}
+
 gboolean drv_fleet_goal_check(json_object *goal, GError **error)
 {
-    static const char *const known[] = {"goal",  "check",  "node",         "drain", "vm",
+    static const char *const known[] = {"goal",  "check",  "node",         "nodes",
+                                        "drain", "vm",
                                         "limits", "max_pause_ms", "max_time_ms", "post_copy"};
     const char *what = drv_json_string(goal, "goal", "?");
     const char *needed = g_str_equal(what, "place") ? "vm" : "node";
@@ -39,7 +69,10 @@ gboolean drv_fleet_goal_check(json_object *goal, GError **error)
             return FALSE;
         }
     }
-    if (!drv_json_string(goal, needed, NULL)) {
+    if (json_object_object_get(goal, "nodes")) {
+        if (!check_nodes(goal, error))
+            return FALSE;
+    } else if (!drv_json_string(goal, needed, NULL)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "the goal '%s' needs \"%s\": its name", what, needed);
         return FALSE;
     }
@@ -88,6 +121,15 @@ static void count_promises(drv_run *run, drv_fleet *fleet, const char *but)
     drv_fleet_promises_from_json(fleet, promises);
 }
 
+drv_fleet *drv_fleet_goal_fleet(drv_run *run, GError **error)
+{
+    drv_fleet *fleet = drv_run_fleet(run, error);
+
+    if (fleet)
+        count_promises(run, fleet, NULL);
+    return fleet;
+}
+
 char *drv_fleet_goal_target(drv_run *run, drv_fleet *fleet, const drv_fleet_vm *vm, json_object *avoid,
                             GError **error)
 {
@@ -126,7 +168,7 @@ static json_object *plan_return(drv_run *run, const drv_fleet *fleet, const char
 
 json_object *drv_fleet_plan_steps(drv_run *run, json_object *goal, GHashTable *but, GError **error)
 {
-    const char *const nodes[] = {drv_json_string(goal, "node", NULL), NULL};
+    g_autofree const char **nodes = nodes_of(goal);
     const char *what = drv_json_string(goal, "goal", "");
     g_autoptr(drv_fleet) fleet = NULL;
     drv_plan_limits limits;
@@ -135,10 +177,9 @@ json_object *drv_fleet_plan_steps(drv_run *run, json_object *goal, GHashTable *b
     if (!drv_fleet_goal_check(goal, error) ||
         !drv_plan_limits_from_json(drv_json_object(goal, "limits"), &limits, error))
         return NULL;
-    fleet = drv_run_fleet(run, error);
+    fleet = drv_fleet_goal_fleet(run, error);
     if (!fleet)
         return NULL;
-    count_promises(run, fleet, NULL);
     plan = g_str_equal(what, "place") ? drv_plan_place_vm(fleet, drv_json_string(goal, "vm", ""), &limits, error)
            : g_str_equal(what, "return") ? plan_return(run, fleet, nodes[0], &limits, error)
                                          : drv_plan_evacuate(fleet, nodes, &limits, error);

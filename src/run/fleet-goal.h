@@ -7,6 +7,9 @@
 /** drv_fleet_goal_check() - whether it makes sense. DRV_ERROR_INVALID says what does not. Pure. */
 gboolean drv_fleet_goal_check(json_object *goal, GError **error);
 
+/** drv_fleet_goal_fleet() - the fleet now, with what operations that run have promised. Transfer full. */
+drv_fleet *drv_fleet_goal_fleet(drv_run *run, GError **error);
+
 /**
  * drv_fleet_goal_target() - the node for one VM, other than those in @avoid (a set of names; may be
  * NULL), when the moves of all operations that run are counted.

@@ -7,6 +7,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "run/fleet-goal.h"
+#include "run/fleet-stale.h"
 #include "run/lead.h"
 #include "run/maintenance.h"
 #include "run/operations.h"
@@ -128,6 +129,75 @@ static json_object *begin(drv_run *run, json_object *plan, GError **error)
     return answer;
 }
 
+/* Sentences as one, the first three of them. Transfer full. */
+static char *sentence(GPtrArray *reasons)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    for (guint i = 0; i < MIN(reasons->len, 3); i++)
+        g_string_append_printf(text, "%s%s", i ? "; " : "", (const char *)reasons->pdata[i]);
+    if (reasons->len > 3)
+        g_string_append_printf(text, "; and %u more", reasons->len - 3);
+    return g_strdup(text->str);
+}
+
+/* It is planned again, and the old one says by which it was replaced. */
+static void replace(drv_run *run, drv_store *store, json_object *plan, gint64 revision,
+                    GPtrArray *reasons, GError **error)
+{
+    const char *id = drv_json_string(plan, "id", "?");
+    g_autofree char *why = sentence(reasons);
+    g_autoptr(json_object) next = drv_fleet_plan_make(run, drv_json_object(plan, "goal"), error);
+    json_object *list = json_object_new_array();
+
+    for (guint i = 0; i < reasons->len; i++)
+        json_object_array_add(list, json_object_new_string(reasons->pdata[i]));
+    drv_json_set(plan, "stale", list);
+    if (!next) {
+        g_prefix_error(error, "plan %s does not fit the fleet any more (%s), and cannot be made anew: ", id,
+                       why);
+        return;
+    }
+    drv_json_set_string(plan, "state", "stale");
+    drv_json_set_string(plan, "replaced_by", drv_json_string(next, "id", NULL));
+    if (drv_store_put(store, BUCKET, id, json_object_to_json_string(plan), revision, NULL, error))
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
+                    "plan %s does not fit the fleet any more: %s. It was planned again: look at %s "
+                    "('drover plan show %s') and apply that",
+                    id, why, drv_json_string(next, "id", "?"), drv_json_string(next, "id", "?"));
+}
+
+/* Return: FALSE and @error: it was not ready, or is stale and has been planned again. */
+static gboolean check_ready(drv_run *run, drv_store *store, json_object *plan, gint64 revision,
+                            GError **error)
+{
+    const char *id = drv_json_string(plan, "id", "?");
+    const char *state = drv_json_string(plan, "state", "");
+    g_autoptr(drv_fleet) fleet = NULL;
+    g_autoptr(GPtrArray) reasons = NULL;
+
+    if (g_str_equal(state, "stale")) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
+                    "plan %s does not fit the fleet any more and was planned again as %s: apply that", id,
+                    drv_json_string(plan, "replaced_by", "?"));
+        return FALSE;
+    }
+    if (!g_str_equal(state, "ready")) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
+                    "plan %s has been applied already as %s; make a new one", id,
+                    drv_json_string(plan, "operation", "?"));
+        return FALSE;
+    }
+    fleet = drv_fleet_goal_fleet(run, error);
+    if (!fleet)
+        return FALSE;
+    reasons = drv_fleet_stale(fleet, plan);
+    if (!reasons->len)
+        return TRUE;
+    replace(run, store, plan, revision, reasons, error);
+    return FALSE;
+}
+
 /* The plan is marked with its operation before that begins: of two who apply it, one wins. */
 json_object *drv_fleet_plan_apply(drv_run *run, const char *id, GError **error)
 {
@@ -138,12 +208,8 @@ json_object *drv_fleet_plan_apply(drv_run *run, const char *id, GError **error)
 
     if (!store)
         return NULL;
-    if (!g_str_equal(drv_json_string(plan, "state", ""), "ready")) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "plan %s has been applied already as %s; make a new one", id,
-                    drv_json_string(plan, "operation", "?"));
+    if (!check_ready(run, store, plan, revision, error))
         return NULL;
-    }
     number = drv_store_next(store, DRV_OPERATIONS_BUCKET, error);
     if (!number)
         return NULL;

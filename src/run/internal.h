@@ -20,6 +20,7 @@ typedef struct drv_operations drv_operations;
 
 struct drv_run {
     char *node;
+    gint64 started_ms; /* this droverd */
     drv_hyper *hyper;
     drv_store *store;
     const drv_peers *peers;

@@ -74,6 +74,8 @@ void drv_operation_add_step(json_object *doc, json_object *step)
 
     drv_json_set_int(copy, "index", (gint64)drv_json_length(steps));
     drv_json_set_string(copy, "state", drv_step_state_get(DRV_STEP_WAITING)->name);
+    drv_json_set_string(copy, "reason", drv_json_string(step, "why", NULL));
+    drv_json_set(copy, "why", NULL);
     drv_json_set_int(copy, "attempt", 0);
     drv_json_set(copy, "job", NULL);
     drv_json_set(copy, "jobs", json_object_new_array());
@@ -82,7 +84,8 @@ void drv_operation_add_step(json_object *doc, json_object *step)
 
 static json_object *document_of(const char *id, json_object *plan)
 {
-    static const char *const copied[] = {"predicted", "limits", "side_by_side", "refused", "fleet_ms"};
+    static const char *const copied[] = {"predicted", "limits", "side_by_side", "refused", "stay",
+                                         "warnings", "fleet_ms"};
     json_object *doc = json_object_new_object();
     json_object *goal = drv_json_object(plan, "goal");
     json_object *steps = drv_json_array(plan, "steps");
@@ -91,7 +94,9 @@ static json_object *document_of(const char *id, json_object *plan)
     drv_json_set_string(doc, "kind", drv_json_string(goal, "goal", "place"));
     drv_json_set_string(doc, "plan", drv_json_string(plan, "id", NULL));
     drv_json_set(doc, "goal", drv_json_copy(goal));
-    drv_json_set_string(doc, "node", drv_json_string(goal, "node", NULL));
+    drv_json_set_string(doc, "node", drv_json_string(plan, "node", drv_json_string(goal, "node", NULL)));
+    if (drv_json_array(goal, "nodes"))
+        drv_json_set(doc, "nodes", drv_json_copy(drv_json_array(goal, "nodes")));
     drv_json_set_string(doc, "state", drv_op_state_get(DRV_OP_PLANNED)->name);
     drv_json_set_bool(doc, "ended", FALSE);
     drv_json_set_bool(doc, "cancel_requested", FALSE);

@@ -249,10 +249,26 @@ static void close_in_thread(drv_operations *operations, drv_operation *operation
     drv_run_thread(operations->run, "operation-end", close_thread, it);
 }
 
-static void drive(drv_operations *operations)
+/* What was applied a moment ago. */
+static void begin_operations(drv_operations *operations)
 {
     g_autoptr(GPtrArray) docs = drv_operations_running(operations);
 
+    for (guint i = 0; i < docs->len; i++) {
+        g_autoptr(drv_operation) operation =
+            find(operations, drv_json_string(docs->pdata[i], "id", ""));
+
+        if (operation && drv_operation_state(operation) == DRV_OP_PLANNED)
+            drv_operation_change(operation, FALSE, enter_running, NULL, NULL);
+    }
+}
+
+static void drive(drv_operations *operations)
+{
+    g_autoptr(GPtrArray) docs = NULL;
+
+    begin_operations(operations);
+    docs = drv_operations_running(operations);
     begin_steps(operations, docs);
     for (guint i = 0; i < docs->len; i++) {
         g_autoptr(drv_operation) operation =
@@ -260,8 +276,6 @@ static void drive(drv_operations *operations)
 
         if (!operation)
             continue;
-        if (drv_operation_state(operation) == DRV_OP_PLANNED)
-            drv_operation_change(operation, FALSE, enter_running, NULL, NULL);
         skip_what_cannot(operation, docs->pdata[i]);
         if (is_over(docs->pdata[i]))
             close_in_thread(operations, operation);

@@ -43,7 +43,11 @@ static gint64 query_int(const char *query, const char *key, gint64 otherwise)
 
 static json_object *get_node(const peer_request *request, GError **error)
 {
-    return drv_model_local_node(request->run->hyper, request->run->node, error);
+    json_object *node = drv_model_local_node(request->run->hyper, request->run->node, error);
+
+    if (node)
+        drv_json_set_int(node, "started_ms", request->run->started_ms);
+    return node;
 }
 
 static json_object *get_vms(const peer_request *request, GError **error)

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "run/incoming.h"
 #include "run/operations.h"
@@ -41,6 +42,7 @@ drv_run *drv_run_new(const drv_run_config *config, GError **error)
     drv_run *run = g_new0(drv_run, 1);
 
     run->node = g_strdup(config->node);
+    run->started_ms = drv_clock_real_ms();
     run->hyper = config->hyper;
     run->store = config->store;
     run->peers = config->peers;
