@@ -152,7 +152,7 @@ static const drv_option roll_options[] = {
 };
 
 static const drv_option jobs_options[] = {
-    {"watch", 'w', DRV_OPTION_FLAG, NULL, "show them again whenever they have changed, until Ctrl-C"},
+    {"watch", 'w', DRV_OPTION_FLAG, NULL, "show them again when they change, until Ctrl-C"},
     {NULL},
 };
 

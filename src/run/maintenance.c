@@ -95,6 +95,10 @@ static gboolean set_maintenance(json_object *settings, gpointer data, GError **e
                     "maintenance is '%s'; it must be none, draining or drained", state);
         return FALSE;
     }
+    /* A drain has ended whose node is to take VMs again since. */
+    if (g_strcmp0(state, "drained") == 0 &&
+        g_str_equal(drv_json_string(settings, "maintenance", "none"), "none"))
+        return TRUE;
     if (state && g_strcmp0(drv_json_string(settings, "maintenance", "none"), state) != 0) {
         drv_json_set_string(settings, "maintenance", state);
         drv_json_set_int(settings, "since_ms", drv_clock_real_ms());
