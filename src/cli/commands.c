@@ -87,6 +87,12 @@ static const drv_option vm_goals_options[] = {
     {NULL},
 };
 
+static const drv_option node_label_options[] = {
+    {"site", 0, DRV_OPTION_TEXT, "NAME", "where it stands: VMs go to a node of the same site\nrather than to another one"},
+    {"clear", 0, DRV_OPTION_FLAG, NULL, "forget all labels and the site first"},
+    {NULL},
+};
+
 static const drv_option vm_owner_options[] = {
     {"clear", 0, DRV_OPTION_FLAG, NULL, "it is of nobody in particular: “cluster”"},
     {NULL},
@@ -163,7 +169,7 @@ static const drv_option roll_options[] = {
 };
 
 static const drv_option jobs_options[] = {
-    {"watch", 'w', DRV_OPTION_FLAG, NULL, "show them again whenever they have changed, until Ctrl-C"},
+    {"watch", 'w', DRV_OPTION_FLAG, NULL, "show them again when they change, until Ctrl-C"},
     {NULL},
 };
 
@@ -212,10 +218,17 @@ const drv_command drv_commands[] = {
     {"node revoke", "NODE", 1, 1, "Expel a node: its certificate is refused from now on",
      "Its VMs stay where they are and are no longer seen from here.",
      "  drover node revoke node3", none, drv_cmd_node_revoke},
+    {"node label", "NODE [KEY=VALUE…]", 1, 64, "Show or say what a node is like",
+     "VMs can want a node with labels (“drover vm goals VM --node-label”). Those that are\n"
+     "given are set, KEY= removes one, the others stay.",
+     "  drover node label node1 rack=7 ssd=yes\n"
+     "  drover node label node1 ssd= --site east\n"
+     "  drover node label node1",
+     node_label_options, drv_cmd_node_label},
     {"node drain", "NODE", 1, 1, "Empty a node for maintenance, and keep new VMs off it",
-     "Shows the plan and asks, then moves its running VMs to the other nodes, several at\n"
-     "once. What cannot go is listed at once with the way out. The node takes no VMs until\n"
-     "“drover node resume”. It goes on when droverd, or this command, ends.",
+     "Shows the plan and asks, then moves its running VMs to the other nodes, several\n"
+     "at once. What cannot go is listed at once with the way out. The node takes no VMs\n"
+     "until “drover node resume”. It goes on when droverd, or this command, ends.",
      "  drover node drain node1\n"
      "  drover node drain node1 --yes --budget 2gbit",
      evacuate_options, drv_cmd_node_drain},
@@ -326,10 +339,10 @@ const drv_command drv_commands[] = {
      "  drover apply plan-3 --yes --no-wait",
      apply_options, drv_cmd_apply},
     {"roll", "[NODE…]", 0, 1000, "Do maintenance on one node after the other",
-     "Drains a node, runs CMD here, waits until the node is well, gives it its VMs back, and\n"
-     "goes on with the next: of those that are named, or of all. It stops at the first\n"
-     "trouble: a VM that cannot leave, a command that fails, a node that does not come\n"
-     "back; and says how to go on.",
+     "Drains a node, runs CMD here, waits until the node is well, gives it its VMs\n"
+     "back, and goes on with the next: of those that are named, or of all. It stops at\n"
+     "the first trouble: a VM that cannot leave, a command that fails, a node that does\n"
+     "not come back; and says how to go on.",
      "  drover roll --exec 'ssh root@$DROVER_ADDRESS apt-get -y upgrade' node1 node2\n"
      "  drover roll --yes --reboot --exec 'ssh root@$DROVER_ADDRESS reboot'",
      roll_options, drv_cmd_roll},

@@ -92,6 +92,25 @@ static gboolean check_labels(json_object *labels, const char *name, GError **err
     return TRUE;
 }
 
+gboolean drv_placement_check_labels(json_object *settings, GError **error)
+{
+    json_object *labels = given(settings, "labels"), *site = given(settings, "site");
+    g_autoptr(json_object) kept = NULL;
+
+    if (site && (!json_object_is_type(site, json_type_string) ||
+                 !is_word(json_object_get_string(site), 64))) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
+                    "site is '%.64s'; it must be 1 to 64 letters, digits and ._-/", json_object_get_string(site));
+        return FALSE;
+    }
+    if (!labels || !json_object_is_type(labels, json_type_object))
+        return !labels || check_labels(labels, "labels", error);
+    kept = json_object_new_object();
+    json_object_object_foreach(labels, key, value)
+        drv_json_set(kept, key, value ? json_object_get(value) : json_object_new_string("x"));
+    return check_labels(kept, "labels", error);
+}
+
 static gboolean check_priority(json_object *value, GError **error)
 {
     gint64 number = json_object_get_int64(value);

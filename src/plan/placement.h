@@ -22,6 +22,9 @@ gboolean drv_placement_is_rule(const char *name);
  */
 gboolean drv_placement_check(json_object *goals, gboolean of_vm, GError **error);
 
+/** drv_placement_check_labels() - those of a node: "labels" ({"rack": "7", "old": null}) and "site" of @settings. */
+gboolean drv_placement_check_labels(json_object *settings, GError **error);
+
 /**
  * drv_placement_take() - an attribute's text as member @name of @goals. DRV_ERROR_INVALID: it is none; of two
  * labels that contradict each other, which.

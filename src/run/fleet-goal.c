@@ -93,6 +93,16 @@ const drv_fleet_vm *drv_fleet_goal_vm(const drv_fleet *fleet, const char *uuid)
     return vm;
 }
 
+/* Then the fleet counts it already. */
+static gboolean is_arriving(const drv_fleet *fleet, json_object *step)
+{
+    for (const drv_fleet_vm *vm = drv_fleet_with_uuid(fleet, drv_json_string(step, "uuid", "")); vm;
+         vm = vm->same_uuid)
+        if (vm->arriving && g_str_equal(vm->node, drv_json_string(step, "target", "")))
+            return TRUE;
+    return FALSE;
+}
+
 /* What operations that run have promised to VMs that are not there yet. @but: the UUID of one that does not count. */
 static void count_promises(drv_run *run, drv_fleet *fleet, const char *but)
 {
@@ -113,7 +123,8 @@ static void count_promises(drv_run *run, drv_fleet *fleet, const char *but)
             drv_json_set_string(promise, "node", drv_json_string(step, "target", ""));
             drv_json_set_string(promise, "vm", drv_json_string(step, "vm", ""));
             drv_json_set_string(promise, "uuid", drv_json_string(step, "uuid", ""));
-            drv_json_set_int(promise, "memory_bytes", drv_json_int(step, "memory_bytes", 0));
+            drv_json_set_int(promise, "memory_bytes",
+                             is_arriving(fleet, step) ? 0 : drv_json_int(step, "memory_bytes", 0));
             drv_json_set_string(promise, "by", drv_json_string(docs->pdata[i], "id", ""));
             json_object_array_add(promises, promise);
         }

@@ -9,11 +9,21 @@
 #include "run/maintenance.h"
 #include "run/operations.h"
 
+/* A VM that something else is at work on is waited for so long. */
+#define LOOK_AGAIN_MS 2000
+#define MOST_LOOKS 150
+
 typedef struct {
     json_object *steps;   /* of a new plan */
     json_object *refused;
     GHashTable *but;      /* UUIDs that it has dealt with */
 } appeared;
+
+/* A refusal that will pass: another move of the VM, a job of libvirt's. */
+static gboolean is_transient(json_object *refused)
+{
+    return g_str_equal(drv_json_string(refused, "code", ""), drv_error_code_name(DRV_ERROR_CONFLICT));
+}
 
 /* VMs that it has dealt with, or has said that it cannot. Transfer full. */
 static GHashTable *dealt_with(json_object *doc)
@@ -27,7 +37,9 @@ static GHashTable *dealt_with(json_object *doc)
         for (gsize j = 0; j < drv_json_length(list); j++) {
             json_object *one = json_object_array_get_idx(list, j);
 
-            /* One that somebody has moved away may be back. */
+            /* What something else was at work on may be free, one that somebody has moved away may be back. */
+            if (is_transient(one))
+                continue;
             if (i > 0 || drv_operation_step_state(one) != DRV_STEP_SKIPPED || !drv_json_bool(one, "fine"))
                 g_hash_table_add(uuids, g_strdup(drv_json_string(one, "uuid", "")));
         }
@@ -60,6 +72,7 @@ static gboolean add_more(json_object *doc, gpointer data, GError **error)
     gsize count = drv_json_length(what->steps);
     g_autofree gint64 *index_of = g_new0(gint64, count + 1);
     gint64 next = (gint64)drv_json_length(drv_json_array(doc, "steps"));
+    json_object *refused = drv_json_array(doc, "refused");
 
     for (gsize i = 0; i < count; i++)
         index_of[i] = is_new(json_object_array_get_idx(what->steps, i), what->but) ? next++ : -1;
@@ -71,6 +84,10 @@ static gboolean add_more(json_object *doc, gpointer data, GError **error)
         drv_json_set(step, "after", translated(drv_json_array(step, "after"), index_of));
         drv_operation_add_step(doc, step);
     }
+    for (gsize i = drv_json_length(refused); i-- > 0;)
+        if (is_transient(json_object_array_get_idx(refused, i)))
+            json_object_array_del_idx(refused, i, 1);
+    drv_json_set_int(doc, "looks", drv_json_int(doc, "looks", 0) + 1);
     for (gsize i = 0; i < drv_json_length(what->refused); i++)
         json_object_array_add(drv_json_array(doc, "refused"),
                               json_object_get(json_object_array_get_idx(what->refused, i)));
@@ -85,7 +102,7 @@ static gboolean look_for_more(drv_run *run, drv_operation *operation, json_objec
     g_autoptr(GError) error = NULL;
     g_autoptr(json_object) plan = drv_fleet_plan_steps(run, goal, but, &error);
     appeared what = {drv_json_array(plan, "steps"), drv_json_array(plan, "refused"), but};
-    gboolean more = FALSE;
+    gboolean more = FALSE, busy = FALSE;
 
     if (!plan) {
         drv_log_warning("whether VMs have appeared on %s is not known: %s",
@@ -94,8 +111,14 @@ static gboolean look_for_more(drv_run *run, drv_operation *operation, json_objec
     }
     for (gsize i = 0; i < drv_json_length(what.steps); i++)
         more |= is_new(json_object_array_get_idx(what.steps, i), but);
-    return (more || drv_json_length(what.refused)) &&
-           drv_operation_change(operation, FALSE, add_more, &what, NULL) && more;
+    for (gsize i = 0; i < drv_json_length(what.refused); i++)
+        busy |= is_transient(json_object_array_get_idx(what.refused, i));
+    if (!drv_operation_change(operation, FALSE, add_more, &what, NULL))
+        return FALSE;
+    if (more || !busy || drv_json_int(doc, "looks", 0) >= MOST_LOOKS)
+        return more;
+    drv_run_pause(run, LOOK_AGAIN_MS);
+    return TRUE;
 }
 
 typedef struct {

@@ -384,6 +384,16 @@ gboolean drv_operation_change(drv_operation *operation, gboolean must, drv_opera
     return changed;
 }
 
+gboolean drv_operation_keep(drv_operation *operation)
+{
+    gboolean kept;
+
+    g_mutex_lock(&operation->lock);
+    kept = operation->lost || !operation->unkept || keep(operation, NULL);
+    g_mutex_unlock(&operation->lock);
+    return kept;
+}
+
 void drv_operation_progress(drv_operation *operation, guint index, gint percent)
 {
     g_mutex_lock(&operation->lock);

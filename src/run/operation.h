@@ -57,6 +57,9 @@ typedef gboolean (*drv_operation_editor)(json_object *doc, gpointer data, GError
 gboolean drv_operation_change(drv_operation *operation, gboolean must, drv_operation_editor edit,
                               gpointer data, GError **error);
 
+/** drv_operation_keep() - record what could not be recorded. Return: whether the store has all of it, or it was let go. */
+gboolean drv_operation_keep(drv_operation *operation);
+
 /** drv_operation_progress() - of a running step: its job's percent; not recorded. */
 void drv_operation_progress(drv_operation *operation, guint index, gint percent);
 

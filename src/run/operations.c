@@ -222,8 +222,6 @@ static gpointer close_thread(gpointer data)
     drv_operation_close(run, it->operation);
     g_mutex_lock(&operations->lock);
     g_hash_table_remove(operations->closing, drv_operation_id(it->operation));
-    if (drv_operation_ended(it->operation))
-        g_hash_table_remove(operations->active, drv_operation_id(it->operation));
     operations->woken = TRUE;
     g_cond_broadcast(&operations->changed);
     g_mutex_unlock(&operations->lock);
@@ -263,6 +261,13 @@ static void begin_operations(drv_operations *operations)
     }
 }
 
+static void forget(drv_operations *operations, drv_operation *operation)
+{
+    g_mutex_lock(&operations->lock);
+    g_hash_table_remove(operations->active, drv_operation_id(operation));
+    g_mutex_unlock(&operations->lock);
+}
+
 static void drive(drv_operations *operations)
 {
     g_autoptr(GPtrArray) docs = NULL;
@@ -276,6 +281,12 @@ static void drive(drv_operations *operations)
 
         if (!operation)
             continue;
+        if (drv_operation_ended(operation)) {
+            /* While the store is full it stays in memory. */
+            if (drv_operation_keep(operation))
+                forget(operations, operation);
+            continue;
+        }
         skip_what_cannot(operation, docs->pdata[i]);
         if (is_over(docs->pdata[i]))
             close_in_thread(operations, operation);
@@ -509,6 +520,20 @@ json_object *drv_operations_local_act(drv_run *run, const char *id, const char *
         return NULL;
     drv_operations_wake(run->operations);
     return drv_operation_view(operation);
+}
+
+void drv_operations_cancel_drains(drv_run *run, const char *node)
+{
+    g_autoptr(GPtrArray) docs = drv_operations_running(run->operations);
+
+    for (guint i = 0; i < docs->len; i++) {
+        json_object *goal = drv_json_object(docs->pdata[i], "goal");
+        g_autoptr(json_object) cancelled = NULL;
+
+        if (drv_json_bool(goal, "drain") && g_str_equal(drv_json_string(goal, "node", ""), node))
+            cancelled = drv_operations_local_act(run, drv_json_string(docs->pdata[i], "id", ""), "cancel",
+                                                 NULL);
+    }
 }
 
 /* ---- at any node ---- */

@@ -28,6 +28,8 @@ json_object *drv_operations_local_view(drv_run *run, const char *id, gint64 afte
 /** drv_operations_local_act() - "pause", "resume" or "cancel". → OPERATION */
 json_object *drv_operations_local_act(drv_run *run, const char *id, const char *action,
                                       GError **error);
+/** drv_operations_cancel_drains() - those that empty @node, which shall take VMs again. */
+void drv_operations_cancel_drains(drv_run *run, const char *node);
 /** drv_operations_running() - documents of those that have not ended (transfer full). */
 GPtrArray *drv_operations_running(drv_operations *operations);
 

@@ -196,7 +196,12 @@ static json_object *get_settings(const peer_request *request, GError **error)
 
 static json_object *set_settings(const peer_request *request, GError **error)
 {
-    return drv_maintenance_local_set(request->run, request->id, request->body, error);
+    json_object *settings =
+        drv_maintenance_local_set(request->run, request->id, request->body, error);
+
+    if (settings && g_strcmp0(drv_json_string(request->body, "maintenance", NULL), "none") == 0)
+        drv_operations_cancel_drains(request->run, request->id);
+    return settings;
 }
 
 static json_object *make_fleet_plan(const peer_request *request, GError **error)

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "run/fleet-plan.h"
 #include "run/goal.h"
+#include "run/maintenance.h"
 #include "run/planning.h"
 
 #define BUCKET "plan"
@@ -112,6 +113,24 @@ json_object *drv_run_local_plan(drv_run *run, const char *id, GError **error)
     return document ? drv_json_parse(document->json, "a stored plan", error) : NULL;
 }
 
+/* Whether the target still takes VMs: it may be in maintenance since the plan was made. */
+static gboolean is_open(drv_run *run, json_object *step, GError **error)
+{
+    const char *target = drv_json_string(step, "target", "");
+    g_autoptr(json_object) settings = drv_maintenance_settings(run, TRUE);
+    const char *maintenance =
+        drv_json_string(drv_json_object(settings, target), "maintenance", "none");
+
+    if (g_str_equal(maintenance, "none") ||
+        g_str_equal(drv_json_string(step, "action", ""), "move-storage"))
+        return TRUE;
+    g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
+                "the plan does not fit the fleet any more: %s is %s and takes no VMs. Plan again, or end that "
+                "('drover node resume %s')",
+                target, maintenance, target);
+    return FALSE;
+}
+
 /* The plan is marked before its job begins: of two who apply it, one wins. */
 json_object *drv_run_local_apply(drv_run *run, const char *id, GError **error)
 {
@@ -132,6 +151,8 @@ json_object *drv_run_local_apply(drv_run *run, const char *id, GError **error)
                     "plan %s has been applied already; make a new one", id);
         return NULL;
     }
+    if (!is_open(run, json_object_array_get_idx(drv_json_array(plan, "steps"), 0), error))
+        return NULL;
     drv_json_set_string(plan, "state", "applied");
     if (!drv_store_put(run->store, BUCKET, id, json_object_to_json_string(plan), document->revision,
                        &revision, error))
