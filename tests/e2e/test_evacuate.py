@@ -94,19 +94,21 @@ def test_the_source_dies_in_the_middle(full: Lab) -> None:
 def test_a_target_that_is_lost_is_replaced(full: Lab) -> None:
     slow(full)
     op = ops.begin(full, {"goal": "evacuate", "node": "h2", "limits": {"per_node": 1}})
-    ops.until(full, op, lambda o: "running" in ops.states(o).values(), "it runs")
-    lost = next(s["target"] for s in ops.operation(full, op)["steps"] if s["state"] == "waiting"
-                and s["target"] != "h1") if any(
-        s["target"] != "h1" for s in ops.operation(full, op)["steps"]) else "h3"
-    assert lost == "h3"
+
+    def h3_is_next(o: dict) -> bool:
+        """What runs goes to h1, and something that waits to h3."""
+        return {(s["state"], s["target"]) for s in o["steps"]} >= {("running", "h1"), ("waiting", "h3")} and \
+            ("running", "h3") not in {(s["state"], s["target"]) for s in o["steps"]}
+
+    document = ops.until(full, op, h3_is_next, "a move to h1 runs")
+    lost = [s["vm"] for s in document["steps"] if (s["state"], s["target"]) == ("waiting", "h3")]
     full.service("h3", "droverd", "stop")
     try:
         document = ops.ended(full, op)
     finally:
         full.service("h3", "droverd", "start")
-    moved_late = [s for s in document["steps"] if s["target"] == "h1"]
     assert document["state"] == "done", document
-    assert moved_late, document
+    assert {s["target"] for s in document["steps"] if s["vm"] in lost} == {"h1"}, document
     assert ops.on_host(full, "h2") == set()
 
 
