@@ -98,6 +98,7 @@ static drv_rounds_input rounds_input(const drv_estimate_input *in)
     return (drv_rounds_input){
         .memory_bytes = memory,
         .filled_bytes = filled,
+        .unfilled_bytes = memory - filled,
         .first_wire = first * (1 - CLAMP(in->recycled_share, 0, 1)),
         .again_ratio = in->sampled && in->again_ratio > 0 ? in->again_ratio : USUAL_RATIO,
         .dirty = dirty_curve(in),
@@ -109,6 +110,12 @@ static drv_rounds_input rounds_input(const drv_estimate_input *in)
         .may_post_copy = in->may_post_copy,
         .post_copy = in->post_copy,
     };
+}
+
+void drv_plan_rounds_input(const drv_estimate_input *in, drv_rounds_input *memory, double *fixed_ms)
+{
+    *memory = rounds_input(in);
+    *fixed_ms = in->fixed_ms ? (double)in->fixed_ms : USUAL_FIXED_MS;
 }
 
 /* ---- the model ---- */

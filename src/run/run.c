@@ -6,6 +6,8 @@
 
 #include "base/log.h"
 #include "run/incoming.h"
+#include "run/links.h"
+#include "run/observe.h"
 #include "run/outgoing.h"
 #include "run/session.h"
 
@@ -59,6 +61,7 @@ drv_run *drv_run_new(const drv_run_config *config, GError **error)
     run->attention = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_job);
     run->outgoing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     run->incoming = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_incoming);
+    run->probes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     drv_hyper_on_move(run->hyper, guest_moves, run);
     return run;
 }
@@ -133,6 +136,8 @@ void drv_run_start(drv_run *run)
     take_up_sessions(run, known_sessions);
     remove_strays(run, known_sessions);
     drv_run_reconcile_start(run);
+    drv_observe_start(run);
+    drv_links_start(run);
 }
 
 void drv_run_free(drv_run *run)
@@ -156,6 +161,7 @@ void drv_run_free(drv_run *run)
     g_hash_table_unref(run->attention);
     g_hash_table_unref(run->outgoing);
     g_hash_table_unref(run->incoming);
+    g_hash_table_unref(run->probes);
     g_mutex_clear(&run->lock);
     g_cond_clear(&run->idle);
     drv_content_close(run->content);

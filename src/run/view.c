@@ -134,6 +134,13 @@ json_object *drv_run_jobs(drv_run *run, GError **error)
     return merged_json(&list);
 }
 
+json_object *drv_run_links(drv_run *run, GError **error)
+{
+    merged list = merge(run, "/v1/peer/links", "links");
+
+    return merged_json(&list);
+}
+
 json_object *drv_run_plans(drv_run *run, GError **error)
 {
     merged list = merge(run, "/v1/peer/plans", "plans");

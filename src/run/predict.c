@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Predictions of moves and what came of them: see predict.h. */
+#include "run/predict.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "plan/estimate-json.h"
+#include "run/links.h"
+#include "run/observe.h"
+
+#define VM_BUCKET "vm-facts"
+#define LINK_BUCKET "links"
+/* What was learnt so long ago is looked at again for a plan that may take its time. */
+#define FRESH_MS 60000
+#define MOST_OF_VM 16
+#define MOST_OF_LINK 64
+/* Further away a ratio says that something else went wrong. */
+#define MOST_RATIO 10.0
+
+/* ---- what is known ---- */
+
+static int by_value(const void *a, const void *b)
+{
+    double left = *(const double *)a, right = *(const double *)b;
+
+    return left < right ? -1 : left > right;
+}
+
+/* Of a member of the newest entries; 0: there is none. @share: 0.5 is the median. */
+static double quantile(json_object *moves, const char *key, double share, gboolean of_log)
+{
+    gsize length = drv_json_length(moves);
+    g_autofree double *values = g_new(double, length + 1);
+    gsize count = 0;
+
+    for (gsize i = 0; i < length; i++) {
+        json_object *value =
+            json_object_object_get(json_object_array_get_idx(moves, i), key);
+
+        if (value && json_object_get_double(value) > 0)
+            values[count++] = of_log ? fabs(log(json_object_get_double(value)))
+                                     : json_object_get_double(value);
+    }
+    if (!count)
+        return 0;
+    qsort(values, count, sizeof *values, by_value);
+    if (share == 0.5 && count % 2 == 0)
+        return (values[count / 2 - 1] + values[count / 2]) / 2;
+    return values[MIN((gsize)(share * (double)count), count - 1)];
+}
+
+static drv_estimate_history history_of(json_object *moves)
+{
+    return (drv_estimate_history){.moves = (guint)drv_json_length(moves),
+                                  .time = quantile(moves, "copy", 0.5, FALSE),
+                                  .wire = quantile(moves, "wire", 0.5, FALSE),
+                                  .pause = quantile(moves, "pause", 0.5, FALSE),
+                                  .spread = 0};
+}
+
+static guint64 copied_bytes(json_object *step)
+{
+    json_object *disks = drv_json_array(step, "disks");
+    guint64 bytes = 0;
+
+    for (gsize i = 0; i < drv_json_length(disks); i++) {
+        json_object *disk = json_object_array_get_idx(disks, i);
+
+        if (drv_run_is_copied(disk))
+            bytes += (guint64)MAX(drv_json_int(disk, "allocation_bytes", 0), 0);
+    }
+    return bytes;
+}
+
+static void read_step(drv_estimate_input *in, json_object *step)
+{
+    const char *method = drv_json_string(step, "method", "auto");
+
+    in->memory_bytes = (guint64)MAX(drv_json_int(step, "memory_bytes", 0), 0);
+    in->running = drv_json_bool(step, "was_running");
+    in->offline = g_str_equal(method, "offline");
+    in->disk_bytes = copied_bytes(step);
+    in->bandwidth_bps = (guint64)MAX(drv_json_int(step, "bandwidth_bps", 0), 0);
+    in->max_pause_ms = (guint64)MAX(drv_json_int(step, "max_pause_ms", 0), 0);
+    in->max_time_ms = (guint64)MAX(drv_json_int(step, "max_time_ms", 0), 0);
+    in->may_post_copy = g_str_equal(drv_json_string(step, "post_copy", "never"), "if-needed");
+    in->post_copy = g_str_equal(method, "post-copy") || g_str_equal(method, "hybrid");
+}
+
+static void gather(drv_run *run, json_object *step, drv_estimate_input *in)
+{
+    const char *uuid = drv_json_string(step, "uuid", "");
+    const char *target = drv_json_string(step, "target", "");
+    g_autoptr(json_object) vm = drv_observe_known(run, uuid);
+    g_autoptr(json_object) link = drv_links_known(run, target);
+
+    drv_estimate_input_read(in, drv_json_object(vm, "observed"));
+    read_step(in, step);
+    in->link_bps = (guint64)MAX(drv_json_int(link, "rate_bps", 0), 0);
+    in->rtt_us = (guint64)MAX(drv_json_int(link, "rtt_us", 0), 0);
+    in->vm = history_of(drv_json_array(vm, "moves"));
+    in->pair = history_of(drv_json_array(link, "moves"));
+    in->fixed_ms = (guint64)quantile(drv_json_array(link, "moves"), "fixed_ms", 0.5, FALSE);
+}
+
+static json_object *model_json(const drv_estimate *estimate)
+{
+    json_object *object = json_object_new_object();
+
+    drv_json_set(object, "copy_ms", json_object_new_double(estimate->model_copy_ms));
+    drv_json_set(object, "wire_bytes", json_object_new_double(estimate->model_wire_bytes));
+    drv_json_set(object, "pause_ms", json_object_new_double(estimate->model_pause_ms));
+    drv_json_set_int(object, "fixed_ms", (gint64)estimate->fixed_ms);
+    drv_json_set_int(object, "rounds", estimate->rounds);
+    return object;
+}
+
+json_object *drv_predict_step(drv_run *run, json_object *body, GError **error)
+{
+    json_object *step = drv_json_object(body, "step");
+    drv_estimate_input in = {0};
+    drv_estimate estimate;
+    json_object *object;
+
+    if (!step || g_strcmp0(drv_json_string(step, "source", NULL), run->node) != 0) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "the step does not begin at %s", run->node);
+        return NULL;
+    }
+    if (drv_json_bool(body, "look")) {
+        g_autoptr(GError) problem = NULL;
+        g_autoptr(json_object) link =
+            drv_links_probe(run, drv_json_string(step, "target", ""), FRESH_MS, &problem);
+
+        if (!link)
+            drv_log_debug("the link was not probed: %s", problem->message);
+        drv_observe_vm(run, drv_json_string(step, "uuid", ""), FRESH_MS);
+    }
+    gather(run, step, &in);
+    drv_plan_estimate(&in, &estimate);
+    object = json_object_new_object();
+    drv_json_set(object, "predicted", drv_estimate_json(&estimate));
+    drv_json_set(object, "expects", drv_estimate_input_json(&in));
+    drv_json_set(object, "model", model_json(&estimate));
+    return object;
+}
+
+void drv_predict_ask(drv_run *run, json_object *step, gboolean look)
+{
+    static const char *const keys[] = {"predicted", "expects", "model"};
+    g_autofree char *path =
+        g_strdup_printf("/v1/peer/vms/%s/prediction", drv_json_string(step, "uuid", ""));
+    g_autoptr(json_object) body = json_object_new_object();
+    g_autoptr(json_object) answer = NULL;
+    g_autoptr(GError) error = NULL;
+
+    drv_json_set(body, "step", json_object_get(step));
+    drv_json_set_bool(body, "look", look);
+    answer = drv_run_call(run, drv_json_string(step, "source", ""), "POST", path, body,
+                          DRV_RUN_PREPARE_TIMEOUT_MS, &error);
+    if (!answer)
+        drv_log_debug("no prediction for %s: %s", drv_json_string(step, "vm", "?"), error->message);
+    for (guint i = 0; i < G_N_ELEMENTS(keys); i++)
+        drv_json_set(step, keys[i],
+                     answer ? json_object_get(json_object_object_get(answer, keys[i])) : NULL);
+}
+
+gboolean drv_predict_expected(json_object *step, drv_estimate_input *in)
+{
+    json_object *expects = drv_json_object(step, "expects");
+
+    *in = (drv_estimate_input){0};
+    drv_estimate_input_read(in, expects);
+    return expects != NULL;
+}
+
+/* ---- what came of it ---- */
+
+/* From the first bytes of the guest to its resume; -1: not known. */
+static gint64 copy_ms(const drv_outgoing *outgoing)
+{
+    gint64 end_ms = outgoing->resumed_us / 1000;
+
+    return outgoing->copy_began_ms && end_ms > outgoing->copy_began_ms
+               ? end_ms - outgoing->copy_began_ms
+               : -1;
+}
+
+void drv_predict_report(drv_outgoing *outgoing, json_object *report)
+{
+    json_object *step = drv_job_step(outgoing->job);
+    json_object *expects = drv_json_object(step, "expects");
+    gint64 total_ms = drv_json_int(report, "total_ms", 0);
+    gint64 copied_ms;
+    guint64 link_bps;
+
+    g_mutex_lock(&outgoing->lock);
+    copied_ms = copy_ms(outgoing);
+    link_bps = outgoing->relay.link_bps;
+    g_mutex_unlock(&outgoing->lock);
+    drv_json_set(report, "predicted", json_object_get(drv_json_object(step, "predicted")));
+    drv_json_set_bool(report, "seen_before",
+                      expects && drv_json_int(drv_json_object(expects, "vm"), "moves", 0) > 0);
+    drv_json_set(report, "copy_ms", copied_ms >= 0 ? json_object_new_int64(copied_ms) : NULL);
+    drv_json_set(report, "fixed_ms",
+                 copied_ms >= 0 ? json_object_new_int64(MAX(total_ms - copied_ms, 0)) : NULL);
+    drv_json_set(report, "link_bps", link_bps ? json_object_new_int64((gint64)link_bps) : NULL);
+}
+
+static void set_ratio(json_object *move, const char *key, json_object *report, const char *actual,
+                      json_object *model, const char *modelled)
+{
+    json_object *value = json_object_object_get(model, modelled);
+    double expected = value ? json_object_get_double(value) : 0;
+    double was = (double)drv_json_int(report, actual, -1);
+
+    if (was > 0 && expected > 0)
+        drv_json_set(move, key,
+                     json_object_new_double(CLAMP(was / expected, 1 / MOST_RATIO, MOST_RATIO)));
+}
+
+typedef struct {
+    json_object *move;
+    guint most;
+} one_more;
+
+static void add_move(json_object *document, gpointer data)
+{
+    const one_more *it = data;
+    json_object *before = drv_json_array(document, "moves");
+    json_object *moves = json_object_new_array();
+    gsize length = drv_json_length(before);
+
+    for (gsize i = length >= it->most ? length - it->most + 1 : 0; i < length; i++)
+        json_object_array_add(moves, json_object_get(json_object_array_get_idx(before, i)));
+    json_object_array_add(moves, json_object_get(it->move));
+    drv_json_set(document, "moves", moves);
+}
+
+static void learn(drv_run *run, const char *uuid, const char *other, json_object *move)
+{
+    drv_observe_change(run, VM_BUCKET, uuid, add_move, &(one_more){move, MOST_OF_VM});
+    drv_observe_change(run, LINK_BUCKET, other, add_move, &(one_more){move, MOST_OF_LINK});
+}
+
+/* The target is to know it, too: it is where the VM is now. */
+static void tell_target(drv_outgoing *outgoing, json_object *move)
+{
+    drv_run *run = outgoing->run;
+    const char *uuid = drv_job_uuid(outgoing->job);
+    g_autofree char *path = g_strdup_printf("/v1/peer/vms/%s/learnt", uuid);
+    g_autoptr(json_object) body = json_object_new_object();
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_object) answer = NULL;
+
+    drv_json_set_string(body, "uuid", uuid);
+    drv_json_set(body, "vm", drv_observe_known(run, uuid));
+    drv_json_set(body, "move", json_object_get(move));
+    answer = drv_run_call(run, drv_job_target(outgoing->job), "PUT", path, body,
+                          DRV_RUN_PEER_TIMEOUT_MS, &error);
+    if (!answer)
+        drv_log_debug("%s was not told what was learnt: %s", drv_job_target(outgoing->job),
+                      error->message);
+}
+
+void drv_predict_learn(drv_outgoing *outgoing, json_object *report)
+{
+    json_object *model = drv_json_object(drv_job_step(outgoing->job), "model");
+    const char *target = drv_job_target(outgoing->job);
+    g_autoptr(json_object) move = NULL;
+    guint64 rtt_us;
+
+    g_mutex_lock(&outgoing->lock);
+    rtt_us = outgoing->relay.rtt_us;
+    g_mutex_unlock(&outgoing->lock);
+    drv_links_measured(outgoing->run, target, (guint64)MAX(drv_json_int(report, "link_bps", 0), 0),
+                       rtt_us);
+    if (!model || !json_object_object_get(report, "copy_ms"))
+        return;
+    move = json_object_new_object();
+    drv_json_set_int(move, "ended_ms", drv_clock_real_ms());
+    drv_json_set_string(move, "source", outgoing->run->node);
+    drv_json_set_string(move, "target", target);
+    set_ratio(move, "copy", report, "copy_ms", model, "copy_ms");
+    set_ratio(move, "wire", report, "wire_bytes", model, "wire_bytes");
+    set_ratio(move, "pause", report, "pause_ms", model, "pause_ms");
+    drv_json_set_int(move, "fixed_ms", drv_json_int(report, "fixed_ms", 0));
+    learn(outgoing->run, drv_job_uuid(outgoing->job), target, move);
+    tell_target(outgoing, move);
+}
+
+/* The VM's document as its source had it: all that is known of it. */
+static void put_vm(json_object *document, gpointer data)
+{
+    json_object_object_foreach((json_object *)data, key, value)
+        drv_json_set(document, key, json_object_get(value));
+}
+
+json_object *drv_predict_take(drv_run *run, const char *source, json_object *body, GError **error)
+{
+    json_object *vm = drv_json_object(body, "vm");
+    json_object *move = drv_json_object(body, "move");
+    const char *uuid = drv_json_string(body, "uuid", "");
+
+    if (!vm || !move || !g_uuid_string_is_valid(uuid)) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "nothing is said that was learnt");
+        return NULL;
+    }
+    drv_observe_change(run, VM_BUCKET, uuid, put_vm, vm);
+    /* The way back is mostly like the way there. */
+    drv_observe_change(run, LINK_BUCKET, source, add_move, &(one_more){move, MOST_OF_LINK});
+    return json_object_new_object();
+}
