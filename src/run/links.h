@@ -3,7 +3,7 @@
  * What a node knows of its links to others: rate and round trip, from probes and from moves. One
  * document a link, at the node where it begins, in the bucket "links" under the other's name:
  *
- *   {"from", "to", "rate_bps", "rtt_us", "measured_ms", "by": "probe"|"move", "moves": [run/predict.h]}
+ *   {"from", "to", "rate_bps", "rtt_us", "measured_ms", "by": "probe"|"move", "moves": [plan/history.h]}
  *
  * A probe goes the way of a move: a session of its own, two relays, TLS, over the one port. It carries
  * noise for at most 0.4 s.

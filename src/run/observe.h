@@ -3,7 +3,7 @@
  * What the node knows of each of its VMs for predictions: samples of its memory, and how its moves
  * went. One document a VM, in the bucket "vm-facts" under its UUID; it goes along with a move.
  *
- *   {"observed_ms", "observed": (of plan/estimate-json.h), "moves": [the newest last; history.h]}
+ *   {"observed_ms", "observed": (of plan/estimate-json.h), "moves": [the newest last; plan/history.h]}
  */
 #pragma once
 

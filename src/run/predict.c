@@ -2,12 +2,10 @@
 /* Predictions of moves and what came of them: see predict.h. */
 #include "run/predict.h"
 
-#include <math.h>
-#include <stdlib.h>
-
 #include "base/clock.h"
 #include "base/log.h"
 #include "plan/estimate-json.h"
+#include "plan/history.h"
 #include "run/links.h"
 #include "run/observe.h"
 
@@ -17,49 +15,8 @@
 #define FRESH_MS 60000
 #define MOST_OF_VM 16
 #define MOST_OF_LINK 64
-/* Further away a ratio says that something else went wrong. */
-#define MOST_RATIO 10.0
 
 /* ---- what is known ---- */
-
-static int by_value(const void *a, const void *b)
-{
-    double left = *(const double *)a, right = *(const double *)b;
-
-    return left < right ? -1 : left > right;
-}
-
-/* Of a member of the newest entries; 0: there is none. @share: 0.5 is the median. */
-static double quantile(json_object *moves, const char *key, double share, gboolean of_log)
-{
-    gsize length = drv_json_length(moves);
-    g_autofree double *values = g_new(double, length + 1);
-    gsize count = 0;
-
-    for (gsize i = 0; i < length; i++) {
-        json_object *value =
-            json_object_object_get(json_object_array_get_idx(moves, i), key);
-
-        if (value && json_object_get_double(value) > 0)
-            values[count++] = of_log ? fabs(log(json_object_get_double(value)))
-                                     : json_object_get_double(value);
-    }
-    if (!count)
-        return 0;
-    qsort(values, count, sizeof *values, by_value);
-    if (share == 0.5 && count % 2 == 0)
-        return (values[count / 2 - 1] + values[count / 2]) / 2;
-    return values[MIN((gsize)(share * (double)count), count - 1)];
-}
-
-static drv_estimate_history history_of(json_object *moves)
-{
-    return (drv_estimate_history){.moves = (guint)drv_json_length(moves),
-                                  .time = quantile(moves, "copy", 0.5, FALSE),
-                                  .wire = quantile(moves, "wire", 0.5, FALSE),
-                                  .pause = quantile(moves, "pause", 0.5, FALSE),
-                                  .spread = 0};
-}
 
 static guint64 copied_bytes(json_object *step)
 {
@@ -101,21 +58,9 @@ static void gather(drv_run *run, json_object *step, drv_estimate_input *in)
     read_step(in, step);
     in->link_bps = (guint64)MAX(drv_json_int(link, "rate_bps", 0), 0);
     in->rtt_us = (guint64)MAX(drv_json_int(link, "rtt_us", 0), 0);
-    in->vm = history_of(drv_json_array(vm, "moves"));
-    in->pair = history_of(drv_json_array(link, "moves"));
-    in->fixed_ms = (guint64)quantile(drv_json_array(link, "moves"), "fixed_ms", 0.5, FALSE);
-}
-
-static json_object *model_json(const drv_estimate *estimate)
-{
-    json_object *object = json_object_new_object();
-
-    drv_json_set(object, "copy_ms", json_object_new_double(estimate->model_copy_ms));
-    drv_json_set(object, "wire_bytes", json_object_new_double(estimate->model_wire_bytes));
-    drv_json_set(object, "pause_ms", json_object_new_double(estimate->model_pause_ms));
-    drv_json_set_int(object, "fixed_ms", (gint64)estimate->fixed_ms);
-    drv_json_set_int(object, "rounds", estimate->rounds);
-    return object;
+    in->vm = drv_history_of(drv_json_array(vm, "moves"));
+    in->pair = drv_history_of(drv_json_array(link, "moves"));
+    in->fixed_ms = drv_history_fixed_ms(drv_json_array(link, "moves"));
 }
 
 json_object *drv_predict_step(drv_run *run, json_object *body, GError **error)
@@ -143,7 +88,7 @@ json_object *drv_predict_step(drv_run *run, json_object *body, GError **error)
     object = json_object_new_object();
     drv_json_set(object, "predicted", drv_estimate_json(&estimate));
     drv_json_set(object, "expects", drv_estimate_input_json(&in));
-    drv_json_set(object, "model", model_json(&estimate));
+    drv_json_set(object, "model", drv_history_model(&estimate));
     return object;
 }
 
@@ -209,18 +154,6 @@ void drv_predict_report(drv_outgoing *outgoing, json_object *report)
     drv_json_set(report, "link_bps", link_bps ? json_object_new_int64((gint64)link_bps) : NULL);
 }
 
-static void set_ratio(json_object *move, const char *key, json_object *report, const char *actual,
-                      json_object *model, const char *modelled)
-{
-    json_object *value = json_object_object_get(model, modelled);
-    double expected = value ? json_object_get_double(value) : 0;
-    double was = (double)drv_json_int(report, actual, -1);
-
-    if (was > 0 && expected > 0)
-        drv_json_set(move, key,
-                     json_object_new_double(CLAMP(was / expected, 1 / MOST_RATIO, MOST_RATIO)));
-}
-
 typedef struct {
     json_object *move;
     guint most;
@@ -229,14 +162,8 @@ typedef struct {
 static void add_move(json_object *document, gpointer data)
 {
     const one_more *it = data;
-    json_object *before = drv_json_array(document, "moves");
-    json_object *moves = json_object_new_array();
-    gsize length = drv_json_length(before);
 
-    for (gsize i = length >= it->most ? length - it->most + 1 : 0; i < length; i++)
-        json_object_array_add(moves, json_object_get(json_object_array_get_idx(before, i)));
-    json_object_array_add(moves, json_object_get(it->move));
-    drv_json_set(document, "moves", moves);
+    drv_history_add(document, it->move, it->most);
 }
 
 static void learn(drv_run *run, const char *uuid, const char *other, json_object *move)
@@ -277,16 +204,9 @@ void drv_predict_learn(drv_outgoing *outgoing, json_object *report)
     g_mutex_unlock(&outgoing->lock);
     drv_links_measured(outgoing->run, target, (guint64)MAX(drv_json_int(report, "link_bps", 0), 0),
                        rtt_us);
-    if (!model || !json_object_object_get(report, "copy_ms"))
+    move = drv_history_entry(report, model, drv_clock_real_ms());
+    if (!move)
         return;
-    move = json_object_new_object();
-    drv_json_set_int(move, "ended_ms", drv_clock_real_ms());
-    drv_json_set_string(move, "source", outgoing->run->node);
-    drv_json_set_string(move, "target", target);
-    set_ratio(move, "copy", report, "copy_ms", model, "copy_ms");
-    set_ratio(move, "wire", report, "wire_bytes", model, "wire_bytes");
-    set_ratio(move, "pause", report, "pause_ms", model, "pause_ms");
-    drv_json_set_int(move, "fixed_ms", drv_json_int(report, "fixed_ms", 0));
     learn(outgoing->run, drv_job_uuid(outgoing->job), target, move);
     tell_target(outgoing, move);
 }

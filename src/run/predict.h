@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Predictions of moves: what this node, the source, knows goes into plan/estimate.h, and at the end what
- * came of it is kept with the VM (observe.h) and with the link (links.h), at both nodes. An entry of
- * "moves" in these documents:
- *
- *   {"ended_ms", "source", "target", "copy", "wire", "pause" (each actual ÷ model), "fixed_ms"}
+ * came of it is kept with the VM (observe.h) and with the link (links.h), at both nodes.
  */
 #pragma once
 
