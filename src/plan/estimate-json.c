@@ -34,7 +34,7 @@ static double number(json_object *object, const char *key, double otherwise)
     return isfinite(json_object_get_double(value)) ? json_object_get_double(value) : otherwise;
 }
 
-static json_object *history_json(const drv_estimate_history *history)
+json_object *drv_estimate_history_json(const drv_estimate_history *history)
 {
     json_object *object = json_object_new_object();
 
@@ -88,8 +88,8 @@ json_object *drv_estimate_input_json(const drv_estimate_input *in)
         json_object_array_add(windows, window);
     }
     drv_json_set(object, "windows", windows);
-    drv_json_set(object, "vm", history_json(&in->vm));
-    drv_json_set(object, "pair", history_json(&in->pair));
+    drv_json_set(object, "vm", drv_estimate_history_json(&in->vm));
+    drv_json_set(object, "pair", drv_estimate_history_json(&in->pair));
     return object;
 }
 

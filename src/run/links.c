@@ -4,12 +4,14 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "plan/estimate-json.h"
+#include "plan/history.h"
 #include "run/observe.h"
 #include "run/probing.h"
 
 #define BUCKET "links"
 /* In the background: one link at most so often, and only what was not measured for so long. */
-#define FIRST_MS 30000
+#define FIRST_MS (5 * 60 * 1000)
 #define EACH_MS (10 * 60 * 1000)
 #define OLD_MS (6 * 3600 * G_GINT64_CONSTANT(1000))
 
@@ -54,14 +56,17 @@ void drv_links_measured(drv_run *run, const char *to, guint64 rate_bps, guint64 
         keep(run, to, "move", rate_bps, rtt_us);
 }
 
-/* What others may see of it. */
+/* What others may see of it; a planner reads the last two (plan/estimate-json.h). */
 static json_object *link_json(json_object *document)
 {
     static const char *const keys[] = {"from", "to", "rate_bps", "rtt_us", "measured_ms", "by"};
+    drv_estimate_history history = drv_history_of(drv_json_array(document, "moves"));
     json_object *object = json_object_new_object();
 
     for (guint i = 0; i < G_N_ELEMENTS(keys); i++)
         drv_json_set(object, keys[i], json_object_get(json_object_object_get(document, keys[i])));
+    drv_json_set(object, "pair", drv_estimate_history_json(&history));
+    drv_json_set_int(object, "fixed_ms", (gint64)drv_history_fixed_ms(drv_json_array(document, "moves")));
     return object;
 }
 

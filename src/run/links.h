@@ -30,6 +30,9 @@ json_object *drv_links_probe(drv_run *run, const char *to, gint64 age_ms, GError
 /** drv_links_answer() - the other end of a probe: {"session", "secret", "links"}. Transfer full. */
 json_object *drv_links_answer(drv_run *run, json_object *request, GError **error);
 
+/** drv_links_forget() - a probe is over: wait until nothing of it is left here. */
+void drv_links_forget(drv_run *run, const char *session);
+
 /** drv_links_probe_dir() - the directory of a probe's session that ends here, or NULL. Transfer full. */
 char *drv_links_probe_dir(drv_run *run, const char *session);
 

@@ -14,6 +14,7 @@
 #include "hyper/machine.h"
 #include "hyper/memory.h"
 #include "plan/estimate-json.h"
+#include "plan/history.h"
 #include "plan/sample.h"
 
 #define BUCKET "vm-facts"
@@ -23,7 +24,7 @@
 static const gint64 windows_us[] = {600000, 1500000, 3000000};
 G_STATIC_ASSERT(G_N_ELEMENTS(windows_us) <= DRV_ESTIMATE_WINDOWS);
 /* In the background. */
-#define FIRST_MS 20000
+#define FIRST_MS 60000
 #define EACH_MS 60000
 #define OLD_MS (30 * 60 * G_GINT64_CONSTANT(1000))
 #define TRIES 5
@@ -58,6 +59,24 @@ json_object *drv_observe_known(drv_run *run, const char *uuid)
     json_object *document = stored ? drv_json_parse(stored->json, "a stored document", NULL) : NULL;
 
     return document ? document : json_object_new_object();
+}
+
+void drv_observe_add(drv_run *run, json_object *vm)
+{
+    g_autoptr(json_object) known = drv_observe_known(run, drv_json_string(vm, "uuid", ""));
+    drv_estimate_history history = drv_history_of(drv_json_array(known, "moves"));
+    json_object *expects = json_object_get(drv_json_object(known, "observed"));
+
+    if (expects) {
+        drv_estimate_input in = {0};
+        drv_dirty_curve curve;
+
+        drv_estimate_input_read(&in, expects);
+        curve = drv_dirty_curve_fit(in.windows, in.window_count, in.memory_bytes);
+        drv_json_set_int(vm, "dirty_bps", (gint64)curve.rate_bps);
+        drv_json_set(expects, "vm", drv_estimate_history_json(&history));
+    }
+    drv_json_set(vm, "expects", expects);
 }
 
 /* ---- looking ---- */

@@ -134,6 +134,12 @@ static json_object *answer_probe(const peer_request *request, GError **error)
     return drv_links_answer(request->run, request->body, error);
 }
 
+static json_object *forget_probe(const peer_request *request, GError **error)
+{
+    drv_links_forget(request->run, request->id);
+    return json_object_new_object();
+}
+
 static json_object *get_plans(const peer_request *request, GError **error)
 {
     return drv_run_local_plans(request->run, error);
@@ -338,6 +344,7 @@ static const struct {
     {"GET", "links", FALSE, NULL, FALSE, get_links},
     {"POST", "links", FALSE, NULL, TRUE, probe_link},
     {"POST", "probes", FALSE, NULL, TRUE, answer_probe},
+    {"DELETE", "probes", TRUE, NULL, FALSE, forget_probe},
     {"GET", "content", FALSE, NULL, FALSE, get_content},
     {"PUT", "content", FALSE, NULL, TRUE, set_content},
     {"POST", "content", FALSE, NULL, TRUE, prune_content},

@@ -47,6 +47,41 @@ static void read_step(drv_estimate_input *in, json_object *step)
     in->post_copy = g_str_equal(method, "post-copy") || g_str_equal(method, "hybrid");
 }
 
+/* Whether the VM has moved between here and @target before: then both may have content of it. */
+static gboolean was_between(json_object *moves, const char *here, const char *target)
+{
+    for (gsize i = 0; i < drv_json_length(moves); i++) {
+        json_object *move = json_object_array_get_idx(moves, i);
+        const char *from = drv_json_string(move, "source", "");
+        const char *to = drv_json_string(move, "target", "");
+
+        if ((g_str_equal(from, here) && g_str_equal(to, target)) ||
+            (g_str_equal(from, target) && g_str_equal(to, here)))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* What earlier moves left of this VM at both ends, less what it has changed since. */
+static double recycled_share(drv_run *run, const char *uuid, const drv_estimate_input *in)
+{
+    g_autoptr(json_object) list = run->content ? drv_content_list(run->content) : NULL;
+    json_object *contents = list ? drv_json_array(list, "contents") : NULL;
+    drv_dirty_curve curve = drv_dirty_curve_fit(in->windows, in->window_count, in->memory_bytes);
+    double filled = (double)in->memory_bytes * (1 - in->zero_share);
+    double most = 0;
+
+    for (gsize i = 0; i < drv_json_length(contents) && filled > 0; i++) {
+        json_object *one = json_object_array_get_idx(contents, i);
+        double age_s = (double)(drv_clock_real_ms() - drv_json_int(one, "created_ms", 0)) / 1000;
+        double kept = (double)drv_json_int(one, "bytes", 0);
+
+        if (g_str_equal(drv_json_string(one, "uuid", ""), uuid))
+            most = MAX(most, (MIN(kept, filled) - drv_dirty_curve_bytes(&curve, age_s)) / filled);
+    }
+    return CLAMP(most, 0, 1);
+}
+
 static void gather(drv_run *run, json_object *step, drv_estimate_input *in)
 {
     const char *uuid = drv_json_string(step, "uuid", "");
@@ -60,6 +95,8 @@ static void gather(drv_run *run, json_object *step, drv_estimate_input *in)
     in->rtt_us = (guint64)MAX(drv_json_int(link, "rtt_us", 0), 0);
     in->vm = drv_history_of(drv_json_array(vm, "moves"));
     in->pair = drv_history_of(drv_json_array(link, "moves"));
+    if (in->sampled && was_between(drv_json_array(vm, "moves"), run->node, target))
+        in->recycled_share = recycled_share(run, uuid, in);
     in->fixed_ms = drv_history_fixed_ms(drv_json_array(link, "moves"));
 }
 

@@ -32,6 +32,7 @@
 #define LOOK_US 10000
 #define FAR_END_MS 15000
 #define MOST_FAR_ENDS 4
+#define FORGET_MS 5000
 
 /* ---- the end that is written to ---- */
 
@@ -59,6 +60,7 @@ static void forget(far_end *it)
     drv_session_end_relay(it->dir);
     g_mutex_lock(&run->lock);
     g_hash_table_remove(run->probes, it->session);
+    g_cond_broadcast(&run->idle);
     g_mutex_unlock(&run->lock);
     if (it->listener >= 0)
         close(it->listener);
@@ -168,6 +170,17 @@ json_object *drv_links_answer(drv_run *run, json_object *request, GError **error
     return json_object_new_object();
 }
 
+void drv_links_forget(drv_run *run, const char *session)
+{
+    gint64 until = g_get_monotonic_time() + FORGET_MS * 1000;
+
+    g_mutex_lock(&run->lock);
+    while (g_hash_table_contains(run->probes, session) && !run->stopping &&
+           g_cond_wait_until(&run->idle, &run->lock, until))
+        ;
+    g_mutex_unlock(&run->lock);
+}
+
 /* ---- the end that writes ---- */
 
 static gboolean find_member(drv_run *run, const char *name, char **address, guint16 *port,
@@ -203,6 +216,14 @@ static gboolean ask_far_end(drv_run *run, const char *to, const char *session,
     answer = drv_run_call(run, to, "POST", "/v1/peer/probes", request, DRV_RUN_PEER_TIMEOUT_MS, error);
     explicit_bzero(text, sizeof text);
     return answer != NULL;
+}
+
+/* It ends by itself; who asked shall find nothing of it any more. */
+static void end_far_end(drv_run *run, const char *to, const char *session)
+{
+    g_autofree char *path = g_strdup_printf("/v1/peer/probes/%s", session);
+
+    json_object_put(drv_run_call(run, to, "DELETE", path, NULL, DRV_RUN_PEER_TIMEOUT_MS, NULL));
 }
 
 /* Writes what the socket takes until @until_us. Return: -errno when it is gone. */
@@ -297,6 +318,7 @@ static gboolean probe(drv_run *run, const char *to, const char *address, guint16
     if (rc == 0)
         rc = carry_noise(dir, rate_bps, rtt_us, &problem);
     drv_session_end_relay(dir);
+    end_far_end(run, to, session);
     if (rc < 0)
         drv_gerror_from(error, DRV_ERROR_UNREACHABLE, &problem);
     return rc == 0;

@@ -4,6 +4,7 @@
 
 #include "model/local.h"
 #include "run/incoming.h"
+#include "run/observe.h"
 
 /* How long a node that takes connections may take before a list is shown without it. */
 #define LIST_TIMEOUT_MS 10000
@@ -164,6 +165,7 @@ json_object *drv_run_local_vms(drv_run *run, GError **error)
         if (drv_incoming_is_arriving(run, drv_json_string(vm, "uuid", "")))
             drv_json_set_bool(vm, "arriving", TRUE);
         drv_json_set(vm, "job", NULL);
+        drv_observe_add(run, vm);
     }
     g_mutex_lock(&run->lock);
     g_hash_table_iter_init(&iter, run->jobs);
