@@ -31,6 +31,8 @@ static const struct {
     [DRV_BASIS_PAIR_HISTORY] = {0.30, 0.35, 0.8},
     [DRV_BASIS_VM_HISTORY] = {0.20, 0.25, 0.7},
 };
+/* QEMU's first step, which no guest notices. */
+#define NOTHING_PERCENT 1
 #define NOT_SAMPLED 0.5
 #define LINK_NOT_KNOWN 1.0
 
@@ -163,7 +165,7 @@ static drv_estimate_verdict judge(const drv_rounds *rounds, const drv_rounds_inp
         return DRV_VERDICT_POST_COPY;
     if (rounds->end != DRV_ROUNDS_END)
         return in->may_post_copy ? DRV_VERDICT_POST_COPY : DRV_VERDICT_REFUSE;
-    return rounds->throttle_percent ? DRV_VERDICT_THROTTLE : DRV_VERDICT_CONVERGES;
+    return rounds->throttle_percent > NOTHING_PERCENT ? DRV_VERDICT_THROTTLE : DRV_VERDICT_CONVERGES;
 }
 
 /* Called off, and once more with post-copy: the content of the first pass is known by then only in part. */

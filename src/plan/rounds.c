@@ -16,9 +16,9 @@
 #define NOTICEABLE 0.96
 #define STALL_S 40.0
 #define STALL_BEFORE_POST_COPY_S 4.0
-/* QEMU looks at what a guest dirties at most once a second, and throttles at the second time. */
+/* QEMU looks at what a guest dirties at most once a second, and throttles at the second time (hyper/migrate.c). */
 #define THROTTLE_PERIOD_S 1.0
-#define THROTTLE_FIRST 20
+#define THROTTLE_FIRST 1
 #define THROTTLE_MORE 10
 #define THROTTLE_MOST 99
 /* Even an empty round costs a synchronisation of the bitmap. */
