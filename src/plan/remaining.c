@@ -12,8 +12,8 @@
 /* What the wire takes: what the relay saw, else what went so far if that is slower than was thought. */
 static double rate(const drv_estimate_input *in, const drv_estimate_now *now, double expected)
 {
-    double seen = now->wire_s > 0 ? (double)now->wire_bytes / now->wire_s : 0;
-    double weight = now->wire_s / (now->wire_s + HALF_SEEN_S);
+    double seen = now->timed_s > 0 ? (double)now->timed_bytes / now->timed_s : 0;
+    double weight = now->timed_s / (now->timed_s + HALF_SEEN_S);
 
     if (now->link_bps)
         return (double)now->link_bps;

@@ -11,8 +11,9 @@ typedef struct {
     guint64 left_bytes;        /* of memory, in this round */
     guint64 disk_left_bytes;
     guint64 memory_total_bytes;
-    guint64 wire_bytes;        /* of memory, so far */
-    double wire_s;             /* since the first of them */
+    guint64 wire_bytes;        /* of memory, so far … */
+    guint64 timed_bytes;       /* … and of these those of the last … */
+    double timed_s;            /* … so many seconds */
     guint64 link_bps;          /* as the relay has seen it; 0: not known */
     guint64 dirty_bps;         /* as QEMU says, over the last round; 0: not known yet */
     guint throttle_percent;

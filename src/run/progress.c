@@ -90,8 +90,9 @@ static gint64 fitted_ms(const drv_progress *progress, const drv_job_stats *stats
                                                 : progress->memory_bytes,
         .disk_left_bytes = stats->disk_remaining_bytes,
         .memory_total_bytes = stats->memory_total_bytes,
-        .wire_bytes = ram->coded_bytes - MIN(progress->wire_bytes, ram->coded_bytes),
-        .wire_s = progress->wire_ms ? (double)(now_ms - progress->wire_ms) / 1000 : 0,
+        .wire_bytes = ram->coded_bytes,
+        .timed_bytes = ram->coded_bytes - MIN(progress->wire_bytes, ram->coded_bytes),
+        .timed_s = progress->wire_ms ? (double)(now_ms - progress->wire_ms) / 1000 : 0,
         .link_bps = relay->link_bps,
         .throttle_percent = stats->throttle_percent};
 

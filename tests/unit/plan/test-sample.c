@@ -157,7 +157,7 @@ static void test_remaining(void)
     for (guint s = 1; s < 10; s++) {
         drv_estimate_now now = {.round_s = s, .rounds = 1, .memory_total_bytes = in.memory_bytes,
                                 .left_bytes = in.memory_bytes - s * (20 << 20),
-                                .wire_bytes = s * (10 << 20), .wire_s = s};
+                                .wire_bytes = s * (10 << 20), .timed_bytes = s * (10 << 20), .timed_s = s};
         gint64 left = drv_plan_remaining_ms(&in, &now);
 
         assert_near((double)left, (double)whole - s * 1000 + 400, 250);
@@ -166,7 +166,7 @@ static void test_remaining(void)
     {
         drv_estimate_now now = {.round_s = 10, .rounds = 1, .memory_total_bytes = in.memory_bytes,
                                 .left_bytes = in.memory_bytes / 2, .wire_bytes = 50 << 20,
-                                .wire_s = 10, .link_bps = 5 << 20};
+                                .timed_bytes = 50 << 20, .timed_s = 10, .link_bps = 5 << 20};
 
         assert_near((double)drv_plan_remaining_ms(&in, &now), 10400, 300);
     }
