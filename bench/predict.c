@@ -77,11 +77,6 @@ static json_object *again(json_object *line, GHashTable *documents, gboolean ver
     in.fixed_ms = drv_history_fixed_ms(drv_json_array(link, "moves"));
     drv_plan_estimate(&in, &estimate);
     model = drv_history_model(&estimate);
-    entry = drv_history_entry(report, model, 0);
-    if (entry) {
-        drv_history_add(vm, entry, MOST_OF_VM);
-        drv_history_add(link, entry, MOST_OF_LINK);
-    }
     if (verbose)
         printf("%-6s t%d %4d Mbit/s d%-2d c%-2d time %6d: %6d p90 %6d fixed %5d: %5d copy %6d: %6.0f "
                "wire %6.1f: %6.1f model %6.1f pause %4d: %4d rounds %2d: %2d link %5.1f: %5.1f\n",
@@ -97,6 +92,11 @@ static json_object *again(json_object *line, GHashTable *documents, gboolean ver
                (double)drv_json_int(report, "link_bps", 0) / 1e6, (double)in.link_bps / 1e6);
     drv_json_set(report, "predicted", drv_estimate_json(&estimate));
     drv_json_set_bool(report, "seen_before", in.vm.moves > 0);
+    entry = drv_history_entry(report, model, 0);
+    if (entry) {
+        drv_history_add(vm, entry, MOST_OF_VM);
+        drv_history_add(link, entry, MOST_OF_LINK);
+    }
     return report;
 }
 

@@ -34,6 +34,27 @@ static double number(json_object *object, const char *key, double otherwise)
     return isfinite(json_object_get_double(value)) ? json_object_get_double(value) : otherwise;
 }
 
+static json_object *margins_json(const drv_estimate_margins *margins)
+{
+    json_object *object = json_object_new_object();
+
+    drv_json_set_int(object, "moves", margins->moves);
+    drv_json_set(object, "time", json_object_new_double(margins->time));
+    drv_json_set(object, "wire", json_object_new_double(margins->wire));
+    drv_json_set(object, "pause", json_object_new_double(margins->pause));
+    return object;
+}
+
+static drv_estimate_margins margins_read(json_object *object)
+{
+    if (!object)
+        return (drv_estimate_margins){0};
+    return (drv_estimate_margins){.moves = (guint)CLAMP(drv_json_int(object, "moves", 0), 0, 1000000),
+                                  .time = CLAMP(number(object, "time", 0), -5, 5),
+                                  .wire = CLAMP(number(object, "wire", 0), -5, 5),
+                                  .pause = CLAMP(number(object, "pause", 0), -5, 5)};
+}
+
 json_object *drv_estimate_history_json(const drv_estimate_history *history)
 {
     json_object *object = json_object_new_object();
@@ -42,7 +63,8 @@ json_object *drv_estimate_history_json(const drv_estimate_history *history)
     drv_json_set(object, "time", json_object_new_double(history->time));
     drv_json_set(object, "wire", json_object_new_double(history->wire));
     drv_json_set(object, "pause", json_object_new_double(history->pause));
-    drv_json_set(object, "spread", json_object_new_double(history->spread));
+    drv_json_set(object, "seen", margins_json(&history->seen));
+    drv_json_set(object, "unseen", margins_json(&history->unseen));
     return object;
 }
 
@@ -54,7 +76,8 @@ static void history_read(drv_estimate_history *history, json_object *object)
                                       .time = number(object, "time", 0),
                                       .wire = number(object, "wire", 0),
                                       .pause = number(object, "pause", 0),
-                                      .spread = number(object, "spread", 0)};
+                                      .seen = margins_read(drv_json_object(object, "seen")),
+                                      .unseen = margins_read(drv_json_object(object, "unseen"))};
 }
 
 json_object *drv_estimate_input_json(const drv_estimate_input *in)

@@ -127,7 +127,9 @@ static void test_history(void)
     g_assert_null(drv_history_entry(without, model, 0));
     for (int i = 1; i <= 9; i++) { /* 5 … 9 are kept */
         g_autofree char *text = g_strdup_printf(
-            "{\"copy_ms\":%d,\"wire_bytes\":1000,\"pause_ms\":null,\"fixed_ms\":%d}", 1000 + 100 * i, i);
+            "{\"copy_ms\":%d,\"total_ms\":%d,\"wire_bytes\":1000,\"pause_ms\":null,\"fixed_ms\":%d,"
+            "\"seen_before\":%s,\"predicted\":{\"time_ms\":{\"p50\":1000}}}",
+            1000 + 100 * i, 1000 + 10 * i, i, i % 2 ? "true" : "false");
         g_autoptr(json_object) report = drv_json_parse(text, "it", NULL);
         g_autoptr(json_object) entry = drv_history_entry(report, model, i);
 
@@ -139,6 +141,9 @@ static void test_history(void)
     assert_near(history.wire, 2, 1e-9);
     g_assert_cmpfloat(history.pause, ==, 0);
     g_assert_cmpuint(drv_history_fixed_ms(drv_json_array(document, "moves")), ==, 7);
+    g_assert_cmpuint(history.seen.moves, ==, 3); /* the fifth, the seventh and the ninth move */
+    assert_near(history.seen.time, log(1.09), 1e-9);
+    assert_near(history.unseen.time, log(1.08), 1e-9);
     g_assert_cmpuint(drv_history_of(NULL).moves, ==, 0);
 }
 
