@@ -25,6 +25,7 @@ MEMORY = (128, 160, 192, 256)  # MiB
 DIRTY = (0, 1, 2, 4, 6, 9)  # MiB/s
 COMPRESS = (0, 20, 40, 60, 80)  # percent of each page
 GUESTS, MOVES = 4, 3
+BOOTS = 2  # at once
 LEAST_S = 30  # of what is left, to begin a move
 
 
@@ -74,8 +75,8 @@ def _batch(args: argparse.Namespace, dice: random.Random, number: int, until: fl
     """Some guests, each moved some times; the link changes between. Returns how many moves there were."""
     vms = {f"v{number}x{i}": _case(dice) for i in range(GUESTS)}
     count = 0
-    for vm, case in vms.items():
-        _boot(args.lab, vm, case)
+    with ThreadPoolExecutor(BOOTS) as at_once:
+        list(at_once.map(lambda vm: _boot(args.lab, vm, vms[vm]), vms))
     try:
         with ThreadPoolExecutor(GUESTS) as at_once:
             list(at_once.map(lambda vm: _drover(args.lab, HOSTS[0], "migrate", vm, HOSTS[1], "--check"),
