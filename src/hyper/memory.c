@@ -2,6 +2,8 @@
 /* A look at a guest's memory: see memory.h. */
 #include "hyper/memory.h"
 
+#include <string.h>
+
 #include "hyper/connection.h"
 
 /*
@@ -43,19 +45,20 @@ gboolean drv_hyper_peek(drv_hyper *hyper, const char *uuid, guint64 memory_bytes
     g_autoptr(virDomain) domain = lease ? drv_lease_domain(lease, uuid, error) : NULL;
     g_autofree guint8 *bytes = g_malloc(DRV_PEEK_BYTES);
     guint low = low_chunks(memory_bytes);
+    gboolean go_on = TRUE;
 
     if (!domain)
         return FALSE;
-    for (guint i = 0; i < count; i++) {
+    for (guint i = 0; go_on && i < count; i++) {
         if (virDomainMemoryPeek(domain, address_of(chunks[i], low), DRV_PEEK_BYTES, bytes,
                                 VIR_MEMORY_PHYSICAL) < 0) {
             drv_hyper_take_error(error, "the memory of VM %s cannot be looked at", uuid);
-            return FALSE;
-        }
-        if (!func(i, bytes, data)) {
+            go_on = FALSE;
+        } else if (!func(i, bytes, data)) {
             g_set_error(error, DRV_ERROR, DRV_ERROR_CANCELLED, "called off");
-            return FALSE;
+            go_on = FALSE;
         }
     }
-    return TRUE;
+    explicit_bzero(bytes, DRV_PEEK_BYTES);
+    return go_on;
 }
