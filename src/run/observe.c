@@ -21,7 +21,7 @@
 /* Pages that are looked at: 16 a chunk. */
 #define CHUNKS 128
 /* When each chunk is looked at again, after it was first. */
-static const gint64 windows_us[] = {600000, 1500000, 3000000};
+static const gint64 windows_us[] = {500000, 1500000, 4000000};
 G_STATIC_ASSERT(G_N_ELEMENTS(windows_us) <= DRV_ESTIMATE_WINDOWS);
 /* In the background. */
 #define FIRST_MS 60000
