@@ -39,7 +39,7 @@ def _drover(name: str, at: str, *words: str) -> Any:
 
 def _case(dice: random.Random) -> dict[str, int]:
     memory = dice.choice(MEMORY)
-    return {"memory": memory, "work": memory * dice.choice((30, 45, 60)) // 100,
+    return {"memory": memory, "work": min(memory * dice.choice((30, 45, 60)) // 100, memory - 80),
             "dirty": dice.choice(DIRTY), "compress": dice.choice(COMPRESS)}
 
 
