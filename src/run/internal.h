@@ -36,6 +36,8 @@ struct drv_run {
     GHashTable *outgoing; /* VM's UUID → drv_outgoing */
     GHashTable *incoming; /* session → drv_incoming */
     json_object *node_settings; /* as last heard from the leader; NULL: never */
+    GHashTable *probes;   /* session → its directory: of links that are probed up to here */
+    gboolean probing;     /* a link from here */
     guint threads;        /* that drv_run_free() waits for */
     gboolean stopping;
 };

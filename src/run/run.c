@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "run/incoming.h"
 #include "run/operations.h"
+#include "run/links.h"
+#include "run/observe.h"
 #include "run/outgoing.h"
 #include "run/session.h"
 
@@ -63,6 +65,7 @@ drv_run *drv_run_new(const drv_run_config *config, GError **error)
     run->outgoing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     run->incoming = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_incoming);
     run->operations = drv_operations_of(run);
+    run->probes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     drv_hyper_on_move(run->hyper, guest_moves, run);
     return run;
 }
@@ -138,6 +141,8 @@ void drv_run_start(drv_run *run)
     remove_strays(run, known_sessions);
     drv_run_reconcile_start(run);
     drv_operations_start(run->operations);
+    drv_observe_start(run);
+    drv_links_start(run);
 }
 
 void drv_run_free(drv_run *run)
@@ -164,6 +169,7 @@ void drv_run_free(drv_run *run)
     g_hash_table_unref(run->attention);
     g_hash_table_unref(run->outgoing);
     g_hash_table_unref(run->incoming);
+    g_hash_table_unref(run->probes);
     g_mutex_clear(&run->lock);
     g_cond_clear(&run->idle);
     drv_content_close(run->content);

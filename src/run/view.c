@@ -10,6 +10,7 @@
 #include "run/maintenance.h"
 #include "run/operations.h"
 #include "run/rules.h"
+#include "run/observe.h"
 
 /* How long a node that takes connections may take before a list is shown without it. */
 #define LIST_TIMEOUT_MS 10000
@@ -177,6 +178,13 @@ json_object *drv_run_jobs(drv_run *run, GError **error)
     return merged_json(&list);
 }
 
+json_object *drv_run_links(drv_run *run, GError **error)
+{
+    merged list = merge(run, "/v1/peer/links", "links");
+
+    return merged_json(&list);
+}
+
 json_object *drv_run_plans(drv_run *run, GError **error)
 {
     merged list = merge(run, "/v1/peer/plans", "plans");
@@ -204,6 +212,7 @@ json_object *drv_run_local_vms(drv_run *run, GError **error)
         if (drv_incoming_is_arriving(run, drv_json_string(vm, "uuid", "")))
             drv_json_set_bool(vm, "arriving", TRUE);
         drv_json_set(vm, "job", NULL);
+        drv_observe_add(run, vm);
     }
     g_mutex_lock(&run->lock);
     g_hash_table_iter_init(&iter, run->jobs);
