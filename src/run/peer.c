@@ -46,9 +46,12 @@ static gint64 query_int(const char *query, const char *key, gint64 otherwise)
 static json_object *get_node(const peer_request *request, GError **error)
 {
     json_object *node = drv_model_local_node(request->run->hyper, request->run->node, error);
+    g_autoptr(json_object) links = node ? drv_links_local(request->run, NULL) : NULL;
 
     if (node)
         drv_json_set_int(node, "started_ms", request->run->started_ms);
+    if (links)
+        drv_json_set(node, "links", json_object_get(drv_json_array(links, "links")));
     return node;
 }
 

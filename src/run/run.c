@@ -64,6 +64,7 @@ drv_run *drv_run_new(const drv_run_config *config, GError **error)
     run->attention = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_job);
     run->outgoing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     run->incoming = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_incoming);
+    run->presence = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     run->operations = drv_operations_of(run);
     run->probes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     drv_hyper_on_move(run->hyper, guest_moves, run);
@@ -169,6 +170,7 @@ void drv_run_free(drv_run *run)
     g_hash_table_unref(run->attention);
     g_hash_table_unref(run->outgoing);
     g_hash_table_unref(run->incoming);
+    g_hash_table_unref(run->presence);
     g_hash_table_unref(run->probes);
     g_mutex_clear(&run->lock);
     g_cond_clear(&run->idle);

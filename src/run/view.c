@@ -3,12 +3,14 @@
 #include "run/internal.h"
 
 #include "base/clock.h"
+#include "model/fleet-json.h"
 #include "model/local.h"
 #include "run/fleet-plan.h"
 #include "run/incoming.h"
 #include "run/lead.h"
 #include "run/maintenance.h"
 #include "run/operations.h"
+#include "run/presence.h"
 #include "run/rules.h"
 #include "run/observe.h"
 
@@ -51,6 +53,7 @@ static void add_node(const drv_member *member, json_object *answer, const GError
     drv_json_set_string(node, "address", member->address);
     drv_json_set_int(node, "port", member->port);
     drv_json_set_string(node, "state", answer ? "up" : "lost");
+    json_object_object_del(node, "links");
     if (problem)
         drv_json_set_string(node, "error", problem->message);
     json_object_array_add(data, node);
@@ -74,8 +77,11 @@ json_object *drv_run_nodes(drv_run *run, GError **error)
     for (gsize i = 0; i < json_object_array_length(nodes); i++) {
         json_object *node = json_object_array_get_idx(nodes, i);
 
-        up |= g_strcmp0(drv_json_string(node, "name", ""), leader) == 0 &&
-              g_str_equal(drv_json_string(node, "state", ""), "up");
+        const char *name = drv_json_string(node, "name", "");
+        gboolean answers = g_str_equal(drv_json_string(node, "state", ""), "up");
+
+        up |= g_strcmp0(name, leader) == 0 && answers;
+        drv_json_set_int(node, "since_ms", drv_presence_note(run, name, answers));
     }
     settings = settings_if(run, leader, up);
     for (gsize i = 0; i < json_object_array_length(nodes); i++)
@@ -233,6 +239,7 @@ typedef struct {
     GHashTable *nodes; /* name → json_object (owned) or NULL */
     GHashTable *why;   /* name → char* */
     json_object *settings;
+    drv_run *run;
     drv_fleet *fleet;
 } gathering;
 
@@ -257,6 +264,14 @@ static void gather_vms(const drv_member *member, json_object *answer, const GErr
     if (node)
         drv_maintenance_into(into->settings, node);
     drv_fleet_add(into->fleet, member->name, node, drv_json_array(answer, "vms"), why);
+    drv_fleet_find_node(into->fleet, member->name)->since_ms =
+        drv_presence_note(into->run, member->name, node != NULL);
+}
+
+/* Of a node to the others, when all are in the fleet. */
+static void add_links(gpointer name, gpointer node, gpointer fleet)
+{
+    drv_fleet_links_from_json(fleet, drv_json_array(node, "links"));
 }
 
 static void put_json(gpointer object)
@@ -270,12 +285,13 @@ drv_fleet *drv_run_fleet(drv_run *run, GError **error)
     g_autoptr(GHashTable) why = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     g_autofree char *leader = drv_run_leader(run);
     g_autoptr(json_object) settings = NULL;
-    gathering into = {nodes, why, NULL, drv_fleet_new()};
+    gathering into = {nodes, why, NULL, run, drv_fleet_new()};
 
     ask_each(run, "/v1/peer/node", gather_node, &into);
     settings = settings_if(run, leader, leader && g_hash_table_lookup(nodes, leader) != NULL);
     into.settings = settings;
     ask_each(run, "/v1/peer/vms", gather_vms, &into);
+    g_hash_table_foreach(nodes, add_links, into.fleet);
     into.fleet->taken_ms = drv_clock_real_ms();
     drv_rules_collect(run, into.fleet);
     return into.fleet;
