@@ -43,6 +43,11 @@ gboolean drv_node_name_check(const char *name, GError **error)
 {
     gsize length = name ? strlen(name) : 0;
 
+    if (name && (g_str_equal(name, "op") || g_str_equal(name, "plan"))) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
+                    "\"%s\" cannot be a node's name: ids of operations and plans begin so; use another", name);
+        return FALSE;
+    }
     if (length && length <= 63 &&
         strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == length && name[0] != '-' &&
         name[length - 1] != '-')

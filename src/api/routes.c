@@ -48,6 +48,19 @@ static json_object *node_revoke(drv_request *request, GError **error)
     return drv_authority_revoke(request->context->cluster, request->part, error);
 }
 
+static json_object *node_maintenance(drv_request *request, GError **error)
+{
+    return drv_run_node_settings(request->context->run, request->part, error);
+}
+
+static json_object *node_maintenance_set(drv_request *request, GError **error)
+{
+    g_autoptr(json_object) what = drv_json_copy(request->body);
+
+    drv_json_set_string(what, "by", request->caller);
+    return drv_run_node_settings_set(request->context->run, request->part, what, error);
+}
+
 static json_object *vms(drv_request *request, GError **error)
 {
     return drv_run_vms(request->context->run, error);
@@ -176,9 +189,34 @@ static json_object *job_get(drv_request *request, GError **error)
     }
 }
 
+static json_object *links(drv_request *request, GError **error)
+{
+    return drv_run_links(request->context->run, error);
+}
+
+static json_object *link_probe(drv_request *request, GError **error)
+{
+    return drv_run_links_probe(request->context->run, request->body, error);
+}
+
+static json_object *accuracy(drv_request *request, GError **error)
+{
+    return drv_run_accuracy(request->context->run, error);
+}
+
 static json_object *job_cancel(drv_request *request, GError **error)
 {
     return drv_run_cancel(request->context->run, request->part, error);
+}
+
+static json_object *job_pause(drv_request *request, GError **error)
+{
+    return drv_run_job_act(request->context->run, request->part, "pause", error);
+}
+
+static json_object *job_resume(drv_request *request, GError **error)
+{
+    return drv_run_job_act(request->context->run, request->part, "resume", error);
 }
 
 static json_object *job_reconcile(drv_request *request, GError **error)
@@ -245,6 +283,10 @@ static const struct {
 } routes[] = {
     {"GET", "/v1/version", DRV_CALLER_OPERATOR, FALSE, version},
     {"GET", "/v1/nodes", DRV_CALLER_OPERATOR, FALSE, nodes},
+    {"GET", "/v1/nodes/*/maintenance", DRV_CALLER_OPERATOR, FALSE, node_maintenance},
+    {"PUT", "/v1/nodes/*/maintenance", DRV_CALLER_OPERATOR, TRUE, node_maintenance_set},
+    {"GET", "/v1/nodes/*/settings", DRV_CALLER_OPERATOR, FALSE, node_maintenance},
+    {"PUT", "/v1/nodes/*/settings", DRV_CALLER_OPERATOR, TRUE, node_maintenance_set},
     {"DELETE", "/v1/nodes/*", DRV_CALLER_OPERATOR, FALSE, node_revoke},
     {"GET", "/v1/vms", DRV_CALLER_OPERATOR, FALSE, vms},
     {"GET", "/v1/vms/*/goals", DRV_CALLER_OPERATOR, FALSE, vm_goals},
@@ -266,7 +308,12 @@ static const struct {
     {"GET", "/v1/jobs", DRV_CALLER_OPERATOR, FALSE, jobs},
     {"GET", "/v1/jobs/*", DRV_CALLER_OPERATOR, FALSE, job_get},
     {"POST", "/v1/jobs/*/cancel", DRV_CALLER_OPERATOR, FALSE, job_cancel},
+    {"POST", "/v1/jobs/*/pause", DRV_CALLER_OPERATOR, FALSE, job_pause},
+    {"POST", "/v1/jobs/*/resume", DRV_CALLER_OPERATOR, FALSE, job_resume},
     {"POST", "/v1/jobs/*/reconcile", DRV_CALLER_OPERATOR, FALSE, job_reconcile},
+    {"GET", "/v1/links", DRV_CALLER_OPERATOR, FALSE, links},
+    {"POST", "/v1/links/probe", DRV_CALLER_OPERATOR, TRUE, link_probe},
+    {"GET", "/v1/accuracy", DRV_CALLER_OPERATOR, FALSE, accuracy},
     {"POST", "/v1/tokens", DRV_CALLER_OPERATOR, TRUE, token_make},
     {"GET", "/v1/tokens", DRV_CALLER_OPERATOR, FALSE, tokens},
     {"DELETE", "/v1/tokens/*", DRV_CALLER_OPERATOR, FALSE, token_delete},

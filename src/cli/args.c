@@ -125,6 +125,19 @@ static gboolean take_word(drv_args *args, const char *word, GError **error)
     return TRUE;
 }
 
+/* "job pause": a command that is the first word of others as well. They are not shortened. */
+static gboolean take_second_word(drv_args *args, const char *word)
+{
+    g_autofree char *full = g_strconcat(args->command->name, " ", word, NULL);
+
+    for (const drv_command *c = drv_commands; !args->operands->len && c->name; c++)
+        if (g_str_equal(c->name, full)) {
+            args->command = c;
+            return TRUE;
+        }
+    return FALSE;
+}
+
 /* The option tables that apply here, one behind the other. */
 static const drv_option *find_option(const drv_args *args, const char *name, char letter)
 {
@@ -184,6 +197,13 @@ static gboolean set_option(drv_args *args, const drv_option *option, const char 
         break;
     case DRV_OPTION_RATE_LIMIT:
         good = g_str_equal(text, "none") || drv_units_parse_rate(text, &v->number, error);
+        break;
+    case DRV_OPTION_COUNT:
+        good = g_ascii_string_to_unsigned(text, 10, 1, 1000000, &v->number, error);
+        if (!good && error) {
+            g_clear_error(error);
+            g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "“%s” is not a number from 1 on", text);
+        }
         break;
     case DRV_OPTION_PORT:
         good = g_ascii_string_to_unsigned(text, 10, 1, 65535, &v->number, error);
@@ -284,7 +304,7 @@ drv_args *drv_args_parse(int argc, char *const *argv, GError **error)
         } else if (!args->command) {
             if (!take_word(args, arg, error))
                 return NULL;
-        } else {
+        } else if (only_words || !take_second_word(args, arg)) {
             g_ptr_array_add(args->operands, g_strdup(arg));
         }
     }

@@ -3,9 +3,15 @@
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/moving.h"
+#include "cli/operating.h"
+#include "cli/progress.h"
 #include "cli/report.h"
 #include "cli/table.h"
 #include "cli/units.h"
+#include "hyper/gerror.h"
+
+#define WATCH_EVERY_US 1000000
+#define HOME_AND_CLEAR "\033[H\033[J"
 
 /* From @from of the job to @to, or to now while that has not come. NULL: it has not begun. */
 static char *lasted(json_object *job, const char *from, const char *to)
@@ -22,7 +28,7 @@ static char *lasted(json_object *job, const char *from, const char *to)
 /* An ended job's state is how it ended. */
 static char *state(json_object *job)
 {
-    return drv_json_bool(job, "ended") ? g_strdup(drv_report_outcome(job))
+    return drv_json_bool(job, "ended") && !drv_json_string(job, "kind", NULL) ? g_strdup(drv_report_outcome(job))
                                        : drv_show_text(job, "state");
 }
 
@@ -35,24 +41,27 @@ static char *percent(json_object *job)
                : NULL;
 }
 
-int drv_cmd_jobs(drv_cli *cli, const drv_args *args, GError **error)
+static int show_jobs(drv_cli *cli, json_object *answer)
 {
     static const char *const heads[] = {"ID",       "STATE", "VM",    "FROM", "TO",
                                         ">PERCENT", ">AGE",  ">TOOK", NULL};
-    g_autoptr(json_object) answer = drv_cli_call(cli, "GET", "/v1/jobs", NULL, error);
     g_autoptr(drv_table) table = drv_table_new(heads);
     json_object *list = drv_json_array(answer, "jobs");
 
-    if (!answer)
-        return -1;
     for (size_t i = 0; list && i < json_object_array_length(list); i++) {
         json_object *one = json_object_array_get_idx(list, i);
 
         drv_table_add(table, drv_show_text(one, "id"));
         drv_table_add(table, state(one));
-        drv_table_add(table, drv_show_text(one, "vm"));
-        drv_table_add(table, drv_show_text(one, "source"));
-        drv_table_add(table, drv_show_text(one, "target"));
+        if (drv_json_string(one, "kind", NULL)) {
+            drv_table_add(table, drv_show_text(one, "kind"));
+            drv_table_add(table, drv_show_text(one, "node"));
+            drv_table_add(table, NULL);
+        } else {
+            drv_table_add(table, drv_show_text(one, "vm"));
+            drv_table_add(table, drv_show_text(one, "source"));
+            drv_table_add(table, drv_show_text(one, "target"));
+        }
         drv_table_add(table, percent(one));
         drv_table_add(table, lasted(one, "created_ms", NULL));
         drv_table_add(table, lasted(one, "started_ms", "ended_ms"));
@@ -63,6 +72,57 @@ int drv_cmd_jobs(drv_cli *cli, const drv_args *args, GError **error)
         drv_table_print(table, cli->out);
     drv_cli_warn_unreachable(cli, answer);
     return DRV_EXIT_DONE;
+}
+
+/* The newest revision of all, and how many there are: what has changed shows in it. */
+static gint64 newest(json_object *answer)
+{
+    json_object *list = drv_json_array(answer, "jobs");
+    gint64 revision = (gint64)drv_json_length(list);
+
+    for (gsize i = 0; i < drv_json_length(list); i++)
+        revision += drv_json_int(json_object_array_get_idx(list, i), "revision", 0);
+    return revision;
+}
+
+/* Until it is interrupted: on a terminal in place, elsewhere whenever something has changed. */
+static int watch(drv_cli *cli, GError **error)
+{
+    gboolean live = !cli->json && drv_display_mode_for(cli->out) == DRV_DISPLAY_LIVE;
+    gint64 shown = -1;
+
+    for (;;) {
+        g_autoptr(GError) reason = NULL;
+        g_autoptr(json_object) answer = drv_cli_call(cli, "GET", "/v1/jobs", NULL, &reason);
+
+        if (!answer && !g_error_matches(reason, DRV_ERROR, DRV_ERROR_UNREACHABLE)) {
+            g_propagate_error(error, g_steal_pointer(&reason));
+            return -1;
+        }
+        if (!answer) {
+            if (shown != 0)
+                drv_cli_message(cli, "droverd does not answer (%s), trying again", reason->message);
+            shown = 0;
+        } else if (live || newest(answer) != shown) {
+            shown = newest(answer);
+            if (live)
+                fputs(HOME_AND_CLEAR, cli->out);
+            show_jobs(cli, answer);
+            if (fflush(cli->out) != 0)
+                return DRV_EXIT_DONE; /* nobody reads any more */
+        }
+        g_usleep(WATCH_EVERY_US);
+    }
+}
+
+int drv_cmd_jobs(drv_cli *cli, const drv_args *args, GError **error)
+{
+    g_autoptr(json_object) answer = NULL;
+
+    if (drv_args_has(args, "watch"))
+        return watch(cli, error);
+    answer = drv_cli_call(cli, "GET", "/v1/jobs", NULL, error);
+    return answer ? show_jobs(cli, answer) : -1;
 }
 
 static void print_field(FILE *out, const char *name, const char *value)
@@ -156,6 +216,8 @@ int drv_cmd_job(drv_cli *cli, const drv_args *args, GError **error)
     g_autofree char *path = drv_cli_path("/v1/jobs/", id, "");
     g_autoptr(json_object) job = NULL;
 
+    if (drv_args_has(args, "follow") && drv_operating_is(id))
+        return drv_operating_follow(cli, id, FALSE, error);
     if (drv_args_has(args, "follow"))
         return drv_moving_follow(cli, id, FALSE, FALSE);
     job = drv_cli_call(cli, "GET", path, NULL, error);
@@ -163,9 +225,36 @@ int drv_cmd_job(drv_cli *cli, const drv_args *args, GError **error)
         return -1;
     if (cli->json)
         drv_cli_print_json(cli, job);
+    else if (drv_operating_is(id))
+        drv_operating_print(cli->out, job);
     else
         print_job(cli->out, job);
     return DRV_EXIT_DONE;
+}
+
+static int act(drv_cli *cli, const drv_args *args, const char *action, const char *said, GError **error)
+{
+    const char *id = drv_args_operand(args, 0);
+    g_autofree char *path = drv_cli_path("/v1/jobs/", id, action);
+    g_autoptr(json_object) job = drv_cli_call(cli, "POST", path, NULL, error);
+
+    if (!job)
+        return -1;
+    if (cli->json)
+        drv_cli_print_json(cli, job);
+    else
+        drv_cli_message(cli, "%s %s", id, said);
+    return DRV_EXIT_DONE;
+}
+
+int drv_cmd_job_pause(drv_cli *cli, const drv_args *args, GError **error)
+{
+    return act(cli, args, "/pause", "begins no further moves; what moves goes on to its end", error);
+}
+
+int drv_cmd_job_resume(drv_cli *cli, const drv_args *args, GError **error)
+{
+    return act(cli, args, "/resume", "goes on", error);
 }
 
 int drv_cmd_cancel(drv_cli *cli, const drv_args *args, GError **error)

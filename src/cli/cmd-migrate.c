@@ -2,7 +2,7 @@
 /* drover migrate: plan, apply, follow, report; or only look whether it could be done. */
 #include <string.h>
 
-#include "base/clock.h"
+#include "cli/applying.h"
 #include "cli/checking.h"
 #include "cli/cli.h"
 #include "cli/follow.h"
@@ -10,10 +10,6 @@
 #include "cli/moving.h"
 #include "cli/report.h"
 #include "hyper/gerror.h"
-
-/* How long droverd may be away between asking it to begin and hearing that it did. */
-#define APPLY_PATIENCE_MS 30000
-#define APPLY_RETRY_US 300000
 
 /* "A=B" a line → {"A": "B"}. */
 static json_object *pairs_json(const char *text)
@@ -50,7 +46,7 @@ static void add_disk_goals(json_object *goal, const drv_args *args)
         json_object_object_add(goal, "storage_only", json_object_new_boolean(TRUE));
 }
 
-static json_object *make_plan(drv_cli *cli, const drv_args *args, GError **error)
+json_object *drv_moving_plan(drv_cli *cli, const drv_args *args, GError **error)
 {
     g_autoptr(json_object) goal = json_object_new_object();
     const char *target = drv_args_operand(args, 1);
@@ -89,58 +85,6 @@ static gboolean check_plan(json_object *plan, GError **error)
     return FALSE;
 }
 
-/* The id of the one job in "jobs" of @answer. Transfer full; NULL: there is none. */
-static char *first_job(json_object *answer)
-{
-    json_object *jobs = drv_json_array(answer, "jobs");
-    json_object *id = drv_json_length(jobs) ? json_object_array_get_idx(jobs, 0) : NULL;
-
-    return json_object_is_type(id, json_type_string) ? g_strdup(json_object_get_string(id)) : NULL;
-}
-
-/*
- * Begin. When the answer is lost nobody knows whether the move has begun: the plan
- * itself tells, and a plan is applied at most once, so asking again is safe.
- */
-static char *apply_plan(drv_cli *cli, const char *plan, GError **error)
-{
-    g_autofree char *look = drv_cli_path("/v1/plans/", plan, "");
-    g_autofree char *apply = drv_cli_path("/v1/plans/", plan, "/apply");
-    gint64 until = drv_clock_ms() + APPLY_PATIENCE_MS;
-    gboolean asked_before = FALSE;
-
-    for (;;) {
-        g_autoptr(GError) reason = NULL;
-        g_autoptr(json_object) answer = NULL;
-        char *job;
-
-        if (asked_before) {
-            answer = drv_cli_call(cli, "GET", look, NULL, &reason);
-            job = answer ? first_job(answer) : NULL;
-            if (job)
-                return job;
-            g_clear_pointer(&answer, json_object_put);
-        }
-        if (!reason)
-            answer = drv_cli_call(cli, "POST", apply, NULL, &reason);
-        if (answer) {
-            job = first_job(answer);
-            if (!job)
-                g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
-                            "droverd began plan %s but named no job; “drover jobs” shows it", plan);
-            return job;
-        }
-        if (!g_error_matches(reason, DRV_ERROR, DRV_ERROR_UNREACHABLE) || drv_clock_ms() >= until) {
-            g_propagate_error(error, g_steal_pointer(&reason));
-            return NULL;
-        }
-        if (!asked_before)
-            drv_cli_message(cli, "droverd does not answer (%s), trying again", reason->message);
-        asked_before = TRUE;
-        g_usleep(APPLY_RETRY_US);
-    }
-}
-
 static void print_begun(drv_cli *cli, json_object *step, const char *job)
 {
     g_autoptr(json_object) object = NULL;
@@ -157,7 +101,7 @@ static void print_begun(drv_cli *cli, json_object *step, const char *job)
 
 static int migrate(drv_cli *cli, const drv_args *args, GError **error)
 {
-    g_autoptr(json_object) plan = make_plan(cli, args, error);
+    g_autoptr(json_object) plan = drv_moving_plan(cli, args, error);
     g_autofree char *job = NULL;
 
     if (!plan)
@@ -167,7 +111,7 @@ static int migrate(drv_cli *cli, const drv_args *args, GError **error)
     if (!check_plan(plan, error))
         return -1;
     drv_checking_warn(cli, plan);
-    job = apply_plan(cli, drv_json_string(plan, "id", NULL), error);
+    job = drv_applying(cli, drv_json_string(plan, "id", NULL), error);
     if (!job)
         return -1;
     if (drv_args_has(args, "no-wait")) {

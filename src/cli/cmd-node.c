@@ -33,6 +33,17 @@ static char *address(json_object *node)
     return g_strdup_printf(strchr(ip, ':') ? "[%s]:%u" : "%s:%u", ip, (unsigned)port);
 }
 
+/* "up", "lost", "drained". */
+static char *node_state(json_object *node)
+{
+    const char *maintenance = drv_json_string(node, "maintenance", "none");
+    const char *state = drv_json_string(node, "state", NULL);
+
+    if (g_str_equal(maintenance, "none"))
+        return drv_show_text(node, "state");
+    return g_strcmp0(state, "up") == 0 ? g_strdup(maintenance) : g_strdup_printf("%s, %s", state, maintenance);
+}
+
 int drv_cmd_node_list(drv_cli *cli, const drv_args *args, GError **error)
 {
     static const char *const heads[] = {"NAME",  "STATE", "ADDRESS",  ">CPUS", ">MEMORY",
@@ -48,7 +59,7 @@ int drv_cmd_node_list(drv_cli *cli, const drv_args *args, GError **error)
         const char *reason = drv_json_string(one, "error", NULL);
 
         drv_table_add(table, drv_show_text(one, "name"));
-        drv_table_add(table, drv_show_text(one, "state"));
+        drv_table_add(table, node_state(one));
         drv_table_add(table, address(one));
         drv_table_add(table, drv_show_number(one, "cpus"));
         drv_table_add(table, drv_show_bytes(one, "memory_bytes"));

@@ -51,17 +51,29 @@ static const drv_option token_create_options[] = {
     {"post-copy", 0, DRV_OPTION_TEXT, "WHEN",                                                      \
      "“never” (the default) or “if-needed”: let the VM run at\nits target before all its memory is there, if nothing\nelse gets it there"}
 
+/* Where VMs are and when they move, kept with a VM or as a policy. */
+#define RULES \
+    {"priority", 0, DRV_OPTION_TEXT, "N",                                                          \
+     "of those that leave a node the higher ones go first\nand get the room there is (-1000 to 1000; usually 0)"}, \
+    {"depends-on", 0, DRV_OPTION_TEXT, "VM[,VM…]", "these move before it; or none"},                \
+    {"apart", 0, DRV_OPTION_TEXT, "GROUP[,GROUP…]", "no two VMs of a group are on one node; or none"}, \
+    {"together", 0, DRV_OPTION_TEXT, "GROUP[,GROUP…]", "all VMs of a group are on one node; or none"}, \
+    {"node-label", 0, DRV_OPTION_TEXT, "KEY=VALUE[,…]", "its node must have these labels; or none"}
+
+#define MOVE_OPTIONS \
+    {"method", 0, DRV_OPTION_TEXT, "METHOD",                                                             \
+     "“auto” (the default), “pre-copy”, “post-copy” (at\nonce) or “hybrid” (after one pass)"},            \
+    {"disks", 0, DRV_OPTION_TEXT, "HOW", "auto (by what both hosts see), copy or shared"},              \
+    {"target-pool", 0, DRV_OPTION_TEXT, "POOL", "make the images in this storage pool of the target"},  \
+    {"disk-seed", 0, DRV_OPTION_PAIR, "DISK=IMAGE",                                                      \
+     "the target has DISK in an older state: a path, or\nPOOL/VOLUME; may be repeated"},                 \
+    {"map-network", 0, DRV_OPTION_PAIR, "A=B", "bridge or network A is called B there; may be repeated"}, \
+    {"offline", 0, DRV_OPTION_FLAG, NULL, "move a VM that is shut off: definition, disks, state"},      \
+    {"storage-only", 0, DRV_OPTION_FLAG, NULL, "only its disks, to --target-pool of the same node"}
+
 static const drv_option migrate_options[] = {
     GOALS,
-    {"method", 0, DRV_OPTION_TEXT, "METHOD",
-     "“auto” (the default), “pre-copy”, “post-copy” (at\nonce) or “hybrid” (after one pass)"},
-    {"disks", 0, DRV_OPTION_TEXT, "HOW", "auto (by what both hosts see), copy or shared"},
-    {"target-pool", 0, DRV_OPTION_TEXT, "POOL", "make the images in this storage pool of the target"},
-    {"disk-seed", 0, DRV_OPTION_PAIR, "DISK=IMAGE",
-     "the target has DISK in an older state: a path, or\nPOOL/VOLUME; may be repeated"},
-    {"map-network", 0, DRV_OPTION_PAIR, "A=B", "bridge or network A is called B there; may be repeated"},
-    {"offline", 0, DRV_OPTION_FLAG, NULL, "move a VM that is shut off: definition, disks, state"},
-    {"storage-only", 0, DRV_OPTION_FLAG, NULL, "only its disks, to --target-pool of the same node"},
+    MOVE_OPTIONS,
     {"check", 0, DRV_OPTION_FLAG, NULL,
      "only look whether it could be done, with all that is\nagainst it; nothing is changed"},
     {"no-wait", 0, DRV_OPTION_FLAG, NULL, "begin, print the job's id and do not wait"},
@@ -71,8 +83,15 @@ static const drv_option migrate_options[] = {
 
 static const drv_option vm_goals_options[] = {
     GOALS,
+    RULES,
     {"policy", 0, DRV_OPTION_TEXT, "NAME", "what it does not say itself is as this policy has it"},
     {"clear", 0, DRV_OPTION_FLAG, NULL, "forget all that it has first"},
+    {NULL},
+};
+
+static const drv_option node_label_options[] = {
+    {"site", 0, DRV_OPTION_TEXT, "NAME", "where it stands: VMs go to a node of the same site\nrather than to another one"},
+    {"clear", 0, DRV_OPTION_FLAG, NULL, "forget all labels and the site first"},
     {NULL},
 };
 
@@ -92,6 +111,7 @@ static const drv_option content_prune_options[] = {
 
 static const drv_option policy_set_options[] = {
     GOALS,
+    RULES,
     {"clear", 0, DRV_OPTION_FLAG, NULL, "forget all that it has first"},
     {NULL},
 };
@@ -103,6 +123,62 @@ static const drv_option policy_delete_options[] = {
 
 static const drv_option job_options[] = {
     {"follow", 'f', DRV_OPTION_FLAG, NULL, "show its progress until it ends"},
+    {NULL},
+};
+
+#define SHARED_LIMITS \
+    {"per-node", 0, DRV_OPTION_COUNT, "N", "at most N moves touch a host at once (default: 2)"},        \
+    {"per-link", 0, DRV_OPTION_COUNT, "N", "at most N moves share a link (default: 4)"},                \
+    {"budget", 0, DRV_OPTION_RATE_LIMIT, "RATE",                                                        \
+     "what all moves on a link may use of it together, as\n500mbit (default: what it has)"}
+
+#define WAITING \
+    {"no-wait", 0, DRV_OPTION_FLAG, NULL, "begin, print the operation's id and do not wait"},           \
+    {"quiet", 'q', DRV_OPTION_FLAG, NULL, "show no progress, only the end"}
+
+#define YES {"yes", 'y', DRV_OPTION_FLAG, NULL, "do not ask whether to do it"}
+
+#define LIMITS SHARED_LIMITS, WAITING
+
+static const drv_option evacuate_options[] = {YES, LIMITS, {NULL}};
+
+static const drv_option plan_migrate_options[] = {GOALS, MOVE_OPTIONS, {NULL}};
+
+static const drv_option plan_options[] = {
+    SHARED_LIMITS,
+    {"fleet", 0, DRV_OPTION_TEXT, "FILE",
+     "plan for the fleet in this file instead of asking\ndroverd; such a plan cannot be applied"},
+    {NULL},
+};
+
+static const drv_option node_resume_options[] = {
+    {"bring-back", 0, DRV_OPTION_FLAG, NULL, "bring back the VMs that left for the maintenance"},
+    {"leave", 0, DRV_OPTION_FLAG, NULL, "they stay where they are for good"},
+    LIMITS,
+    {NULL},
+};
+
+static const drv_option roll_options[] = {
+    {"exec", 0, DRV_OPTION_TEXT, "CMD",
+     "run by sh on this host, when the node is empty, with\nDROVER_NODE and DROVER_ADDRESS set"},
+    {"reboot", 0, DRV_OPTION_FLAG, NULL, "CMD makes the host start anew: wait until it has"},
+    {"wait", 0, DRV_OPTION_DURATION, "TIME", "how long it may take to be well again (default: 15m)"},
+    {"leave", 0, DRV_OPTION_FLAG, NULL, "do not bring the VMs back"},
+    YES,
+    SHARED_LIMITS,
+    {"quiet", 'q', DRV_OPTION_FLAG, NULL, "show no progress of the moves"},
+    {NULL},
+};
+
+static const drv_option jobs_options[] = {
+    {"watch", 'w', DRV_OPTION_FLAG, NULL, "show them again when they change, until Ctrl-C"},
+    {NULL},
+};
+
+static const drv_option apply_options[] = {
+    YES,
+    {"no-wait", 0, DRV_OPTION_FLAG, NULL, "begin, print the id and do not wait"},
+    {"quiet", 'q', DRV_OPTION_FLAG, NULL, "show no progress, only the end"},
     {NULL},
 };
 
@@ -144,6 +220,26 @@ const drv_command drv_commands[] = {
     {"node revoke", "NODE", 1, 1, "Expel a node: its certificate is refused from now on",
      "Its VMs stay where they are and are no longer seen from here.",
      "  drover node revoke node3", none, drv_cmd_node_revoke},
+    {"node label", "NODE [KEY=VALUE…]", 1, 64, "Show or say what a node is like",
+     "VMs can want a node with labels (“drover vm goals VM --node-label”). Those that are\n"
+     "given are set, KEY= removes one, the others stay.",
+     "  drover node label node1 rack=7 ssd=yes\n"
+     "  drover node label node1 ssd= --site east\n"
+     "  drover node label node1",
+     node_label_options, drv_cmd_node_label},
+    {"node drain", "NODE", 1, 1, "Empty a node for maintenance, and keep new VMs off it",
+     "Shows the plan and asks, then moves its running VMs to the other nodes, several\n"
+     "at once. What cannot go is listed at once with the way out. The node takes no VMs\n"
+     "until “drover node resume”. It goes on when droverd, or this command, ends.",
+     "  drover node drain node1\n"
+     "  drover node drain node1 --yes --budget 2gbit",
+     evacuate_options, drv_cmd_node_drain},
+    {"node resume", "NODE", 1, 1, "End a node's maintenance, and bring its VMs back",
+     "It takes VMs again. Those that left it for the maintenance can be brought back: it\n"
+     "asks, on a terminal.",
+     "  drover node resume node1\n"
+     "  drover node resume node1 --bring-back",
+     node_resume_options, drv_cmd_node_resume},
     {"vm list", "", 0, 0, "List the VMs of all nodes",
      "What a node that does not answer has is missing from the list; a warning on\n"
      "stderr says so, and the exit code is 0 all the same.",
@@ -157,6 +253,7 @@ const drv_command drv_commands[] = {
      "its policy's, these over those of the policy “default”, if there is one.",
      "  drover vm goals web1\n"
      "  drover vm goals web1 --max-pause 100ms --policy gold\n"
+     "  drover vm goals web1 --priority 10 --depends-on db1 --apart web\n"
      "  drover vm goals web1 --clear",
      vm_goals_options, drv_cmd_vm_goals},
     {"vm owner", "VM [NAME]", 1, 2, "Show or say whose a VM is",
@@ -196,6 +293,7 @@ const drv_command drv_commands[] = {
      "The goals that are given are set, the others stay. It holds for all moves that are\n"
      "planned from now on.",
      "  drover policy set gold --max-pause 100ms --post-copy if-needed\n"
+     "  drover policy set replicas --apart db --node-label ssd=yes\n"
      "  drover policy set default --bandwidth 2gbit",
      policy_set_options, drv_cmd_policy_set},
     {"policy delete", "NAME", 1, 1, "Delete a policy that no VM names",
@@ -213,13 +311,58 @@ const drv_command drv_commands[] = {
      "  drover migrate web1 node2 --json | jq .pause_ms\n"
      "  drover migrate web1 --no-wait",
      migrate_options, drv_cmd_migrate},
-    {"jobs", "", 0, 0, "List the moves, the newest last", NULL, "  drover jobs", none,
-     drv_cmd_jobs},
+    {"plan migrate", "VM [NODE]", 1, 2, "Plan a VM's move, to be applied later", NULL,
+     "  drover plan migrate web1\n"
+     "  drover plan migrate web1 node2 --max-pause 100ms",
+     plan_migrate_options, drv_cmd_plan_migrate},
+    {"plan evacuate", "NODE…", 1, 1000, "Plan how nodes can be emptied",
+     "Shows the moves in their order, what each has to wait for, how long each and all of\n"
+     "them will take, and what cannot go, with the reason and the way out. Nothing moves\n"
+     "before “drover apply”, which looks first whether the plan still fits.",
+     "  drover plan evacuate node1\n"
+     "  drover plan evacuate node1 node2 --budget 2gbit --json\n"
+     "  drover plan evacuate node1 --fleet fleet.json",
+     plan_options, drv_cmd_plan_evacuate},
+    {"plan place", "VM", 1, 1, "Plan where a VM would best be, with the reasons for each node", NULL,
+     "  drover plan place web1\n"
+     "  drover plan place web1 --json | jq .candidates",
+     plan_options, drv_cmd_plan_place},
+    {"plan list", "", 0, 0, "List the plans that were made", NULL, "  drover plan list", none,
+     drv_cmd_plan_list},
+    {"plan show", "ID", 1, 1, "Show one plan", NULL, "  drover plan show plan-3", none,
+     drv_cmd_plan_show},
+    {"evacuate", "NODE", 1, 1, "Move all running VMs of a node to others",
+     "Like “drover node drain”, but the node goes on taking VMs afterwards.",
+     "  drover evacuate node1\n"
+     "  drover evacuate node1 --yes --per-node 4",
+     evacuate_options, drv_cmd_evacuate},
+    {"apply", "PLAN", 1, 1, "Do what a plan says", NULL,
+     "  drover apply plan-3\n"
+     "  drover apply plan-3 --yes --no-wait",
+     apply_options, drv_cmd_apply},
+    {"roll", "[NODE…]", 0, 1000, "Do maintenance on one node after the other",
+     "Drains a node, runs CMD here, waits until the node is well, gives it its VMs\n"
+     "back, and goes on with the next: of those that are named, or of all. It stops at\n"
+     "the first trouble: a VM that cannot leave, a command that fails, a node that does\n"
+     "not come back; and says how to go on.",
+     "  drover roll --exec 'ssh root@$DROVER_ADDRESS apt-get -y upgrade' node1 node2\n"
+     "  drover roll --yes --reboot --exec 'ssh root@$DROVER_ADDRESS reboot'",
+     roll_options, drv_cmd_roll},
+    {"jobs", "", 0, 0, "List the moves and operations, the newest last", NULL,
+     "  drover jobs\n"
+     "  drover jobs --watch",
+     jobs_options, drv_cmd_jobs},
     {"job", "ID", 1, 1, "Show one job, with its report when it has ended",
      "With --follow the exit code is that of the move, as of “drover migrate”.",
      "  drover job node1-7\n"
      "  drover job node1-7 --follow",
      job_options, drv_cmd_job},
+    {"job pause", "ID", 1, 1, "Let an operation begin no further moves",
+     "What moves already goes on to its end.", "  drover job pause op-3", none, drv_cmd_job_pause},
+    {"job resume", "ID", 1, 1, "Let a paused operation go on", NULL, "  drover job resume op-3", none,
+     drv_cmd_job_resume},
+    {"job cancel", "ID", 1, 1, "The same as “drover cancel”", NULL, "  drover job cancel op-3", none,
+     drv_cmd_cancel},
     {"cancel", "ID", 1, 1, "Ask for a move to be cancelled",
      "Returns when it has been asked for, not when it has ended; once a VM is being\n"
      "switched over, a move can no longer be cancelled.",
@@ -234,6 +377,23 @@ const drv_command drv_commands[] = {
      "  drover reconcile\n"
      "  drover reconcile node1-7 && drover job node1-7 --follow",
      none, drv_cmd_reconcile},
+    {"link list", "", 0, 0, "List the links between nodes, as they were last measured",
+     "By a move that filled the link, or by a probe. Nodes probe links that were not\n"
+     "measured for hours, one at a time; a link that is not listed was not measured yet.",
+     "  drover link list", none, drv_cmd_link_list},
+    {"link probe", "FROM TO", 2, 2, "Measure the link from one node to another now",
+     "The way that a move goes: two relays, encrypted, over the one port, with noise for\n"
+     "at most 0.4 seconds.",
+     "  drover link probe node1 node2\n"
+     "  drover link probe node1 node2 --json | jq .rate_bps",
+     none, drv_cmd_link_probe},
+    {"report accuracy", "", 0, 0, "Say how good the predictions of moves were",
+     "Of the moves in the history: how far the prediction was from what came, as a share\n"
+     "of it, and how many moves were above the p90 that was stated, which should be one\n"
+     "in ten.",
+     "  drover report accuracy\n"
+     "  drover report accuracy --json | jq .never_seen.time_ms",
+     none, drv_cmd_report_accuracy},
     {"doctor", "", 0, 0, "Look whether this host is ready, and say what is missing",
      "Checks what a node of Drover needs. Each check is ok, a warning or a problem,\n"
      "with what to do about it. Exit code 1 if there is a problem, else 0.",

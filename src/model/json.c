@@ -47,6 +47,15 @@ gint64 drv_json_int(json_object *object, const char *key, gint64 otherwise)
     return value ? json_object_get_int64(value) : otherwise;
 }
 
+double drv_json_double(json_object *object, const char *key, double otherwise)
+{
+    json_object *value = member(object, key, json_type_double);
+
+    if (!value)
+        value = member(object, key, json_type_int);
+    return value ? json_object_get_double(value) : otherwise;
+}
+
 gboolean drv_json_bool(json_object *object, const char *key)
 {
     json_object *value = member(object, key, json_type_boolean);

@@ -13,6 +13,8 @@ json_object *drv_json_parse(const char *text, const char *what, GError **error);
 /* A member, or the given default when it is missing or of another type. Strings are the object's. */
 const char *drv_json_string(json_object *object, const char *key, const char *otherwise);
 gint64 drv_json_int(json_object *object, const char *key, gint64 otherwise);
+/** drv_json_double() - of a whole number, too. */
+double drv_json_double(json_object *object, const char *key, double otherwise);
 gboolean drv_json_bool(json_object *object, const char *key);
 /** drv_json_array() - the member if it is an array, else NULL. Borrowed. */
 json_object *drv_json_array(json_object *object, const char *key);

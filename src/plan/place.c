@@ -2,16 +2,27 @@
 /* Where a VM can go: see place.h. */
 #include "plan/place.h"
 
-static gboolean means(const drv_fleet_vm *vm, const char *name)
+#include "plan/room.h"
+
+/* What a name or UUID stands for on all nodes. */
+typedef struct {
+    const drv_fleet_vm *found, *active;
+    guint several, actives;
+    GString *where;
+} meaning;
+
+static void add_meaning(meaning *of, const drv_fleet_vm *vm)
 {
     /* Until it has arrived, the VM is where it comes from. */
-    return !vm->arriving &&
-           (g_str_equal(vm->name, name) || g_ascii_strcasecmp(vm->uuid, name) == 0);
-}
-
-static gboolean is_active(const drv_fleet_vm *vm)
-{
-    return g_str_equal(vm->state, "running") || g_str_equal(vm->state, "paused");
+    if (vm->arriving)
+        return;
+    of->found = vm;
+    of->several++;
+    g_string_append_printf(of->where, "%s%s on %s", of->where->len ? ", " : "", vm->state, vm->node);
+    if (vm->active) {
+        of->active = vm;
+        of->actives++;
+    }
 }
 
 static void set_unknown_vm(const drv_fleet *fleet, const char *name, GError **error)
@@ -35,52 +46,22 @@ static void set_unknown_vm(const drv_fleet *fleet, const char *name, GError **er
 
 const drv_fleet_vm *drv_plan_find_vm(const drv_fleet *fleet, const char *name, GError **error)
 {
-    const drv_fleet_vm *found = NULL, *active = NULL;
-    guint several = 0, actives = 0;
     g_autoptr(GString) where = g_string_new(NULL);
+    meaning of = {.where = where};
 
-    for (guint i = 0; i < fleet->vms->len; i++) {
-        const drv_fleet_vm *vm = fleet->vms->pdata[i];
-
-        if (!means(vm, name))
-            continue;
-        found = vm;
-        several++;
-        g_string_append_printf(where, "%s%s on %s", where->len ? ", " : "", vm->state, vm->node);
-        if (is_active(vm)) {
-            active = vm;
-            actives++;
-        }
-    }
-    if (!found) {
+    for (const drv_fleet_vm *vm = drv_fleet_named(fleet, name); vm; vm = vm->same_name)
+        add_meaning(&of, vm);
+    for (const drv_fleet_vm *vm = drv_fleet_with_uuid(fleet, name); vm; vm = vm->same_uuid)
+        if (!g_str_equal(vm->name, name))
+            add_meaning(&of, vm);
+    if (!of.found) {
         set_unknown_vm(fleet, name, error);
         return NULL;
     }
-    if (several == 1 || actives == 1)
-        return actives == 1 ? active : found;
+    if (of.several == 1 || of.actives == 1)
+        return of.actives == 1 ? of.active : of.found;
     g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                 "the name %s stands for several VMs (%s): say which by its UUID", name, where->str);
-    return NULL;
-}
-
-/* NULL: it fits; else why not. */
-static char *why_not(const drv_fleet *fleet, const drv_fleet_vm *vm, const drv_fleet_node *node)
-{
-    guint64 needed = vm->memory_bytes + DRV_PLAN_RESERVE_BYTES;
-
-    if (g_str_equal(node->name, vm->node))
-        return g_strdup_printf("%s is already on %s", vm->name, node->name);
-    if (!node->up)
-        return g_strdup_printf("%s cannot be asked: %s", node->name,
-                               node->error ? node->error : "it does not answer");
-    if (drv_fleet_has_vm(fleet, node->name, vm->name, vm->uuid))
-        return g_strdup_printf("%s has a VM with the name or the UUID of %s: rename or undefine it",
-                               node->name, vm->name);
-    if (node->memory_free_bytes < needed)
-        return g_strdup_printf("%s has no room for %s (needs %" G_GUINT64_FORMAT
-                               " MiB with what the node keeps for itself, %" G_GUINT64_FORMAT
-                               " MiB free)",
-                               node->name, vm->name, needed >> 20, node->memory_free_bytes >> 20);
     return NULL;
 }
 
@@ -103,29 +84,39 @@ static const drv_fleet_node *given_target(const drv_fleet *fleet, const drv_flee
                     node->error ? node->error : "it does not answer");
         return NULL;
     }
+    if (node->maintenance != DRV_MAINTENANCE_NONE) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED,
+                    "%s is %s for maintenance and takes no VM: name another node, or take it out of "
+                    "maintenance ('drover node resume %s')", node->name,
+                    node->maintenance == DRV_MAINTENANCE_DRAINED ? "drained" : "being emptied",
+                    node->name);
+        return NULL;
+    }
     return node;
 }
 
 const drv_fleet_node *drv_plan_place(const drv_fleet *fleet, const drv_fleet_vm *vm,
                                      const char *target, GError **error)
 {
-    const drv_fleet_node *best = NULL;
+    g_autoptr(drv_room) room = NULL;
+    g_autoptr(drv_unit) unit = NULL;
     g_autoptr(GString) reasons = g_string_new(NULL);
+    const drv_fleet_node *best;
 
     if (target)
         return given_target(fleet, vm, target, error);
-    for (guint i = 0; i < fleet->nodes->len; i++) {
+    room = drv_room_new(fleet, NULL);
+    unit = drv_unit_new();
+    drv_unit_add(unit, fleet->vms->pdata[vm->index]);
+    best = drv_room_choose(room, unit, DRV_PACK_SPREAD);
+    for (guint i = 0; !best && i < fleet->nodes->len; i++) {
         const drv_fleet_node *node = fleet->nodes->pdata[i];
-        g_autofree char *reason = why_not(fleet, vm, node);
+        drv_fit fit = drv_room_fits(room, unit, node);
+        g_autofree char *reason =
+            fit != DRV_FIT_THERE ? drv_room_against(room, unit, node, fit) : NULL;
 
-        if (reason) {
-            if (!g_str_equal(node->name, vm->node))
-                g_string_append_printf(reasons, "%s%s", reasons->len ? "; " : "", reason);
-        } else if (!best || node->memory_free_bytes > best->memory_free_bytes ||
-                   (node->memory_free_bytes == best->memory_free_bytes &&
-                    g_strcmp0(node->name, best->name) < 0)) {
-            best = node;
-        }
+        if (reason)
+            g_string_append_printf(reasons, "%s%s", reasons->len ? "; " : "", reason);
     }
     if (!best)
         g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED, "no node can take %s: %s", vm->name,

@@ -87,7 +87,8 @@ gboolean drv_goal_check(json_object *goal, GError **error)
     if (g_strcmp0(drv_json_string(goal, "goal", NULL), "migrate") != 0 ||
         !drv_json_string(goal, "vm", NULL)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "a plan needs \"goal\": \"migrate\" and \"vm\": the VM's name or UUID");
+                    "a plan needs \"goal\": \"migrate\" and \"vm\": the VM's name or UUID; or a goal of the "
+                    "fleet, as \"evacuate\" and \"node\"");
         return FALSE;
     }
     if (!drv_goals_check(goal, error) || !check_way(goal, error))

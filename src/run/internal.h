@@ -16,15 +16,18 @@
 
 typedef struct drv_incoming drv_incoming;
 typedef struct drv_outgoing drv_outgoing;
+typedef struct drv_operations drv_operations;
 
 struct drv_run {
     char *node;
+    gint64 started_ms; /* this droverd */
     drv_hyper *hyper;
     drv_store *store;
     const drv_peers *peers;
     char *relay_program;
     char *sessions_dir;
     drv_content *content; /* NULL: none is kept */
+    drv_operations *operations;
 
     GMutex lock;          /* guards what follows */
     GCond idle;           /* a thread has ended */
@@ -32,6 +35,10 @@ struct drv_run {
     GHashTable *attention; /* id → drv_job: those of this node that need attention */
     GHashTable *outgoing; /* VM's UUID → drv_outgoing */
     GHashTable *incoming; /* session → drv_incoming */
+    GHashTable *presence; /* node → since when it answers or does not (presence.c) */
+    json_object *node_settings; /* as last heard from the leader; NULL: never */
+    GHashTable *probes;   /* session → its directory: of links that are probed up to here */
+    gboolean probing;     /* a link from here */
     guint threads;        /* that drv_run_free() waits for */
     gboolean stopping;
 };

@@ -93,8 +93,8 @@ static void keep_or_log(drv_job *job)
                       job->id);
 }
 
-drv_job *drv_job_new(drv_store *store, const char *id, const char *plan, json_object *step,
-                     GError **error)
+drv_job *drv_job_new(drv_store *store, const char *id, const char *plan, const char *operation,
+                     json_object *step, GError **error)
 {
     static const char *const of_step[] = {"vm", "uuid", "source", "target"};
     json_object *doc = json_object_new_object();
@@ -103,6 +103,7 @@ drv_job *drv_job_new(drv_store *store, const char *id, const char *plan, json_ob
 
     drv_json_set_string(doc, "id", id);
     drv_json_set_string(doc, "plan", plan);
+    drv_json_set_string(doc, "operation", operation);
     for (guint i = 0; i < G_N_ELEMENTS(of_step); i++)
         drv_json_set_string(doc, of_step[i], drv_json_string(step, of_step[i], ""));
     drv_json_set_string(doc, "state", drv_state_get(DRV_STATE_PLANNED)->name);

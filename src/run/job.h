@@ -13,9 +13,12 @@
 
 typedef struct drv_job drv_job;
 
-/** drv_job_new() - planned, for @step (copied); stored at once. */
-drv_job *drv_job_new(drv_store *store, const char *id, const char *plan, json_object *step,
-                     GError **error);
+/**
+ * drv_job_new() - planned, for @step (copied); stored at once.
+ * @operation: that it is a part of; NULL: of none
+ */
+drv_job *drv_job_new(drv_store *store, const char *id, const char *plan, const char *operation,
+                     json_object *step, GError **error);
 /** drv_job_load() - from its stored document. */
 drv_job *drv_job_load(drv_store *store, const char *json, GError **error);
 drv_job *drv_job_ref(drv_job *job);

@@ -8,11 +8,17 @@
 #include "base/clock.h"
 #include "model/local.h"
 #include "run/facts.h"
+#include "run/fleet-plan.h"
 #include "run/goals.h"
 #include "run/incoming.h"
+#include "run/maintenance.h"
+#include "run/new-job.h"
+#include "run/operations.h"
+#include "run/links.h"
 #include "run/outgoing.h"
 #include "run/plans.h"
 #include "run/policies.h"
+#include "run/predict.h"
 
 typedef struct {
     drv_run *run;
@@ -39,7 +45,14 @@ static gint64 query_int(const char *query, const char *key, gint64 otherwise)
 
 static json_object *get_node(const peer_request *request, GError **error)
 {
-    return drv_model_local_node(request->run->hyper, request->run->node, error);
+    json_object *node = drv_model_local_node(request->run->hyper, request->run->node, error);
+    g_autoptr(json_object) links = node ? drv_links_local(request->run, NULL) : NULL;
+
+    if (node)
+        drv_json_set_int(node, "started_ms", request->run->started_ms);
+    if (links)
+        drv_json_set(node, "links", json_object_get(drv_json_array(links, "links")));
+    return node;
 }
 
 static json_object *get_vms(const peer_request *request, GError **error)
@@ -107,6 +120,37 @@ static json_object *answer_facts(const peer_request *request, GError **error)
     return drv_facts_answer(request->run, request->body, error);
 }
 
+static json_object *predict(const peer_request *request, GError **error)
+{
+    return drv_predict_step(request->run, request->body, error);
+}
+
+static json_object *take_learnt(const peer_request *request, GError **error)
+{
+    return drv_predict_take(request->run, request->caller, request->body, error);
+}
+
+static json_object *get_links(const peer_request *request, GError **error)
+{
+    return drv_links_local(request->run, error);
+}
+
+static json_object *probe_link(const peer_request *request, GError **error)
+{
+    return drv_links_probe(request->run, drv_json_string(request->body, "to", ""), 0, error);
+}
+
+static json_object *answer_probe(const peer_request *request, GError **error)
+{
+    return drv_links_answer(request->run, request->body, error);
+}
+
+static json_object *forget_probe(const peer_request *request, GError **error)
+{
+    drv_links_forget(request->run, request->id);
+    return json_object_new_object();
+}
+
 static json_object *get_plans(const peer_request *request, GError **error)
 {
     return drv_run_local_plans(request->run, error);
@@ -171,79 +215,77 @@ static json_object *reconcile_job(const peer_request *request, GError **error)
     return drv_run_local_reconcile(request->run, request->id, error);
 }
 
-static gboolean still_here(drv_run *run, json_object *step, GError **error)
-{
-    g_autoptr(drv_domain) domain =
-        drv_hyper_domain(run->hyper, drv_json_string(step, "uuid", ""), error);
-    gboolean offline, storage;
-
-    if (!domain)
-        return FALSE;
-    if (domain->busy) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "libvirt is busy with another job on %s: wait for its end ('virsh domjobinfo "
-                    "%s')",
-                    domain->name, domain->name);
-        return FALSE;
-    }
-    offline = g_str_equal(drv_json_string(step, "method", ""), "offline");
-    storage = g_str_equal(drv_json_string(step, "method", ""), "storage");
-    if ((domain->state == DRV_DOMAIN_RUNNING) != drv_json_bool(step, "was_running") ||
-        (offline && domain->state != DRV_DOMAIN_SHUT_OFF) ||
-        (!offline && !storage && domain->state != DRV_DOMAIN_RUNNING &&
-         domain->state != DRV_DOMAIN_PAUSED)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "%s is %s now, which is not what was planned for: plan again", domain->name,
-                    drv_domain_state_name(domain->state));
-        return FALSE;
-    }
-    return TRUE;
-}
-
 static json_object *new_job(const peer_request *request, GError **error)
 {
-    static GMutex one_at_a_time; /* between the check that a VM is not moving and its job */
-    drv_run *run = request->run;
-    json_object *step = drv_json_object(request->body, "step");
-    g_autoptr(drv_job) job = NULL;
-    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&one_at_a_time);
-    g_autofree char *id = NULL;
-    gboolean arriving;
-    gint64 number;
+    return drv_new_job(request->run, request->body, error);
+}
 
-    if (!step || g_strcmp0(drv_json_string(step, "source", NULL), run->node) != 0) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "the job's step does not begin at %s",
-                    run->node);
-        return NULL;
-    }
-    g_mutex_lock(&run->lock);
-    arriving = drv_incoming_has(run, drv_json_string(step, "uuid", ""));
-    g_mutex_unlock(&run->lock);
-    if (arriving) {
-        /* Its source would find it nowhere, and could not settle. */
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "%s has just arrived and its source has not confirmed the end of that move: "
-                    "try again when 'drover jobs' shows it as done",
-                    drv_json_string(step, "vm", "?"));
-        return NULL;
-    }
-    if (drv_run_is_leaving(run, drv_json_string(step, "uuid", ""))) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "%s is being moved already; 'drover jobs' shows by which job",
-                    drv_json_string(step, "vm", "?"));
-        return NULL;
-    }
-    if (!still_here(run, step, error))
-        return NULL;
-    number = drv_store_next(run->store, "job", error);
-    if (!number)
-        return NULL;
-    id = g_strdup_printf("%s-%" G_GINT64_FORMAT, run->node, number);
-    job = drv_job_new(run->store, id, drv_json_string(request->body, "plan", NULL), step, error);
-    if (!job)
-        return NULL;
-    drv_outgoing_start(run, job, FALSE);
-    return drv_job_view(job);
+static json_object *find_job(const peer_request *request, GError **error)
+{
+    return drv_new_job_find(request->run, request->id, error);
+}
+
+static json_object *get_settings(const peer_request *request, GError **error)
+{
+    return drv_maintenance_local(request->run, error);
+}
+
+static json_object *set_settings(const peer_request *request, GError **error)
+{
+    json_object *settings =
+        drv_maintenance_local_set(request->run, request->id, request->body, error);
+
+    if (settings && g_strcmp0(drv_json_string(request->body, "maintenance", NULL), "none") == 0)
+        drv_operations_cancel_drains(request->run, request->id);
+    return settings;
+}
+
+static json_object *make_fleet_plan(const peer_request *request, GError **error)
+{
+    return drv_fleet_plan_make(request->run, request->body, error);
+}
+
+static json_object *get_fleet_plans(const peer_request *request, GError **error)
+{
+    return drv_fleet_plans_local(request->run, error);
+}
+
+static json_object *get_fleet_plan(const peer_request *request, GError **error)
+{
+    return drv_fleet_plan_local(request->run, request->id, error);
+}
+
+static json_object *apply_fleet_plan(const peer_request *request, GError **error)
+{
+    return drv_fleet_plan_apply(request->run, request->id, error);
+}
+
+static json_object *get_operations(const peer_request *request, GError **error)
+{
+    return drv_operations_local(request->run, error);
+}
+
+static json_object *get_operation(const peer_request *request, GError **error)
+{
+    return drv_operations_local_view(request->run, request->id,
+                                     query_int(request->query, "after", -1),
+                                     (guint)CLAMP(query_int(request->query, "wait_ms", 0), 0, 30000),
+                                     error);
+}
+
+static json_object *pause_operation(const peer_request *request, GError **error)
+{
+    return drv_operations_local_act(request->run, request->id, "pause", error);
+}
+
+static json_object *resume_operation(const peer_request *request, GError **error)
+{
+    return drv_operations_local_act(request->run, request->id, "resume", error);
+}
+
+static json_object *cancel_operation(const peer_request *request, GError **error)
+{
+    return drv_operations_local_act(request->run, request->id, "cancel", error);
 }
 
 static json_object *open_session(const peer_request *request, GError **error)
@@ -306,6 +348,12 @@ static const struct {
     {"PUT", "vms", TRUE, "goals", TRUE, set_goals},
     {"DELETE", "vms", TRUE, "goals", FALSE, clear_goals},
     {"PUT", "vms", TRUE, "owner", TRUE, set_owner},
+    {"POST", "vms", TRUE, "prediction", TRUE, predict},
+    {"PUT", "vms", TRUE, "learnt", TRUE, take_learnt},
+    {"GET", "links", FALSE, NULL, FALSE, get_links},
+    {"POST", "links", FALSE, NULL, TRUE, probe_link},
+    {"POST", "probes", FALSE, NULL, TRUE, answer_probe},
+    {"DELETE", "probes", TRUE, NULL, FALSE, forget_probe},
     {"GET", "content", FALSE, NULL, FALSE, get_content},
     {"PUT", "content", FALSE, NULL, TRUE, set_content},
     {"POST", "content", FALSE, NULL, TRUE, prune_content},
@@ -319,6 +367,18 @@ static const struct {
     {"GET", "clock", FALSE, NULL, FALSE, get_clock},
     {"GET", "jobs", FALSE, NULL, FALSE, get_jobs},
     {"POST", "jobs", FALSE, NULL, TRUE, new_job},
+    {"GET", "step-jobs", TRUE, NULL, FALSE, find_job},
+    {"GET", "node-settings", FALSE, NULL, FALSE, get_settings},
+    {"PUT", "node-settings", TRUE, NULL, TRUE, set_settings},
+    {"POST", "fleet-plans", FALSE, NULL, TRUE, make_fleet_plan},
+    {"GET", "fleet-plans", FALSE, NULL, FALSE, get_fleet_plans},
+    {"GET", "fleet-plans", TRUE, NULL, FALSE, get_fleet_plan},
+    {"POST", "fleet-plans", TRUE, "apply", FALSE, apply_fleet_plan},
+    {"GET", "operations", FALSE, NULL, FALSE, get_operations},
+    {"GET", "operations", TRUE, NULL, FALSE, get_operation},
+    {"POST", "operations", TRUE, "pause", FALSE, pause_operation},
+    {"POST", "operations", TRUE, "resume", FALSE, resume_operation},
+    {"POST", "operations", TRUE, "cancel", FALSE, cancel_operation},
     {"GET", "jobs", TRUE, NULL, FALSE, get_job},
     {"POST", "jobs", TRUE, "cancel", FALSE, cancel_job},
     {"POST", "jobs", TRUE, "reconcile", FALSE, reconcile_job},

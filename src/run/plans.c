@@ -3,7 +3,9 @@
 #include "run/plans.h"
 
 #include "base/clock.h"
+#include "run/fleet-plan.h"
 #include "run/goal.h"
+#include "run/maintenance.h"
 #include "run/planning.h"
 
 #define BUCKET "plan"
@@ -44,6 +46,8 @@ json_object *drv_run_plan(drv_run *run, json_object *goal, GError **error)
     g_autofree char *id = NULL;
     gint64 number;
 
+    if (drv_fleet_plan_is_goal(goal))
+        return drv_fleet_plans_ask(run, "POST", "", goal, error);
     if (!drv_goal_check(goal, error))
         return NULL;
     step = drv_planning_move(run, goal, checks, error);
@@ -109,6 +113,24 @@ json_object *drv_run_local_plan(drv_run *run, const char *id, GError **error)
     return document ? drv_json_parse(document->json, "a stored plan", error) : NULL;
 }
 
+/* Whether the target still takes VMs: it may be in maintenance since the plan was made. */
+static gboolean is_open(drv_run *run, json_object *step, GError **error)
+{
+    const char *target = drv_json_string(step, "target", "");
+    g_autoptr(json_object) settings = drv_maintenance_settings(run, TRUE);
+    const char *maintenance =
+        drv_json_string(drv_json_object(settings, target), "maintenance", "none");
+
+    if (g_str_equal(maintenance, "none") ||
+        g_str_equal(drv_json_string(step, "action", ""), "move-storage"))
+        return TRUE;
+    g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
+                "the plan does not fit the fleet any more: %s is %s and takes no VMs. Plan again, or end that "
+                "('drover node resume %s')",
+                target, maintenance, target);
+    return FALSE;
+}
+
 /* The plan is marked before its job begins: of two who apply it, one wins. */
 json_object *drv_run_local_apply(drv_run *run, const char *id, GError **error)
 {
@@ -129,6 +151,8 @@ json_object *drv_run_local_apply(drv_run *run, const char *id, GError **error)
                     "plan %s has been applied already; make a new one", id);
         return NULL;
     }
+    if (!is_open(run, json_object_array_get_idx(drv_json_array(plan, "steps"), 0), error))
+        return NULL;
     drv_json_set_string(plan, "state", "applied");
     if (!drv_store_put(run->store, BUCKET, id, json_object_to_json_string(plan), document->revision,
                        &revision, error))
@@ -156,7 +180,10 @@ json_object *drv_run_plan_get(drv_run *run, const char *id, GError **error)
 {
     g_autofree char *owner = drv_run_owner(id, "plan", error);
     g_autofree char *path = g_strdup_printf("/v1/peer/plans/%s", id);
+    g_autofree char *rest = g_strdup_printf("/%s", id);
 
+    if (owner && drv_fleet_plan_is_id(id))
+        return drv_fleet_plans_ask(run, "GET", rest, NULL, error);
     return owner ? drv_run_call(run, owner, "GET", path, NULL, DRV_RUN_PEER_TIMEOUT_MS, error)
                  : NULL;
 }
@@ -165,7 +192,10 @@ json_object *drv_run_apply(drv_run *run, const char *id, GError **error)
 {
     g_autofree char *owner = drv_run_owner(id, "plan", error);
     g_autofree char *path = g_strdup_printf("/v1/peer/plans/%s/apply", id);
+    g_autofree char *rest = g_strdup_printf("/%s/apply", id);
 
+    if (owner && drv_fleet_plan_is_id(id))
+        return drv_fleet_plans_ask(run, "POST", rest, NULL, error);
     return owner ? drv_run_call(run, owner, "POST", path, NULL, DRV_RUN_PREPARE_TIMEOUT_MS, error)
                  : NULL;
 }

@@ -4,8 +4,12 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "run/incoming.h"
+#include "run/operations.h"
+#include "run/links.h"
+#include "run/observe.h"
 #include "run/outgoing.h"
 #include "run/session.h"
 
@@ -40,6 +44,7 @@ drv_run *drv_run_new(const drv_run_config *config, GError **error)
     drv_run *run = g_new0(drv_run, 1);
 
     run->node = g_strdup(config->node);
+    run->started_ms = drv_clock_real_ms();
     run->hyper = config->hyper;
     run->store = config->store;
     run->peers = config->peers;
@@ -59,6 +64,9 @@ drv_run *drv_run_new(const drv_run_config *config, GError **error)
     run->attention = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_job);
     run->outgoing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     run->incoming = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_incoming);
+    run->presence = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    run->operations = drv_operations_of(run);
+    run->probes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     drv_hyper_on_move(run->hyper, guest_moves, run);
     return run;
 }
@@ -133,6 +141,9 @@ void drv_run_start(drv_run *run)
     take_up_sessions(run, known_sessions);
     remove_strays(run, known_sessions);
     drv_run_reconcile_start(run);
+    drv_operations_start(run->operations);
+    drv_observe_start(run);
+    drv_links_start(run);
 }
 
 void drv_run_free(drv_run *run)
@@ -149,13 +160,18 @@ void drv_run_free(drv_run *run)
     while (g_hash_table_iter_next(&iter, NULL, &value))
         drv_outgoing_wake(value);
     g_cond_broadcast(&run->idle);
+    drv_operations_wake(run->operations);
     while (run->threads)
         g_cond_wait(&run->idle, &run->lock);
     g_mutex_unlock(&run->lock);
+    drv_operations_free(run->operations);
+    json_object_put(run->node_settings);
     g_hash_table_unref(run->jobs);
     g_hash_table_unref(run->attention);
     g_hash_table_unref(run->outgoing);
     g_hash_table_unref(run->incoming);
+    g_hash_table_unref(run->presence);
+    g_hash_table_unref(run->probes);
     g_mutex_clear(&run->lock);
     g_cond_clear(&run->idle);
     drv_content_close(run->content);

@@ -2,8 +2,17 @@
 /* What is asked of the fleet: nodes, VMs and jobs of every node, read at this moment. */
 #include "run/internal.h"
 
+#include "base/clock.h"
+#include "model/fleet-json.h"
 #include "model/local.h"
+#include "run/fleet-plan.h"
 #include "run/incoming.h"
+#include "run/lead.h"
+#include "run/maintenance.h"
+#include "run/operations.h"
+#include "run/presence.h"
+#include "run/rules.h"
+#include "run/observe.h"
 
 /* How long a node that takes connections may take before a list is shown without it. */
 #define LIST_TIMEOUT_MS 10000
@@ -44,17 +53,39 @@ static void add_node(const drv_member *member, json_object *answer, const GError
     drv_json_set_string(node, "address", member->address);
     drv_json_set_int(node, "port", member->port);
     drv_json_set_string(node, "state", answer ? "up" : "lost");
+    json_object_object_del(node, "links");
     if (problem)
         drv_json_set_string(node, "error", problem->message);
     json_object_array_add(data, node);
+}
+
+/* A leader that has not answered a moment ago is not asked again. */
+static json_object *settings_if(drv_run *run, const char *leader, gboolean leader_is_up)
+{
+    return drv_maintenance_settings(run, leader && leader_is_up);
 }
 
 json_object *drv_run_nodes(drv_run *run, GError **error)
 {
     json_object *object = json_object_new_object();
     json_object *nodes = json_object_new_array();
+    g_autofree char *leader = drv_run_leader(run);
+    g_autoptr(json_object) settings = NULL;
+    gboolean up = FALSE;
 
     ask_each(run, "/v1/peer/node", add_node, nodes);
+    for (gsize i = 0; i < json_object_array_length(nodes); i++) {
+        json_object *node = json_object_array_get_idx(nodes, i);
+
+        const char *name = drv_json_string(node, "name", "");
+        gboolean answers = g_str_equal(drv_json_string(node, "state", ""), "up");
+
+        up |= g_strcmp0(name, leader) == 0 && answers;
+        drv_json_set_int(node, "since_ms", drv_presence_note(run, name, answers));
+    }
+    settings = settings_if(run, leader, up);
+    for (gsize i = 0; i < json_object_array_length(nodes); i++)
+        drv_maintenance_into(settings, json_object_array_get_idx(nodes, i));
     drv_json_set(object, "nodes", nodes);
     return object;
 }
@@ -126,18 +157,48 @@ json_object *drv_run_vms(drv_run *run, GError **error)
     return merged_json(&list);
 }
 
+/* Whether @node is among those that did not answer; so is one that is not known. */
+static gboolean is_silent(json_object *unreachable, const char *node)
+{
+    for (gsize i = 0; node && i < json_object_array_length(unreachable); i++)
+        if (g_str_equal(drv_json_string(json_object_array_get_idx(unreachable, i), "node", ""), node))
+            return TRUE;
+    return node == NULL;
+}
+
+static void append(json_object *list, json_object *more)
+{
+    for (gsize i = 0; i < drv_json_length(more); i++)
+        json_object_array_add(list, json_object_get(json_object_array_get_idx(more, i)));
+}
+
 json_object *drv_run_jobs(drv_run *run, GError **error)
 {
     merged list = merge(run, "/v1/peer/jobs", "jobs");
+    g_autofree char *leader = drv_run_leader(run);
+    g_autoptr(json_object) operations =
+        is_silent(list.unreachable, leader) ? NULL : drv_operations_ask(run, "", NULL);
 
+    append(list.all, drv_json_array(operations, "operations"));
     json_object_array_sort(list.all, by_creation);
+    return merged_json(&list);
+}
+
+json_object *drv_run_links(drv_run *run, GError **error)
+{
+    merged list = merge(run, "/v1/peer/links", "links");
+
     return merged_json(&list);
 }
 
 json_object *drv_run_plans(drv_run *run, GError **error)
 {
     merged list = merge(run, "/v1/peer/plans", "plans");
+    g_autofree char *leader = drv_run_leader(run);
+    g_autoptr(json_object) plans =
+        is_silent(list.unreachable, leader) ? NULL : drv_fleet_plans_ask(run, "GET", "", NULL, NULL);
 
+    append(list.all, drv_json_array(plans, "plans"));
     json_object_array_sort(list.all, by_creation);
     return merged_json(&list);
 }
@@ -157,6 +218,7 @@ json_object *drv_run_local_vms(drv_run *run, GError **error)
         if (drv_incoming_is_arriving(run, drv_json_string(vm, "uuid", "")))
             drv_json_set_bool(vm, "arriving", TRUE);
         drv_json_set(vm, "job", NULL);
+        drv_observe_add(run, vm);
     }
     g_mutex_lock(&run->lock);
     g_hash_table_iter_init(&iter, run->jobs);
@@ -176,6 +238,8 @@ json_object *drv_run_local_vms(drv_run *run, GError **error)
 typedef struct {
     GHashTable *nodes; /* name → json_object (owned) or NULL */
     GHashTable *why;   /* name → char* */
+    json_object *settings;
+    drv_run *run;
     drv_fleet *fleet;
 } gathering;
 
@@ -195,9 +259,19 @@ static void gather_vms(const drv_member *member, json_object *answer, const GErr
     gathering *into = data;
     const char *why = problem ? problem->message : g_hash_table_lookup(into->why, member->name);
 
-    drv_fleet_add(into->fleet, member->name,
-                  answer ? g_hash_table_lookup(into->nodes, member->name) : NULL,
-                  drv_json_array(answer, "vms"), why);
+    json_object *node = answer ? g_hash_table_lookup(into->nodes, member->name) : NULL;
+
+    if (node)
+        drv_maintenance_into(into->settings, node);
+    drv_fleet_add(into->fleet, member->name, node, drv_json_array(answer, "vms"), why);
+    drv_fleet_find_node(into->fleet, member->name)->since_ms =
+        drv_presence_note(into->run, member->name, node != NULL);
+}
+
+/* Of a node to the others, when all are in the fleet. */
+static void add_links(gpointer name, gpointer node, gpointer fleet)
+{
+    drv_fleet_links_from_json(fleet, drv_json_array(node, "links"));
 }
 
 static void put_json(gpointer object)
@@ -209,10 +283,17 @@ drv_fleet *drv_run_fleet(drv_run *run, GError **error)
 {
     g_autoptr(GHashTable) nodes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, put_json);
     g_autoptr(GHashTable) why = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    gathering into = {nodes, why, drv_fleet_new()};
+    g_autofree char *leader = drv_run_leader(run);
+    g_autoptr(json_object) settings = NULL;
+    gathering into = {nodes, why, NULL, run, drv_fleet_new()};
 
     ask_each(run, "/v1/peer/node", gather_node, &into);
+    settings = settings_if(run, leader, leader && g_hash_table_lookup(nodes, leader) != NULL);
+    into.settings = settings;
     ask_each(run, "/v1/peer/vms", gather_vms, &into);
+    g_hash_table_foreach(nodes, add_links, into.fleet);
+    into.fleet->taken_ms = drv_clock_real_ms();
+    drv_rules_collect(run, into.fleet);
     return into.fleet;
 }
 
@@ -277,6 +358,8 @@ json_object *drv_run_job(drv_run *run, const char *id, gint64 after, guint wait_
 
     if (!owner)
         return NULL;
+    if (drv_operations_is_id(id))
+        return drv_operations_ask_wait(run, id, after, wait_ms, error);
     wait_ms = MIN(wait_ms, 30000);
     path = g_strdup_printf("/v1/peer/jobs/%s?after=%" G_GINT64_FORMAT "&wait_ms=%u", id, after,
                            wait_ms);
@@ -290,6 +373,12 @@ json_object *drv_run_reconcile(drv_run *run, const char *id, GError **error)
 
     if (!owner)
         return NULL;
+    if (drv_operations_is_id(id)) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
+                    "%s is not one move but several: 'drover job %s' shows its jobs, which can be "
+                    "reconciled one by one", id, id);
+        return NULL;
+    }
     return drv_run_call(run, owner, "POST", path, NULL, DRV_RUN_PEER_TIMEOUT_MS, error);
 }
 
@@ -300,5 +389,40 @@ json_object *drv_run_cancel(drv_run *run, const char *id, GError **error)
 
     if (!owner)
         return NULL;
+    if (drv_operations_is_id(id))
+        return drv_operations_ask_to(run, id, "cancel", error);
     return drv_run_call(run, owner, "POST", path, NULL, DRV_RUN_PEER_TIMEOUT_MS, error);
+}
+
+json_object *drv_run_job_act(drv_run *run, const char *id, const char *action, GError **error)
+{
+    if (g_str_equal(action, "cancel"))
+        return drv_run_cancel(run, id, error);
+    if (drv_operations_is_id(id))
+        return drv_operations_ask_to(run, id, action, error);
+    g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED,
+                "%s is one move, which cannot be paused: its VM would go on changing its memory; 'drover "
+                "cancel %s' ends it, and it can be begun again later",
+                id, id);
+    return NULL;
+}
+
+json_object *drv_run_node_settings_set(drv_run *run, const char *node, json_object *what, GError **error)
+{
+    g_autofree char *path = g_strconcat("/v1/peer/node-settings/", node, NULL);
+
+    return drv_run_ask_leader(run, "maintenance is kept", "PUT", path, what, DRV_RUN_PEER_TIMEOUT_MS,
+                              error);
+}
+
+json_object *drv_run_node_settings(drv_run *run, const char *node, GError **error)
+{
+    g_autoptr(json_object) answer =
+        drv_run_ask_leader(run, "maintenance is kept", "GET", "/v1/peer/node-settings", NULL,
+                           DRV_RUN_PEER_TIMEOUT_MS, error);
+    json_object *own = drv_json_object(drv_json_object(answer, "settings"), node);
+
+    if (!answer)
+        return NULL;
+    return own ? json_object_get(own) : json_object_new_object();
 }

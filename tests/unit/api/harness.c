@@ -188,9 +188,39 @@ json_object *drv_run_cancel(drv_run *run, const char *id, GError **error)
     return drv_run_job(run, id, -1, 0, error);
 }
 
+json_object *drv_run_links(drv_run *run, GError **error)
+{
+    return asked("links", "", NULL);
+}
+
+json_object *drv_run_links_probe(drv_run *run, json_object *body, GError **error)
+{
+    return asked("probe link", "", body);
+}
+
+json_object *drv_run_accuracy(drv_run *run, GError **error)
+{
+    return json_object_new_object();
+}
+
 json_object *drv_run_reconcile(drv_run *run, const char *id, GError **error)
 {
     return drv_run_job(run, id, -1, 0, error);
+}
+
+json_object *drv_run_job_act(drv_run *run, const char *id, const char *action, GError **error)
+{
+    return asked(action, id, NULL);
+}
+
+json_object *drv_run_node_settings(drv_run *run, const char *node, GError **error)
+{
+    return asked("node settings", node, NULL);
+}
+
+json_object *drv_run_node_settings_set(drv_run *run, const char *node, json_object *what, GError **error)
+{
+    return asked("set node settings", node, what);
 }
 
 json_object *drv_run_peer(drv_run *run, const char *caller, const char *method, const char *path,

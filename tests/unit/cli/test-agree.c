@@ -187,7 +187,7 @@ static void test_completion_of_options(void)
 
 static void test_completion_of_commands(void)
 {
-    static const char *const groups[] = {NULL, "token", "node", "vm", "policy"};
+    static const char *const groups[] = {NULL, "token", "node", "vm", "policy", "plan"};
 
     for (gsize i = 0; i < G_N_ELEMENTS(groups); i++) {
         const char *words[] = {"drover", groups[i] ? groups[i] : "", groups[i] ? "" : NULL, NULL};

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A node is drained and its VMs come back; and the bad days of an operation."""
+import contextlib
+from typing import Iterator
+
+import pytest
+
+import operations as ops
+from lab import Lab, wait_until
+
+VMS = ("v1", "v2", "v3", "v4")
+
+
+@pytest.fixture(scope="module")
+def three() -> Iterator[Lab]:
+    lab = Lab(ops.name_of("ev"), 3)
+    try:
+        lab.up()
+        yield lab
+    finally:
+        lab.down()
+
+
+@pytest.fixture
+def full(three: Lab) -> Iterator[Lab]:
+    """h2 is full of guests: it is not the one that leads, h1 is."""
+    missing = [vm for vm in VMS if ops.whereabouts(three, [vm])[vm] != ["h2"]]
+    for vm in missing:
+        three.remove_guest(vm)
+    ops.make_guests(three, {"h2": missing})
+    yield three
+    ops.tidy(three, [vm for vm in VMS if ops.whereabouts(three, [vm])[vm] != ["h2"]])
+
+
+def slow(lab: Lab) -> None:
+    """A move takes seconds."""
+    lab.rate("60mbit")
+
+
+def test_a_node_is_drained_and_its_vms_come_back(full: Lab) -> None:
+    with contextlib.ExitStack() as stack:
+        watched = {vm: stack.enter_context(full.watching(vm)) for vm in VMS[:2]}
+        done = full.drover("h3", "node", "drain", "h2", "--yes", "--json")
+        assert done.code == 0, done
+        operation = done.json()
+        assert operation["state"] == "done" and operation["kind"] == "evacuate", operation
+        assert set(ops.states(operation).values()) == {"done"}
+        assert ops.on_host(full, "h2") == set()
+        assert ops.maintenance(full, "h2") == "drained"
+        # It takes nothing, wherever that is asked.
+        vm = VMS[0]
+        refused = full.drover("h1", "migrate", vm, "h2")
+        assert refused.code == 4 and "node resume h2" in refused.err, refused
+        back = full.drover("h1", "node", "resume", "h2", "--bring-back", "--json")
+        assert back.code == 0, back
+        assert back.json()["kind"] == "return", back
+    assert ops.on_host(full, "h2") == set(VMS)
+    assert ops.maintenance(full, "h2") == "none"
+    assert full.api("h1").get("/v1/nodes/h2/maintenance")["came_from"] == []
+    for watch in watched.values():
+        watch.assert_unharmed()
+    jobs = full.drover("h1", "jobs")
+    assert operation["id"] in jobs.out, jobs
+
+
+def test_the_leader_dies_in_the_middle(full: Lab) -> None:
+    """kill -9 of the droverd that leads, again and again: no step twice, none lost."""
+    slow(full)
+    op = ops.begin(full, {"goal": "evacuate", "node": "h2", "drain": True}, at="h3")
+    for state in ("running", "done"):
+        ops.until(full, op, lambda o, s=state: s in ops.states(o).values(), f"a step is {state}")
+        full.kill("h1", "droverd")
+    document = ops.ended(full, op, at="h3")
+    assert document["state"] == "done", document
+    assert ops.on_host(full, "h2") == set()
+    for vm in VMS:
+        assert len(ops.moves_of(full, vm)) >= 1
+        of_this = [job for job in ops.moves_of(full, vm) if job.get("operation") == op]
+        assert len(of_this) == 1, of_this
+    assert ops.maintenance(full, "h2") == "drained"
+
+
+def test_the_source_dies_in_the_middle(full: Lab) -> None:
+    """Its droverd alone: the moves go on, and the steps are followed when it is back."""
+    slow(full)
+    op = ops.begin(full, {"goal": "evacuate", "node": "h2"})
+    ops.until(full, op, lambda o: "running" in ops.states(o).values() and bool(o["children"]), "a job runs")
+    full.kill("h2", "droverd")
+    document = ops.ended(full, op)
+    assert document["state"] == "done", document
+    assert ops.on_host(full, "h2") == set()
+
+
+def test_a_target_that_is_lost_is_replaced(full: Lab) -> None:
+    slow(full)
+    op = ops.begin(full, {"goal": "evacuate", "node": "h2", "limits": {"per_node": 1}})
+
+    def h3_is_next(o: dict) -> bool:
+        """What runs goes to h1, and something that waits to h3."""
+        return {(s["state"], s["target"]) for s in o["steps"]} >= {("running", "h1"), ("waiting", "h3")} and \
+            ("running", "h3") not in {(s["state"], s["target"]) for s in o["steps"]}
+
+    document = ops.until(full, op, h3_is_next, "a move to h1 runs")
+    lost = [s["vm"] for s in document["steps"] if (s["state"], s["target"]) == ("waiting", "h3")]
+    full.service("h3", "droverd", "stop")
+    try:
+        document = ops.ended(full, op)
+    finally:
+        full.service("h3", "droverd", "start")
+    assert document["state"] == "done", document
+    assert {s["target"] for s in document["steps"] if s["vm"] in lost} == {"h1"}, document
+    assert ops.on_host(full, "h2") == set()
+
+
+def test_pause_resume_cancel(full: Lab) -> None:
+    slow(full)
+    op = ops.begin(full, {"goal": "evacuate", "node": "h2", "limits": {"per_node": 1}})
+    ops.until(full, op, lambda o: "running" in ops.states(o).values(), "it runs")
+    assert full.drover("h3", "job", "pause", op).code == 0
+    paused = ops.until(full, op, lambda o: o["state"] == "paused" and
+                       "running" not in ops.states(o).values(), "what ran is through")
+    waiting = [s["vm"] for s in paused["steps"] if s["state"] == "waiting"]
+    assert len(waiting) == len(VMS) - 1, paused
+    assert full.drover("h3", "job", "resume", op).code == 0
+    ops.until(full, op, lambda o: "running" in ops.states(o).values(), "it runs again")
+    assert full.drover("h3", "job", "cancel", op).code == 0
+    document = ops.ended(full, op)
+    assert document["state"] == "cancelled", document
+    left = [s["vm"] for s in document["steps"] if s["state"] == "skipped"]
+    assert left and set(left) <= ops.on_host(full, "h2"), document
+    again = full.drover("h1", "job", "cancel", op)
+    assert again.code == 4 and "over already" in again.err, again
+
+
+def test_what_changes_behind_its_back(full: Lab) -> None:
+    """One VM vanishes, one is moved by virsh, one appears; the node is empty all the same."""
+    slow(full)
+    op = ops.begin(full, {"goal": "evacuate", "node": "h2", "limits": {"per_node": 1}})
+    document = ops.until(full, op, lambda o: "running" in ops.states(o).values(), "it runs")
+    waiting = [s for s in document["steps"] if s["state"] == "waiting"]
+    gone = waiting[-1]["vm"]
+    full.virsh("h2", "destroy", gone)
+    full.virsh("h2", "undefine", gone)
+    ops.make_guests(full, {"h2": ["late"]})
+    try:
+        document = ops.ended(full, op)
+        assert document["state"] == "done", document
+        states = ops.states(document)
+        assert states[gone] == "skipped" and states["late"] == "done", document
+        assert ops.on_host(full, "h2") == set()
+    finally:
+        full.remove_guest("late")
+
+
+def test_a_stale_plan_is_planned_again(full: Lab) -> None:
+    api = full.api("h1")
+    status, plan = api.ask("POST", "/v1/plans", {"goal": "evacuate", "node": "h2"})
+    assert status == 200 and len(plan["steps"]) == len(VMS), plan
+    moved = full.drover("h2", "migrate", VMS[0], "h3", "--json")
+    assert moved.code == 0, moved
+    status, answer = api.ask("POST", f"/v1/plans/{plan['id']}/apply")
+    assert status == 409 and VMS[0] in answer["error"]["message"], answer
+    old = api.get(f"/v1/plans/{plan['id']}")
+    assert old["state"] == "stale" and old["replaced_by"], old
+    new = api.get(f"/v1/plans/{old['replaced_by']}")
+    assert len(new["steps"]) == len(VMS) - 1, new
+    # The command does what is said, on what there is now.
+    done = full.drover("h1", "apply", plan["id"], "--yes", "--json")
+    assert done.code == 0 and done.json()["plan"] == new["id"], done
+    assert ops.on_host(full, "h2") == set()
+
+
+def test_no_target_fits(full: Lab) -> None:
+    """All others are being kept free: it is listed at once, with the way out, and nothing moves."""
+    for other in ("h1", "h3"):
+        assert full.drover("h1", "node", "drain", other, "--yes").code == 0
+    done = full.drover("h1", "node", "drain", "h2", "--yes", "--json")
+    assert done.code == 4, done
+    document = done.json()
+    assert document["state"] == "failed" and len(document["refused"]) == len(VMS), document
+    assert all("node resume" in r["message"] + r.get("remedy", "") for r in document["refused"]), document
+    assert ops.on_host(full, "h2") == set(VMS)
+    assert ops.maintenance(full, "h2") == "draining"
+
+
+def test_the_budget_is_shared(full: Lab) -> None:
+    budget = 20_000_000
+    op = ops.begin(full, {"goal": "evacuate", "node": "h2",
+                          "limits": {"per_node": 4, "per_link": 4, "bandwidth_bps": budget}})
+    seen = 0
+
+    def look() -> bool:
+        nonlocal seen
+        document = ops.operation(full, op)
+        for link in {(s["source"], s["target"]) for s in document["steps"]}:
+            shares = [s.get("share_bps", 0) for s in document["steps"] if s["state"] == "running"
+                      and (s["source"], s["target"]) == link]
+            assert sum(shares) <= budget and all(shares), document
+            seen = max(seen, len(shares))
+        return bool(document["ended"])
+
+    wait_until(look, "its end", 120)
+    assert seen >= 2
+    jobs = [job for vm in VMS for job in ops.moves_of(full, vm) if job.get("operation") == op]
+    assert all(0 < job["step"]["bandwidth_bps"] <= budget for job in jobs), jobs
