@@ -6,13 +6,13 @@ from typing import Any, Callable, Iterable, Optional
 
 from lab import Ended, Lab, wait_until
 
-MEMORY = 96
+MEMORY = 128
 
 
 def make_guests(lab: Lab, where: dict[str, Iterable[str]]) -> None:
     """All at once: each takes seconds to boot."""
     running = [subprocess.Popen([str(lab_program()), "guest", lab.name, vm, "--host", on, "--memory",
-                                 str(MEMORY), "--work", "24", "--dirty", "1", "--disk", "8M", "--records",
+                                 str(MEMORY), "--work", "40", "--dirty", "1", "--disk", "8M", "--records",
                                  "20"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
                for on, vms in where.items() for vm in vms]
     assert all(one.wait(timeout=120) == 0 for one in running)
