@@ -270,6 +270,8 @@ static const struct {
     {"GET", "/v1/nodes", DRV_CALLER_OPERATOR, FALSE, nodes},
     {"GET", "/v1/nodes/*/maintenance", DRV_CALLER_OPERATOR, FALSE, node_maintenance},
     {"PUT", "/v1/nodes/*/maintenance", DRV_CALLER_OPERATOR, TRUE, node_maintenance_set},
+    {"GET", "/v1/nodes/*/settings", DRV_CALLER_OPERATOR, FALSE, node_maintenance},
+    {"PUT", "/v1/nodes/*/settings", DRV_CALLER_OPERATOR, TRUE, node_maintenance_set},
     {"DELETE", "/v1/nodes/*", DRV_CALLER_OPERATOR, FALSE, node_revoke},
     {"GET", "/v1/vms", DRV_CALLER_OPERATOR, FALSE, vms},
     {"GET", "/v1/vms/*/goals", DRV_CALLER_OPERATOR, FALSE, vm_goals},

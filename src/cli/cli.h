@@ -58,6 +58,7 @@ int drv_cmd_token_create(drv_cli *cli, const drv_args *args, GError **error);
 int drv_cmd_token_list(drv_cli *cli, const drv_args *args, GError **error);
 int drv_cmd_token_revoke(drv_cli *cli, const drv_args *args, GError **error);
 int drv_cmd_node_list(drv_cli *cli, const drv_args *args, GError **error);
+int drv_cmd_node_label(drv_cli *cli, const drv_args *args, GError **error);
 int drv_cmd_node_revoke(drv_cli *cli, const drv_args *args, GError **error);
 int drv_cmd_vm_list(drv_cli *cli, const drv_args *args, GError **error);
 int drv_cmd_vm_goals(drv_cli *cli, const drv_args *args, GError **error);

@@ -4,10 +4,27 @@
 #include "cli/goals.h"
 #include "cli/table.h"
 #include "hyper/gerror.h"
+#include "plan/placement.h"
 
 #define POLICIES "/v1/policies"
 
-static const char *const heads[] = {"NAME", ">PAUSE", ">TIME", ">BANDWIDTH", "POST-COPY", NULL};
+static const char *const heads[] = {"NAME", ">PAUSE", ">TIME", ">BANDWIDTH", "POST-COPY",
+                                    "RULES", NULL};
+
+/* "priority 5, apart web", or "-". */
+static char *show_rules(json_object *policy)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    for (guint i = 0; i < DRV_PLACEMENT_RULES; i++) {
+        g_autofree char *value = drv_goals_show_rule(policy, drv_placement_names[i]);
+        g_autofree char *name = g_strdelimit(g_strdup(drv_placement_names[i]), "_", '-');
+
+        if (!g_str_equal(value, "-"))
+            g_string_append_printf(text, "%s%s %s", text->len ? ", " : "", name, value);
+    }
+    return g_strdup(text->len ? text->str : "-");
+}
 
 static void add_row(drv_table *table, json_object *policy)
 {
@@ -16,6 +33,7 @@ static void add_row(drv_table *table, json_object *policy)
     drv_table_add(table, drv_goals_show_time(policy));
     drv_table_add(table, drv_goals_show_bandwidth(policy));
     drv_table_add(table, drv_goals_show_post_copy(policy));
+    drv_table_add(table, show_rules(policy));
 }
 
 static int print_one(drv_cli *cli, json_object *policy)
@@ -70,16 +88,20 @@ static json_object *goals_now(drv_cli *cli, const char *path, GError **error)
 int drv_cmd_policy_set(drv_cli *cli, const drv_args *args, GError **error)
 {
     g_autofree char *path = drv_cli_path(POLICIES "/", drv_args_operand(args, 0), "");
-    gboolean clear = drv_args_has(args, "clear");
+    gboolean clear = drv_args_has(args, "clear"), any;
     g_autoptr(json_object) goals = NULL;
     g_autoptr(json_object) policy = NULL;
 
     goals = clear ? json_object_new_object() : goals_now(cli, path, error);
     if (!goals)
         return -1;
-    if (!drv_goals_options_add(args, goals) && !clear) {
+    any = drv_goals_options_add(args, goals);
+    if (!drv_goals_rules_add(args, goals, &any, error))
+        return -1;
+    if (!any && !clear) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "say what the policy shall be: --max-pause, --max-time, --bandwidth or --post-copy");
+                    "say what the policy shall be: --max-pause, --max-time, --bandwidth, --post-copy, "
+                    "--priority, --depends-on, --apart, --together or --node-label");
         return -1;
     }
     policy = drv_cli_call(cli, "PUT", path, goals, error);

@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "cli/goals.h"
 #include "cli/table.h"
+#include "plan/placement.h"
 
 static char *show_from(json_object *answer, const char *key)
 {
@@ -30,6 +31,17 @@ static void print(drv_cli *cli, json_object *answer)
         drv_table_add(table, rows[i].show(answer));
         drv_table_add(table, show_from(answer, rows[i].key));
     }
+    for (guint i = 0; i < DRV_PLACEMENT_RULES; i++) {
+        const char *name = drv_placement_names[i];
+
+        /* Most VMs have none of them. */
+        if (!json_object_object_get(own, name) && !json_object_object_get(answer, name))
+            continue;
+        drv_table_add(table, g_strdelimit(g_strdup(name), "_", '-'));
+        drv_table_add(table, drv_goals_show_rule(own, name));
+        drv_table_add(table, drv_goals_show_rule(answer, name));
+        drv_table_add(table, show_from(answer, name));
+    }
     drv_table_add(table, g_strdup("policy"));
     drv_table_add(table, drv_show_text(own, "policy"));
     drv_table_add(table, NULL);
@@ -48,6 +60,8 @@ int drv_cmd_vm_goals(drv_cli *cli, const drv_args *args, GError **error)
     g_autoptr(json_object) answer = NULL;
     gboolean any = drv_goals_options_add(args, given);
 
+    if (!drv_goals_rules_add(args, given, &any, error))
+        return -1;
     if (clear && any) {
         answer = drv_cli_call(cli, "PUT", path, given, error);
     } else if (clear) {
@@ -58,6 +72,7 @@ int drv_cmd_vm_goals(drv_cli *cli, const drv_args *args, GError **error)
             g_autoptr(json_object) goals = drv_goals_own(drv_json_object(answer, "own"));
 
             drv_goals_options_add(args, goals);
+            drv_goals_rules_add(args, goals, &any, NULL);
             json_object_put(answer);
             answer = drv_cli_call(cli, "PUT", path, goals, error);
         }

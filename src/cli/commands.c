@@ -51,6 +51,15 @@ static const drv_option token_create_options[] = {
     {"post-copy", 0, DRV_OPTION_TEXT, "WHEN",                                                      \
      "“never” (the default) or “if-needed”: let the VM run at\nits target before all its memory is there, if nothing\nelse gets it there"}
 
+/* Where VMs are and when they move, kept with a VM or as a policy. */
+#define RULES \
+    {"priority", 0, DRV_OPTION_TEXT, "N",                                                          \
+     "of those that leave a node the higher ones go first\nand get the room there is (-1000 to 1000; usually 0)"}, \
+    {"depends-on", 0, DRV_OPTION_TEXT, "VM[,VM…]", "these move before it; or none"},                \
+    {"apart", 0, DRV_OPTION_TEXT, "GROUP[,GROUP…]", "no two VMs of a group are on one node; or none"}, \
+    {"together", 0, DRV_OPTION_TEXT, "GROUP[,GROUP…]", "all VMs of a group are on one node; or none"}, \
+    {"node-label", 0, DRV_OPTION_TEXT, "KEY=VALUE[,…]", "its node must have these labels; or none"}
+
 #define MOVE_OPTIONS \
     {"method", 0, DRV_OPTION_TEXT, "METHOD",                                                             \
      "“auto” (the default), “pre-copy”, “post-copy” (at\nonce) or “hybrid” (after one pass)"},            \
@@ -72,8 +81,15 @@ static const drv_option migrate_options[] = {
 
 static const drv_option vm_goals_options[] = {
     GOALS,
+    RULES,
     {"policy", 0, DRV_OPTION_TEXT, "NAME", "what it does not say itself is as this policy has it"},
     {"clear", 0, DRV_OPTION_FLAG, NULL, "forget all that it has first"},
+    {NULL},
+};
+
+static const drv_option node_label_options[] = {
+    {"site", 0, DRV_OPTION_TEXT, "NAME", "where it stands: VMs go to a node of the same site\nrather than to another one"},
+    {"clear", 0, DRV_OPTION_FLAG, NULL, "forget all labels and the site first"},
     {NULL},
 };
 
@@ -93,6 +109,7 @@ static const drv_option content_prune_options[] = {
 
 static const drv_option policy_set_options[] = {
     GOALS,
+    RULES,
     {"clear", 0, DRV_OPTION_FLAG, NULL, "forget all that it has first"},
     {NULL},
 };
@@ -201,6 +218,13 @@ const drv_command drv_commands[] = {
     {"node revoke", "NODE", 1, 1, "Expel a node: its certificate is refused from now on",
      "Its VMs stay where they are and are no longer seen from here.",
      "  drover node revoke node3", none, drv_cmd_node_revoke},
+    {"node label", "NODE [KEY=VALUE…]", 1, 64, "Show or say what a node is like",
+     "VMs can want a node with labels (“drover vm goals VM --node-label”). Those that are\n"
+     "given are set, KEY= removes one, the others stay.",
+     "  drover node label node1 rack=7 ssd=yes\n"
+     "  drover node label node1 ssd= --site east\n"
+     "  drover node label node1",
+     node_label_options, drv_cmd_node_label},
     {"node drain", "NODE", 1, 1, "Empty a node for maintenance, and keep new VMs off it",
      "Shows the plan and asks, then moves its running VMs to the other nodes, several\n"
      "at once. What cannot go is listed at once with the way out. The node takes no VMs\n"
@@ -227,6 +251,7 @@ const drv_command drv_commands[] = {
      "its policy's, these over those of the policy “default”, if there is one.",
      "  drover vm goals web1\n"
      "  drover vm goals web1 --max-pause 100ms --policy gold\n"
+     "  drover vm goals web1 --priority 10 --depends-on db1 --apart web\n"
      "  drover vm goals web1 --clear",
      vm_goals_options, drv_cmd_vm_goals},
     {"vm owner", "VM [NAME]", 1, 2, "Show or say whose a VM is",
@@ -266,6 +291,7 @@ const drv_command drv_commands[] = {
      "The goals that are given are set, the others stay. It holds for all moves that are\n"
      "planned from now on.",
      "  drover policy set gold --max-pause 100ms --post-copy if-needed\n"
+     "  drover policy set replicas --apart db --node-label ssd=yes\n"
      "  drover policy set default --bandwidth 2gbit",
      policy_set_options, drv_cmd_policy_set},
     {"policy delete", "NAME", 1, 1, "Delete a policy that no VM names",

@@ -3,6 +3,7 @@
 #include "cli/goals.h"
 
 #include "cli/units.h"
+#include "plan/placement.h"
 
 static const struct {
     const char *option, *member;
@@ -12,6 +13,10 @@ static const struct {
     {"bandwidth", "bandwidth_bps", FALSE}, {"post-copy", "post_copy", TRUE},
     {"policy", "policy", TRUE},
 };
+
+/* In the order of drv_placement_names. */
+static const char *const rule_options[DRV_PLACEMENT_RULES] = {"priority", "depends-on", "apart",
+                                                              "together", "node-label"};
 
 gboolean drv_goals_options_add(const drv_args *args, json_object *goals)
 {
@@ -30,9 +35,41 @@ gboolean drv_goals_options_add(const drv_args *args, json_object *goals)
     return any;
 }
 
+gboolean drv_goals_rules_add(const drv_args *args, json_object *goals, gboolean *any, GError **error)
+{
+    for (guint i = 0; i < DRV_PLACEMENT_RULES; i++) {
+        const char *text =
+            drv_args_has(args, rule_options[i]) ? drv_args_text(args, rule_options[i]) : NULL;
+
+        if (!text)
+            continue;
+        if (!drv_placement_take(goals, drv_placement_names[i], g_str_equal(text, "none") ? "" : text,
+                                error)) {
+            g_prefix_error(error, "--%s: ", rule_options[i]);
+            return FALSE;
+        }
+        *any = TRUE;
+    }
+    return TRUE;
+}
+
+char *drv_goals_show_rule(json_object *goals, const char *name)
+{
+    g_autofree char *text = drv_placement_text(goals, name);
+
+    return g_strdup(!text ? "-" : *text ? text : "none");
+}
+
 json_object *drv_goals_own(json_object *answer)
 {
     json_object *own = json_object_new_object();
+
+    for (guint i = 0; i < DRV_PLACEMENT_RULES; i++) {
+        json_object *value = answer ? json_object_object_get(answer, drv_placement_names[i]) : NULL;
+
+        if (value)
+            drv_json_set(own, drv_placement_names[i], json_object_get(value));
+    }
 
     for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++) {
         json_object *value = NULL;

@@ -15,6 +15,8 @@
  */
 #include "hyper/connection.h"
 
+#include "hyper/capacity.h"
+
 #include "base/clock.h"
 #include "hyper/event-loop.h"
 
@@ -34,6 +36,7 @@ typedef struct {
 struct drv_hyper {
     gint refs; /* the owner's and the opening thread's; atomic */
     char *uri;
+    drv_load *load; /* has a lock of its own */
     move_hook *hook;
 
     GMutex lock; /* guards all below */
@@ -99,6 +102,7 @@ drv_hyper *drv_hyper_new(const char *uri)
     drv_event_loop_start();
     hyper->refs = 1;
     hyper->uri = g_strdup(uri);
+    hyper->load = drv_load_new();
     hyper->callback = -1;
     hyper->hook = g_atomic_rc_box_new0(move_hook);
     g_mutex_init(&hyper->hook->lock);
@@ -127,6 +131,7 @@ static void unref(drv_hyper *hyper)
     hook_unref(hyper->hook);
     g_mutex_clear(&hyper->lock);
     g_cond_clear(&hyper->changed);
+    drv_load_free(hyper->load);
     g_free(hyper->uri);
     g_free(hyper);
 }
@@ -137,6 +142,11 @@ void drv_hyper_free(drv_hyper *hyper)
         return;
     drv_hyper_on_move(hyper, NULL, NULL);
     unref(hyper);
+}
+
+drv_load *drv_hyper_load(drv_hyper *hyper)
+{
+    return hyper->load;
 }
 
 const char *drv_hyper_uri(drv_hyper *hyper)

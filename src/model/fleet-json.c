@@ -162,12 +162,16 @@ void drv_fleet_promises_from_json(drv_fleet *fleet, json_object *promises)
         json_object *promise = json_object_array_get_idx(promises, i);
         drv_fleet_node *node = drv_fleet_find_node(fleet, drv_json_string(promise, "node", ""));
         const char *by = drv_json_string(promise, "by", "another plan");
+        gboolean is_there = FALSE;
 
-        if (node)
-            node->promised_bytes += unsigned_of(promise, "memory_bytes");
         for (drv_fleet_vm *vm = drv_fleet_with_uuid(fleet, drv_json_string(promise, "uuid", "?"));
-             vm; vm = vm->same_uuid)
-            vm->busy = drv_fleet_text(fleet, by);
+             vm; vm = vm->same_uuid) {
+            is_there |= vm->on == node;
+            if (!vm->busy)
+                vm->busy = drv_fleet_text(fleet, by);
+        }
+        if (node && !is_there)
+            node->promised_bytes += unsigned_of(promise, "memory_bytes");
     }
 }
 

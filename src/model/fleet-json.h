@@ -22,7 +22,10 @@ void drv_fleet_rules_from_json(drv_fleet *fleet, drv_fleet_vm *vm, json_object *
 /** drv_fleet_links_from_json() - adds those of which both nodes are in the fleet. */
 void drv_fleet_links_from_json(drv_fleet *fleet, json_object *links);
 
-/** drv_fleet_promises_from_json() - [{"node", "vm", "uuid", "memory_bytes", "by"}…]: see promised_bytes. */
+/**
+ * drv_fleet_promises_from_json() - [{"node", "vm", "uuid", "memory_bytes", "by"}…], after all VMs were added: see
+ * promised_bytes. Who has arrived there, or begun to, counts once. The VM is busy then with what "by" says.
+ */
 void drv_fleet_promises_from_json(drv_fleet *fleet, json_object *promises);
 
 /** drv_fleet_from_json() - DRV_ERROR_INVALID: it has no nodes, one without a name, or two of one name. */

@@ -56,6 +56,7 @@ drv_fleet *drv_fleet_new(void)
     fleet->nodes = g_ptr_array_new_with_free_func(node_free);
     fleet->vms = g_ptr_array_new_with_free_func(vm_free);
     fleet->links = g_ptr_array_new_with_free_func(g_free);
+    fleet->warnings = g_ptr_array_new_with_free_func(g_free);
     fleet->texts = g_string_chunk_new(4096);
     fleet->features = drv_names_pool_new();
     fleet->networks = drv_names_pool_new();
@@ -78,6 +79,7 @@ void drv_fleet_free(drv_fleet *fleet)
     g_hash_table_unref(fleet->by_uuid);
     g_hash_table_unref(fleet->by_name);
     g_hash_table_unref(fleet->by_node);
+    g_ptr_array_unref(fleet->warnings);
     g_ptr_array_unref(fleet->links);
     g_ptr_array_unref(fleet->vms);
     g_ptr_array_unref(fleet->nodes);

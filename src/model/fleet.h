@@ -83,6 +83,8 @@ struct drv_fleet_vm {
     const drv_names *cpu_features; /* that it needs; NULL: not known */
     const char *busy;              /* what is being done to it; NULL: nothing */
     const char *obstacle;          /* why it cannot move live; NULL: nothing is known */
+    const char *problem;           /* with its goals or rules, which are not known then; NULL: none */
+    gboolean left_out;             /* set by who asks for a plan: not to be planned for, nor to be refused */
 
     /* its rules: what it says itself, or its policy (run/rules.h) */
     int priority;               /* the higher the earlier */
@@ -107,6 +109,7 @@ typedef struct {
     GPtrArray *nodes; /* of drv_fleet_node */
     GPtrArray *vms;   /* of drv_fleet_vm */
     GPtrArray *links; /* of drv_fleet_link */
+    GPtrArray *warnings; /* of char*: what should be known of it and is not */
 
     /* inside */
     GStringChunk *texts;

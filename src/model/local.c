@@ -3,6 +3,54 @@
 #include "model/local.h"
 
 #include "drv-config.h"
+#include "hyper/capacity.h"
+#include "hyper/probe.h"
+
+static json_object *strings(GPtrArray *array)
+{
+    json_object *list = json_object_new_array();
+
+    for (guint i = 0; array && i < array->len; i++)
+        json_object_array_add(list, json_object_new_string(array->pdata[i]));
+    return list;
+}
+
+static void set_load(json_object *object, double used)
+{
+    if (used >= 0)
+        drv_json_set(object, "cpu_used", json_object_new_double(used));
+}
+
+static json_object *pools_json(GPtrArray *pools)
+{
+    json_object *list = json_object_new_array();
+
+    for (guint i = 0; i < pools->len; i++) {
+        const drv_capacity_pool *pool = pools->pdata[i];
+        json_object *object = json_object_new_object();
+
+        drv_json_set_string(object, "name", pool->name);
+        drv_json_set_int(object, "free_bytes", (gint64)pool->free_bytes);
+        drv_json_set_bool(object, "shared", pool->shared);
+        json_object_array_add(list, object);
+    }
+    return list;
+}
+
+static void set_capacity(drv_hyper *hyper, json_object *object)
+{
+    drv_capacity capacity;
+
+    drv_hyper_capacity(hyper, &capacity);
+    set_load(object, capacity.cpu_used);
+    if (capacity.cpu_features)
+        drv_json_set(object, "cpu_features", strings(capacity.cpu_features));
+    if (capacity.networks)
+        drv_json_set(object, "networks", strings(capacity.networks));
+    if (capacity.pools)
+        drv_json_set(object, "pools", pools_json(capacity.pools));
+    drv_capacity_clear(&capacity);
+}
 
 json_object *drv_model_local_node(drv_hyper *hyper, const char *node, GError **error)
 {
@@ -24,16 +72,8 @@ json_object *drv_model_local_node(drv_hyper *hyper, const char *node, GError **e
     drv_json_set_string(object, "version", DRV_VERSION);
     drv_json_set_int(object, "clock_ms", facts.clock_real_ms);
     drv_host_facts_clear(&facts);
+    set_capacity(hyper, object);
     return object;
-}
-
-static json_object *strings(GPtrArray *array)
-{
-    json_object *list = json_object_new_array();
-
-    for (guint i = 0; array && i < array->len; i++)
-        json_object_array_add(list, json_object_new_string(array->pdata[i]));
-    return list;
 }
 
 static json_object *disk_json(const drv_disk *disk)
@@ -82,19 +122,95 @@ static json_object *domain_json(const drv_domain *domain, const char *node)
     drv_json_set_bool(object, "busy", domain->busy);
     drv_json_set_string(object, "policy",
                         domain->goals ? g_hash_table_lookup(domain->goals, "policy") : NULL);
+    drv_json_set(object, "goals", goals_json(domain->goals));
+    drv_json_set(object, "obstacles", strings(domain->obstacles));
     return object;
+}
+
+/* ---- what the planner wants to know of a VM ---- */
+
+static const char *pool_of(GPtrArray *pools, const char *path)
+{
+    g_autofree char *directory = g_path_get_dirname(path);
+
+    for (guint i = 0; pools && i < pools->len; i++) {
+        const drv_capacity_pool *pool = pools->pdata[i];
+
+        if (g_strcmp0(pool->path, directory) == 0)
+            return pool->name;
+    }
+    return NULL;
+}
+
+/* Whether a disk is there at other hosts as well is proven when a move is planned; here it is guessed. */
+static json_object *need_of_disk(const drv_disk *disk, GPtrArray *pools)
+{
+    json_object *object = json_object_new_object();
+    drv_file_facts facts = {0};
+    gboolean is_file = g_str_equal(disk->type, "file") && drv_probe_file(disk->source, &facts, NULL);
+
+    drv_json_set_string(object, "target", disk->target);
+    drv_json_set_int(object, "bytes", (gint64)facts.allocation_bytes);
+    drv_json_set_bool(object, "shared", !is_file || facts.known_shared);
+    if (is_file && pool_of(pools, disk->source))
+        drv_json_set_string(object, "pool", pool_of(pools, disk->source));
+    drv_file_facts_clear(&facts);
+    return object;
+}
+
+/* Networks of other kinds (a host's device, a socket) cannot be compared by name. */
+static json_object *known_networks(GPtrArray *networks)
+{
+    json_object *list = json_object_new_array();
+
+    for (guint i = 0; i < networks->len; i++)
+        if (g_str_has_prefix(networks->pdata[i], "bridge:") ||
+            g_str_has_prefix(networks->pdata[i], "network:"))
+            json_object_array_add(list, json_object_new_string(networks->pdata[i]));
+    return list;
+}
+
+static void add_needs(drv_hyper *hyper, json_object *vm, const drv_domain *domain, GPtrArray *pools)
+{
+    gboolean active = domain->state == DRV_DOMAIN_RUNNING || domain->state == DRV_DOMAIN_PAUSED;
+    g_autoptr(GPtrArray) features =
+        active && !domain->busy ? drv_hyper_vm_features(hyper, domain->uuid) : NULL;
+    json_object *disks = json_object_new_array();
+
+    for (guint i = 0; i < domain->disks->len; i++) {
+        const drv_disk *disk = domain->disks->pdata[i];
+
+        if (g_str_equal(disk->device, "disk") && disk->source)
+            json_object_array_add(disks, need_of_disk(disk, pools));
+    }
+    drv_json_set(vm, "disks", disks);
+    drv_json_set(vm, "networks", known_networks(domain->networks));
+    if (features)
+        drv_json_set(vm, "cpu_features", strings(features));
 }
 
 json_object *drv_model_local_vms(drv_hyper *hyper, const char *node, GError **error)
 {
     g_autoptr(GPtrArray) domains = drv_hyper_domains(hyper, error);
+    g_autoptr(GHashTable) loads = NULL;
+    drv_capacity capacity;
     json_object *list;
 
     if (!domains)
         return NULL;
+    loads = drv_hyper_vm_loads(hyper);
+    drv_hyper_capacity(hyper, &capacity);
     list = json_object_new_array();
-    for (guint i = 0; i < domains->len; i++)
-        json_object_array_add(list, domain_json(domains->pdata[i], node));
+    for (guint i = 0; i < domains->len; i++) {
+        const drv_domain *domain = domains->pdata[i];
+        const double *used = g_hash_table_lookup(loads, domain->uuid);
+        json_object *vm = domain_json(domain, node);
+
+        set_load(vm, used ? *used : -1);
+        add_needs(hyper, vm, domain, capacity.pools);
+        json_object_array_add(list, vm);
+    }
+    drv_capacity_clear(&capacity);
     return list;
 }
 
@@ -112,8 +228,6 @@ json_object *drv_model_local_vm(drv_hyper *hyper, const char *node, const char *
         json_object_array_add(disks, disk_json(domain->disks->pdata[i]));
     drv_json_set(object, "disks", disks);
     drv_json_set(object, "networks", strings(domain->networks));
-    drv_json_set(object, "obstacles", strings(domain->obstacles));
-    drv_json_set(object, "goals", goals_json(domain->goals));
     drv_json_set_string(object, "owner", domain->owner);
     return object;
 }

@@ -81,6 +81,8 @@ static json_object *plan_json(draft *from, const char *goal, GPtrArray *moves)
         json_object_array_add(steps, step_json(schedule->moves->pdata[i]));
     for (guint i = 0; i < schedule->warnings->len; i++)
         json_object_array_add(from->warnings, json_object_new_string(schedule->warnings->pdata[i]));
+    for (guint i = 0; i < from->fleet->warnings->len; i++)
+        json_object_array_add(from->warnings, json_object_new_string(from->fleet->warnings->pdata[i]));
     refuse_stuck(schedule, from->refused);
     drv_json_set_string(plan, "goal", goal);
     drv_json_set_string(plan, "state", "ready");
@@ -113,10 +115,15 @@ static gboolean can_leave(draft *of, const drv_fleet_vm *vm)
 {
     const char *cut = vm->obstacle ? strstr(vm->obstacle, "; ") : NULL;
 
+    if (vm->left_out)
+        return FALSE;
     if (vm->arriving)
         drv_refusals_add(of->refused, vm, DRV_ERROR_CONFLICT,
                          g_strdup_printf("it is just arriving on %s", vm->node),
                          g_strdup("wait for the end of that move ('drover jobs' shows it) and plan again"));
+    else if (vm->problem)
+        drv_refusals_add(of->refused, vm, DRV_ERROR_INVALID, g_strdup(vm->problem),
+                         g_strdup_printf("'drover vm goals %s' shows and changes them", vm->name));
     else if (vm->busy)
         drv_refusals_add(of->refused, vm, DRV_ERROR_CONFLICT,
                          g_strdup_printf("%s is at work on it", vm->busy),
@@ -300,6 +307,9 @@ json_object *drv_plan_return(const drv_fleet *fleet, const char *name, json_obje
     }
     plan = plan_json(&sketch, "return", moves);
     drv_json_set_string(plan, "node", node->name);
+    /* That is where they belong: no other node will do. */
+    for (gsize i = 0; i < drv_json_length(drv_json_array(plan, "steps")); i++)
+        drv_json_set_string(json_object_array_get_idx(drv_json_array(plan, "steps"), i), "bound", "target");
     return plan;
 }
 

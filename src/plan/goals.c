@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "hyper/hyper.h"
+#include "plan/placement.h"
 
 #define POLICY "policy"
 #define NAME_MOST 64
@@ -103,11 +104,12 @@ gboolean drv_goals_check_kept(json_object *goals, gboolean of_vm, GError **error
     json_object_object_foreach(goals, key, value)
     {
         (void)value;
-        if (is_known(key) || (of_vm && g_str_equal(key, POLICY)))
+        if (is_known(key) || drv_placement_is_rule(key) || (of_vm && g_str_equal(key, POLICY)))
             continue;
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
                     "goals have no member '%.64s'; they have max_pause_ms, max_time_ms, bandwidth_bps, "
-                    "post_copy%s", key, of_vm ? " and policy" : "");
+                    "post_copy, priority, depends_on, apart, together, node_labels%s", key,
+                    of_vm ? " and policy" : "");
         return FALSE;
     }
     if (policy && !json_object_is_type(policy, json_type_string)) {
@@ -115,7 +117,7 @@ gboolean drv_goals_check_kept(json_object *goals, gboolean of_vm, GError **error
         return FALSE;
     }
     return (!policy || drv_goals_check_name(json_object_get_string(policy), error)) &&
-           drv_goals_check(goals, error);
+           drv_goals_check(goals, error) && drv_placement_check(goals, of_vm, error);
 }
 
 /* One attribute as a member. FALSE: a number that is none. */
@@ -146,6 +148,12 @@ json_object *drv_goals_from_attributes(json_object *attributes, const char *vm, 
             g_set_error(&problem, DRV_ERROR, DRV_ERROR_INVALID, "%s is '%.64s'; it must be a whole number",
                         kinds[i].name, text);
     }
+    for (guint i = 0; i < DRV_PLACEMENT_RULES && !problem; i++) {
+        const char *text = drv_json_string(attributes, drv_placement_names[i], NULL);
+
+        if (text)
+            drv_placement_take(goals, drv_placement_names[i], text, &problem);
+    }
     if (policy)
         drv_json_set_string(goals, POLICY, policy);
     if (!problem && drv_goals_check_kept(goals, TRUE, &problem))
@@ -166,7 +174,7 @@ GHashTable *drv_goals_to_attributes(GHashTable *before, json_object *goals)
     if (before) {
         g_hash_table_iter_init(&iter, before);
         while (g_hash_table_iter_next(&iter, &name, &value))
-            if (!is_known(name) && !g_str_equal(name, POLICY))
+            if (!is_known(name) && !drv_placement_is_rule(name) && !g_str_equal(name, POLICY))
                 g_hash_table_replace(table, g_strdup(name), g_strdup(value));
     }
     for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++) {
@@ -175,6 +183,12 @@ GHashTable *drv_goals_to_attributes(GHashTable *before, json_object *goals)
         if (one)
             g_hash_table_replace(table, g_strdup(kinds[i].name),
                                  g_strdup(json_object_get_string(one)));
+    }
+    for (guint i = 0; i < DRV_PLACEMENT_RULES; i++) {
+        char *text = drv_placement_text(goals, drv_placement_names[i]);
+
+        if (text)
+            g_hash_table_replace(table, g_strdup(drv_placement_names[i]), text);
     }
     if (policy)
         g_hash_table_replace(table, g_strdup(POLICY), g_strdup(json_object_get_string(policy)));

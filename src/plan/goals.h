@@ -15,7 +15,10 @@
 /** drv_goals_check() - the four in @goals, as far as they are there. DRV_ERROR_INVALID. */
 gboolean drv_goals_check(json_object *goals, GError **error);
 
-/** drv_goals_check_kept() - the same, and no other member but, @of_vm, "policy". */
+/**
+ * drv_goals_check_kept() - the same with the rules of plan/placement.h, and no other member but, @of_vm,
+ * "policy".
+ */
 gboolean drv_goals_check_kept(json_object *goals, gboolean of_vm, GError **error);
 
 /** drv_goals_check_name() - whether a policy can be called so. */
@@ -25,7 +28,7 @@ gboolean drv_goals_check_name(const char *name, GError **error);
  * drv_goals_from_attributes() - what a VM's metadata say. Attributes that are not known are of another
  * version and are ignored.
  * @attributes: an object of strings, or NULL
- * Return: an object with the four goals and "policy", as far as they are there (transfer full), or NULL and
+ * Return: an object with the four goals, the rules of plan/placement.h and "policy", as far as they are there (transfer full), or NULL and
  * DRV_ERROR_INVALID with VM, attribute and what to do.
  */
 json_object *drv_goals_from_attributes(json_object *attributes, const char *vm, GError **error);

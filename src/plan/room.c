@@ -216,34 +216,13 @@ static guint64 free_in(const drv_room_node *at, guint pool)
     return at->pool_free ? at->pool_free[pool] : at->node->pools[pool].free_bytes;
 }
 
-/* The pool for a disk: that of the same name, else the one with the most room. -1: none is large enough. */
-static int pool_for(const drv_room_node *at, const drv_fleet_disk *disk, const guint64 *taken)
+/* The pool of the same name, which a disk is copied into. -1: there is none, so its room is not known. */
+static int pool_named(const drv_fleet_node *node, const char *name)
 {
-    int best = -1;
-    guint64 most = 0;
-
-    for (guint i = 0; i < at->node->pool_count; i++) {
-        guint64 has = free_in(at, i);
-
-        has -= MIN(has, taken[i]);
-        if (has < disk->bytes)
-            continue;
-        if (disk->pool && g_str_equal(at->node->pools[i].name, disk->pool))
+    for (guint i = 0; name && i < node->pool_count; i++)
+        if (g_str_equal(node->pools[i].name, name))
             return (int)i;
-        if (best < 0 || has > most) {
-            best = (int)i;
-            most = has;
-        }
-    }
-    return best;
-}
-
-static gboolean shares(const drv_fleet_node *node, const char *pool)
-{
-    for (guint i = 0; pool && i < node->pool_count; i++)
-        if (g_str_equal(node->pools[i].name, pool))
-            return TRUE;
-    return !pool;
+    return -1;
 }
 
 /* What each pool of the node gives to @unit; FALSE: not enough. @taken: as many as pools, zeroed. */
@@ -255,17 +234,16 @@ static gboolean take_disks(const drv_room_node *at, const drv_unit *unit, guint6
         const drv_fleet_vm *vm = unit->vms->pdata[i];
 
         for (guint k = 0; k < vm->disk_count; k++) {
-            int pool;
+            const drv_fleet_disk *disk = &vm->disks[k];
+            int pool = pool_named(at->node, disk->pool);
 
-            if (vm->disks[k].shared) {
-                if (!shares(at->node, vm->disks[k].pool))
-                    return FALSE;
+            if (disk->shared && disk->pool && pool < 0)
+                return FALSE; /* what it is on is not there */
+            if (disk->shared || pool < 0)
                 continue;
-            }
-            pool = pool_for(at, &vm->disks[k], taken);
-            if (pool < 0)
+            if (free_in(at, (guint)pool) < taken[pool] + disk->bytes)
                 return FALSE;
-            taken[pool] += vm->disks[k].bytes;
+            taken[pool] += disk->bytes;
         }
     }
     return TRUE;

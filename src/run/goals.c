@@ -5,6 +5,7 @@
 #include "plan/goals.h"
 #include "plan/place.h"
 #include "run/policies.h"
+#include "run/rules.h"
 
 enum { OF_MOVE, OF_VM, OF_POLICY, OF_DEFAULT, LAYERS };
 
@@ -150,6 +151,7 @@ static json_object *view(drv_run *run, const drv_fleet *fleet, const drv_fleet_v
     drv_json_set_string(answer, "node", which->node);
     drv_json_set(answer, "own", own);
     drv_run_decide_goals(run, fleet, vm, nothing, answer, checks);
+    drv_rules_view(run, fleet, vm, answer);
     findings = drv_checks_json(checks);
     for (gsize i = 0; i < drv_json_length(findings); i++) {
         json_object *one = json_object_array_get_idx(findings, i);
@@ -172,6 +174,22 @@ json_object *drv_run_vm_goals(drv_run *run, const char *name, GError **error)
     return vm ? view(run, fleet, vm, error) : NULL;
 }
 
+static gboolean depends_on_itself(const drv_fleet_vm *vm, json_object *goals, GError **error)
+{
+    json_object *list = drv_json_array(goals, "depends_on");
+
+    for (gsize i = 0; i < drv_json_length(list); i++) {
+        const char *on = json_object_get_string(json_object_array_get_idx(list, i));
+
+        if (!g_str_equal(on, vm->name) && g_ascii_strcasecmp(on, vm->uuid) != 0)
+            continue;
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
+                    "%s cannot move after itself: leave it out of depends_on", vm->name);
+        return TRUE;
+    }
+    return FALSE;
+}
+
 json_object *drv_run_vm_goals_set(drv_run *run, const char *name, json_object *goals,
                                   GError **error)
 {
@@ -185,6 +203,8 @@ json_object *drv_run_vm_goals_set(drv_run *run, const char *name, json_object *g
     fleet = drv_run_fleet(run, error);
     vm = fleet ? drv_plan_find_vm(fleet, name, error) : NULL;
     if (!vm)
+        return NULL;
+    if (depends_on_itself(vm, goals, error))
         return NULL;
     if (policy) {
         g_autoptr(json_object) policies = drv_policies_ask(run, fleet, error);

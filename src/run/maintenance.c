@@ -3,6 +3,7 @@
 #include "run/maintenance.h"
 
 #include "base/clock.h"
+#include "plan/placement.h"
 #include "run/lead.h"
 
 #define BUCKET "node-settings"
@@ -84,6 +85,33 @@ static json_object *edit(drv_run *run, const char *node, settings_editor change,
     return NULL;
 }
 
+/* Labels that are given are set, or removed by null; "site" the same. */
+static gboolean set_labels(json_object *settings, json_object *what, GError **error)
+{
+    json_object *given = drv_json_object(what, "labels");
+    json_object *labels = drv_json_object(settings, "labels");
+    json_object *site = NULL;
+
+    if (!drv_placement_check_labels(what, error))
+        return FALSE;
+    if (given && !labels) {
+        labels = json_object_new_object();
+        drv_json_set(settings, "labels", labels);
+    }
+    if (given) {
+        json_object_object_foreach(given, key, value)
+        {
+            if (value)
+                drv_json_set(labels, key, json_object_get(value));
+            else
+                json_object_object_del(labels, key);
+        }
+    }
+    if (json_object_object_get_ex(what, "site", &site))
+        drv_json_set(settings, "site", json_object_get(site));
+    return TRUE;
+}
+
 static gboolean set_maintenance(json_object *settings, gpointer data, GError **error)
 {
     static const char *const states[] = {"none", "draining", "drained", NULL};
@@ -104,6 +132,8 @@ static gboolean set_maintenance(json_object *settings, gpointer data, GError **e
         drv_json_set_int(settings, "since_ms", drv_clock_real_ms());
         drv_json_set_string(settings, "by", drv_json_string(what, "by", NULL));
     }
+    if (!set_labels(settings, what, error))
+        return FALSE;
     if (drv_json_bool(what, "forget"))
         drv_json_set(settings, "came_from", json_object_new_array());
     return TRUE;

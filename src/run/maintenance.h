@@ -13,7 +13,7 @@
 json_object *drv_maintenance_local(drv_run *run, GError **error);
 /**
  * drv_maintenance_local_set() - {"maintenance": "none"|"draining"|"drained", "forget": true (which VMs
- * came from there)}. → SETTINGS
+ * came from there), "labels": {"rack": "7", "old": null (remove it)}, "site"}. → SETTINGS
  * DRV_ERROR_NOT_FOUND: no such node.
  */
 json_object *drv_maintenance_local_set(drv_run *run, const char *node, json_object *what,

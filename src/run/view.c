@@ -2,12 +2,14 @@
 /* What is asked of the fleet: nodes, VMs and jobs of every node, read at this moment. */
 #include "run/internal.h"
 
+#include "base/clock.h"
 #include "model/local.h"
 #include "run/fleet-plan.h"
 #include "run/incoming.h"
 #include "run/lead.h"
 #include "run/maintenance.h"
 #include "run/operations.h"
+#include "run/rules.h"
 
 /* How long a node that takes connections may take before a list is shown without it. */
 #define LIST_TIMEOUT_MS 10000
@@ -265,6 +267,8 @@ drv_fleet *drv_run_fleet(drv_run *run, GError **error)
     settings = settings_if(run, leader, leader && g_hash_table_lookup(nodes, leader) != NULL);
     into.settings = settings;
     ask_each(run, "/v1/peer/vms", gather_vms, &into);
+    into.fleet->taken_ms = drv_clock_real_ms();
+    drv_rules_collect(run, into.fleet);
     return into.fleet;
 }
 

@@ -64,6 +64,13 @@ static const struct {
     {"policy set gold --clear --post-copy never", DRV_ERROR_UNREACHABLE, 0,
      "PUT /v1/policies/gold {'post_copy':'never'}\n"},
     {"policy set gold", DRV_ERROR_NOT_FOUND, 2, ""},
+    {"policy set gold --clear --priority -5 --depends-on db1,db2 --apart web --node-label rack=7,ssd=yes", -1, 0,
+     "PUT /v1/policies/gold {'priority':-5,'depends_on':['db1','db2'],'apart':['web'],"
+     "'node_labels':{'rack':'7','ssd':'yes'}}\n"},
+    {"policy set gold --clear --together none", -1, 0, "PUT /v1/policies/gold {'together':[]}\n"},
+    {"policy set gold --priority high", DRV_ERROR_NOT_FOUND, 2, ""},
+    {"policy set gold --node-label rack=1,rack=2", DRV_ERROR_NOT_FOUND, 2, ""},
+    {"vm goals web1 --node-label rack=1,rack=2", -1, 2, ""},
     {"policy set gold --policy tin", -1, 2, ""},
     {"policy delete gold", -1, 0, "DELETE /v1/policies/gold -\n"},
     {"policy delete gold --force", -1, 0, "DELETE /v1/policies/gold?force=1 -\n"},
@@ -105,8 +112,8 @@ static void test_shown(void)
     outcome_clear(&o);
     o = script_run(answer, &a, "policy show gold");
     g_assert_cmpstr(o.out, ==,
-                    "NAME   PAUSE  TIME  BANDWIDTH  POST-COPY\n"
-                    "gold  150 ms  none          -  -\n");
+                    "NAME   PAUSE  TIME  BANDWIDTH  POST-COPY  RULES\n"
+                    "gold  150 ms  none          -  -          -\n");
     outcome_clear(&o);
 }
 

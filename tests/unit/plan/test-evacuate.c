@@ -68,7 +68,7 @@ static void test_what_is_against_a_node(void)
         "{'name': 'away', 'state': 'lost', 'error': 'no route'},"
         "{'name': 'closed', 'memory_bytes': 64G, 'memory_free_bytes': 60G, 'maintenance': 'drained'}],"
         "'vms': [" VM("web", "h1", "4G", ", 'cpu_features': ['sse4', 'avx512f'], 'networks': ['bridge:br0'],"
-                      "'disks': [{'target': 'vda', 'bytes': 10, 'shared': false}]") "]}");
+                      "'disks': [{'target': 'vda', 'bytes': 10, 'shared': false, 'pool': 'p'}]") "]}");
     g_autoptr(json_object) plan = evacuate(fleet, "h1");
     static const char *const reasons[] = {"old lacks features of web's CPU (avx512f)",
                                           "bare has no network bridge:br0",

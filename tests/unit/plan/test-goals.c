@@ -182,6 +182,66 @@ static void test_mixed(void)
     g_assert_null(drv_json_string(step, "policy", NULL));
 }
 
+/* What contradicts itself is refused, and both rules are named. */
+static void test_rules(void)
+{
+    static const struct {
+        const char *goals, *says[2]; /* NULL: good */
+        gboolean of_vm;
+    } rows[] = {
+        {"{'priority':-1000,'depends_on':['db 1'],'apart':['a/b'],'node_labels':{'rack':'7'}}", {NULL}, FALSE},
+        {"{'apart':['web'],'together':['cache']}", {NULL}, TRUE},
+        {"{'apart':[],'together':['cache']}", {NULL}, FALSE},
+        {"{'apart':['web'],'together':['cache']}", {"'apart web'", "'together cache'"}, FALSE},
+        {"{'apart':['x','web'],'together':['web']}", {"'apart web'", "'together web'"}, TRUE},
+        {"{'priority':1001}", {"priority is 1001", "from -1000 to 1000"}, TRUE},
+        {"{'priority':'high'}", {"priority is high", "whole number"}, TRUE},
+        {"{'depends_on':'db'}", {"depends_on must be a list", ""}, TRUE},
+        {"{'depends_on':['a,b']}", {"'a,b'", "give its UUID"}, TRUE},
+        {"{'apart':['']}", {"apart has ''", "group's name"}, TRUE},
+        {"{'together':[5]}", {"together has '5'", "group's name"}, TRUE},
+        {"{'node_labels':['rack=7']}", {"node_labels must be an object", ""}, TRUE},
+        {"{'node_labels':{'rack':7}}", {"'rack=7'", "cannot be a label"}, TRUE},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(json_object) goals = parse(rows[i].goals);
+        g_autoptr(GError) error = NULL;
+        gboolean good = drv_goals_check_kept(goals, rows[i].of_vm, &error);
+
+        g_test_message("%s: %s", rows[i].goals, error ? error->message : "good");
+        g_assert_cmpint(good, ==, !rows[i].says[0]);
+        for (gsize k = 0; !good && k < G_N_ELEMENTS(rows[i].says); k++)
+            g_assert_nonnull(strstr(error->message, rows[i].says[k]));
+    }
+}
+
+static void test_rules_as_attributes(void)
+{
+    static const char *const texts[] = {"priority", "7", "depends_on", "db 1,x", "apart", "web",
+                                        "together", "", "node_labels", "rack=7,ssd=yes"};
+    g_autoptr(json_object) attributes = json_object_new_object();
+    g_autoptr(json_object) goals = NULL;
+    g_autoptr(GHashTable) table = NULL;
+    g_autoptr(GError) error = NULL;
+
+    for (gsize i = 0; i < G_N_ELEMENTS(texts); i += 2)
+        drv_json_set_string(attributes, texts[i], texts[i + 1]);
+    goals = drv_goals_from_attributes(attributes, "web1", &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(json_object_to_json_string_ext(goals, JSON_C_TO_STRING_PLAIN), ==,
+                    "{\"priority\":7,\"depends_on\":[\"db 1\",\"x\"],\"apart\":[\"web\"],\"together\":[],"
+                    "\"node_labels\":{\"rack\":\"7\",\"ssd\":\"yes\"}}");
+    table = drv_goals_to_attributes(NULL, goals);
+    for (gsize i = 0; i < G_N_ELEMENTS(texts); i += 2)
+        g_assert_cmpstr(g_hash_table_lookup(table, texts[i]), ==, texts[i + 1]);
+
+    drv_json_set_string(attributes, "node_labels", "rack=1,rack=2");
+    g_assert_null(drv_goals_from_attributes(attributes, "web1", &error));
+    g_assert_nonnull(strstr(error->message, "rack=1 and rack=2"));
+    g_assert_nonnull(strstr(error->message, "drover vm goals web1"));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -191,5 +251,7 @@ int main(int argc, char **argv)
     g_test_add_func("/goals/to-attributes", test_to_attributes);
     g_test_add_func("/goals/precedence", test_precedence);
     g_test_add_func("/goals/mixed", test_mixed);
+    g_test_add_func("/goals/rules", test_rules);
+    g_test_add_func("/goals/rules-as-attributes", test_rules_as_attributes);
     return g_test_run();
 }
