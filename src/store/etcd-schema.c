@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is in an etcd: its version, whose it is, and whether it is still the one in use.
+ * Version 0 is nothing at all; step i brings a store of version i to i + 1, as in sqlite-open.c.
+ */
+#include "store/etcd.h"
+
+#include <string.h>
+
+#include "store/etcd-state.h"
+
+G_STATIC_ASSERT(DRV_ETCD_SCHEMA == 1); /* a newer one needs its step in upgrade() */
+
+static char *schema_key(drv_etcd *s)
+{
+    return drv_etcd_key(s, "schema", NULL, NULL);
+}
+
+/* Begins the store, unless another one does at this moment: then that one's is read. */
+static gboolean begin(drv_etcd *s, GError **error)
+{
+    g_autofree char *key = schema_key(s);
+    g_autofree char *text = drv_etcd_state_text(DRV_ETCD_SCHEMA, s->cluster ?: "", "here", "");
+    g_autofree char *value = drv_etcd_value(text);
+    g_autoptr(json_object) body = json_object_new_object();
+    g_autoptr(json_object) answer = NULL;
+    json_object *compare = json_object_new_array(), *success = json_object_new_array();
+
+    json_object_array_add(compare, drv_etcd_compare(key, "create_revision", "EQUAL", 0));
+    json_object_array_add(
+        success, drv_etcd_wrap("request_put", drv_etcd_object("key", key, "value", value, NULL)));
+    json_object_object_add(body, "compare", compare);
+    json_object_object_add(body, "success", success);
+    answer = drv_etcd_call(s->http, "kv/txn", body, TRUE, NULL, error);
+    return answer != NULL;
+}
+
+static gboolean is_usable(drv_etcd *s, json_object *schema, GError **error)
+{
+    gint64 version = drv_etcd_number(schema, "version");
+    const char *cluster = drv_etcd_string(schema, "cluster");
+    const char *state = drv_etcd_string(schema, "state");
+    const char *to = drv_etcd_string(schema, "to");
+
+    if (version < 1)
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
+                    "what is in %s is not Drover's: choose another prefix", s->url.text);
+    else if (version > DRV_ETCD_SCHEMA)
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
+                    "the store %s was written by a newer Drover (its version is %" G_GINT64_FORMAT
+                    ", this one knows up to %d): install that Drover here too", s->url.text,
+                    version, DRV_ETCD_SCHEMA);
+    else if (s->cluster && *cluster && !g_str_equal(cluster, s->cluster))
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
+                    "the store %s is that of another cluster (%s, not %s): choose another prefix "
+                    "(etcd://HOST:PORT/PREFIX)", s->url.text, cluster, s->cluster);
+    else if (g_str_equal(state, "moving"))
+        g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
+                    "the store %s is being moved to %s at this moment: try again in some seconds",
+                    s->url.text, to);
+    else if (g_str_equal(state, "left"))
+        g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
+                    "the store %s is not in use any more, it was moved to %s: this node learns of it "
+                    "when it reaches the others", s->url.text, to);
+    else
+        return TRUE;
+    return FALSE;
+}
+
+/* Called with the lock held. */
+static gboolean read_schema(drv_etcd *s, GError **error)
+{
+    g_autofree char *key = schema_key(s);
+
+    for (int attempt = 0; attempt < 2; attempt++) {
+        g_autoptr(json_object) body = drv_etcd_object("key", key, NULL);
+        g_autoptr(json_object) answer = drv_etcd_call(s->http, "kv/range", body, TRUE, NULL, error);
+        g_autoptr(json_object) schema = NULL;
+        g_autofree char *text = NULL;
+        json_object *kvs, *kv;
+
+        if (!answer)
+            return FALSE;
+        if (!json_object_object_get_ex(answer, "kvs", &kvs)) {
+            if (!s->make)
+                break;
+            if (!begin(s, error))
+                return FALSE;
+            continue;
+        }
+        kv = json_object_array_get_idx(kvs, 0);
+        text = drv_etcd_text(drv_etcd_string(kv, "value"), error);
+        schema = text ? json_tokener_parse(text) : NULL;
+        if (!text || !is_usable(s, schema, error))
+            return FALSE;
+        s->schema = drv_etcd_number(kv, "mod_revision");
+        return TRUE;
+    }
+    g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
+                "the store %s is empty, although this cluster has kept its data there: was etcd made "
+                "anew? Bring its data back, or a backup (drover restore); running moves go on",
+                s->url.text);
+    return FALSE;
+}
+
+static gint64 schema_revision(drv_etcd *s, GError **error)
+{
+    gint64 revision;
+
+    g_mutex_lock(&s->lock);
+    revision = s->schema || read_schema(s, error) ? s->schema : 0;
+    g_mutex_unlock(&s->lock);
+    return revision;
+}
+
+static void forget(drv_etcd *s, gint64 revision)
+{
+    g_mutex_lock(&s->lock);
+    if (s->schema == revision)
+        s->schema = 0;
+    g_mutex_unlock(&s->lock);
+}
+
+static json_object *try_once(drv_etcd *s, gint64 schema, json_object *compare, json_object *success,
+                             json_object *failure, gboolean twice, gboolean *unsure, GError **error)
+{
+    g_autofree char *key = schema_key(s);
+    g_autoptr(json_object) body = json_object_new_object();
+    json_object *compares = json_object_new_array(), *failures = json_object_new_array();
+
+    json_object_array_add(compares, drv_etcd_compare(key, "mod_revision", "EQUAL", schema));
+    for (gsize i = 0; compare && i < json_object_array_length(compare); i++)
+        json_object_array_add(compares, json_object_get(json_object_array_get_idx(compare, i)));
+    json_object_array_add(failures, drv_etcd_range(key));
+    for (gsize i = 0; failure && i < json_object_array_length(failure); i++)
+        json_object_array_add(failures, json_object_get(json_object_array_get_idx(failure, i)));
+    json_object_object_add(body, "compare", compares);
+    json_object_object_add(body, "success", json_object_get(success));
+    json_object_object_add(body, "failure", failures);
+    return drv_etcd_call(s->http, "kv/txn", body, twice, unsure, error);
+}
+
+json_object *drv_etcd_transact(drv_etcd *s, json_object *compare, json_object *success,
+                               json_object *failure, gboolean twice, gboolean *unsure,
+                               gboolean *succeeded, GError **error)
+{
+    g_autoptr(json_object) own_compare G_GNUC_UNUSED = compare;
+    g_autoptr(json_object) own_success G_GNUC_UNUSED = success;
+    g_autoptr(json_object) own_failure G_GNUC_UNUSED = failure;
+
+    for (int attempt = 0; attempt < 3; attempt++) {
+        gint64 schema = schema_revision(s, error);
+        g_autoptr(json_object) answer = NULL;
+        json_object *kvs, *value;
+
+        if (!schema)
+            return NULL;
+        answer = try_once(s, schema, compare, success, failure, twice, unsure, error);
+        if (!answer)
+            return NULL;
+        *succeeded = json_object_object_get_ex(answer, "succeeded", &value) &&
+                     json_object_get_boolean(value);
+        kvs = *succeeded ? NULL : drv_etcd_kvs(answer, 0);
+        if (*succeeded ||
+            (kvs && drv_etcd_number(json_object_array_get_idx(kvs, 0), "mod_revision") == schema))
+            return g_steal_pointer(&answer);
+        forget(s, schema); /* another one changed it: what is it now? */
+    }
+    g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
+                "the store %s is being changed again and again: try again in some seconds",
+                s->url.text);
+    return NULL;
+}
+
+gboolean drv_etcd_state_set(drv_store *store, const char *state, const char *to, GError **error)
+{
+    drv_etcd *s = (drv_etcd *)store;
+    g_autofree char *key = schema_key(s);
+    g_autofree char *text = drv_etcd_state_text(DRV_ETCD_SCHEMA, s->cluster ?: "", state, to);
+    g_autofree char *value = drv_etcd_value(text);
+    json_object *success = json_object_new_array();
+    g_autoptr(json_object) answer = NULL;
+    gboolean succeeded = FALSE;
+    json_object *header;
+
+    json_object_array_add(
+        success, drv_etcd_wrap("request_put", drv_etcd_object("key", key, "value", value, NULL)));
+    answer = drv_etcd_transact(s, NULL, success, NULL, FALSE, NULL, &succeeded, error);
+    if (!answer)
+        return FALSE;
+    /* This process goes on with it; all others find another revision than theirs. */
+    json_object_object_get_ex(answer, "header", &header);
+    g_mutex_lock(&s->lock);
+    s->schema = drv_etcd_number(header, "revision");
+    g_mutex_unlock(&s->lock);
+    return TRUE;
+}
+
+char *drv_etcd_state_text(int version, const char *cluster, const char *state, const char *to)
+{
+    g_autoptr(json_object) schema =
+        drv_etcd_object("cluster", cluster, "state", state, "to", to, NULL);
+
+    json_object_object_add(schema, "version", json_object_new_int(version));
+    return g_strdup(json_object_to_json_string_ext(schema, JSON_C_TO_STRING_PLAIN));
+}
