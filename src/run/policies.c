@@ -3,6 +3,7 @@
 #include "run/policies.h"
 
 #include "plan/goals.h"
+#include "run/lead.h"
 
 #define BUCKET "policy"
 #define MOST_POLICIES 1000
@@ -76,23 +77,10 @@ json_object *drv_policies_local_delete(drv_run *run, const char *name, GError **
 
 /* ---- at any node ---- */
 
-static char *founder_of(drv_run *run)
-{
-    g_autoptr(GPtrArray) members = run->peers->members(run->peers->data);
-
-    for (guint i = 0; i < members->len; i++) {
-        const drv_member *member = members->pdata[i];
-
-        if (member->founder)
-            return g_strdup(member->name);
-    }
-    return NULL;
-}
-
 static json_object *ask_founder(drv_run *run, const drv_fleet *fleet, const char *method,
                                 const char *path, json_object *body, GError **error)
 {
-    g_autofree char *founder = founder_of(run);
+    g_autofree char *founder = drv_run_leader(run);
     const drv_fleet_node *node = fleet && founder ? drv_fleet_find_node(fleet, founder) : NULL;
     g_autoptr(GError) problem = NULL;
     json_object *answer = NULL;

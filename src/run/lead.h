@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who drives what concerns the whole fleet, and where that is kept: one droverd leads. With the
+ * embedded store it is the founder's, and what it keeps is in its own store.
+ */
+#pragma once
+
+#include "run/internal.h"
+
+/** drv_run_leads() - whether this droverd leads now. May change at any time; does not block. */
+gboolean drv_run_leads(drv_run *run);
+
+/** drv_run_leader() - the name of the node that leads. Transfer full; NULL: not known now. Does not block. */
+char *drv_run_leader(drv_run *run);
+
+/**
+ * drv_run_cluster_store() - what is kept once for the fleet. Whoever changes a document there does it
+ * against the revision that it read: somebody else may lead by now.
+ * Return: borrowed; NULL: it cannot be reached from this node, ask the leader.
+ */
+drv_store *drv_run_cluster_store(drv_run *run);
+
+/**
+ * drv_run_ask_leader() - call @path ("/v1/peer/…") on the node that leads, which may be this one.
+ * @what: what is asked for, for the message when it does not answer ("operations are kept")
+ * See drv_peers.call.
+ */
+json_object *drv_run_ask_leader(drv_run *run, const char *what, const char *method, const char *path,
+                                json_object *body, guint timeout_ms, GError **error);
