@@ -16,11 +16,20 @@ const drv_option drv_global_options[] = {
     {NULL},
 };
 
+/* Of etcd: for init, and for moving the store. */
+#define STORE_TLS \
+    {"store-ca", 0, DRV_OPTION_TEXT, "FILE", "who signed etcd's certificates"},                    \
+    {"store-cert", 0, DRV_OPTION_TEXT, "FILE", "what the nodes show to etcd"},                     \
+    {"store-key", 0, DRV_OPTION_TEXT, "FILE", "its key"}
+
 static const drv_option init_options[] = {
     {"name", 0, DRV_OPTION_TEXT, "NODE", "this node's name (default: the host's short name)"},
     {"address", 0, DRV_OPTION_TEXT, "IP",
      "where the other nodes reach this one\n(default: the address that packets leave from)"},
     {"port", 0, DRV_OPTION_PORT, "N", "the port of this node's droverd (default: 7443)"},
+    {"store", 0, DRV_OPTION_TEXT, "URL",
+     "keep what is the cluster's in etcd, as\netcd://h1:2379,h2:2379,h3:2379 (default: on this host)"},
+    STORE_TLS,
     {NULL},
 };
 
@@ -104,6 +113,8 @@ static const drv_option job_options[] = {
     {NULL},
 };
 
+static const drv_option store_move_options[] = {STORE_TLS, {NULL}};
+
 static const drv_option none[] = {{NULL}};
 
 const drv_command drv_commands[] = {
@@ -111,7 +122,8 @@ const drv_command drv_commands[] = {
      "Makes the cluster's certificate authority, this node's certificate and an\n"
      "operator's, all in /etc/drover. droverd need not run; start it afterwards.",
      "  drover init\n"
-     "  drover init --name rack1 --address 10.0.0.11",
+     "  drover init --name rack1 --address 10.0.0.11\n"
+     "  drover init --store etcd://h1,h2,h3 --store-ca ca.crt --store-cert c.crt --store-key c.key",
      init_options, drv_cmd_init},
     {"join", "ADDRESS[:PORT]", 1, 1, "Make this host a node of a cluster",
      "ADDRESS is any node of the cluster. The token comes from “drover token create”\n"
@@ -142,6 +154,20 @@ const drv_command drv_commands[] = {
     {"node revoke", "NODE", 1, 1, "Expel a node: its certificate is refused from now on",
      "Its VMs stay where they are and are no longer seen from here.",
      "  drover node revoke node3", none, drv_cmd_node_revoke},
+    {"node authority", "NODE", 1, 1, "Give a node the authority's key: it lets others join, too",
+     "Only with a store in etcd. Without it only the founder can sign the certificates\n"
+     "of nodes that join, and a cluster that loses it could take in no more.",
+     "  drover node authority node2", none, drv_cmd_node_authority},
+    {"store status", "", 0, 0, "Say where the cluster keeps its data, and how that is",
+     "Each member of etcd with its version, size and trouble, if any; who leads; and\n"
+     "what this node has still to record there.",
+     "  drover store status", none, drv_cmd_store_status},
+    {"store move", "URL|sqlite", 1, 1, "Move the cluster's data to etcd, or back into the founder's file",
+     "droverd goes on meanwhile, and so do moves. The place that is left is marked and\n"
+     "not used any more; all nodes follow by themselves.",
+     "  drover store move etcd://h1,h2,h3 --store-ca ca.crt --store-cert c.crt --store-key c.key\n"
+     "  drover store move sqlite",
+     store_move_options, drv_cmd_store_move},
     {"vm list", "", 0, 0, "List the VMs of all nodes",
      "What a node that does not answer has is missing from the list; a warning on\n"
      "stderr says so, and the exit code is 0 all the same.",

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "run/incoming.h"
+#include "run/lead.h"
 #include "run/outgoing.h"
 #include "run/session.h"
 
@@ -42,6 +43,7 @@ drv_run *drv_run_new(const drv_run_config *config, GError **error)
     run->node = g_strdup(config->node);
     run->hyper = config->hyper;
     run->store = config->store;
+    run->shared = config->shared;
     run->peers = config->peers;
     run->relay_program = g_strdup(config->relay_program);
     run->sessions_dir = g_strdup(config->sessions_dir);
@@ -60,6 +62,7 @@ drv_run *drv_run_new(const drv_run_config *config, GError **error)
     run->outgoing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     run->incoming = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_incoming);
     drv_hyper_on_move(run->hyper, guest_moves, run);
+    drv_run_lead_start(run);
     return run;
 }
 
@@ -143,6 +146,8 @@ void drv_run_free(drv_run *run)
     if (!run)
         return;
     drv_hyper_on_move(run->hyper, NULL, NULL);
+    if (run->shared)
+        drv_store_stop_waiting(run->shared);
     g_mutex_lock(&run->lock);
     run->stopping = TRUE;
     g_hash_table_iter_init(&iter, run->outgoing);
@@ -159,6 +164,7 @@ void drv_run_free(drv_run *run)
     g_mutex_clear(&run->lock);
     g_cond_clear(&run->idle);
     drv_content_close(run->content);
+    drv_run_lead_free(run);
     g_free(run->node);
     g_free(run->relay_program);
     g_free(run->sessions_dir);

@@ -363,7 +363,7 @@ static CURLcode watch_one(drv_etcd_http *http, guint index, const char *body, wa
     gint64 left_ms = (state->until_us - g_get_monotonic_time()) / 1000;
     CURLcode code;
 
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)MAX(1, left_ms));
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)MAX(1, left_ms + 20));
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, state);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);

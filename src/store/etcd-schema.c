@@ -54,10 +54,6 @@ static gboolean is_usable(drv_etcd *s, json_object *schema, GError **error)
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                     "the store %s is that of another cluster (%s, not %s): choose another prefix "
                     "(etcd://HOST:PORT/PREFIX)", s->url.text, cluster, s->cluster);
-    else if (g_str_equal(state, "moving"))
-        g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
-                    "the store %s is being moved to %s at this moment: try again in some seconds",
-                    s->url.text, to);
     else if (g_str_equal(state, "left"))
         g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
                     "the store %s is not in use any more, it was moved to %s: this node learns of it "
@@ -67,7 +63,26 @@ static gboolean is_usable(drv_etcd *s, json_object *schema, GError **error)
     return FALSE;
 }
 
-/* Called with the lock held. */
+/* Another process holds the store while it copies it to another place; see drv_etcd_fence(). */
+static gboolean is_still(drv_etcd *s, GError **error)
+{
+    g_autofree char *key = drv_etcd_key(s, "doc", DRV_CLAIM_BUCKET, DRV_ETCD_MOVING);
+    g_autoptr(json_object) body = drv_etcd_object("key", key, NULL);
+    g_autoptr(json_object) answer = drv_etcd_call(s->http, "kv/range", body, TRUE, NULL, error);
+    json_object *kvs;
+
+    if (!answer)
+        return FALSE;
+    if (!json_object_object_get_ex(answer, "kvs", &kvs) ||
+        (s->moving && drv_etcd_number(json_object_array_get_idx(kvs, 0), "lease") == s->moving))
+        return TRUE;
+    g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
+                "the store %s is being moved to another place at this moment: try again in some "
+                "seconds", s->url.text);
+    return FALSE;
+}
+
+/* Called with the lock held. The schema is read first: who moves it changes it last. */
 static gboolean read_schema(drv_etcd *s, GError **error)
 {
     g_autofree char *key = schema_key(s);
@@ -91,7 +106,7 @@ static gboolean read_schema(drv_etcd *s, GError **error)
         kv = json_object_array_get_idx(kvs, 0);
         text = drv_etcd_text(drv_etcd_string(kv, "value"), error);
         schema = text ? json_tokener_parse(text) : NULL;
-        if (!text || !is_usable(s, schema, error))
+        if (!text || !is_usable(s, schema, error) || !is_still(s, error))
             return FALSE;
         s->schema = drv_etcd_number(kv, "mod_revision");
         return TRUE;
@@ -172,28 +187,61 @@ json_object *drv_etcd_transact(drv_etcd *s, json_object *compare, json_object *s
     return NULL;
 }
 
-gboolean drv_etcd_state_set(drv_store *store, const char *state, const char *to, GError **error)
+/* Writes the schema anew, with @state; all who have read the old one must read it again. */
+static gboolean write_schema(drv_etcd *s, const char *state, const char *to, gint64 lease,
+                             GError **error)
 {
-    drv_etcd *s = (drv_etcd *)store;
     g_autofree char *key = schema_key(s);
+    g_autofree char *claim = drv_etcd_key(s, "doc", DRV_CLAIM_BUCKET, DRV_ETCD_MOVING);
     g_autofree char *text = drv_etcd_state_text(DRV_ETCD_SCHEMA, s->cluster ?: "", state, to);
     g_autofree char *value = drv_etcd_value(text);
-    json_object *success = json_object_new_array();
+    g_autofree char *id = g_strdup_printf("%" G_GINT64_FORMAT, lease);
+    json_object *compare = json_object_new_array(), *success = json_object_new_array();
     g_autoptr(json_object) answer = NULL;
     gboolean succeeded = FALSE;
     json_object *header;
 
+    json_object_array_add(compare, drv_etcd_object("key", claim, "target", "LEASE", "result",
+                                                   "EQUAL", "lease", id, NULL));
     json_object_array_add(
         success, drv_etcd_wrap("request_put", drv_etcd_object("key", key, "value", value, NULL)));
-    answer = drv_etcd_transact(s, NULL, success, NULL, FALSE, NULL, &succeeded, error);
+    answer = drv_etcd_transact(s, compare, success, NULL, FALSE, NULL, &succeeded, error);
     if (!answer)
         return FALSE;
-    /* This process goes on with it; all others find another revision than theirs. */
+    if (!succeeded) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
+                    "moving the store %s took too long, and others go on with it: try again",
+                    s->url.text);
+        return FALSE;
+    }
     json_object_object_get_ex(answer, "header", &header);
     g_mutex_lock(&s->lock);
     s->schema = drv_etcd_number(header, "revision");
     g_mutex_unlock(&s->lock);
     return TRUE;
+}
+
+gboolean drv_etcd_fence(drv_store *store, const char *who, gint64 *lease, GError **error)
+{
+    drv_etcd *s = (drv_etcd *)store;
+    g_autofree char *holder = NULL;
+    drv_claim claim = drv_store_claim(store, DRV_ETCD_MOVING, who, DRV_ETCD_MOVING_S, lease, &holder,
+                                      error);
+
+    if (claim == DRV_CLAIM_OTHER)
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
+                    "node %s is moving the store %s at this moment", holder, s->url.text);
+    if (claim != DRV_CLAIM_HELD)
+        return FALSE;
+    g_mutex_lock(&s->lock);
+    s->moving = *lease;
+    g_mutex_unlock(&s->lock);
+    return write_schema(s, "here", "", *lease, error);
+}
+
+gboolean drv_etcd_leave(drv_store *store, const char *to, gint64 lease, GError **error)
+{
+    return write_schema((drv_etcd *)store, "left", to, lease, error);
 }
 
 char *drv_etcd_state_text(int version, const char *cluster, const char *state, const char *to)

@@ -299,6 +299,7 @@ static const struct drv_store_ops ops = {
     .release = drv_etcd_release,
     .is_shared = is_shared,
     .place = place,
+    .status = drv_etcd_status,
     .close = close_store,
 };
 

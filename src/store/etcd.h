@@ -18,7 +18,9 @@
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(json_object, json_object_put)
 
-#define DRV_ETCD_SCHEMA 1 /* the newest that this Drover knows */
+#define DRV_ETCD_SCHEMA 1         /* the newest that this Drover knows */
+#define DRV_ETCD_MOVING "moving"  /* claimed by who copies it to another place */
+#define DRV_ETCD_MOVING_S 60
 
 typedef struct {
     drv_store store;
@@ -28,6 +30,7 @@ typedef struct {
     gboolean make; /* begin one if there is none */
     GMutex lock;   /* guards what follows */
     gint64 schema; /* the revision of the schema's key; 0: not read yet */
+    gint64 moving; /* the lease by which this process moves it; 0: it does not */
 } drv_etcd;
 
 /* ---- etcd-json.c: how etcd says it ---- */
@@ -88,3 +91,7 @@ void drv_etcd_stop_waiting(drv_store *store);
 drv_claim drv_etcd_claim(drv_store *store, const char *name, const char *who, guint ttl_s,
                          gint64 *lease, char **holder, GError **error);
 void drv_etcd_release(drv_store *store, gint64 lease);
+
+/* ---- etcd-status.c ---- */
+
+json_object *drv_etcd_status(drv_store *store);

@@ -26,6 +26,7 @@ struct drv_store_ops {
     void (*release)(drv_store *store, gint64 lease);
     gboolean (*is_shared)(drv_store *store);
     const char *(*place)(drv_store *store);
+    json_object *(*status)(drv_store *store);
     void (*close)(drv_store *store);
 };
 

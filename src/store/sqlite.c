@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The store in one SQLite file: the calls. sqlite-open.c has the file and its schema. */
+#include <json-c/json.h>
+#include <sys/stat.h>
+
 #include "store/sqlite.h"
 
 typedef struct {
@@ -363,6 +366,21 @@ static const char *place(drv_store *store)
     return ((sqlite_store *)store)->path;
 }
 
+static json_object *status(drv_store *store)
+{
+    sqlite_store *s = (sqlite_store *)store;
+    json_object *object = json_object_new_object();
+    g_autofree char *wal = g_strconcat(s->path, "-wal", NULL);
+    struct stat file = {0}, log = {0};
+
+    stat(s->path, &file);
+    stat(wal, &log);
+    json_object_object_add(object, "kind", json_object_new_string("sqlite"));
+    json_object_object_add(object, "where", json_object_new_string(s->path));
+    json_object_object_add(object, "bytes", json_object_new_int64(file.st_size + log.st_size));
+    return object;
+}
+
 static void close_store(drv_store *store)
 {
     sqlite_store *s = (sqlite_store *)store;
@@ -389,6 +407,7 @@ static const struct drv_store_ops ops = {
     .release = release_claim,
     .is_shared = is_shared,
     .place = place,
+    .status = status,
     .close = close_store,
 };
 

@@ -305,3 +305,8 @@ const char *drv_store_place(drv_store *store)
 {
     return store->ops->place(store);
 }
+
+json_object *drv_store_status(drv_store *store)
+{
+    return store->ops->status(store);
+}

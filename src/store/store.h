@@ -11,6 +11,7 @@
 #pragma once
 
 #include <glib.h>
+#include <json-c/json.h>
 
 typedef struct drv_store drv_store;
 
@@ -133,3 +134,9 @@ gboolean drv_store_is_shared(drv_store *store);
 
 /** drv_store_place() - for messages: the path, or the URL. Borrowed. */
 const char *drv_store_place(drv_store *store);
+
+/**
+ * drv_store_status() - how it is, as docs/rest.rst has it: {"kind", "where", …}, trouble included: it does
+ * not fail when the store does not answer. Transfer full.
+ */
+json_object *drv_store_status(drv_store *store);

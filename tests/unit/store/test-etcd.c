@@ -218,14 +218,21 @@ static void test_moved_away(fixture *f, gconstpointer data)
 {
     g_autoptr(drv_store) other = open_at(f->place, NULL, FALSE);
     g_autoptr(GError) error = NULL;
+    gint64 lease = 0, late = 0;
 
     put(other, "h1");
-    g_assert_true(drv_etcd_state_set(f->store, "moving", "h1's file", &error));
-    assert_refused(other, DRV_ERROR_UNREACHABLE, "being moved to h1's file");
+    g_assert_true(drv_etcd_fence(f->store, "h1", &lease, &error));
+    assert_refused(other, DRV_ERROR_UNREACHABLE, "being moved");
     put(f->store, "h2"); /* who moves it can */
-    g_assert_true(drv_etcd_state_set(f->store, "here", "", &error));
+    drv_store_release(f->store, lease); /* it died: the others go on */
     put(other, "h3");
-    g_assert_true(drv_etcd_state_set(f->store, "left", "h1's file", &error));
+    g_assert_false(drv_etcd_leave(f->store, "h1's file", lease, &error));
+    assert_says(error, DRV_ERROR_CONFLICT, "took too long");
+    g_clear_error(&error);
+    g_assert_true(drv_etcd_fence(f->store, "h1", &late, &error));
+    g_assert_true(drv_etcd_leave(f->store, "h1's file", late, &error));
+    assert_refused(other, DRV_ERROR_UNREACHABLE, "was moved to h1's file");
+    drv_store_release(f->store, late);
     assert_refused(other, DRV_ERROR_UNREACHABLE, "was moved to h1's file");
 }
 
