@@ -61,6 +61,7 @@ struct drv_cluster {
     gboolean stopping;
     drv_keeping keeping; /* what is behind the gate */
     GMutex apply_lock;
+    GMutex follow_lock; /* one goes over to another store at a time */
     GThread *follower;
     void (*changed)(gpointer data);
     gpointer changed_data;
@@ -488,19 +489,6 @@ static gboolean pull(drv_cluster *cluster, GError **error)
     return FALSE;
 }
 
-gboolean drv_cluster_hear(drv_cluster *cluster, const char *caller, json_object *document,
-                          GError **error)
-{
-    if (g_str_equal(caller, cluster->identity->founder))
-        return drv_cluster_apply(cluster, document, error);
-    if (drv_store_is_shared(cluster->gate))
-        return pull_from_store(cluster, error);
-    g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
-                "only the founder, node %s, says who belongs to the cluster",
-                cluster->identity->founder);
-    return FALSE;
-}
-
 /* This node's gate from now on. @store: taken over, NULL: the founder's. */
 static void go_through(drv_cluster *cluster, drv_keeping *keeping, drv_store *store)
 {
@@ -541,6 +529,8 @@ static gboolean ask_keeping(drv_cluster *cluster, const char *where, drv_keeping
 /* Where the membership says that the store is. */
 static gboolean follow_store(drv_cluster *cluster, GError **error)
 {
+    g_autoptr(GMutexLocker) one_at_a_time G_GNUC_UNUSED =
+        g_mutex_locker_new(&cluster->follow_lock);
     g_autoptr(snapshot) view = snapshot_of(cluster);
     g_auto(drv_keeping) keeping = {0};
     g_autoptr(drv_store) store = NULL;
@@ -563,6 +553,27 @@ static gboolean follow_store(drv_cluster *cluster, GError **error)
     return TRUE;
 }
 
+gboolean drv_cluster_hear(drv_cluster *cluster, const char *caller, json_object *document,
+                          GError **error)
+{
+    if (g_str_equal(caller, cluster->identity->founder)) {
+        g_autoptr(GError) later = NULL;
+
+        if (!drv_cluster_apply(cluster, document, error))
+            return FALSE;
+        /* At once: whoever moved the store relies on it. Else the follower tries again. */
+        if (!follow_store(cluster, &later))
+            drv_log_warning("cannot follow the cluster's store yet: %s", later->message);
+        return TRUE;
+    }
+    if (drv_store_is_shared(cluster->gate))
+        return pull_from_store(cluster, error);
+    g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
+                "only the founder, node %s, says who belongs to the cluster",
+                cluster->identity->founder);
+    return FALSE;
+}
+
 /* Until there may be something new. Return: FALSE when it ends. */
 static gboolean wait_for_news(drv_cluster *cluster, gint64 *revision, gint64 version, guint ms)
 {
@@ -570,9 +581,13 @@ static gboolean wait_for_news(drv_cluster *cluster, gint64 *revision, gint64 ver
     gboolean go_on;
 
     if (drv_store_is_shared(cluster->gate) && ms == PULL_MS) {
+        const char *place = drv_store_place(cluster->gate);
+
         *revision = drv_store_wait(cluster->gate, BUCKET, *revision, PULL_MS, NULL);
         if (*revision >= 0)
             until = 0;
+        if (place != drv_store_place(cluster->gate)) /* it counts from its own beginning */
+            *revision = -1;
     }
     g_mutex_lock(&cluster->lock);
     while (!cluster->stopping && cluster->snapshot->version == version &&
@@ -733,6 +748,7 @@ drv_cluster *drv_cluster_new(drv_identity *identity, drv_store *store, GError **
     cluster->peers = (drv_peers){.members = peers_members, .call = peers_call, .data = cluster};
     g_mutex_init(&cluster->lock);
     g_mutex_init(&cluster->apply_lock);
+    g_mutex_init(&cluster->follow_lock);
     g_cond_init(&cluster->wake);
     return open_gate(cluster, error) ? g_steal_pointer(&cluster) : NULL;
 }
@@ -760,6 +776,7 @@ void drv_cluster_free(drv_cluster *cluster)
     snapshot_unref(cluster->snapshot);
     g_mutex_clear(&cluster->lock);
     g_mutex_clear(&cluster->apply_lock);
+    g_mutex_clear(&cluster->follow_lock);
     g_cond_clear(&cluster->wake);
     g_free(cluster);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/authority.h"
+#include "api/backup.h"
 #include "api/store-calls.h"
 #include "model/json.h"
 #include "base/clock.h"
@@ -229,6 +230,11 @@ static json_object *store_status(drv_request *request, GError **error)
     return drv_store_calls_status(request->context->cluster, request->context->run, error);
 }
 
+static json_object *store_backup(drv_request *request, GError **error)
+{
+    return drv_backup_collect(request->context->cluster, error);
+}
+
 static json_object *store_move(drv_request *request, GError **error)
 {
     return drv_store_calls_move(request->context->cluster, request->body, error);
@@ -265,6 +271,7 @@ static const struct {
     {"GET", "/v1/nodes", DRV_CALLER_OPERATOR, FALSE, nodes},
     {"DELETE", "/v1/nodes/*", DRV_CALLER_OPERATOR, FALSE, node_revoke},
     {"GET", "/v1/store", DRV_CALLER_OPERATOR, FALSE, store_status},
+    {"GET", "/v1/store/backup", DRV_CALLER_OPERATOR, FALSE, store_backup},
     {"POST", "/v1/store/move", DRV_CALLER_OPERATOR, TRUE, store_move},
     {"POST", "/v1/nodes/*/authority", DRV_CALLER_OPERATOR, FALSE, authority_give},
     {"GET", "/v1/vms", DRV_CALLER_OPERATOR, FALSE, vms},

@@ -65,6 +65,8 @@ int drv_cmd_node_revoke(drv_cli *cli, const drv_args *args, GError **error);
 int drv_cmd_node_authority(drv_cli *cli, const drv_args *args, GError **error);
 int drv_cmd_store_status(drv_cli *cli, const drv_args *args, GError **error);
 int drv_cmd_store_move(drv_cli *cli, const drv_args *args, GError **error);
+int drv_cmd_backup(drv_cli *cli, const drv_args *args, GError **error);
+int drv_cmd_restore(drv_cli *cli, const drv_args *args, GError **error);
 int drv_cmd_vm_list(drv_cli *cli, const drv_args *args, GError **error);
 int drv_cmd_vm_goals(drv_cli *cli, const drv_args *args, GError **error);
 int drv_cmd_vm_owner(drv_cli *cli, const drv_args *args, GError **error);

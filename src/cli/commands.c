@@ -123,7 +123,7 @@ const drv_command drv_commands[] = {
      "operator's, all in /etc/drover. droverd need not run; start it afterwards.",
      "  drover init\n"
      "  drover init --name rack1 --address 10.0.0.11\n"
-     "  drover init --store etcd://h1,h2,h3 --store-ca ca.crt --store-cert c.crt --store-key c.key",
+     "  drover init --store etcd://h1:2379,h2:2379,h3:2379 --store-ca ca.crt",
      init_options, drv_cmd_init},
     {"join", "ADDRESS[:PORT]", 1, 1, "Make this host a node of a cluster",
      "ADDRESS is any node of the cluster. The token comes from “drover token create”\n"
@@ -165,9 +165,21 @@ const drv_command drv_commands[] = {
     {"store move", "URL|sqlite", 1, 1, "Move the cluster's data to etcd, or back into the founder's file",
      "droverd goes on meanwhile, and so do moves. The place that is left is marked and\n"
      "not used any more; all nodes follow by themselves.",
-     "  drover store move etcd://h1,h2,h3 --store-ca ca.crt --store-cert c.crt --store-key c.key\n"
+     "  drover store move etcd://h1:2379,h2:2379,h3:2379 --store-ca ca.crt\n"
      "  drover store move sqlite",
      store_move_options, drv_cmd_store_move},
+    {"backup", "FILE", 1, 1, "Write all that this node keeps, and the cluster's data, to a file",
+     "Run it as root on the node: its keys are in the file then, which is for its owner\n"
+     "alone. With etcd any node has the cluster's data, else the founder.",
+     "  drover backup /root/node1.backup\n"
+     "  drover backup - | ssh vault 'cat >node1.backup'",
+     none, drv_cmd_backup},
+    {"restore", "FILE", 1, 1, "Make this host again what it was when a backup was made",
+     "droverd must not run. A host without an identity becomes the node of the backup;\n"
+     "one that is that node keeps its identity and gets the data. What etcd has is left\n"
+     "alone, unless it is empty.",
+     "  systemctl stop droverd; drover restore /root/node1.backup; systemctl start droverd",
+     none, drv_cmd_restore},
     {"vm list", "", 0, 0, "List the VMs of all nodes",
      "What a node that does not answer has is missing from the list; a warning on\n"
      "stderr says so, and the exit code is 0 all the same.",

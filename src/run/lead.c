@@ -169,8 +169,12 @@ static gpointer lead_thread(gpointer data)
             go_on = drv_run_pause(run, LOOK_MS);
         } else if (ask(run)) {
             /* Its end is a change; what changed before is found by the question after it. */
+            const char *place = drv_store_place(run->shared);
+
             lead->revision =
                 drv_store_wait(run->shared, DRV_CLAIM_BUCKET, lead->revision, RENEW_MS, NULL);
+            if (place != drv_store_place(run->shared)) /* another one has its own count */
+                lead->revision = -1;
             go_on = lead->revision >= 0 ? !drv_run_stopping(run) : drv_run_pause(run, LOOK_MS / 4);
         } else {
             go_on = drv_run_pause(run, drv_run_leads(run) ? RENEW_MS : LOOK_MS / 4);

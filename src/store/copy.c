@@ -198,8 +198,10 @@ static gboolean move_frozen(drv_store *from, drv_store *to, const char *who, gin
 {
     if (drv_store_is_shared(from) && !drv_etcd_fence(from, who, lease, error))
         return FALSE;
-    if (!for_each_bucket(to, is_empty, NULL, error))
+    if (!for_each_bucket(to, is_empty, NULL, error)) {
+        g_prefix_error(error, "nothing can be moved to %s: ", drv_store_place(to));
         return FALSE;
+    }
     if (drv_store_copy_cluster(from, to, documents, error) &&
         leave(from, to, *lease, keep, data, error))
         return TRUE;

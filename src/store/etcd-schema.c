@@ -56,8 +56,9 @@ static gboolean is_usable(drv_etcd *s, json_object *schema, GError **error)
                     "(etcd://HOST:PORT/PREFIX)", s->url.text, cluster, s->cluster);
     else if (g_str_equal(state, "left"))
         g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
-                    "the store %s is not in use any more, it was moved to %s: this node learns of it "
-                    "when it reaches the others", s->url.text, to);
+                    "the store %s is not in use any more, it was moved to %s. A node learns of that when "
+                    "it reaches the others; for something new choose another prefix, or empty this one "
+                    "(etcdctl del --prefix /%s/)", s->url.text, to, s->url.prefix);
     else
         return TRUE;
     return FALSE;
