@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "run/outbox.h"
 #include "store/gate.h"
 
 #define CLAIM "leader"
@@ -109,6 +110,7 @@ void drv_run_lead_status(drv_run *run, json_object *status)
     g_autofree char *leader = drv_run_leader(run);
 
     drv_json_set_string(status, "leader", leader);
+    drv_json_set_int(status, "unrecorded", drv_outbox_waiting(run));
 }
 
 /* ---- being it ---- */

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "run/incoming.h"
 #include "run/lead.h"
+#include "run/outbox.h"
 #include "run/outgoing.h"
 #include "run/session.h"
 
@@ -136,6 +137,7 @@ void drv_run_start(drv_run *run)
     take_up_sessions(run, known_sessions);
     remove_strays(run, known_sessions);
     drv_run_reconcile_start(run);
+    drv_outbox_start(run);
 }
 
 void drv_run_free(drv_run *run)
@@ -148,6 +150,7 @@ void drv_run_free(drv_run *run)
     drv_hyper_on_move(run->hyper, NULL, NULL);
     if (run->shared)
         drv_store_stop_waiting(run->shared);
+    drv_store_stop_waiting(run->store);
     g_mutex_lock(&run->lock);
     run->stopping = TRUE;
     g_hash_table_iter_init(&iter, run->outgoing);

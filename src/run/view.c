@@ -4,6 +4,9 @@
 
 #include "model/local.h"
 #include "run/incoming.h"
+#include "run/lead.h"
+#include "run/outbox.h"
+#include "run/plans.h"
 
 /* How long a node that takes connections may take before a list is shown without it. */
 #define LIST_TIMEOUT_MS 10000
@@ -130,14 +133,20 @@ json_object *drv_run_jobs(drv_run *run, GError **error)
 {
     merged list = merge(run, "/v1/peer/jobs", "jobs");
 
+    drv_outbox_add_jobs(run, list.all, list.unreachable);
     json_object_array_sort(list.all, by_creation);
     return merged_json(&list);
 }
 
 json_object *drv_run_plans(drv_run *run, GError **error)
 {
-    merged list = merge(run, "/v1/peer/plans", "plans");
+    drv_store *store = drv_run_cluster_store(run);
+    merged list;
 
+    /* With etcd each node would name them all. */
+    if (store && drv_store_is_shared(store))
+        return drv_run_local_plans(run, error);
+    list = merge(run, "/v1/peer/plans", "plans");
     json_object_array_sort(list.all, by_creation);
     return merged_json(&list);
 }
@@ -274,13 +283,20 @@ json_object *drv_run_job(drv_run *run, const char *id, gint64 after, guint wait_
 {
     g_autofree char *owner = drv_run_owner(id, "job", error);
     g_autofree char *path = NULL;
+    g_autoptr(GError) problem = NULL;
+    json_object *job;
 
     if (!owner)
         return NULL;
     wait_ms = MIN(wait_ms, 30000);
     path = g_strdup_printf("/v1/peer/jobs/%s?after=%" G_GINT64_FORMAT "&wait_ms=%u", id, after,
                            wait_ms);
-    return drv_run_call(run, owner, "GET", path, NULL, DRV_RUN_PEER_TIMEOUT_MS + wait_ms, error);
+    job = drv_run_call(run, owner, "GET", path, NULL, DRV_RUN_PEER_TIMEOUT_MS + wait_ms, &problem);
+    if (!job)
+        job = drv_outbox_recorded_job(run, id);
+    if (!job)
+        g_propagate_error(error, g_steal_pointer(&problem));
+    return job;
 }
 
 json_object *drv_run_reconcile(drv_run *run, const char *id, GError **error)
