@@ -104,7 +104,7 @@ static void prune_all(drv_run *run, gint64 *next_us)
 {
     if (g_get_monotonic_time() < *next_us || !with_etcd(run) || !drv_run_leads(run))
         return;
-    *next_us = g_get_monotonic_time() + PRUNE_S * G_USEC_PER_SEC;
+    *next_us = g_get_monotonic_time() + (gint64)PRUNE_S * G_USEC_PER_SEC;
     prune(run, DRV_HISTORY_BUCKET, RECORDED_MOST);
     prune(run, "plan", PLANS_MOST);
 }

@@ -45,6 +45,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(json_object, json_object_put)
 
 typedef enum {
     OUTCOME_ANSWER, /* etcd answered; maybe with an error that is the call's */
+    OUTCOME_FULL,   /* it answered that there is no room; that change it may have made all the same */
     OUTCOME_NEXT,   /* not carried out: ask another member */
     OUTCOME_UNSURE, /* no answer, but it may have been carried out */
 } outcome;
@@ -171,6 +172,7 @@ static outcome of_answer(json_object *answer, long status, GString *why, GError 
                     "no room left in etcd (%s); nothing was changed, and running moves go on: "
                     "compact and defragment it, or raise its --quota-backend-bytes, then "
                     "“etcdctl alarm disarm” (docs/store.rst has the commands)", text);
+        return OUTCOME_FULL;
     } else if (code == GRPC_INVALID && strstr(text, "too large")) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
                     "etcd takes no document as large as this one (%s)", text);
@@ -225,7 +227,7 @@ static outcome ask_one(drv_etcd_http *http, guint index, const char *path, const
     if (result == OUTCOME_ANSWER && !*answer && error && !*error)
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "etcd's answer is not JSON: %.60s",
                     text->str);
-    if (result != OUTCOME_ANSWER || (error && *error))
+    if (result > OUTCOME_ANSWER || (error && *error))
         g_clear_pointer(answer, json_object_put);
     return result;
 }
@@ -263,8 +265,8 @@ json_object *drv_etcd_call(drv_etcd_http *http, const char *path, json_object *b
         json_object *answer = NULL;
         outcome result = ask_one(http, index, path, text, &answer, why, &refused);
 
-        maybe = maybe || result == OUTCOME_UNSURE;
-        if (result == OUTCOME_ANSWER) {
+        maybe = maybe || result == OUTCOME_UNSURE || result == OUTCOME_FULL;
+        if (result <= OUTCOME_FULL) {
             g_atomic_int_set(&http->good, (gint)index);
             if (unsure)
                 *unsure = maybe;
@@ -296,8 +298,8 @@ json_object *drv_etcd_call_at(drv_etcd_http *http, guint index, const char *path
     g_autoptr(GError) refused = NULL;
     json_object *answer = NULL;
 
-    if (ask_one(http, index, path, json_object_to_json_string(body), &answer, why, &refused) !=
-        OUTCOME_ANSWER)
+    if (ask_one(http, index, path, json_object_to_json_string(body), &answer, why, &refused) >
+        OUTCOME_FULL)
         g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE, "%s", why->str);
     else if (refused)
         g_propagate_error(error, g_steal_pointer(&refused));

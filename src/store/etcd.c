@@ -136,6 +136,24 @@ static void say_which(const drv_store_change *changes, guint count, json_object 
     g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "etcd refused a change without a reason");
 }
 
+/* etcd makes the change with which its room ends, and says that there is none all the same. */
+static gboolean was_made(drv_etcd *s, const drv_store_change *changes, guint count, gint64 *revision)
+{
+    json_object *reads = json_object_new_array();
+    g_autofree char *schema = drv_etcd_key(s, "schema", NULL, NULL);
+    g_autoptr(json_object) answer = NULL;
+    gboolean succeeded = FALSE;
+
+    json_object_array_add(reads, drv_etcd_range(schema)); /* is_ours() begins behind it */
+    for (guint i = 0; i < count; i++) {
+        g_autofree char *key = drv_etcd_key(s, "doc", changes[i].bucket, changes[i].key);
+
+        json_object_array_add(reads, drv_etcd_range(key));
+    }
+    answer = drv_etcd_transact(s, NULL, reads, NULL, TRUE, NULL, &succeeded, NULL);
+    return answer && succeeded && is_ours(changes, count, answer, revision);
+}
+
 static gboolean change_all(drv_store *store, const drv_store_change *changes, guint count,
                            gint64 *revision, GError **error)
 {
@@ -144,6 +162,7 @@ static gboolean change_all(drv_store *store, const drv_store_change *changes, gu
                 *failure = json_object_new_array();
     g_autoptr(json_object) answer = NULL;
     gboolean succeeded = FALSE, unsure = FALSE, writes = FALSE;
+    g_autoptr(GError) problem = NULL;
     gint64 now = 0;
     json_object *header;
 
@@ -151,10 +170,15 @@ static gboolean change_all(drv_store *store, const drv_store_change *changes, gu
         add_change(s, &changes[i], compare, success, failure);
         writes = writes || changes[i].json;
     }
-    answer = drv_etcd_transact(s, compare, success, failure, writes, &unsure, &succeeded, error);
-    if (!answer)
+    answer = drv_etcd_transact(s, compare, success, failure, writes, &unsure, &succeeded, &problem);
+    if (!answer && !(unsure && g_error_matches(problem, DRV_ERROR, DRV_ERROR_FAILED) &&
+                     was_made(s, changes, count, &now))) {
+        g_propagate_error(error, g_steal_pointer(&problem));
         return FALSE;
-    if (succeeded && json_object_object_get_ex(answer, "header", &header))
+    }
+    if (!answer)
+        succeeded = TRUE;
+    if (answer && succeeded && json_object_object_get_ex(answer, "header", &header))
         now = drv_etcd_number(header, "revision");
     if (!succeeded && !(unsure && is_ours(changes, count, answer, &now))) {
         say_which(changes, count, answer, error);
