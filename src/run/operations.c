@@ -21,14 +21,19 @@
 
 #define LOOK_EVERY_MS 1000
 #define MOST_OPERATIONS 200
+/* So often it is looked for what another node has begun when it had just lost the lead. */
+#define LOOKS_FOR_NEW 10
+#define NEW_ONES 20
 
 struct drv_operations {
     drv_run *run;
+    GMutex adding;      /* between what is in the store and what is in "active"; taken before lock */
     GMutex lock;        /* guards what follows */
     GCond changed;
     GHashTable *active; /* id → drv_operation: of the leader, those that have not ended */
     GHashTable *closing; /* ids of those that are being closed in a thread */
-    gboolean leading;
+    gboolean leading;   /* only the thread's */
+    guint looks;        /* the same */
     gboolean woken;
 };
 
@@ -47,6 +52,7 @@ drv_operations *drv_operations_of(drv_run *run)
     drv_operations *operations = g_new0(drv_operations, 1);
 
     operations->run = run;
+    g_mutex_init(&operations->adding);
     g_mutex_init(&operations->lock);
     g_cond_init(&operations->changed);
     operations->active = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_operation);
@@ -60,6 +66,7 @@ void drv_operations_free(drv_operations *operations)
         return;
     g_hash_table_unref(operations->active);
     g_hash_table_unref(operations->closing);
+    g_mutex_clear(&operations->adding);
     g_mutex_clear(&operations->lock);
     g_cond_clear(&operations->changed);
     g_free(operations);
@@ -307,12 +314,21 @@ static void take_up_steps(drv_operations *operations, drv_operation *operation)
             drv_operation_step_start(operations->run, operation, i, TRUE);
 }
 
-static gboolean take_up(drv_operations *operations)
+static gboolean is_driven(drv_operations *operations, const char *id)
+{
+    g_autoptr(drv_operation) operation = find(operations, id);
+
+    return operation != NULL;
+}
+
+/* @newest: how many are looked at; 0: all. */
+static gboolean take_up(drv_operations *operations, guint newest)
 {
     drv_store *store = drv_run_cluster_store(operations->run);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&operations->adding);
     g_autoptr(GError) error = NULL;
     g_autoptr(GPtrArray) stored =
-        store ? drv_store_list(store, DRV_OPERATIONS_BUCKET, 0, &error) : NULL;
+        store ? drv_store_list(store, DRV_OPERATIONS_BUCKET, newest, &error) : NULL;
 
     if (!stored) {
         drv_log_error("the operations cannot be read yet: %s",
@@ -321,8 +337,11 @@ static gboolean take_up(drv_operations *operations)
     }
     for (guint i = 0; i < stored->len; i++) {
         const drv_document *document = stored->pdata[i];
-        g_autoptr(drv_operation) operation = drv_operation_load(store, document, &error);
+        g_autoptr(drv_operation) operation = NULL;
 
+        if (is_driven(operations, document->key))
+            continue;
+        operation = drv_operation_load(store, document, &error);
         if (!operation) {
             drv_log_error("operation %s cannot be taken up: %s", document->key, error->message);
             g_clear_error(&error);
@@ -331,6 +350,13 @@ static gboolean take_up(drv_operations *operations)
             take_up_steps(operations, operation);
         }
     }
+    return TRUE;
+}
+
+static gboolean begin_to_lead(drv_operations *operations)
+{
+    if (!take_up(operations, 0))
+        return FALSE;
     drv_fleet_plans_take_up(operations->run);
     return TRUE;
 }
@@ -372,7 +398,9 @@ static void look(drv_operations *operations)
         operations->leading = FALSE;
     }
     if (leads && !operations->leading)
-        operations->leading = take_up(operations);
+        operations->leading = begin_to_lead(operations);
+    else if (leads && ++operations->looks % LOOKS_FOR_NEW == 0)
+        take_up(operations, NEW_ONES);
     if (operations->leading)
         drive(operations);
 }
@@ -418,11 +446,15 @@ static drv_store *store_of(drv_run *run, GError **error)
 json_object *drv_operations_begin(drv_run *run, const char *id, json_object *plan, GError **error)
 {
     drv_store *store = store_of(run, error);
-    g_autoptr(drv_operation) operation = store ? drv_operation_new(store, id, plan, error) : NULL;
+    g_autoptr(drv_operation) operation = NULL;
 
+    g_mutex_lock(&run->operations->adding);
+    operation = store ? drv_operation_new(store, id, plan, error) : NULL;
+    if (operation && drv_run_leads(run))
+        add(run->operations, operation);
+    g_mutex_unlock(&run->operations->adding);
     if (!operation)
         return NULL;
-    add(run->operations, operation);
     drv_operations_wake(run->operations);
     return drv_operation_view(operation);
 }
@@ -511,9 +543,13 @@ json_object *drv_operations_local_act(drv_run *run, const char *id, const char *
     if (!operation || drv_operation_ended(operation)) {
         g_autoptr(json_object) ended = drv_operations_local_view(run, id, -1, 0, error);
 
-        if (ended)
+        if (ended && drv_json_bool(ended, "ended"))
             g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "operation %s is over already (%s)", id,
                         drv_json_string(ended, "state", "?"));
+        else if (ended)
+            g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
+                        "operation %s is just being taken up by the node that leads: try again in some "
+                        "seconds", id);
         return NULL;
     }
     if (!drv_operation_change(operation, TRUE, edit, NULL, error))
