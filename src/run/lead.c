@@ -85,6 +85,16 @@ drv_store *drv_run_cluster_store(drv_run *run)
     return drv_run_leads(run) ? run->store : NULL;
 }
 
+drv_store *drv_run_lead_store(drv_run *run, GError **error)
+{
+    drv_store *store = drv_run_cluster_store(run);
+
+    if (!store)
+        g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
+                    "%s does not lead (any more), or cannot reach the cluster's store: ask again", run->node);
+    return store;
+}
+
 json_object *drv_run_ask_leader(drv_run *run, const char *what, const char *method, const char *path,
                                 json_object *body, guint timeout_ms, GError **error)
 {

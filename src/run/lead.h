@@ -21,6 +21,9 @@ char *drv_run_leader(drv_run *run);
  */
 drv_store *drv_run_cluster_store(drv_run *run);
 
+/** drv_run_lead_store() - the same for whoever is asked as the leader; NULL and DRV_ERROR_UNREACHABLE: it is not. */
+drv_store *drv_run_lead_store(drv_run *run, GError **error);
+
 /**
  * drv_run_ask_leader() - call @path ("/v1/peer/…") on the node that leads, which may be this one.
  * @what: what is asked for, for the message when it does not answer ("operations are kept")
