@@ -191,6 +191,21 @@ static json_object *job_get(drv_request *request, GError **error)
     }
 }
 
+static json_object *links(drv_request *request, GError **error)
+{
+    return drv_run_links(request->context->run, error);
+}
+
+static json_object *link_probe(drv_request *request, GError **error)
+{
+    return drv_run_links_probe(request->context->run, request->body, error);
+}
+
+static json_object *accuracy(drv_request *request, GError **error)
+{
+    return drv_run_accuracy(request->context->run, error);
+}
+
 static json_object *job_cancel(drv_request *request, GError **error)
 {
     return drv_run_cancel(request->context->run, request->part, error);
@@ -324,6 +339,9 @@ static const struct {
     {"POST", "/v1/jobs/*/pause", DRV_CALLER_OPERATOR, FALSE, job_pause},
     {"POST", "/v1/jobs/*/resume", DRV_CALLER_OPERATOR, FALSE, job_resume},
     {"POST", "/v1/jobs/*/reconcile", DRV_CALLER_OPERATOR, FALSE, job_reconcile},
+    {"GET", "/v1/links", DRV_CALLER_OPERATOR, FALSE, links},
+    {"POST", "/v1/links/probe", DRV_CALLER_OPERATOR, TRUE, link_probe},
+    {"GET", "/v1/accuracy", DRV_CALLER_OPERATOR, FALSE, accuracy},
     {"POST", "/v1/tokens", DRV_CALLER_OPERATOR, TRUE, token_make},
     {"GET", "/v1/tokens", DRV_CALLER_OPERATOR, FALSE, tokens},
     {"DELETE", "/v1/tokens/*", DRV_CALLER_OPERATOR, FALSE, token_delete},

@@ -4,6 +4,7 @@
 
 #include <langinfo.h>
 
+#include "cli/predicted.h"
 #include "cli/table.h"
 
 static gboolean is_status(json_object *check, const char *status)
@@ -109,11 +110,14 @@ int drv_checking_show(drv_cli *cli, json_object *plan)
         g_autoptr(json_object) object =
             report(drv_json_string(step, "vm", NULL), drv_json_string(step, "source", NULL),
                    drv_json_string(step, "target", NULL), ok, checks);
+        json_object *predicted = drv_json_object(step, "predicted");
 
+        drv_json_set(object, "predicted", json_object_get(predicted));
         drv_cli_print_json(cli, object);
     } else {
         print_table(cli, checks);
         print_end(cli, step, ok, problems);
+        drv_predicted_print(cli->out, drv_json_object(step, "predicted"));
     }
     return ok ? DRV_EXIT_DONE : DRV_EXIT_REFUSED;
 }

@@ -412,6 +412,23 @@ const drv_command drv_commands[] = {
      "  drover reconcile\n"
      "  drover reconcile node1-7 && drover job node1-7 --follow",
      none, drv_cmd_reconcile},
+    {"link list", "", 0, 0, "List the links between nodes, as they were last measured",
+     "By a move that filled the link, or by a probe. Nodes probe links that were not\n"
+     "measured for hours, one at a time; a link that is not listed was not measured yet.",
+     "  drover link list", none, drv_cmd_link_list},
+    {"link probe", "FROM TO", 2, 2, "Measure the link from one node to another now",
+     "The way that a move goes: two relays, encrypted, over the one port, with noise for\n"
+     "at most 0.4 seconds.",
+     "  drover link probe node1 node2\n"
+     "  drover link probe node1 node2 --json | jq .rate_bps",
+     none, drv_cmd_link_probe},
+    {"report accuracy", "", 0, 0, "Say how good the predictions of moves were",
+     "Of the moves in the history: how far the prediction was from what came, as a share\n"
+     "of it, and how many moves were above the p90 that was stated, which should be one\n"
+     "in ten.",
+     "  drover report accuracy\n"
+     "  drover report accuracy --json | jq .never_seen.time_ms",
+     none, drv_cmd_report_accuracy},
     {"doctor", "", 0, 0, "Look whether this host is ready, and say what is missing",
      "Checks what a node of Drover needs. Each check is ok, a warning or a problem,\n"
      "with what to do about it. Exit code 1 if there is a problem, else 0.",

@@ -2,6 +2,7 @@
 /* How a move ended: see report.h. */
 #include "cli/report.h"
 
+#include "cli/predicted.h"
 #include "cli/show.h"
 #include "cli/table.h"
 #include "cli/units.h"
@@ -90,6 +91,10 @@ json_object *drv_report_json(json_object *job, const char *vm, const char *targe
     json_object_object_add(out, "ladder", drv_json_array(report, "ladder")
                                               ? json_object_get(drv_json_array(report, "ladder"))
                                               : json_object_new_array());
+    json_object_object_add(out, "predicted",
+                           json_object_get(drv_json_object(report, "predicted")));
+    json_object_object_add(out, "seen_before",
+                           report ? json_object_new_boolean(drv_json_bool(report, "seen_before")) : NULL);
     json_object_object_add(out, "error", text_or(error ? error : drv_report_error(job)));
     return out;
 }
@@ -138,6 +143,7 @@ void drv_report_print(FILE *out, json_object *job)
     g_autofree char *target = drv_text_clean(target_raw);
     g_autofree char *total = drv_show_duration(report, "total_ms");
     g_autofree char *pause = drv_show_duration(report, "pause_ms");
+    g_autofree char *beside = NULL;
     guint64 bytes;
 
     if (g_str_equal(outcome, "done"))
@@ -167,4 +173,7 @@ void drv_report_print(FILE *out, json_object *job)
         fprintf(out, "  %-13s%s\n", "method", method);
     }
     print_ladder(out, drv_json_array(report, "ladder"));
+    beside = drv_predicted_beside(report);
+    if (beside)
+        fprintf(out, "  %-13s%s\n", "predicted", beside);
 }

@@ -135,6 +135,7 @@ drv_fleet_vm *drv_fleet_vm_from_json(drv_fleet *fleet, drv_fleet_node *node, jso
         vm->disks[i].bytes = unsigned_of(disk, "bytes");
         vm->disks[i].shared = drv_json_bool(disk, "shared");
     }
+    vm->expects = json_object_get(drv_json_object(object, "expects"));
     vm->goals = json_object_get(drv_json_object(object, "goals"));
     drv_fleet_rules_from_json(fleet, vm, object);
     return vm;
@@ -354,6 +355,8 @@ static json_object *vm_json(const drv_fleet_vm *vm)
     set_labels(object, "node_labels", vm->node_labels);
     if (vm->goals)
         drv_json_set(object, "goals", json_object_get(vm->goals));
+    if (vm->expects)
+        drv_json_set(object, "expects", json_object_get(vm->expects));
     if (!vm->disks)
         return object;
     disks = json_object_new_array();

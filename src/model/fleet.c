@@ -17,6 +17,7 @@ static void vm_free(gpointer data)
     drv_fleet_vm *vm = data;
 
     g_free(vm->disks);
+    json_object_put(vm->expects);
     json_object_put(vm->goals);
     g_free(vm);
 }

@@ -92,7 +92,8 @@ struct drv_fleet_vm {
     const drv_names *apart;     /* groups of which no two are on one node */
     const drv_names *together;  /* groups of which all are on one node */
     const drv_names *node_labels; /* that its node must have */
-    json_object *goals;         /* of its moves, as PREDICTION wants them; NULL: none */
+    json_object *goals;         /* of its moves; NULL: none */
+    json_object *expects;       /* what its node knows for predictions (plan/estimate-json.h); NULL: nothing */
 
     drv_fleet_vm *next_on_node, *same_name, *same_uuid;
 };

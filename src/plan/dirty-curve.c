@@ -6,6 +6,8 @@
 
 /* Sizes of the set that are tried, from what was seen to all of the memory. */
 #define SETS 48
+/* A smaller set must explain it so much better: as long as nothing bends, no end of it was seen. */
+#define BETTER 0.9
 
 double drv_dirty_curve_bytes(const drv_dirty_curve *curve, double seconds)
 {
@@ -72,7 +74,7 @@ static void try_set(double set_bytes, gboolean in_turn, const drv_dirty_window *
         mean += curve.rate_bps;
         used++;
         error = error_of(&curve, windows, count);
-        if (error < *least) {
+        if (error < BETTER * *least) {
             *least = error;
             *best = curve;
         }
@@ -93,7 +95,7 @@ drv_dirty_curve drv_dirty_curve_fit(const drv_dirty_window *windows, guint count
         return best;
     memory_bytes = MAX(memory_bytes, most);
     for (guint i = 0; i <= SETS; i++) {
-        double share = (double)i / SETS;
+        double share = 1 - (double)i / SETS;
         double set = (double)most * pow((double)memory_bytes / (double)most, share);
 
         try_set(set, TRUE, windows, count, &best, &least);

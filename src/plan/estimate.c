@@ -31,6 +31,11 @@ static const struct {
     [DRV_BASIS_PAIR_HISTORY] = {0.30, 0.35, 0.8},
     [DRV_BASIS_VM_HISTORY] = {0.20, 0.25, 0.7},
 };
+/* QEMU's first step, which no guest notices. */
+#define NOTHING_PERCENT 1
+/* So many moves say as much about the margin as is said here. */
+#define HALF_SEEN_MOVES 6
+#define LEAST_MARGIN 0.03
 #define NOT_SAMPLED 0.5
 #define LINK_NOT_KNOWN 1.0
 
@@ -98,6 +103,7 @@ static drv_rounds_input rounds_input(const drv_estimate_input *in)
     return (drv_rounds_input){
         .memory_bytes = memory,
         .filled_bytes = filled,
+        .unfilled_bytes = memory - filled,
         .first_wire = first * (1 - CLAMP(in->recycled_share, 0, 1)),
         .again_ratio = in->sampled && in->again_ratio > 0 ? in->again_ratio : USUAL_RATIO,
         .dirty = dirty_curve(in),
@@ -109,6 +115,12 @@ static drv_rounds_input rounds_input(const drv_estimate_input *in)
         .may_post_copy = in->may_post_copy,
         .post_copy = in->post_copy,
     };
+}
+
+void drv_plan_rounds_input(const drv_estimate_input *in, drv_rounds_input *memory, double *fixed_ms)
+{
+    *memory = rounds_input(in);
+    *fixed_ms = in->fixed_ms ? (double)in->fixed_ms : USUAL_FIXED_MS;
 }
 
 /* ---- the model ---- */
@@ -156,7 +168,7 @@ static drv_estimate_verdict judge(const drv_rounds *rounds, const drv_rounds_inp
         return DRV_VERDICT_POST_COPY;
     if (rounds->end != DRV_ROUNDS_END)
         return in->may_post_copy ? DRV_VERDICT_POST_COPY : DRV_VERDICT_REFUSE;
-    return rounds->throttle_percent ? DRV_VERDICT_THROTTLE : DRV_VERDICT_CONVERGES;
+    return rounds->throttle_percent > NOTHING_PERCENT ? DRV_VERDICT_THROTTLE : DRV_VERDICT_CONVERGES;
 }
 
 /* Called off, and once more with post-copy: the content of the first pass is known by then only in part. */
@@ -232,8 +244,17 @@ static double unsure(const drv_estimate_input *in)
            (in->link_bps || (in->bandwidth_bps && in->offline) ? 0 : LINK_NOT_KNOWN);
 }
 
+/* What was seen between these hosts takes the place of what is usual, more and more. */
+static double margin(double usual, double seen, guint moves)
+{
+    double weight = (double)moves / ((double)moves + HALF_SEEN_MOVES);
+
+    return moves ? weight * MAX(seen, LEAST_MARGIN) + (1 - weight) * usual : usual;
+}
+
 void drv_plan_estimate(const drv_estimate_input *in, drv_estimate *out)
 {
+    const drv_estimate_margins *seen = in->vm.moves ? &in->pair.seen : &in->pair.unseen;
     double more, copy_ms;
 
     *out = (drv_estimate){.basis = in->vm.moves     ? DRV_BASIS_VM_HISTORY
@@ -251,11 +272,11 @@ void drv_plan_estimate(const drv_estimate_input *in, drv_estimate *out)
     more = unsure(in);
     copy_ms = out->model_copy_ms * correction(in->vm.time, in->pair.time, in);
     out->time_ms = range((double)out->fixed_ms + copy_ms,
-                         MAX(margins[out->basis].time, in->vm.moves ? in->vm.spread : 0) + more);
+                         margin(margins[out->basis].time, seen->time, seen->moves) + more);
     out->wire_bytes = range(out->model_wire_bytes * correction(in->vm.wire, in->pair.wire, in),
-                            margins[out->basis].wire + more);
+                            margin(margins[out->basis].wire, seen->wire, seen->moves) + more);
     out->pause_ms = range(out->model_pause_ms * correction(in->vm.pause, in->pair.pause, in),
-                          margins[out->basis].pause + more);
+                          margin(margins[out->basis].pause, seen->pause, seen->moves) + more);
 }
 
 static void set_range(json_object *object, const char *key, const drv_estimate_range *range)

@@ -14,13 +14,22 @@
 
 #define DRV_ESTIMATE_WINDOWS 8
 
+/** How far above p50 moves ended: ln(actual ÷ p50) that nine of ten stayed below. */
+typedef struct {
+    guint moves;      /* 0: none, and the rest means nothing */
+    double time;
+    double wire;
+    double pause;
+} drv_estimate_margins;
+
 /** What earlier moves made of the model's figures: medians of actual ÷ model. */
 typedef struct {
     guint moves;      /* 0: none, and the rest means nothing */
     double time;      /* of the copying alone, without fixed_ms */
     double wire;
     double pause;
-    double spread;    /* the greatest but a tenth of |ln(actual ÷ predicted)| of the time */
+    drv_estimate_margins seen;   /* of those of VMs that had been moved before … */
+    drv_estimate_margins unseen; /* … and of the others */
 } drv_estimate_history;
 
 typedef struct {

@@ -16,9 +16,9 @@
 #define NOTICEABLE 0.96
 #define STALL_S 40.0
 #define STALL_BEFORE_POST_COPY_S 4.0
-/* QEMU looks at what a guest dirties at most once a second, and throttles at the second time. */
+/* QEMU looks at what a guest dirties at most once a second, and throttles at the second time (hyper/migrate.c). */
 #define THROTTLE_PERIOD_S 1.0
-#define THROTTLE_FIRST 20
+#define THROTTLE_FIRST 1
 #define THROTTLE_MORE 10
 #define THROTTLE_MOST 99
 /* Even an empty round costs a synchronisation of the bitmap. */
@@ -121,16 +121,19 @@ void drv_rounds_simulate(const drv_rounds_input *in, drv_rounds *out)
     double sent = in->filled_bytes;
     double wire = in->first_wire;
     double round_s = MAX(wire / in->link_bps,
-                         sent / in->qemu_bps + (in->memory_bytes - sent) / in->scan_bps);
+                         sent / in->qemu_bps + in->unfilled_bytes / in->scan_bps);
+    double begun_s = in->begun_s;
 
-    *out = (drv_rounds){.end = DRV_ROUNDS_STALL};
+    *out = (drv_rounds){.end = DRV_ROUNDS_STALL, .rounds = in->rounds,
+                        .throttle_percent = in->throttle_percent};
     while (out->rounds < MOST_ROUNDS) {
         double mean, dirty, left, needed_s;
 
         out->rounds++;
         out->seconds += round_s;
         out->wire_bytes += wire;
-        dirty = dirtied(in, out, round_s, &mean);
+        dirty = dirtied(in, out, round_s + begun_s, &mean);
+        begun_s = 0;
         throttle(&it, out, round_s, dirty, sent);
         /* Pages that were written before they were sent go again unchanged, as references. */
         left = mean * in->again_ratio;

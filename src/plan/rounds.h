@@ -5,12 +5,13 @@
  */
 #pragma once
 
-#include "plan/dirty-curve.h"
+#include "plan/estimate.h"
 
 /** All known; rates in bytes a second, and none of them 0. */
 typedef struct {
     double memory_bytes;
-    double filled_bytes;   /* not zero: what QEMU writes in the first round */
+    double filled_bytes;   /* not zero: what QEMU writes in the first round … */
+    double unfilled_bytes; /* … and what it only looks at */
     double first_wire;     /* what that is on the wire */
     double again_ratio;    /* bytes on the wire for a byte of a page that goes again */
     drv_dirty_curve dirty;
@@ -21,6 +22,10 @@ typedef struct {
     double max_time_s;     /* from the start of the first round; 0: no limit */
     gboolean may_post_copy;
     gboolean post_copy;    /* handed over after one pass */
+    /* Seen from the middle of a move: */
+    double begun_s;        /* the round that runs has lasted so long already */
+    guint rounds;          /* were over before it */
+    guint throttle_percent;
 } drv_rounds_input;
 
 typedef enum {
@@ -32,7 +37,7 @@ typedef enum {
 
 typedef struct {
     drv_rounds_end end;
-    double seconds;     /* to the pause, or to when it was called off */
+    double seconds;     /* from now to the pause, or to when it was called off */
     double wire_bytes;  /* the pause's included */
     double pause_s;     /* of sending what remains, alone */
     double left_bytes;  /* of memory, on the wire, that the last round or post-copy sends */
@@ -43,3 +48,6 @@ typedef struct {
 
 /** drv_rounds_simulate() - at most some hundred steps. */
 void drv_rounds_simulate(const drv_rounds_input *in, drv_rounds *out);
+
+/** drv_plan_rounds_input() - from what the estimator is given; @fixed_ms: of the move beside the copy. */
+void drv_plan_rounds_input(const drv_estimate_input *in, drv_rounds_input *memory, double *fixed_ms);

@@ -341,7 +341,8 @@ static void measure(const drv_fleet *fleet, const drv_plan_limits *limits, order
         guint64 rate = drv_plan_link_bps(fleet, move->from, move->to) / limits->per_node;
         double *unit_ms = g_hash_table_lookup(longest, GUINT_TO_POINTER(move->unit));
 
-        drv_plan_predict(fleet, move->vm, move->to, rate, &move->predicted);
+        drv_plan_expect(fleet, move->vm, move->to, &move->expects);
+        drv_plan_predict(&move->expects, rate, &move->predicted);
         move->length_ms = (double)move->predicted.time_ms.p50;
         if (!unit_ms) {
             unit_ms = g_new0(double, 1);

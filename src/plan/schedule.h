@@ -40,6 +40,7 @@ typedef struct {
     double start_ms;   /* after the plan's begin, if all goes as predicted */
     double end_ms;
     guint64 rate_bps;  /* what it has of the way, on average */
+    drv_estimate_input expects;
     drv_estimate predicted;
     double length_ms;  /* alone, by which it is ordered */
     int waited_for;    /* the move whose end let it begin; -1: none */

@@ -77,8 +77,7 @@ static void set_rate(simulation *world, thought *one)
     if (rate == one->rate_bps)
         return;
     one->rate_bps = rate;
-    drv_plan_predict(world->fleet, one->move->vm, one->move->to, (guint64)rate,
-                     &one->move->predicted);
+    drv_plan_predict(&one->move->expects, (guint64)rate, &one->move->predicted);
     one->whole_ms = MAX((double)one->move->predicted.time_ms.p50, 1);
 }
 
@@ -151,7 +150,7 @@ static void finish(simulation *world, thought *ended)
     move->end_ms = world->now_ms;
     took = MAX(move->end_ms - move->start_ms, 1);
     move->rate_bps = (guint64)(ended->sent / took);
-    drv_plan_predict(world->fleet, move->vm, move->to, move->rate_bps, &move->predicted);
+    drv_plan_predict(&move->expects, move->rate_bps, &move->predicted);
     g_ptr_array_remove_fast(world->active, ended);
     g_ptr_array_remove_fast(from->active, ended);
     g_ptr_array_remove_fast(to->active, ended);

@@ -83,6 +83,8 @@ struct drv_relay_status {
     uint64_t recycled_bytes; /* of the channels, that were references to what earlier sessions left */
     uint64_t fresh_bps;      /* source: bytes of memory a second that pages which the guest has just
                                 written would go at; 0: not known, or the link is not the limit */
+    uint64_t link_bps;       /* source: bytes a second that the link took while it was full; 0: it never was */
+    uint64_t rtt_us;         /* the least round trip of any link; 0: not known */
     char error[256];         /* why it is LOST, or empty */
 };
 

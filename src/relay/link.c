@@ -456,7 +456,7 @@ void drv_link_measure(drv_link *link, int64_t now_ms)
     if (getsockopt(link->fd, IPPROTO_TCP, TCP_INFO, &info, &size) ||
         size < offsetof(struct tcp_info, tcpi_delivery_rate) + sizeof info.tcpi_delivery_rate)
         return;
-    link->min_rtt_us = info.tcpi_min_rtt == UINT32_MAX ? 0 : info.tcpi_min_rtt;
+    atomic_store(&link->min_rtt_us, info.tcpi_min_rtt == UINT32_MAX ? 0 : info.tcpi_min_rtt);
     if (!info.tcpi_delivery_rate)
         return;
     chunk = info.tcpi_delivery_rate / 200; /* 5 ms */

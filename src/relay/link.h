@@ -57,7 +57,7 @@ struct drv_link {
     uint64_t since_rekey_bytes;
     uint64_t blocked_us; /* in all, that the sending thread has waited for TCP … */
     uint64_t drained_us; /* … and, since the last batch, for what was queued before it */
-    uint32_t min_rtt_us; /* the least round trip; 0: not known */
+    _Atomic uint32_t min_rtt_us; /* the least round trip; 0: not known. Others may read it */
 
     /* the receiving thread's */
     uint8_t *in;    /* encrypted, as it came */

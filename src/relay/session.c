@@ -271,6 +271,8 @@ void drv_session_stop(struct drv_session *session)
 
 void drv_session_status(struct drv_session *session, struct drv_relay_status *status)
 {
+    uint32_t rtt_us;
+
     memset(status, 0, sizeof *status);
     status->state = (enum drv_relay_state)atomic_load(&session->state);
     status->links_up = atomic_load(&session->links_up);
@@ -290,6 +292,9 @@ void drv_session_status(struct drv_session *session, struct drv_relay_status *st
             continue;
         status->wire_in_bytes += atomic_load(&link->wire_in_bytes);
         status->wire_out_bytes += atomic_load(&link->wire_out_bytes);
+        rtt_us = atomic_load(&link->min_rtt_us);
+        if (rtt_us && (!status->rtt_us || rtt_us < status->rtt_us))
+            status->rtt_us = rtt_us;
     }
     drv_coding_count(&session->coding, status);
     status->finish_delivered = atomic_load(&session->finish_delivered);
@@ -301,6 +306,7 @@ void drv_session_status(struct drv_session *session, struct drv_relay_status *st
     status->cache_bytes = session->cache_bytes;
     status->recycled_bytes = drv_known_bytes(&session->known);
     status->fresh_bps = atomic_load(&session->coding.coder[0].pace.fresh_bps);
+    status->link_bps = atomic_load(&session->coding.coder[0].pace.link_bps);
     pthread_mutex_lock(&session->error_lock);
     memcpy(status->error, session->error, sizeof status->error);
     pthread_mutex_unlock(&session->error_lock);

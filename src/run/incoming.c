@@ -16,6 +16,7 @@
 #include "run/arrival.h"
 #include "run/content.h"
 #include "run/landing.h"
+#include "run/links.h"
 #include "run/preflight.h"
 #include "run/session.h"
 
@@ -446,15 +447,16 @@ gboolean drv_incoming_abandon(drv_run *run, const char *source, const char *sess
 gboolean drv_incoming_hand_link(drv_run *run, const char *session, int fd, GError **error)
 {
     g_autoptr(drv_incoming) incoming = drv_session_is_id(session) ? drv_incoming_find(run, session) : NULL;
+    g_autofree char *dir = incoming ? g_strdup(incoming->dir) : drv_links_probe_dir(run, session);
     struct drv_error problem = {0};
     drv_relay *relay = NULL;
     int rc;
 
-    if (!incoming) {
+    if (!dir) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "there is no session %s here", session);
         return FALSE;
     }
-    rc = drv_relay_open(incoming->dir, &relay, &problem);
+    rc = drv_relay_open(dir, &relay, &problem);
     if (rc == 0)
         rc = drv_relay_hand_link(relay, fd, &problem);
     drv_relay_close(relay);

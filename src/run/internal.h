@@ -37,7 +37,10 @@ struct drv_run {
     GHashTable *attention; /* id → drv_job: those of this node that need attention */
     GHashTable *outgoing; /* VM's UUID → drv_outgoing */
     GHashTable *incoming; /* session → drv_incoming */
+    GHashTable *presence; /* node → since when it answers or does not (presence.c) */
     json_object *node_settings; /* as last heard from the leader; NULL: never */
+    GHashTable *probes;   /* session → its directory: of links that are probed up to here */
+    gboolean probing;     /* a link from here */
     guint threads;        /* that drv_run_free() waits for */
     gboolean stopping;
 };

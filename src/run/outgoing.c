@@ -25,6 +25,7 @@
 #include "run/finish.h"
 #include "run/incoming.h"
 #include "run/offline.h"
+#include "run/predict.h"
 #include "run/prepare.h"
 #include "run/session.h"
 #include "run/storage.h"
@@ -433,6 +434,8 @@ static drv_outgoing *outgoing_new(drv_run *run, drv_job *job, gboolean resumed)
     outgoing->job = drv_job_ref(job);
     outgoing->take_up = resumed;
     outgoing->progress.memory_bytes = (guint64)drv_json_int(drv_job_step(job), "memory_bytes", 0);
+    if (drv_predict_expected(drv_job_step(job), &outgoing->expected))
+        outgoing->progress.expected = &outgoing->expected;
     outgoing->began_ms = drv_clock_real_ms();
     g_mutex_init(&outgoing->lock);
     g_cond_init(&outgoing->changed);

@@ -14,9 +14,11 @@
 #include "run/maintenance.h"
 #include "run/new-job.h"
 #include "run/operations.h"
+#include "run/links.h"
 #include "run/outgoing.h"
 #include "run/plans.h"
 #include "run/policies.h"
+#include "run/predict.h"
 
 typedef struct {
     drv_run *run;
@@ -44,9 +46,12 @@ static gint64 query_int(const char *query, const char *key, gint64 otherwise)
 static json_object *get_node(const peer_request *request, GError **error)
 {
     json_object *node = drv_model_local_node(request->run->hyper, request->run->node, error);
+    g_autoptr(json_object) links = node ? drv_links_local(request->run, NULL) : NULL;
 
     if (node)
         drv_json_set_int(node, "started_ms", request->run->started_ms);
+    if (links)
+        drv_json_set(node, "links", json_object_get(drv_json_array(links, "links")));
     return node;
 }
 
@@ -113,6 +118,37 @@ static json_object *gather_facts(const peer_request *request, GError **error)
 static json_object *answer_facts(const peer_request *request, GError **error)
 {
     return drv_facts_answer(request->run, request->body, error);
+}
+
+static json_object *predict(const peer_request *request, GError **error)
+{
+    return drv_predict_step(request->run, request->body, error);
+}
+
+static json_object *take_learnt(const peer_request *request, GError **error)
+{
+    return drv_predict_take(request->run, request->caller, request->body, error);
+}
+
+static json_object *get_links(const peer_request *request, GError **error)
+{
+    return drv_links_local(request->run, error);
+}
+
+static json_object *probe_link(const peer_request *request, GError **error)
+{
+    return drv_links_probe(request->run, drv_json_string(request->body, "to", ""), 0, error);
+}
+
+static json_object *answer_probe(const peer_request *request, GError **error)
+{
+    return drv_links_answer(request->run, request->body, error);
+}
+
+static json_object *forget_probe(const peer_request *request, GError **error)
+{
+    drv_links_forget(request->run, request->id);
+    return json_object_new_object();
 }
 
 static json_object *get_plans(const peer_request *request, GError **error)
@@ -312,6 +348,12 @@ static const struct {
     {"PUT", "vms", TRUE, "goals", TRUE, set_goals},
     {"DELETE", "vms", TRUE, "goals", FALSE, clear_goals},
     {"PUT", "vms", TRUE, "owner", TRUE, set_owner},
+    {"POST", "vms", TRUE, "prediction", TRUE, predict},
+    {"PUT", "vms", TRUE, "learnt", TRUE, take_learnt},
+    {"GET", "links", FALSE, NULL, FALSE, get_links},
+    {"POST", "links", FALSE, NULL, TRUE, probe_link},
+    {"POST", "probes", FALSE, NULL, TRUE, answer_probe},
+    {"DELETE", "probes", TRUE, NULL, FALSE, forget_probe},
     {"GET", "content", FALSE, NULL, FALSE, get_content},
     {"PUT", "content", FALSE, NULL, TRUE, set_content},
     {"POST", "content", FALSE, NULL, TRUE, prune_content},

@@ -9,6 +9,7 @@
 #include "plan/place.h"
 #include "plan/target.h"
 #include "run/goals.h"
+#include "run/predict.h"
 #include "run/preflight.h"
 
 static gboolean is_offline(json_object *goal, const char *state)
@@ -185,5 +186,7 @@ json_object *drv_planning_move(drv_run *run, json_object *goal, drv_checks *chec
     step = new_step(vm, which, target, goal, offline);
     drv_run_decide_goals(run, fleet, vm, goal, step, checks);
     judge(step, vm, goal, facts, offline, checks);
+    if (!drv_checks_problems(checks) && !drv_json_bool(goal, "storage_only"))
+        drv_predict_ask(run, step, drv_json_bool(goal, "check"));
     return step;
 }

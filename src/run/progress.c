@@ -2,6 +2,8 @@
 /* Progress for people: see progress.h. */
 #include "run/progress.h"
 
+#include "plan/remaining.h"
+
 /* Weight of the newest sample of the rate. */
 #define NEWEST 0.3
 /* Before that much has gone a rate says nothing: handshakes, headers. */
@@ -10,6 +12,8 @@
 #define LEAST_OBSERVED_MS 1000
 /* Farther ahead nobody can see: the link stalls. */
 #define FORESEEABLE_MS (24.0 * 3600 * 1000)
+/* How much of a change of mind about the end is shown at once. */
+#define NEW_MIND 0.4
 /* The last hundredth belongs to the hand-over. */
 #define MOST_WHILE_COPYING 99.0
 
@@ -44,8 +48,7 @@ static void update_percent(drv_progress *progress, const drv_job_stats *stats, g
  * What is left at the rate at which it shrinks: disks at the rate, memory at the rate
  * less what the guest dirties meanwhile. -1: it does not shrink, or nothing is known.
  */
-static gint64 remaining_ms(const drv_progress *progress, const drv_job_stats *stats,
-                           guint64 memory_left)
+static gint64 simple_ms(const drv_progress *progress, const drv_job_stats *stats, guint64 memory_left)
 {
     double shrink_bps = progress->rate_bps - (double)stats->dirty_rate_bps;
     double ms;
@@ -57,6 +60,69 @@ static gint64 remaining_ms(const drv_progress *progress, const drv_job_stats *st
           (memory_left ? (double)memory_left / shrink_bps : 0)) *
          1000.0;
     return ms <= FORESEEABLE_MS ? (gint64)ms : -1;
+}
+
+static void note_round(drv_progress *progress, const drv_job_stats *stats,
+                       const struct drv_relay_status *relay, gint64 now_ms)
+{
+    const struct drv_relay_channel_counters *ram = &relay->channel[DRV_CHANNEL_RAM];
+
+    if (!progress->wire_ms && ram->local_in_bytes >= TELLING_BYTES / 16) {
+        progress->wire_ms = now_ms;
+        progress->wire_bytes = ram->coded_bytes;
+    }
+    if (stats->rounds > progress->rounds || !progress->round_ms) {
+        progress->rounds = stats->rounds;
+        progress->round_ms = now_ms;
+    }
+}
+
+/* The estimate, fitted to what the move has shown so far. */
+static gint64 fitted_ms(const drv_progress *progress, const drv_job_stats *stats,
+                        const struct drv_relay_status *relay, gint64 now_ms)
+{
+    drv_estimate_input in = *progress->expected;
+    const struct drv_relay_channel_counters *ram = &relay->channel[DRV_CHANNEL_RAM];
+    const drv_estimate_now now = {
+        .round_s = (double)(now_ms - progress->round_ms) / 1000,
+        .rounds = (guint)progress->rounds,
+        .left_bytes = stats->memory_total_bytes ? stats->memory_remaining_bytes
+                                                : progress->memory_bytes,
+        .disk_left_bytes = stats->disk_remaining_bytes,
+        .memory_total_bytes = stats->memory_total_bytes,
+        .wire_bytes = ram->coded_bytes,
+        .timed_bytes = ram->coded_bytes - MIN(progress->wire_bytes, ram->coded_bytes),
+        .timed_s = progress->wire_ms ? (double)(now_ms - progress->wire_ms) / 1000 : 0,
+        .link_bps = relay->link_bps,
+        .throttle_percent = stats->throttle_percent};
+
+    /* What QEMU counts over a round is a window like the others, and a newer one. */
+    if (stats->dirty_rate_bps && in.window_count < DRV_ESTIMATE_WINDOWS)
+        in.windows[in.window_count++] =
+            (drv_dirty_window){.seconds = 1, .bytes = stats->dirty_rate_bps};
+    return drv_plan_remaining_ms(&in, &now);
+}
+
+/*
+ * What is shown: the end comes nearer as time passes; a new mind about it is taken on bit by bit, so that
+ * one odd sample makes nothing jump.
+ */
+static gint64 remaining_ms(drv_progress *progress, const drv_job_stats *stats,
+                           const struct drv_relay_status *relay, guint64 memory_left, gint64 now_ms)
+{
+    gint64 left_ms = progress->expected ? fitted_ms(progress, stats, relay, now_ms)
+                                        : simple_ms(progress, stats, memory_left);
+    gint64 end_ms = now_ms + left_ms;
+
+    if (left_ms < 0 || left_ms > FORESEEABLE_MS) {
+        progress->end_ms = 0;
+        return -1;
+    }
+    if (progress->expected && progress->end_ms)
+        end_ms = progress->end_ms +
+                 (gint64)(NEW_MIND * (double)(end_ms - progress->end_ms));
+    progress->end_ms = end_ms;
+    return MAX(end_ms - now_ms, 0);
 }
 
 json_object *drv_progress_update(drv_progress *progress, drv_state state,
@@ -80,7 +146,8 @@ json_object *drv_progress_update(drv_progress *progress, drv_state state,
         progress->percent = 100;
     else if (stats->active)
         update_percent(progress, stats, memory_total, memory_left);
-    left_ms = remaining_ms(progress, stats, memory_left);
+    note_round(progress, stats, relay, now_ms);
+    left_ms = remaining_ms(progress, stats, relay, memory_left, now_ms);
 
     drv_json_set_string(object, "phase", drv_state_get(state)->phase);
     drv_json_set(object, "percent", json_object_new_double((int)(progress->percent * 10) / 10.0));

@@ -4,6 +4,7 @@
 
 #include "hyper/hyper.h"
 #include "model/json.h"
+#include "plan/estimate.h"
 #include "relay/control.h"
 #include "run/state.h"
 
@@ -15,6 +16,12 @@ typedef struct {
     gint64 seen_ms;
     drv_state phase;      /* of the last update … */
     gint64 phase_ms;      /* … and when it began */
+    const drv_estimate_input *expected; /* what the move was thought to be, or NULL */
+    guint64 rounds;       /* of pre-copy, that have begun … */
+    gint64 round_ms;      /* … and since when the last one runs */
+    gint64 wire_ms;       /* since when memory goes, or 0 … */
+    guint64 wire_bytes;   /* … and what had gone before */
+    gint64 end_ms;        /* when it was last expected to end, on the same clock; 0: not known */
 } drv_progress;
 
 /**

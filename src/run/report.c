@@ -6,14 +6,21 @@
 #include "base/log.h"
 #include "run/finish.h"
 #include "run/outbox.h"
+#include "run/predict.h"
 
 #define STORE_AGAIN_MS 1000
+/* More than handshakes. */
+#define FIRST_BYTES 65536
 
 /* ---- the relay's counters ---- */
 
 void drv_outgoing_heard(drv_outgoing *outgoing, const struct drv_relay_status *status)
 {
     outgoing->relay = *status;
+    if (!outgoing->copy_began_ms && status->channel[DRV_CHANNEL_RAM].local_in_bytes +
+                                            status->channel[DRV_CHANNEL_DISK].local_in_bytes >=
+                                        FIRST_BYTES)
+        outgoing->copy_began_ms = drv_clock_ms();
     if (status->resumed_us && !outgoing->resumed_us)
         outgoing->resumed_us = status->resumed_us;
 }
@@ -29,6 +36,8 @@ static void add_counters(struct drv_relay_status *sum, const struct drv_relay_st
     sum->wire_in_bytes += more->wire_in_bytes;
     sum->wire_out_bytes += more->wire_out_bytes;
     sum->recycled_bytes += more->recycled_bytes;
+    if (!sum->link_bps)
+        sum->link_bps = more->link_bps;
 }
 
 void drv_outgoing_keep_counters(drv_outgoing *outgoing)
@@ -145,6 +154,7 @@ static json_object *make_report(drv_outgoing *outgoing, const char *outcome, con
                      (gint64)(relay.channel[DRV_CHANNEL_RAM].pages.other * DRV_RELAY_PAGE_BYTES));
     drv_json_set_int(report, "rounds", rounds);
     drv_json_set_string(report, "error", why);
+    drv_predict_report(outgoing, report);
     return report;
 }
 
@@ -160,7 +170,7 @@ void drv_outgoing_end(drv_outgoing *outgoing, drv_state state, const char *outco
                       const char *why, json_object *completed)
 {
     drv_job *job = outgoing->job;
-    json_object *report = make_report(outgoing, outcome, why, completed);
+    g_autoptr(json_object) report = make_report(outgoing, outcome, why, completed);
     struct drv_relay_status relay;
 
     g_mutex_lock(&outgoing->lock);
@@ -168,10 +178,12 @@ void drv_outgoing_end(drv_outgoing *outgoing, drv_state state, const char *outco
     g_mutex_unlock(&outgoing->lock);
     drv_job_progress(job, drv_progress_update(&outgoing->progress, state, &outgoing->stats, &relay,
                                               drv_clock_ms()));
-    drv_job_end(job, state, (drv_error_code)code, why, report);
+    drv_job_end(job, state, (drv_error_code)code, why, json_object_get(report));
     while (!drv_job_keep(job) && drv_run_pause(outgoing->run, STORE_AGAIN_MS))
         ;
     record(outgoing->run, job);
     drv_log_notice("move of %s from %s to %s: %s%s%s job=%s", drv_job_vm(job), drv_job_source(job),
                    drv_job_target(job), outcome, why ? ": " : "", why ? why : "", drv_job_id(job));
+    if (state == DRV_STATE_DONE)
+        drv_predict_learn(outgoing, report);
 }

@@ -10,6 +10,8 @@
 #include "run/lead.h"
 #include "run/operations.h"
 #include "run/outbox.h"
+#include "run/links.h"
+#include "run/observe.h"
 #include "run/outgoing.h"
 #include "run/session.h"
 
@@ -65,7 +67,9 @@ drv_run *drv_run_new(const drv_run_config *config, GError **error)
     run->attention = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_job);
     run->outgoing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     run->incoming = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_incoming);
+    run->presence = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     run->operations = drv_operations_of(run);
+    run->probes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     drv_hyper_on_move(run->hyper, guest_moves, run);
     drv_run_lead_start(run);
     return run;
@@ -143,6 +147,8 @@ void drv_run_start(drv_run *run)
     drv_run_reconcile_start(run);
     drv_outbox_start(run);
     drv_operations_start(run->operations);
+    drv_observe_start(run);
+    drv_links_start(run);
 }
 
 void drv_run_free(drv_run *run)
@@ -172,6 +178,8 @@ void drv_run_free(drv_run *run)
     g_hash_table_unref(run->attention);
     g_hash_table_unref(run->outgoing);
     g_hash_table_unref(run->incoming);
+    g_hash_table_unref(run->presence);
+    g_hash_table_unref(run->probes);
     g_mutex_clear(&run->lock);
     g_cond_clear(&run->idle);
     drv_content_close(run->content);

@@ -65,6 +65,12 @@ json_object *drv_run_apply(drv_run *run, const char *plan_id, GError **error);
 json_object *drv_run_jobs(drv_run *run, GError **error);
 /** drv_run_job() - at once if its revision is > @after, else when it changes or after @wait_ms. */
 json_object *drv_run_job(drv_run *run, const char *id, gint64 after, guint wait_ms, GError **error);
+/** drv_run_links() - what is known of the links between nodes. */
+json_object *drv_run_links(drv_run *run, GError **error);
+/** drv_run_links_probe() - measure one now: {"from", "to"}. */
+json_object *drv_run_links_probe(drv_run *run, json_object *body, GError **error);
+/** drv_run_accuracy() - how good the predictions of the moves in the history were. */
+json_object *drv_run_accuracy(drv_run *run, GError **error);
 json_object *drv_run_cancel(drv_run *run, const char *id, GError **error);
 /** drv_run_job_act() - "pause", "resume" (of an operation) or "cancel"; the job as it is then. */
 json_object *drv_run_job_act(drv_run *run, const char *id, const char *action, GError **error);

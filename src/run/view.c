@@ -3,6 +3,7 @@
 #include "run/internal.h"
 
 #include "base/clock.h"
+#include "model/fleet-json.h"
 #include "model/local.h"
 #include "run/fleet-plan.h"
 #include "run/incoming.h"
@@ -11,7 +12,9 @@
 #include "run/operations.h"
 #include "run/outbox.h"
 #include "run/plans.h"
+#include "run/presence.h"
 #include "run/rules.h"
+#include "run/observe.h"
 
 /* How long a node that takes connections may take before a list is shown without it. */
 #define LIST_TIMEOUT_MS 10000
@@ -52,6 +55,7 @@ static void add_node(const drv_member *member, json_object *answer, const GError
     drv_json_set_string(node, "address", member->address);
     drv_json_set_int(node, "port", member->port);
     drv_json_set_string(node, "state", answer ? "up" : "lost");
+    json_object_object_del(node, "links");
     if (problem)
         drv_json_set_string(node, "error", problem->message);
     json_object_array_add(data, node);
@@ -75,8 +79,11 @@ json_object *drv_run_nodes(drv_run *run, GError **error)
     for (gsize i = 0; i < json_object_array_length(nodes); i++) {
         json_object *node = json_object_array_get_idx(nodes, i);
 
-        up |= g_strcmp0(drv_json_string(node, "name", ""), leader) == 0 &&
-              g_str_equal(drv_json_string(node, "state", ""), "up");
+        const char *name = drv_json_string(node, "name", "");
+        gboolean answers = g_str_equal(drv_json_string(node, "state", ""), "up");
+
+        up |= g_strcmp0(name, leader) == 0 && answers;
+        drv_json_set_int(node, "since_ms", drv_presence_note(run, name, answers));
     }
     settings = settings_if(run, leader, up);
     for (gsize i = 0; i < json_object_array_length(nodes); i++)
@@ -180,6 +187,13 @@ json_object *drv_run_jobs(drv_run *run, GError **error)
     return merged_json(&list);
 }
 
+json_object *drv_run_links(drv_run *run, GError **error)
+{
+    merged list = merge(run, "/v1/peer/links", "links");
+
+    return merged_json(&list);
+}
+
 json_object *drv_run_plans(drv_run *run, GError **error)
 {
     drv_store *store = drv_run_cluster_store(run);
@@ -218,6 +232,7 @@ json_object *drv_run_local_vms(drv_run *run, GError **error)
         if (drv_incoming_is_arriving(run, drv_json_string(vm, "uuid", "")))
             drv_json_set_bool(vm, "arriving", TRUE);
         drv_json_set(vm, "job", NULL);
+        drv_observe_add(run, vm);
     }
     g_mutex_lock(&run->lock);
     g_hash_table_iter_init(&iter, run->jobs);
@@ -238,6 +253,7 @@ typedef struct {
     GHashTable *nodes; /* name → json_object (owned) or NULL */
     GHashTable *why;   /* name → char* */
     json_object *settings;
+    drv_run *run;
     drv_fleet *fleet;
 } gathering;
 
@@ -262,6 +278,14 @@ static void gather_vms(const drv_member *member, json_object *answer, const GErr
     if (node)
         drv_maintenance_into(into->settings, node);
     drv_fleet_add(into->fleet, member->name, node, drv_json_array(answer, "vms"), why);
+    drv_fleet_find_node(into->fleet, member->name)->since_ms =
+        drv_presence_note(into->run, member->name, node != NULL);
+}
+
+/* Of a node to the others, when all are in the fleet. */
+static void add_links(gpointer name, gpointer node, gpointer fleet)
+{
+    drv_fleet_links_from_json(fleet, drv_json_array(node, "links"));
 }
 
 static void put_json(gpointer object)
@@ -275,12 +299,13 @@ drv_fleet *drv_run_fleet(drv_run *run, GError **error)
     g_autoptr(GHashTable) why = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     g_autofree char *leader = drv_run_leader(run);
     g_autoptr(json_object) settings = NULL;
-    gathering into = {nodes, why, NULL, drv_fleet_new()};
+    gathering into = {nodes, why, NULL, run, drv_fleet_new()};
 
     ask_each(run, "/v1/peer/node", gather_node, &into);
     settings = settings_if(run, leader, leader && g_hash_table_lookup(nodes, leader) != NULL);
     into.settings = settings;
     ask_each(run, "/v1/peer/vms", gather_vms, &into);
+    g_hash_table_foreach(nodes, add_links, into.fleet);
     into.fleet->taken_ms = drv_clock_real_ms();
     drv_rules_collect(run, into.fleet);
     return into.fleet;

@@ -26,7 +26,7 @@ def check(lab: Lab, on: str, *words: str) -> dict[str, Any]:
     ended = lab.drover(on, "migrate", *words, "--check", "--json")
     report: dict[str, Any] = ended.json()
     assert ended.code == (0 if report["ok"] else REFUSED), ended
-    assert set(report) == {"vm", "source", "target", "ok", "checks"}, report
+    assert set(report) == {"vm", "source", "target", "ok", "checks", "predicted"}, report
     return report
 
 

@@ -193,6 +193,21 @@ json_object *drv_run_cancel(drv_run *run, const char *id, GError **error)
     return drv_run_job(run, id, -1, 0, error);
 }
 
+json_object *drv_run_links(drv_run *run, GError **error)
+{
+    return asked("links", "", NULL);
+}
+
+json_object *drv_run_links_probe(drv_run *run, json_object *body, GError **error)
+{
+    return asked("probe link", "", body);
+}
+
+json_object *drv_run_accuracy(drv_run *run, GError **error)
+{
+    return json_object_new_object();
+}
+
 json_object *drv_run_reconcile(drv_run *run, const char *id, GError **error)
 {
     return drv_run_job(run, id, -1, 0, error);

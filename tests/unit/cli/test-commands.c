@@ -140,7 +140,7 @@ static void test_exit_codes(void)
         g_assert_cmpstr(text.out, ==, "");
         has(text.err, "because of the test");
         g_assert_cmpint(json.code, ==, codes[i].code);
-        g_assert_cmpint(json_object_object_length(object), ==, 18);
+        g_assert_cmpint(json_object_object_length(object), ==, 20);
         g_assert_cmpstr(drv_json_string(object, "outcome", NULL), ==, codes[i].outcome);
         g_assert_cmpstr(drv_json_string(object, "error", NULL), ==, "because of the test");
         g_assert_cmpstr(drv_json_string(object, "vm", NULL), ==, "web1");
@@ -201,7 +201,7 @@ static void test_migrate(void)
     g_assert_cmpint(dropped.code, ==, 0);
     has(dropped.out, "web1 moved from h1 to h2");
     g_assert_cmpint(json.code, ==, 0);
-    g_assert_cmpint(json_object_object_length(object), ==, 18);
+    g_assert_cmpint(json_object_object_length(object), ==, 20);
     g_assert_cmpint(drv_json_int(object, "pause_ms", -1), ==, 40);
     g_assert_cmpint(begun.code, ==, 0);
     g_assert_cmpstr(begun.out, ==, "h1-7\n");
@@ -212,6 +212,8 @@ static void test_migrate(void)
     outcome_clear(&begun);
 }
 
+#define PREDICTED "'predicted':{'time_ms':{'p50':4200,'p90':5900},'pause_ms':{'p50':40,'p90':90}," \
+    "'wire_bytes':{'p50':1048576,'p90':2097152},'verdict':'throttle','why':'it \\u001b[2J','basis':'model'}"
 #define CHECK(name, status, more) "{'name':'" name "','status':'" status "','message':'" name " says'" more "}"
 
 /* Nothing but the plan is asked for. */
@@ -226,7 +228,8 @@ static json_object *checking(script *s, guint nth, const char *method, const cha
 
 static void test_check(void)
 {
-    static const char good[] = "{'id':null,'state':'ready'," STEP ",'checks':["
+    static const char good[] = "{'id':null,'state':'ready','steps':[{'vm':'web1','source':'h1','target':'h2',"
+                               PREDICTED "}],'checks':["
                                CHECK("cpu", "ok", "") "," CHECK("clock", "warning", ",'remedy':'set it'") "]}";
     static const char bad[] = "{'id':null,'state':'refused'," STEP ",'checks':["
                               CHECK("cpu", "problem", ",'title':'CPU','remedy':'another \\u001b[2J'") ","
@@ -241,12 +244,15 @@ static void test_check(void)
     g_assert_cmpint(can.code, ==, 0);
     has(can.out, "to do: set it\n");
     has(can.out, "\nweb1 can move from h1 to h2\n");
+    has(can.out, "\npredicted: it converges if the guest is slowed down; it ?[2J\n");
+    has(can.out, "4.2 s, nine of ten below 5.9 s\n");
+    has(can.out, "the model alone\n");
     g_assert_cmpint(cannot.code, ==, 4);
     has(cannot.out, "\nweb1 cannot move to h2: 2 problems\n");
     has(cannot.out, "cpu says\n");
     g_assert_null(strchr(cannot.out, '\x1b'));
     g_assert_cmpint(json.code, ==, 4);
-    g_assert_cmpint(json_object_object_length(object), ==, 5);
+    g_assert_cmpint(json_object_object_length(object), ==, 6);
     g_assert_false(drv_json_bool(object, "ok"));
     g_assert_cmpstr(drv_json_string(object, "source", NULL), ==, "h1");
     g_assert_cmpint((int)drv_json_length(drv_json_array(object, "checks")), ==, 5);

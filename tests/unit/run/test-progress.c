@@ -72,6 +72,40 @@ static void test_remaining_counts_dirtying(void)
     g_assert_cmpint(drv_json_int(third, "remaining_ms", -1), ==, -1);
 }
 
+/* With a prediction: steady as the copy is, the end stays where it is; and slower when the link is. */
+static void test_fitted(void)
+{
+    const drv_estimate_input expected = {.memory_bytes = 1024 * MIB, .running = TRUE, .sampled = TRUE,
+                                         .first_ratio = 0.5, .again_ratio = 0.5, .link_bps = 50 * MIB,
+                                         .windows = {{1, 0}}, .window_count = 1, .fixed_ms = 1000};
+    drv_progress progress = {.memory_bytes = 1024 * MIB, .expected = &expected};
+    struct drv_relay_status relay = {0};
+    drv_job_stats stats = {.active = TRUE, .memory_total_bytes = 1024 * MIB, .rounds = 1};
+    gint64 before = G_MAXINT64;
+
+    for (guint s = 1; s <= 9; s++) {
+        g_autoptr(json_object) object = NULL;
+        gint64 left;
+
+        stats.memory_remaining_bytes = (1024 - s * 100) * MIB;
+        relay.channel[DRV_CHANNEL_RAM].local_in_bytes = s * 100 * MIB;
+        relay.channel[DRV_CHANNEL_RAM].coded_bytes = s * 50 * MIB;
+        object = drv_progress_update(&progress, DRV_STATE_COPYING_MEMORY, &stats, &relay, s * 1000);
+        left = drv_json_int(object, "remaining_ms", -1);
+        g_assert_cmpint(ABS(left - (gint64)((1024 - s * 100) * 10 + 400)), <, 300);
+        g_assert_cmpint(left, <, before);
+        before = left;
+    }
+    for (guint i = 0; i < 20; i++) {
+        g_autoptr(json_object) object = NULL;
+
+        relay.link_bps = 5 * MIB;
+        object = drv_progress_update(&progress, DRV_STATE_COPYING_MEMORY, &stats, &relay, 9001 + i);
+        before = drv_json_int(object, "remaining_ms", -1);
+    }
+    g_assert_cmpint(ABS(before - 12800), <, 400); /* 124 MiB, half of it on the wire, at 5 MiB/s, and the end */
+}
+
 static void test_a_stalled_link_has_no_end(void)
 {
     drv_progress progress = {.memory_bytes = 1024 * MIB};
@@ -97,6 +131,7 @@ static void test_a_stalled_link_has_no_end(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/progress/fitted", test_fitted);
     g_test_add_func("/progress/never-falls", test_never_falls);
     g_test_add_func("/progress/ends-at-hundred", test_ends_at_hundred);
     g_test_add_func("/progress/remaining-counts-dirtying", test_remaining_counts_dirtying);

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What earlier moves teach: see history.h. */
+#include "plan/history.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* Further away a ratio says that something else went wrong. */
+#define MOST_RATIO 10.0
+
+static int by_value(const void *a, const void *b)
+{
+    double left = *(const double *)a, right = *(const double *)b;
+
+    return left < right ? -1 : left > right;
+}
+
+/* Of a member of the entries; 0: there is none. */
+static double median(json_object *moves, const char *key)
+{
+    gsize length = drv_json_length(moves);
+    g_autofree double *values = g_new(double, length + 1);
+    gsize count = 0;
+
+    for (gsize i = 0; i < length; i++) {
+        json_object *value = json_object_object_get(json_object_array_get_idx(moves, i), key);
+
+        if (value && json_object_get_double(value) > 0)
+            values[count++] = json_object_get_double(value);
+    }
+    if (!count)
+        return 0;
+    qsort(values, count, sizeof *values, by_value);
+    return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+}
+
+/* ln of what nine of ten of @count stay below; of the next one, too: so it is a little more. */
+static double ninth(double *values, gsize count)
+{
+    gsize rank = (gsize)ceil(0.9 * (double)(count + 1));
+
+    qsort(values, count, sizeof *values, by_value);
+    return log(values[MIN(rank, count) - 1]);
+}
+
+static double over(json_object *moves, const char *key, gboolean seen, guint *moves_used)
+{
+    gsize length = drv_json_length(moves);
+    g_autofree double *values = g_new(double, length + 1);
+    gsize count = 0;
+
+    for (gsize i = 0; i < length; i++) {
+        json_object *move = json_object_array_get_idx(moves, i);
+        json_object *value = json_object_object_get(drv_json_object(move, "over"), key);
+
+        if (drv_json_bool(move, "seen") == seen && value && json_object_get_double(value) > 0)
+            values[count++] = json_object_get_double(value);
+    }
+    *moves_used = (guint)count;
+    return count ? ninth(values, count) : 0;
+}
+
+static drv_estimate_margins margins_of(json_object *moves, gboolean seen)
+{
+    drv_estimate_margins margins;
+
+    margins.wire = over(moves, "wire", seen, &margins.moves);
+    margins.pause = over(moves, "pause", seen, &margins.moves);
+    margins.time = over(moves, "time", seen, &margins.moves);
+    return margins;
+}
+
+drv_estimate_history drv_history_of(json_object *moves)
+{
+    return (drv_estimate_history){.moves = (guint)drv_json_length(moves),
+                                  .time = median(moves, "copy"),
+                                  .wire = median(moves, "wire"),
+                                  .pause = median(moves, "pause"),
+                                  .seen = margins_of(moves, TRUE),
+                                  .unseen = margins_of(moves, FALSE)};
+}
+
+guint64 drv_history_fixed_ms(json_object *moves)
+{
+    return (guint64)median(moves, "fixed_ms");
+}
+
+json_object *drv_history_model(const drv_estimate *estimate)
+{
+    json_object *object = json_object_new_object();
+
+    drv_json_set(object, "copy_ms", json_object_new_double(estimate->model_copy_ms));
+    drv_json_set(object, "wire_bytes", json_object_new_double(estimate->model_wire_bytes));
+    drv_json_set(object, "pause_ms", json_object_new_double(estimate->model_pause_ms));
+    drv_json_set_int(object, "fixed_ms", (gint64)estimate->fixed_ms);
+    drv_json_set_int(object, "rounds", estimate->rounds);
+    return object;
+}
+
+static void set_ratio(json_object *entry, const char *key, json_object *report, const char *actual,
+                      json_object *model, const char *modelled)
+{
+    json_object *value = model ? json_object_object_get(model, modelled) : NULL;
+    double expected = value ? json_object_get_double(value) : 0;
+    double was = (double)drv_json_int(report, actual, -1);
+
+    if (was > 0 && expected > 0)
+        drv_json_set(entry, key,
+                     json_object_new_double(CLAMP(was / expected, 1 / MOST_RATIO, MOST_RATIO)));
+}
+
+static json_object *over_json(json_object *report)
+{
+    static const struct {
+        const char *key, *actual, *said;
+    } figures[] = {{"time", "total_ms", "time_ms"},
+                   {"wire", "wire_bytes", "wire_bytes"},
+                   {"pause", "pause_ms", "pause_ms"}};
+    json_object *predicted = drv_json_object(report, "predicted");
+    json_object *object = json_object_new_object();
+
+    for (gsize i = 0; predicted && i < G_N_ELEMENTS(figures); i++)
+        set_ratio(object, figures[i].key, report, figures[i].actual,
+                  drv_json_object(predicted, figures[i].said), "p50");
+    return object;
+}
+
+json_object *drv_history_entry(json_object *report, json_object *model, gint64 ended_ms)
+{
+    json_object *entry;
+
+    if (!model || drv_json_int(report, "copy_ms", -1) < 0)
+        return NULL;
+    entry = json_object_new_object();
+    drv_json_set_int(entry, "ended_ms", ended_ms);
+    drv_json_set_string(entry, "source", drv_json_string(report, "source", NULL));
+    drv_json_set_string(entry, "target", drv_json_string(report, "target", NULL));
+    set_ratio(entry, "copy", report, "copy_ms", model, "copy_ms");
+    set_ratio(entry, "wire", report, "wire_bytes", model, "wire_bytes");
+    set_ratio(entry, "pause", report, "pause_ms", model, "pause_ms");
+    drv_json_set_int(entry, "fixed_ms", drv_json_int(report, "fixed_ms", 0));
+    drv_json_set_bool(entry, "seen", drv_json_bool(report, "seen_before"));
+    drv_json_set(entry, "over", over_json(report));
+    return entry;
+}
+
+void drv_history_add(json_object *document, json_object *entry, guint most)
+{
+    json_object *before = drv_json_array(document, "moves");
+    json_object *moves = json_object_new_array();
+    gsize length = drv_json_length(before);
+
+    for (gsize i = length >= most ? length - most + 1 : 0; i < length; i++)
+        json_object_array_add(moves, json_object_get(json_object_array_get_idx(before, i)));
+    json_object_array_add(moves, json_object_get(entry));
+    drv_json_set(document, "moves", moves);
+}

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Predictions of moves and what came of them: see predict.h. */
+#include "run/predict.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "plan/estimate-json.h"
+#include "plan/history.h"
+#include "run/links.h"
+#include "run/observe.h"
+
+#define VM_BUCKET "vm-facts"
+#define LINK_BUCKET "links"
+/* What was learnt so long ago is looked at again for a plan that may take its time. */
+#define FRESH_MS 60000
+#define MOST_OF_VM 16
+#define MOST_OF_LINK 64
+
+/* ---- what is known ---- */
+
+static guint64 copied_bytes(json_object *step)
+{
+    json_object *disks = drv_json_array(step, "disks");
+    guint64 bytes = 0;
+
+    for (gsize i = 0; i < drv_json_length(disks); i++) {
+        json_object *disk = json_object_array_get_idx(disks, i);
+
+        if (drv_run_is_copied(disk))
+            bytes += (guint64)MAX(drv_json_int(disk, "allocation_bytes", 0), 0);
+    }
+    return bytes;
+}
+
+static void read_step(drv_estimate_input *in, json_object *step)
+{
+    const char *method = drv_json_string(step, "method", "auto");
+
+    in->memory_bytes = (guint64)MAX(drv_json_int(step, "memory_bytes", 0), 0);
+    in->running = drv_json_bool(step, "was_running");
+    in->offline = g_str_equal(method, "offline");
+    in->disk_bytes = copied_bytes(step);
+    in->bandwidth_bps = (guint64)MAX(drv_json_int(step, "bandwidth_bps", 0), 0);
+    in->max_pause_ms = (guint64)MAX(drv_json_int(step, "max_pause_ms", 0), 0);
+    in->max_time_ms = (guint64)MAX(drv_json_int(step, "max_time_ms", 0), 0);
+    in->may_post_copy = g_str_equal(drv_json_string(step, "post_copy", "never"), "if-needed");
+    in->post_copy = g_str_equal(method, "post-copy") || g_str_equal(method, "hybrid");
+}
+
+/* Whether the VM has moved between here and @target before: then both may have content of it. */
+static gboolean was_between(json_object *moves, const char *here, const char *target)
+{
+    for (gsize i = 0; i < drv_json_length(moves); i++) {
+        json_object *move = json_object_array_get_idx(moves, i);
+        const char *from = drv_json_string(move, "source", "");
+        const char *to = drv_json_string(move, "target", "");
+
+        if ((g_str_equal(from, here) && g_str_equal(to, target)) ||
+            (g_str_equal(from, target) && g_str_equal(to, here)))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* What earlier moves left of this VM at both ends, less what it has changed since. */
+static double recycled_share(drv_run *run, const char *uuid, const drv_estimate_input *in)
+{
+    g_autoptr(json_object) list = run->content ? drv_content_list(run->content) : NULL;
+    json_object *contents = list ? drv_json_array(list, "contents") : NULL;
+    drv_dirty_curve curve = drv_dirty_curve_fit(in->windows, in->window_count, in->memory_bytes);
+    double filled = (double)in->memory_bytes * (1 - in->zero_share);
+    double most = 0;
+
+    for (gsize i = 0; i < drv_json_length(contents) && filled > 0; i++) {
+        json_object *one = json_object_array_get_idx(contents, i);
+        double age_s = (double)(drv_clock_real_ms() - drv_json_int(one, "created_ms", 0)) / 1000;
+        double kept = (double)drv_json_int(one, "bytes", 0);
+
+        if (g_str_equal(drv_json_string(one, "uuid", ""), uuid))
+            most = MAX(most, (MIN(kept, filled) - drv_dirty_curve_bytes(&curve, age_s)) / filled);
+    }
+    return CLAMP(most, 0, 1);
+}
+
+static void gather(drv_run *run, json_object *step, drv_estimate_input *in)
+{
+    const char *uuid = drv_json_string(step, "uuid", "");
+    const char *target = drv_json_string(step, "target", "");
+    g_autoptr(json_object) vm = drv_observe_known(run, uuid);
+    g_autoptr(json_object) link = drv_links_known(run, target);
+
+    drv_estimate_input_read(in, drv_json_object(vm, "observed"));
+    read_step(in, step);
+    in->link_bps = (guint64)MAX(drv_json_int(link, "rate_bps", 0), 0);
+    in->rtt_us = (guint64)MAX(drv_json_int(link, "rtt_us", 0), 0);
+    in->vm = drv_history_of(drv_json_array(vm, "moves"));
+    in->pair = drv_history_of(drv_json_array(link, "moves"));
+    if (in->sampled && was_between(drv_json_array(vm, "moves"), run->node, target))
+        in->recycled_share = recycled_share(run, uuid, in);
+    in->fixed_ms = drv_history_fixed_ms(drv_json_array(link, "moves"));
+}
+
+json_object *drv_predict_step(drv_run *run, json_object *body, GError **error)
+{
+    json_object *step = drv_json_object(body, "step");
+    drv_estimate_input in = {0};
+    drv_estimate estimate;
+    json_object *object;
+
+    if (!step || g_strcmp0(drv_json_string(step, "source", NULL), run->node) != 0) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "the step does not begin at %s", run->node);
+        return NULL;
+    }
+    if (drv_json_bool(body, "look")) {
+        g_autoptr(GError) problem = NULL;
+        g_autoptr(json_object) link =
+            drv_links_probe(run, drv_json_string(step, "target", ""), FRESH_MS, &problem);
+
+        if (!link)
+            drv_log_debug("the link was not probed: %s", problem->message);
+        drv_observe_vm(run, drv_json_string(step, "uuid", ""), FRESH_MS);
+    }
+    gather(run, step, &in);
+    drv_plan_estimate(&in, &estimate);
+    object = json_object_new_object();
+    drv_json_set(object, "predicted", drv_estimate_json(&estimate));
+    drv_json_set(object, "expects", drv_estimate_input_json(&in));
+    drv_json_set(object, "model", drv_history_model(&estimate));
+    return object;
+}
+
+void drv_predict_ask(drv_run *run, json_object *step, gboolean look)
+{
+    static const char *const keys[] = {"predicted", "expects", "model"};
+    g_autofree char *path =
+        g_strdup_printf("/v1/peer/vms/%s/prediction", drv_json_string(step, "uuid", ""));
+    g_autoptr(json_object) body = json_object_new_object();
+    g_autoptr(json_object) answer = NULL;
+    g_autoptr(GError) error = NULL;
+
+    drv_json_set(body, "step", json_object_get(step));
+    drv_json_set_bool(body, "look", look);
+    answer = drv_run_call(run, drv_json_string(step, "source", ""), "POST", path, body,
+                          DRV_RUN_PREPARE_TIMEOUT_MS, &error);
+    if (!answer)
+        drv_log_debug("no prediction for %s: %s", drv_json_string(step, "vm", "?"), error->message);
+    for (guint i = 0; i < G_N_ELEMENTS(keys); i++)
+        drv_json_set(step, keys[i],
+                     answer ? json_object_get(json_object_object_get(answer, keys[i])) : NULL);
+}
+
+gboolean drv_predict_expected(json_object *step, drv_estimate_input *in)
+{
+    json_object *expects = drv_json_object(step, "expects");
+
+    *in = (drv_estimate_input){0};
+    drv_estimate_input_read(in, expects);
+    return expects != NULL;
+}
+
+/* ---- what came of it ---- */
+
+/* From the first bytes of the guest to its resume; -1: not known. */
+static gint64 copy_ms(const drv_outgoing *outgoing)
+{
+    gint64 end_ms = outgoing->resumed_us / 1000;
+
+    return outgoing->copy_began_ms && end_ms > outgoing->copy_began_ms
+               ? end_ms - outgoing->copy_began_ms
+               : -1;
+}
+
+void drv_predict_report(drv_outgoing *outgoing, json_object *report)
+{
+    json_object *step = drv_job_step(outgoing->job);
+    json_object *expects = drv_json_object(step, "expects");
+    gint64 total_ms = drv_json_int(report, "total_ms", 0);
+    gint64 copied_ms;
+    guint64 link_bps;
+
+    g_mutex_lock(&outgoing->lock);
+    copied_ms = copy_ms(outgoing);
+    link_bps = outgoing->relay.link_bps;
+    g_mutex_unlock(&outgoing->lock);
+    drv_json_set(report, "predicted", json_object_get(drv_json_object(step, "predicted")));
+    drv_json_set_bool(report, "seen_before",
+                      expects && drv_json_int(drv_json_object(expects, "vm"), "moves", 0) > 0);
+    drv_json_set(report, "copy_ms", copied_ms >= 0 ? json_object_new_int64(copied_ms) : NULL);
+    drv_json_set(report, "fixed_ms",
+                 copied_ms >= 0 ? json_object_new_int64(MAX(total_ms - copied_ms, 0)) : NULL);
+    drv_json_set(report, "link_bps", link_bps ? json_object_new_int64((gint64)link_bps) : NULL);
+}
+
+typedef struct {
+    json_object *move;
+    guint most;
+} one_more;
+
+static void add_move(json_object *document, gpointer data)
+{
+    const one_more *it = data;
+
+    drv_history_add(document, it->move, it->most);
+}
+
+static void learn(drv_run *run, const char *uuid, const char *other, json_object *move)
+{
+    drv_observe_change(run, VM_BUCKET, uuid, add_move, &(one_more){move, MOST_OF_VM});
+    drv_observe_change(run, LINK_BUCKET, other, add_move, &(one_more){move, MOST_OF_LINK});
+}
+
+/* The target is to know it, too: it is where the VM is now. */
+static void tell_target(drv_outgoing *outgoing, json_object *move)
+{
+    drv_run *run = outgoing->run;
+    const char *uuid = drv_job_uuid(outgoing->job);
+    g_autofree char *path = g_strdup_printf("/v1/peer/vms/%s/learnt", uuid);
+    g_autoptr(json_object) body = json_object_new_object();
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_object) answer = NULL;
+
+    drv_json_set_string(body, "uuid", uuid);
+    drv_json_set(body, "vm", drv_observe_known(run, uuid));
+    drv_json_set(body, "move", json_object_get(move));
+    answer = drv_run_call(run, drv_job_target(outgoing->job), "PUT", path, body,
+                          DRV_RUN_PEER_TIMEOUT_MS, &error);
+    if (!answer)
+        drv_log_debug("%s was not told what was learnt: %s", drv_job_target(outgoing->job),
+                      error->message);
+}
+
+void drv_predict_learn(drv_outgoing *outgoing, json_object *report)
+{
+    json_object *model = drv_json_object(drv_job_step(outgoing->job), "model");
+    const char *target = drv_job_target(outgoing->job);
+    g_autoptr(json_object) move = NULL;
+    guint64 rtt_us;
+
+    g_mutex_lock(&outgoing->lock);
+    rtt_us = outgoing->relay.rtt_us;
+    g_mutex_unlock(&outgoing->lock);
+    drv_links_measured(outgoing->run, target, (guint64)MAX(drv_json_int(report, "link_bps", 0), 0),
+                       rtt_us);
+    move = drv_history_entry(report, model, drv_clock_real_ms());
+    if (!move)
+        return;
+    learn(outgoing->run, drv_job_uuid(outgoing->job), target, move);
+    tell_target(outgoing, move);
+}
+
+/* The VM's document as its source had it: all that is known of it. */
+static void put_vm(json_object *document, gpointer data)
+{
+    json_object_object_foreach((json_object *)data, key, value)
+        drv_json_set(document, key, json_object_get(value));
+}
+
+json_object *drv_predict_take(drv_run *run, const char *source, json_object *body, GError **error)
+{
+    json_object *vm = drv_json_object(body, "vm");
+    json_object *move = drv_json_object(body, "move");
+    const char *uuid = drv_json_string(body, "uuid", "");
+
+    if (!vm || !move || !g_uuid_string_is_valid(uuid)) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "nothing is said that was learnt");
+        return NULL;
+    }
+    drv_observe_change(run, VM_BUCKET, uuid, put_vm, vm);
+    /* The way back is mostly like the way there. */
+    drv_observe_change(run, LINK_BUCKET, source, add_move, &(one_more){move, MOST_OF_LINK});
+    return json_object_new_object();
+}
