@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "run/finish.h"
+#include "run/outbox.h"
 #include "run/predict.h"
 
 #define STORE_AGAIN_MS 1000
@@ -160,6 +161,14 @@ static json_object *make_report(drv_outgoing *outgoing, const char *outcome, con
     return report;
 }
 
+/* For the cluster, in case that this node is away when somebody asks. */
+static void record(drv_run *run, drv_job *job)
+{
+    g_autoptr(json_object) view = drv_job_view(job);
+
+    drv_outbox_record(run, DRV_HISTORY_BUCKET, drv_job_id(job), json_object_to_json_string(view));
+}
+
 void drv_outgoing_end(drv_outgoing *outgoing, drv_state state, const char *outcome, int code,
                       const char *why, json_object *completed)
 {
@@ -175,6 +184,7 @@ void drv_outgoing_end(drv_outgoing *outgoing, drv_state state, const char *outco
     drv_job_end(job, state, (drv_error_code)code, why, json_object_get(report));
     while (!drv_job_keep(job) && drv_run_pause(outgoing->run, STORE_AGAIN_MS))
         ;
+    record(outgoing->run, job);
     drv_log_notice("move of %s from %s to %s: %s%s%s job=%s", drv_job_vm(job), drv_job_source(job),
                    drv_job_target(job), outcome, why ? ": " : "", why ? why : "", drv_job_id(job));
     if (state == DRV_STATE_DONE)
