@@ -20,7 +20,7 @@ from drover_lab.shell import run
 
 from .bed import HOSTS, LAB, lab
 
-RATES = (50, 80, 100, 150, 200, 300, 400)  # Mbit/s
+RATES = (50, 100, 150, 200, 250, 300, 400)  # Mbit/s
 MEMORY = (128, 160, 192, 256)  # MiB
 DIRTY = (0, 1, 2, 4, 6, 9)  # MiB/s
 COMPRESS = (0, 20, 40, 60, 80)  # percent of each page
@@ -39,7 +39,7 @@ def _drover(name: str, at: str, *words: str) -> Any:
 
 def _case(dice: random.Random) -> dict[str, int]:
     memory = dice.choice(MEMORY)
-    return {"memory": memory, "work": min(memory * dice.choice((30, 45, 60)) // 100, memory - 80),
+    return {"memory": memory, "work": min(memory * dice.choice((15, 30, 45)) // 100, memory - 80),
             "dirty": dice.choice(DIRTY), "compress": dice.choice(COMPRESS)}
 
 

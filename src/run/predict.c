@@ -97,6 +97,7 @@ static void gather(drv_run *run, json_object *step, drv_estimate_input *in)
     in->pair = drv_history_of(drv_json_array(link, "moves"));
     if (in->sampled && was_between(drv_json_array(vm, "moves"), run->node, target))
         in->recycled_share = recycled_share(run, uuid, in);
+    in->handover_ms = drv_history_handover_ms(drv_json_array(link, "moves"));
     in->fixed_ms = drv_history_fixed_ms(drv_json_array(link, "moves"));
 }
 
@@ -170,6 +171,22 @@ static gint64 copy_ms(const drv_outgoing *outgoing)
                : -1;
 }
 
+static int by_rate(const void *a, const void *b)
+{
+    guint64 left = *(const guint64 *)a, right = *(const guint64 *)b;
+
+    return left < right ? -1 : left > right;
+}
+
+/* The median of what the relay said: at the end it has less to go by. 0: nothing. Called with the lock held. */
+static guint64 link_seen(drv_outgoing *outgoing)
+{
+    GArray *seen = outgoing->link_seen;
+
+    g_array_sort(seen, by_rate);
+    return seen->len ? g_array_index(seen, guint64, seen->len / 2) : 0;
+}
+
 void drv_predict_report(drv_outgoing *outgoing, json_object *report)
 {
     json_object *step = drv_job_step(outgoing->job);
@@ -180,7 +197,7 @@ void drv_predict_report(drv_outgoing *outgoing, json_object *report)
 
     g_mutex_lock(&outgoing->lock);
     copied_ms = copy_ms(outgoing);
-    link_bps = outgoing->relay.link_bps;
+    link_bps = link_seen(outgoing);
     g_mutex_unlock(&outgoing->lock);
     drv_json_set(report, "predicted", json_object_get(drv_json_object(step, "predicted")));
     drv_json_set_bool(report, "seen_before",
