@@ -57,6 +57,8 @@ static const drv_option migrate_options[] = {
      "“auto” (the default), “pre-copy”, “post-copy” (at\nonce) or “hybrid” (after one pass)"},
     {"disks", 0, DRV_OPTION_TEXT, "HOW", "auto (by what both hosts see), copy or shared"},
     {"target-pool", 0, DRV_OPTION_TEXT, "POOL", "make the images in this storage pool of the target"},
+    {"disk-seed", 0, DRV_OPTION_PAIR, "DISK=IMAGE",
+     "the target has DISK in an older state: a path, or\nPOOL/VOLUME; may be repeated"},
     {"map-network", 0, DRV_OPTION_PAIR, "A=B", "bridge or network A is called B there; may be repeated"},
     {"offline", 0, DRV_OPTION_FLAG, NULL, "move a VM that is shut off: definition, disks, state"},
     {"storage-only", 0, DRV_OPTION_FLAG, NULL, "only its disks, to --target-pool of the same node"},

@@ -35,6 +35,7 @@ static void add_counters(struct drv_relay_status *sum, const struct drv_relay_st
         sum->channel[channel].local_out_bytes += more->channel[channel].local_out_bytes;
         sum->channel[channel].coded_bytes += more->channel[channel].coded_bytes;
         sum->channel[channel].pages.other += more->channel[channel].pages.other;
+        sum->channel[channel].pages.older += more->channel[channel].pages.older;
     }
     sum->wire_in_bytes += more->wire_in_bytes;
     sum->wire_out_bytes += more->wire_out_bytes;
@@ -153,6 +154,8 @@ static json_object *make_report(drv_outgoing *outgoing, const char *outcome, con
                      (gint64)relay.channel[DRV_CHANNEL_DISK].local_in_bytes);
     drv_json_set_int(report, "disk_wire_bytes",
                      (gint64)relay.channel[DRV_CHANNEL_DISK].coded_bytes);
+    drv_json_set_int(report, "seed_bytes",
+                     (gint64)(relay.channel[DRV_CHANNEL_DISK].pages.older * DRV_RELAY_PAGE_BYTES));
     drv_json_set_int(report, "from_disk_bytes",
                      (gint64)(relay.channel[DRV_CHANNEL_RAM].pages.other * DRV_RELAY_PAGE_BYTES));
     drv_json_set_int(report, "rounds", rounds);
