@@ -69,17 +69,23 @@ static double recycled_share(drv_run *run, const char *uuid, const drv_estimate_
     json_object *contents = list ? drv_json_array(list, "contents") : NULL;
     drv_dirty_curve curve = drv_dirty_curve_fit(in->windows, in->window_count, in->memory_bytes);
     double filled = (double)in->memory_bytes * (1 - in->zero_share);
-    double most = 0;
+    double kept = 0;
+    gint64 newest_ms = 0;
 
-    for (gsize i = 0; i < drv_json_length(contents) && filled > 0; i++) {
+    /* A later pack has only what the earlier ones have not. */
+    for (gsize i = 0; i < drv_json_length(contents); i++) {
         json_object *one = json_object_array_get_idx(contents, i);
-        double age_s = (double)(drv_clock_real_ms() - drv_json_int(one, "created_ms", 0)) / 1000;
-        double kept = (double)drv_json_int(one, "bytes", 0);
 
-        if (g_str_equal(drv_json_string(one, "uuid", ""), uuid))
-            most = MAX(most, (MIN(kept, filled) - drv_dirty_curve_bytes(&curve, age_s)) / filled);
+        if (!g_str_equal(drv_json_string(one, "uuid", ""), uuid))
+            continue;
+        kept += (double)drv_json_int(one, "bytes", 0);
+        newest_ms = MAX(newest_ms, drv_json_int(one, "created_ms", 0));
     }
-    return CLAMP(most, 0, 1);
+    if (kept <= 0 || filled <= 0)
+        return 0;
+    kept = MIN(kept, filled) -
+           drv_dirty_curve_bytes(&curve, (double)(drv_clock_real_ms() - newest_ms) / 1000);
+    return CLAMP(kept / filled, 0, 1);
 }
 
 static void gather(drv_run *run, json_object *step, drv_estimate_input *in)
