@@ -20,8 +20,8 @@ from drover_lab.shell import run
 
 from .bed import HOSTS, LAB, lab
 
-RATES = (50, 100, 150, 200, 200, 300, 300, 400)  # Mbit/s
-MEMORY = (128, 160, 192, 256)  # MiB
+RATES = (50, 100, 150, 200, 200, 300, 300, 400, 400)  # Mbit/s
+MEMORY = (128, 128, 160, 192, 256)  # MiB
 DIRTY = (0, 1, 2, 4, 6, 9)  # MiB/s
 COMPRESS = (0, 20, 40, 60, 80)  # percent of each page
 GUESTS, MOVES = 4, 4
