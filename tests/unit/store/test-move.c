@@ -111,12 +111,20 @@ static void test_own_stays(fixture *f, gconstpointer data)
 {
     g_autoptr(GPtrArray) jobs = NULL;
     g_autoptr(drv_document) left = NULL;
+    g_autoptr(drv_document) measured = NULL;
 
     drv_store_put(f->gate, "node", "h1", "{}", DRV_REVISION_NEW, NULL, NULL);
     drv_store_put(f->file.store, "job", "h1-1", "{}", DRV_REVISION_NEW, NULL, NULL);
+    drv_store_put(f->file.store, "measured-here", "a", "{}", DRV_REVISION_NEW, NULL, NULL);
     move(f->gate, open_etcd("own"), FALSE);
+    g_assert_true(drv_store_clear_cluster(f->file.store, NULL));
     jobs = drv_store_list(f->gate, "job", 0, NULL);
     g_assert_cmpuint(jobs->len, ==, 0);
+    g_ptr_array_unref(jobs);
+    jobs = drv_store_list(f->file.store, "job", 0, NULL);
+    g_assert_cmpuint(jobs->len, ==, 1);
+    measured = drv_store_get(f->file.store, "measured-here", "a", NULL);
+    g_assert_nonnull(measured);
     left = drv_store_get(f->file.store, DRV_LEFT_BUCKET, DRV_LEFT_KEY, NULL);
     g_assert_nonnull(left);
     g_assert_nonnull(strstr(left->json, "own"));
