@@ -95,7 +95,7 @@ static void run(const struct step *step, const uint8_t *bytes, size_t size, stru
     struct drv_error err;
 
     if (!record || drv_encoder_new(&encoder, &config, &err) ||
-        drv_decoder_new(&decoder, cache_pages, 0, &err))
+        drv_decoder_new(&decoder, cache_pages, 1, 0, &err))
         fail("no memory");
     drv_encoder_set_effort(encoder, step->effort);
     drv_encoder_set_batch(encoder, batch_bytes);

@@ -38,6 +38,11 @@ def lab(name: str, rate: str, with_drover: bool, keep: bool) -> Iterator[None]:
             run(LAB, "down", name)
 
 
+def drover(name: str, *words: str) -> str:
+    """Says something to Drover, on the first host."""
+    return run(*host.enter(name, HOSTS[0]), str(tools.drover("drover")), *words)
+
+
 def _certtool(*argv: str) -> None:
     if shutil.which("certtool") is None:
         raise LabError("certtool is not installed: install the package gnutls-bin, or leave "

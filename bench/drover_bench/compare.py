@@ -16,15 +16,21 @@ FIGURES = [
     ("pause_ms", "pause, libvirt's or QEMU's, ms", 1, "{:.0f}", True),
     ("drover_pause_ms", "  Drover's figure", 1, "{:.0f}", False),
     ("pause_to_allowed", "  to what was allowed", 1, "{:.2f}", False),
+    ("drover_allowed_ms", "  what Drover allowed, ms", 1, "{:.0f}", False),
+    ("pause_to_own", "  Drover's figure to that", 1, "{:.2f}", False),
     ("client_gap_ms", "longest gap for the client, ms", 1, "{:.0f}", True),
     ("uplink_bytes", "on the uplink, MiB", MIB, "{:.1f}", True),
+    ("uplink_to_image", "  to the disk's size", 1, "{:.4f}", False),
     ("qemu_bytes", "  written by QEMU, MiB", MIB, "{:.1f}", False),
+    ("recycled_bytes", "  known before, MiB", MIB, "{:.1f}", False),
     ("hosts_cpu_s", "CPU of both hosts, s", 1, "{:.2f}", True),
     ("qemu_cpu_s", "  of QEMU, the guest's included", 1, "{:.2f}", False),
     ("relay_cpu_s", "  of the relays", 1, "{:.2f}", False),
     ("relay_peak_bytes", "peak memory of a relay, MiB", MIB, "{:.0f}", False),
     ("lost_work_s", "work the guest lost, s", 1, "{:.2f}", False),
+    ("rounds", "rounds", 1, "{:.0f}", False),
     ("done_share", "moves that came to an end", 1, "{:.2f}", False),
+    ("harmed", "guests that came to harm", 1, "{:.2f}", False),
     ("elsewhere_cpu_s", "CPU elsewhere, s", 1, "{:.2f}", False),
 ]
 AGAINST = ("plain", "qmp", "tls")
@@ -36,15 +42,18 @@ def _with_shares(move: Move) -> Move:
     more: Move = {"done_share": 1.0 if done else 0.0}
     if done and pause is not None:
         more["pause_to_allowed"] = pause / move["allowed_pause_ms"]
+    if done and move.get("drover_allowed_ms"):
+        more["pause_to_own"] = move["drover_pause_ms"] / move["drover_allowed_ms"]
     return {**move, **more}
 
 
 def medians(moves: list[Move]) -> dict[str, Any]:
     """
     {kind of move: {way: {figure: {median, min, max} or None}}}. Only of moves that ended, with a guest
-    that was well before and after.
+    that was well before and after; "harmed" is the share of those that were not.
     """
     found: dict[str, Any] = {}
+    everyone = moves
     moves = [m for m in moves if m["guest"] == "well"]
     for kind in dict.fromkeys(m["move"] for m in moves):
         found[kind] = {}
@@ -56,6 +65,10 @@ def medians(moves: list[Move]) -> dict[str, Any]:
                 "median": statistics.mean(m["done_share"] for m in those),
                 "min": min(m["done_share"] for m in those),
                 "max": max(m["done_share"] for m in those)} if those else None
+            harms = [float(m["guest"] != "well") for m in everyone
+                     if m["move"] == kind and m["way"] == way]
+            found[kind][way]["harmed"] = {"median": statistics.mean(harms), "min": min(harms),
+                                          "max": max(harms)} if any(harms) else None
     return found
 
 

@@ -172,8 +172,12 @@ def unserve(lab: str, vm: str) -> None:
 
 
 def redis(address: str, *words: str) -> bytes:
-    """One command, from the network that the caller is in. Returns the answer as it comes."""
+    """One command, from the network that the caller is in. Returns its value, or status."""
     with socket.create_connection((address, REDIS_PORT), 20) as s:
         s.sendall(b"*%d\r\n" % len(words) +
                   b"".join(b"$%d\r\n%s\r\n" % (len(w), w.encode()) for w in words))
-        return s.recv(4096)
+        with s.makefile("rb") as answer:
+            head = answer.readline()
+            if head.startswith(b"-"):
+                raise LabError(f"Redis at {address}: {' '.join(words)}: {head.decode().strip()}")
+            return answer.read(int(head[1:])) if head[:1] == b"$" else head[1:].strip()

@@ -14,7 +14,7 @@ from drover_lab import guest, host, image, names, net
 from drover_lab.errors import LabError
 from drover_lab.shell import run, wait_until
 
-from . import debian
+from . import aged, debian
 from .bed import HOSTS, LAB
 
 ANSWER_S, READY_S = 120, 300
@@ -37,10 +37,12 @@ class Witness:
     dirty: int = 1
     compress: int = 50
     vcpus: int = 1
+    disk: int = 0  # of random bytes, that moves along
 
     def __str__(self) -> str:
         return (f"witness of {self.memory} MiB, {self.work} filled ({self.compress} % "
-                f"compressible), {self.dirty} MiB/s rewritten")
+                f"compressible), {self.dirty} MiB/s rewritten" +
+                (f", a disk of {self.disk} MiB" if self.disk else ""))
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ class Guest:
         debian.unserve(self.lab, self.vm)
 
     def redis(self, *words: str) -> bytes:
-        """One command to the Redis in the guest, from the switch. Returns the raw answer."""
+        """One command to the Redis in the guest, from the switch. Returns its value, or status."""
         def ask() -> bytes:
             return debian.redis(names.guest_address(self.vm), *words)
         return bytes(net.call_in(names.lan_netns(self.lab), ask))
@@ -145,7 +147,7 @@ class LibvirtGuest(Guest):
         xml = guest.DOMAIN_XML.format(
             type="kvm" if b.accel == "kvm" else "qemu", vm=self.vm, memory=b.memory_mib,
             vcpus=b.vcpus, kernel=b.kernel, initramfs=b.initramfs, cmdline=escape(b.cmdline),
-            disk=NBD_DISK_XML.format(socket=b.disk) if b.disk else "",
+            disk=NBD_DISK_XML.format(socket=b.disk) if b.disk else self._own_disk(),
             memory_xml=guest.EXACT_XML.format(kib=guest.exact_kib(b.memory_mib)) if b.exact else "",
             mac=names.guest_mac(self.vm), console=f"{host.CONSOLE_DIR}/{self.vm}.log")
         definition = host.root(self.lab, self.at) / "run" / f"{self.vm}.xml"
@@ -153,6 +155,16 @@ class LibvirtGuest(Guest):
         self.virsh("define", str(definition))
         self.virsh("start", self.vm)
         self.wait_ready()
+
+    def _own_disk(self) -> str:
+        mib = self.disk_mib()
+        if not mib:
+            return ""
+        aged.make(self.lab, self.at, self.vm, mib)
+        return aged.DISK_XML.format(path=aged.disk(self.vm))
+
+    def disk_mib(self) -> int:
+        return self.spec.disk if isinstance(self.spec, Witness) else 0
 
     def virsh(self, *words: str, check: bool = True) -> str:
         return run("virsh", "-c", host.uri(self.lab, self.at), *words, check=check)
@@ -167,4 +179,6 @@ class LibvirtGuest(Guest):
         for on in HOSTS:
             for words in (("destroy", self.vm), ("undefine", self.vm)):
                 run("virsh", "-c", host.uri(self.lab, on), *words, check=False)
+        if self.disk_mib():
+            aged.remove(self.lab, self.vm)
         self.forget_files()

@@ -93,17 +93,25 @@ def libvirt_figures(lab: str, target: str, vm: str = VM) -> dict[str, Any]:
     return found
 
 
+def rounds_so_far(lab: str, source: str, vm: str) -> int:
+    """Of the job that runs."""
+    text = run("virsh", "-c", host.uri(lab, source), "domjobinfo", vm, check=False)
+    found = re.search(r"^Iteration:\s+(\d+)", text, re.M)
+    return int(found.group(1)) if found else 0
+
+
 def drover_figures(stdout: str) -> dict[str, Any]:
     try:
         said = json.loads(stdout)
     except ValueError:
         raise LabError(f"drover migrate --json has printed no JSON: '{stdout}'") from None
     return {"drover_ms": said["total_ms"], "drover_pause_ms": said["pause_ms"],
-            "drover_wire_bytes": said["wire_bytes"]}
+            "drover_wire_bytes": said["wire_bytes"], "drover_allowed_ms": said["allowed_pause_ms"],
+            "recycled_bytes": said["recycled_bytes"]}
 
 
-def set_allowed_pause(lab: str, at: str, ms: int, vm: str = VM) -> None:
-    run("virsh", "-c", host.uri(lab, at), "migrate-setmaxdowntime", vm, str(ms))
+def set_allowed_pause(lab: str, at: str, ms: int, vm: str = VM, check: bool = True) -> None:
+    run("virsh", "-c", host.uri(lab, at), "migrate-setmaxdowntime", vm, str(ms), check=check)
 
 
 def what_it_says(seen: dict[str, Any]) -> str:

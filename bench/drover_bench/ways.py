@@ -18,28 +18,33 @@ LABEL = {
     "mt": "virsh mt",
     "xbzrle": "virsh xbzrle",
     "plain20": "virsh at 20 ms",
+    "rounds": "virsh, 12 rounds",
 }
 OPTIONS = {
     "plain": [],
     "plain20": [],  # its allowed pause is set before
+    "rounds": [],  # so that it does not end, until it has made so many rounds
     "tls": ["--tls"],
     "parallel": ["--parallel", "--parallel-connections", "2"],
     "mt": ["--compressed", "--comp-methods", "mt"],
     "xbzrle": ["--compressed", "--comp-methods", "xbzrle"],
 }
 OF_BENCH_MOVE = ("plain", "tls", "drover")
-DEFAULT_PAUSE_MS, SMALL_PAUSE_MS = 300, 20
+DEFAULT_PAUSE_MS, SMALL_PAUSE_MS, NO_PAUSE_MS = 300, 20, 1
+ROUNDS = 12
 
 
 def allowed_pause_ms(way: str) -> int:
     """What virsh and QEMU are told; Drover chooses one itself."""
-    return SMALL_PAUSE_MS if way == "plain20" else DEFAULT_PAUSE_MS
+    return {"plain20": SMALL_PAUSE_MS, "rounds": NO_PAUSE_MS}.get(way, DEFAULT_PAUSE_MS)
 
 
-def command(way: str, lab: str, vm: str, target: str, with_disk: bool) -> list[str]:
-    """What is run on the source."""
+def command(way: str, lab: str, vm: str, target: str, with_disk: bool,
+            older: str = "") -> list[str]:
+    """What is run on the source. `older`: an image of its vda that the target has."""
     if way == "drover":
-        return [str(tools.drover("drover")), "migrate", "--json", vm, target]
+        return [str(tools.drover("drover")), "migrate", "--json",
+                *(["--disk-seed", f"vda={older}"] if older else []), vm, target]
     return ["virsh", "-c", "qemu:///system", "migrate", "--live", "--p2p", "--persistent",
             "--undefinesource", *OPTIONS[way], *(["--copy-storage-all"] if with_disk else []), vm,
             host.uri(lab, target), "--migrateuri", f"tcp://{names.host_address(target)}"]

@@ -8,7 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
-from . import drover, guest, host, link, names, net, process, state, tools
+from . import drover, etcd, guest, host, link, names, net, process, state, tools
 from .errors import LabError
 
 DESCRIPTION = """\
@@ -47,11 +47,13 @@ def do_up(args: argparse.Namespace) -> None:
     hosts = names.host_names(args.hosts)
     state.save(args.name, {"hosts": {h: {"link": dict(settings)} for h in hosts}, "guests": {}})
     net.create_lan(args.name)
+    if args.etcd:
+        etcd.start(args.name)
     for name in hosts:
         host.create_disks(args.name, name, hosts)
     in_parallel(lambda name: host.start(args.name, name, settings), hosts)
     if not args.no_drover:
-        drover.make_cluster(args.name, hosts)
+        drover.make_cluster(args.name, hosts, etcd.place() if args.etcd == "store" else None)
     print(f"lab {args.name} is up: " +
           ", ".join(f"{h} {names.host_address(h)}" for h in hosts))
 
@@ -184,6 +186,16 @@ def do_service(args: argparse.Namespace) -> None:
         drover.wait_for_port(args.name, args.host)
 
 
+def do_etcd(args: argparse.Namespace) -> None:
+    if args.verb == "status":
+        etcd.check_member(args.name, args.member)
+        print("running" if etcd.pid_of(args.name, args.member) else "stopped")
+    elif args.verb == "start":
+        etcd.start_member(args.name, args.member)
+    else:
+        etcd.stop_member(args.name, args.member)
+
+
 def do_guest(args: argparse.Namespace) -> None:
     host.check_up(args.name, args.host)
     print_result(guest.create(args), args.json)
@@ -228,6 +240,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--delay", default="none",
                    help="of each host's link in each direction, e.g. 10ms")
     p.add_argument("--no-drover", action="store_true", help="libvirt only")
+    p.add_argument("--etcd", nargs="?", const="store", choices=["store", "beside"],
+                   help="with an etcd of three members, where the cluster keeps its data "
+                   "(“beside”: where it does not yet)")
     command("down", do_down, "remove a lab, also one that is only half there")
     p = commands.add_parser("list", help="all labs, their hosts and guests")
     p.add_argument("--json", action="store_true")
@@ -252,6 +267,8 @@ def parser() -> argparse.ArgumentParser:
     p = command("service", do_service, "stop or start libvirtd or droverd on a host", "host")
     p.add_argument("service", choices=["libvirtd", "droverd"])
     p.add_argument("verb", choices=["start", "stop", "restart", "status"])
+    p = command("etcd", do_etcd, "kill or start a member of the lab's etcd", "member")
+    p.add_argument("verb", choices=["kill", "start", "status"])
     p = command("path", do_path, "where a host's files and logs are, and its libvirt URI", "host")
     p.add_argument("what", choices=["root", "logs", "uri"], nargs="?", default="root")
     p = command("witness", do_witness, "watch or ask a guest from the lab's switch "

@@ -2,6 +2,7 @@
 """Makes the hosts of a lab one Drover cluster, with Drover's own commands."""
 import socket
 import subprocess
+from typing import Optional
 
 from . import host, names, net, state, tools
 from .errors import LabError
@@ -41,9 +42,10 @@ def _start(lab: str, name: str) -> None:
     wait_for_port(lab, name)
 
 
-def make_cluster(lab: str, hosts: list[str]) -> None:
+def make_cluster(lab: str, hosts: list[str], store: Optional[str] = None) -> None:
     first = hosts[0]
-    on_host(lab, first, "init", "--name", first, "--address", names.host_address(first))
+    on_host(lab, first, "init", "--name", first, "--address", names.host_address(first),
+            *(["--store", store] if store else []))
     _start(lab, first)
     for name in hosts[1:]:
         token = on_host(lab, first, "token", "create").strip().splitlines()[-1:]

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What only the founder does: hand out and use tokens, sign certificates of nodes,
- * revoke them. Buckets "node", "token" and "revoked" of its store are the truth; each
- * change is published as a new membership document. Any thread; changes are made one
- * at a time. At other nodes these functions ask the founder, with the same results.
+ * Who lets others in: hand out and use tokens, sign certificates of nodes, revoke them. Buckets
+ * "node", "token" and "revoked" of the cluster's store are the truth; each change is written
+ * together with the membership document that follows from it. Without etcd only the founder does this;
+ * with etcd every node, but only those that have the authority's key sign. At other nodes these
+ * functions ask one that can, with the same results. Any thread.
  */
 #pragma once
 
@@ -12,11 +13,13 @@
 /**
  * drv_authority_found() - the first documents of a new cluster. What an earlier cluster of
  * this host left is removed (its jobs' history stays).
+ * @store: the cluster's, @own: this host's; maybe the same
  */
-gboolean drv_authority_found(drv_store *store, const drv_identity *identity, GError **error);
+gboolean drv_authority_found(drv_store *store, drv_store *own, const drv_identity *identity,
+                             GError **error);
 
-/** drv_authority_document() - compose the document from the buckets and store it. Transfer full. */
-json_object *drv_authority_document(drv_store *store, const drv_identity *identity, GError **error);
+/** drv_authority_publish() - a new membership from what the buckets say, and push it. */
+gboolean drv_authority_publish(drv_cluster *cluster, GError **error);
 
 /** drv_authority_start() - publish what the buckets say: a crash may have come between. No-op elsewhere. */
 gboolean drv_authority_start(drv_cluster *cluster, GError **error);
@@ -36,3 +39,9 @@ json_object *drv_authority_revoke(drv_cluster *cluster, const char *name, GError
  */
 json_object *drv_authority_join(drv_cluster *cluster, json_object *body, const char *from,
                                 GError **error);
+
+/** drv_authority_give() - node @name gets the authority's key, and can sign as well. Only with etcd. */
+json_object *drv_authority_give(drv_cluster *cluster, const char *name, GError **error);
+
+/** drv_authority_take() - body {"key"} of PUT /v1/peer/authority: this node gets it. */
+json_object *drv_authority_take(drv_cluster *cluster, json_object *body, GError **error);

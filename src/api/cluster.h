@@ -2,10 +2,11 @@
 /*
  * Who belongs to the cluster, as this node knows it.
  *
- * The founder decides (authority.h) and publishes one membership document with a version
- * that only grows: members, revoked certificates, operators' tokens (hashes). It is
- * pushed on every change and pulled every few seconds; each node keeps the last one in
- * its store, so that it can tell friend from stranger while the founder is away.
+ * One membership document with a version that only grows says it: members, revoked
+ * certificates, operators' tokens (hashes), and where the cluster keeps its store. Without etcd
+ * the founder alone decides (authority.h), and pushes it on every change; the others ask for it
+ * every few seconds. With etcd every node can, and it is read there. Each node keeps the last one
+ * in a file of its own, so that it can tell friend from stranger while founder or etcd are away.
  *
  * Any thread. What the lookups read is an immutable snapshot.
  */
@@ -14,16 +15,19 @@
 #include "model/json.h"
 
 #include "api/identity.h"
+#include "api/keeping.h"
 #include "model/peers.h"
 #include "store/store.h"
 
-
 typedef struct drv_cluster drv_cluster;
 
-/** drv_cluster_new() - reads the last document. @identity and @store are borrowed and must outlive it. */
-drv_cluster *drv_cluster_new(const drv_identity *identity, drv_store *store, GError **error);
+/**
+ * drv_cluster_new() - reads the last document, and where the cluster's store is (which is not asked yet).
+ * @identity and @store (this node's own) are borrowed and must outlive it.
+ */
+drv_cluster *drv_cluster_new(drv_identity *identity, drv_store *store, GError **error);
 
-/** drv_cluster_start() - a node that is not the founder begins to pull. */
+/** drv_cluster_start() - begin to follow what others change. */
 void drv_cluster_start(drv_cluster *cluster);
 
 /** drv_cluster_free() - waits for its thread. */
@@ -33,22 +37,53 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(drv_cluster, drv_cluster_free)
 /** drv_cluster_peers() - for src/run; valid as long as the cluster. */
 const drv_peers *drv_cluster_peers(drv_cluster *cluster);
 
-const drv_identity *drv_cluster_identity(drv_cluster *cluster);
-drv_store *drv_cluster_store(drv_cluster *cluster);
+drv_identity *drv_cluster_identity(drv_cluster *cluster);
 gboolean drv_cluster_is_founder(drv_cluster *cluster);
+
+/** drv_cluster_own() - what this node keeps for itself. */
+drv_store *drv_cluster_own(drv_cluster *cluster);
+
+/** drv_cluster_store() - what is kept once for the cluster: a gate (store/gate.h), closed where only the founder can. */
+drv_store *drv_cluster_store(drv_cluster *cluster);
+
+/** drv_cluster_keeps() - whether that is open here: what it is about can be done at this node. */
+gboolean drv_cluster_keeps(drv_cluster *cluster);
+
+/** drv_cluster_keeping() - where it is and how one comes to it, for another member. Transfer full. */
+json_object *drv_cluster_keeping(drv_cluster *cluster);
+
+/**
+ * drv_cluster_move_store() - the store goes to another place, while it is used; only at the founder.
+ * @to: "where" NULL: into the founder's own store
+ * @documents: receives how many were copied
+ * The caller publishes the membership afterwards.
+ */
+gboolean drv_cluster_move_store(drv_cluster *cluster, const drv_keeping *to, guint *documents,
+                                GError **error);
 
 /** drv_cluster_ask_founder() - a call to it, as this node. DRV_ERROR_UNREACHABLE names it. */
 json_object *drv_cluster_ask_founder(drv_cluster *cluster, const char *method, const char *path,
                                      json_object *body, GError **error);
 
+/** drv_cluster_ask_signer() - the same, of a member that has the authority's key: the founder first. */
+json_object *drv_cluster_ask_signer(drv_cluster *cluster, const char *method, const char *path,
+                                    json_object *body, GError **error);
+
 /** drv_cluster_document() - the membership document. Transfer full. */
 json_object *drv_cluster_document(drv_cluster *cluster);
 
 /**
- * drv_cluster_apply() - a document from the founder: stored and used if it is newer.
+ * drv_cluster_apply() - a document from who may say so: stored and used if it is newer.
  * DRV_ERROR_INVALID: it is not one, or is another cluster's.
  */
 gboolean drv_cluster_apply(drv_cluster *cluster, json_object *document, GError **error);
+
+/**
+ * drv_cluster_hear() - member @caller says that there is a newer document. The founder is believed;
+ * from others it is only a hint to look into the store.
+ */
+gboolean drv_cluster_hear(drv_cluster *cluster, const char *caller, json_object *document,
+                          GError **error);
 
 /** drv_cluster_push() - give the current document to every other member; waits a few seconds at most. */
 void drv_cluster_push(drv_cluster *cluster);

@@ -98,7 +98,8 @@ static gboolean file_error(GError **error, const char *what, const char *path)
 }
 
 /* Whole or not at all, and on the disk when it returns. */
-static gboolean write_file(const char *dir, const char *name, const char *text, GError **error)
+gboolean drv_identity_write_file(const char *dir, const char *name, const char *text,
+                                 GError **error)
 {
     g_autofree char *path = g_build_filename(dir, name, NULL);
     g_autofree char *temporary = g_strdup_printf("%s.%d.new", path, (int)getpid());
@@ -160,10 +161,10 @@ gboolean drv_identity_write(const drv_identity *identity, GError **error)
     json_object_object_add(node, "port", json_object_new_int(identity->port));
     json_object_object_add(node, "founder", json_object_new_string(identity->founder));
     return prepare_dir(dir, error) && drv_identity_absent(dir, error) &&
-           write_file(dir, "ca.crt", identity->ca_pem, error) &&
-           write_file(dir, "node.key", identity->node_key_pem, error) &&
-           write_file(dir, "node.crt", identity->node_pem, error) &&
-           write_file(dir, NODE_JSON,
+           drv_identity_write_file(dir, "ca.crt", identity->ca_pem, error) &&
+           drv_identity_write_file(dir, "node.key", identity->node_key_pem, error) &&
+           drv_identity_write_file(dir, "node.crt", identity->node_pem, error) &&
+           drv_identity_write_file(dir, NODE_JSON,
                       json_object_to_json_string_ext(node, JSON_C_TO_STRING_PRETTY |
                                                                JSON_C_TO_STRING_NOSLASHESCAPE),
                       error);
@@ -209,9 +210,9 @@ drv_identity *drv_identity_init(const char *etc_dir, const char *cluster, const 
         return NULL;
     identity->ca_fingerprint = drv_pki_fingerprint(ca);
     identity->node_fingerprint = drv_pki_fingerprint(certificate);
-    if (!write_file(etc_dir, "ca.key", identity->ca_key_pem, error) ||
-        !write_file(etc_dir, "operator.key", operator_key, error) ||
-        !write_file(etc_dir, "operator.crt", operator_pem, error) ||
+    if (!drv_identity_write_file(etc_dir, "ca.key", identity->ca_key_pem, error) ||
+        !drv_identity_write_file(etc_dir, "operator.key", operator_key, error) ||
+        !drv_identity_write_file(etc_dir, "operator.crt", operator_pem, error) ||
         !drv_identity_write(identity, error))
         return NULL;
     return g_steal_pointer(&identity);
@@ -301,4 +302,19 @@ drv_identity *drv_identity_load(const char *etc_dir, GError **error)
     identity->ca_fingerprint = drv_pki_fingerprint(ca);
     identity->node_fingerprint = drv_pki_fingerprint(leaf);
     return g_steal_pointer(&identity);
+}
+
+gboolean drv_identity_add_authority(drv_identity *identity, const char *key_pem, GError **error)
+{
+    if (g_atomic_pointer_get(&identity->ca_key_pem))
+        return TRUE;
+    if (!drv_pki_check_pair(identity->ca_pem, key_pem, NULL)) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
+                    "this key is not that of the cluster's authority");
+        return FALSE;
+    }
+    if (!drv_identity_write_file(identity->etc_dir, "ca.key", key_pem, error))
+        return FALSE;
+    g_atomic_pointer_set(&identity->ca_key_pem, g_strdup(key_pem));
+    return TRUE;
 }

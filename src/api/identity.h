@@ -2,7 +2,7 @@
 /*
  * Who this node is: its name, its cluster, and the files in /etc/drover that prove it.
  *   node.json    {"cluster","node","address","port","founder"}; written last: with it the identity is whole
- *   ca.crt       the cluster's authority       ca.key      at the founder only
+ *   ca.crt       the cluster's authority       ca.key      at the founder, and where it was given to
  *   node.crt     leaf, then the authority      node.key
  *   operator.crt, operator.key                 at the founder only: for people
  * Keys are made where they are used and never leave the host.
@@ -19,13 +19,13 @@ typedef struct {
     char *node;      /* this node's name */
     char *address;   /* where others reach it */
     guint16 port;
-    char *founder;   /* name of the node that signs */
+    char *founder;   /* name of the node that made the cluster */
     char *ca_pem;
     char *ca_fingerprint;   /* SHA-256 of the certificate, hex */
     char *node_pem;         /* leaf and authority */
     char *node_key_pem;
     char *node_fingerprint;
-    char *ca_key_pem;       /* NULL: not the founder */
+    char *ca_key_pem;       /* NULL: this node cannot sign; once it is there it stays */
 } drv_identity;
 
 /** drv_identity_load() - and check: key and certificate belong together, chain, dates. DRV_ERROR_NOT_FOUND: none. */
@@ -52,3 +52,13 @@ gboolean drv_node_name_check(const char *name, GError **error);
 
 /** drv_address_check() - an IPv4 or IPv6 address that others could connect to. */
 gboolean drv_address_check(const char *address, GError **error);
+
+/** drv_identity_write_file() - @dir/@name with @text, mode 0600: whole or not at all, on the disk when it returns. */
+gboolean drv_identity_write_file(const char *dir, const char *name, const char *text,
+                                 GError **error);
+
+/**
+ * drv_identity_add_authority() - @key_pem becomes this node's as well, if it belongs to ca.crt.
+ * DRV_ERROR_DENIED: it does not.
+ */
+gboolean drv_identity_add_authority(drv_identity *identity, const char *key_pem, GError **error);

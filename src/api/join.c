@@ -18,6 +18,7 @@
 #include "api/authority.h"
 #include "api/client.h"
 #include "api/endpoint.h"
+#include "api/keeping.h"
 #include "model/json.h"
 #include "api/pki.h"
 #include "api/token.h"
@@ -117,13 +118,49 @@ static gboolean settle(settled *all, const drv_init_options *options, GError **e
            drv_identity_absent(all->etc_dir, error);
 }
 
+/* An etcd in which there is nothing yet, noted in /etc/drover; what is noted goes again if it is of no use. */
+static drv_store *begin_etcd(const settled *all, const drv_init_options *options,
+                             const char *cluster, GError **error)
+{
+    const drv_keeping none = {0};
+    g_auto(drv_keeping) keeping = {0};
+    g_autoptr(drv_store) store = NULL;
+    g_autoptr(GPtrArray) buckets = NULL;
+
+    if (g_mkdir_with_parents(all->etc_dir, 0700) < 0) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot make %s: %s", all->etc_dir,
+                    g_strerror(errno));
+        return NULL;
+    }
+    if (!drv_keeping_from_files(&keeping, options->store, options->store_ca, options->store_cert,
+                                options->store_key, error) ||
+        !drv_keeping_write(&keeping, all->etc_dir, error))
+        return NULL;
+    store = drv_keeping_open(&keeping, all->etc_dir, cluster, TRUE, error);
+    buckets = store ? drv_store_buckets(store, error) : NULL;
+    if (buckets && buckets->len)
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
+                    "there is a cluster in %s already: join that one, or choose another prefix",
+                    drv_store_place(store));
+    if (buckets && !buckets->len) {
+        g_free(keeping.where);
+        keeping.where = g_strdup(drv_store_place(store)); /* the one spelling of it */
+        if (drv_keeping_write(&keeping, all->etc_dir, error))
+            return g_steal_pointer(&store);
+    }
+    drv_keeping_write(&none, all->etc_dir, NULL);
+    return NULL;
+}
+
 drv_identity *drv_init(const drv_init_options *options, GError **error)
 {
     g_auto(settled) all = {0};
     g_autofree char *address = NULL;
     g_autofree char *cluster = g_uuid_string_random();
     g_autoptr(drv_store) store = NULL;
+    g_autoptr(drv_store) shared = NULL;
     g_autoptr(drv_identity) identity = NULL;
+    const drv_keeping none = {0};
 
     if (!settle(&all, options, error))
         return NULL;
@@ -135,18 +172,19 @@ drv_identity *drv_init(const drv_init_options *options, GError **error)
     }
     /* The store first: if it cannot be opened there must be no identity. */
     store = open_store(all.state_dir, error);
-    if (!store)
+    if (!store || (options->store && !(shared = begin_etcd(&all, options, cluster, error))))
         return NULL;
     identity = drv_identity_init(all.etc_dir, cluster, all.node, address, all.port, error);
-    if (!identity)
-        return NULL;
-    if (!drv_authority_found(store, identity, error)) {
+    if (identity && drv_authority_found(shared ?: store, store, identity, error))
+        return g_steal_pointer(&identity);
+    if (identity) {
         g_autofree char *path = g_build_filename(all.etc_dir, "node.json", NULL);
 
         unlink(path);
-        return NULL;
     }
-    return g_steal_pointer(&identity);
+    if (shared)
+        drv_keeping_write(&none, all.etc_dir, NULL);
+    return NULL;
 }
 
 /* ---- joining ---- */
@@ -217,6 +255,7 @@ drv_identity *drv_join(const drv_init_options *options, const char *server, cons
     g_autoptr(json_object) answer = NULL;
     g_autoptr(drv_store) store = NULL;
     g_autoptr(drv_identity) identity = g_new0(drv_identity, 1);
+    g_auto(drv_keeping) keeping = {0};
     json_object *membership;
     drv_token token;
     guint16 port;
@@ -250,6 +289,8 @@ drv_identity *drv_join(const drv_init_options *options, const char *server, cons
     answer = ask(host, port, node, identity->ca_pem, body, error);
     if (!answer || !take_answer(identity, answer, error))
         return NULL;
+    if (!drv_keeping_read(&keeping, json_object_object_get(answer, "store"), error))
+        return NULL;
     membership = json_object_object_get(answer, "membership");
     if (!json_object_is_type(membership, json_type_object)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
@@ -259,7 +300,8 @@ drv_identity *drv_join(const drv_init_options *options, const char *server, cons
     if (!drv_store_put(store, "cluster", "membership",
                        json_object_to_json_string_ext(membership, JSON_C_TO_STRING_PLAIN),
                        DRV_REVISION_ANY, NULL, error) ||
-        !drv_identity_write(identity, error))
+        g_mkdir_with_parents(all.etc_dir, 0700) < 0 ||
+        !drv_keeping_write(&keeping, all.etc_dir, error) || !drv_identity_write(identity, error))
         return NULL;
     return g_steal_pointer(&identity);
 }

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "api/authority.h"
+#include "api/backup.h"
+#include "api/store-calls.h"
 #include "model/json.h"
 #include "base/clock.h"
 #include "drv-config.h"
@@ -251,17 +253,39 @@ static json_object *membership_get(drv_request *request, GError **error)
 
 static json_object *membership_put(drv_request *request, GError **error)
 {
-    const drv_identity *identity = drv_cluster_identity(request->context->cluster);
-
-    if (!g_str_equal(request->caller, identity->founder)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
-                    "only the founder, node %s, says who belongs to the cluster",
-                    identity->founder);
-        return NULL;
-    }
-    return drv_cluster_apply(request->context->cluster, request->body, error)
+    return drv_cluster_hear(request->context->cluster, request->caller, request->body, error)
                ? json_object_new_object()
                : NULL;
+}
+
+static json_object *keeping_get(drv_request *request, GError **error)
+{
+    return drv_cluster_keeping(request->context->cluster);
+}
+
+static json_object *store_status(drv_request *request, GError **error)
+{
+    return drv_store_calls_status(request->context->cluster, request->context->run, error);
+}
+
+static json_object *store_backup(drv_request *request, GError **error)
+{
+    return drv_backup_collect(request->context->cluster, error);
+}
+
+static json_object *store_move(drv_request *request, GError **error)
+{
+    return drv_store_calls_move(request->context->cluster, request->body, error);
+}
+
+static json_object *authority_give(drv_request *request, GError **error)
+{
+    return drv_authority_give(request->context->cluster, request->part, error);
+}
+
+static json_object *authority_put(drv_request *request, GError **error)
+{
+    return drv_authority_take(request->context->cluster, request->body, error);
 }
 
 static json_object *peer(drv_request *request, GError **error)
@@ -288,6 +312,10 @@ static const struct {
     {"GET", "/v1/nodes/*/settings", DRV_CALLER_OPERATOR, FALSE, node_maintenance},
     {"PUT", "/v1/nodes/*/settings", DRV_CALLER_OPERATOR, TRUE, node_maintenance_set},
     {"DELETE", "/v1/nodes/*", DRV_CALLER_OPERATOR, FALSE, node_revoke},
+    {"GET", "/v1/store", DRV_CALLER_OPERATOR, FALSE, store_status},
+    {"GET", "/v1/store/backup", DRV_CALLER_OPERATOR, FALSE, store_backup},
+    {"POST", "/v1/store/move", DRV_CALLER_OPERATOR, TRUE, store_move},
+    {"POST", "/v1/nodes/*/authority", DRV_CALLER_OPERATOR, FALSE, authority_give},
     {"GET", "/v1/vms", DRV_CALLER_OPERATOR, FALSE, vms},
     {"GET", "/v1/vms/*/goals", DRV_CALLER_OPERATOR, FALSE, vm_goals},
     {"PUT", "/v1/vms/*/goals", DRV_CALLER_OPERATOR, TRUE, vm_goals_set},
@@ -320,6 +348,8 @@ static const struct {
     {"POST", "/v1/join", DRV_CALLER_NOBODY, TRUE, join},
     {"GET", "/v1/peer/membership", DRV_CALLER_NODE, FALSE, membership_get},
     {"PUT", "/v1/peer/membership", DRV_CALLER_NODE, TRUE, membership_put},
+    {"GET", "/v1/peer/store", DRV_CALLER_NODE, FALSE, keeping_get},
+    {"PUT", "/v1/peer/authority", DRV_CALLER_NODE, TRUE, authority_put},
     {NULL, "/v1/peer/**", DRV_CALLER_NODE, FALSE, peer},
 };
 

@@ -17,6 +17,11 @@ int64_t drv_clock_us(void)
     return read_us(CLOCK_MONOTONIC);
 }
 
+int64_t drv_clock_thread_us(void)
+{
+    return read_us(CLOCK_THREAD_CPUTIME_ID);
+}
+
 int64_t drv_clock_ms(void)
 {
     return read_us(CLOCK_MONOTONIC) / 1000;

@@ -7,6 +7,9 @@
 /** drv_clock_us() - microseconds of CLOCK_MONOTONIC. Any thread. */
 int64_t drv_clock_us(void);
 
+/** drv_clock_thread_us() - microseconds of processor time that the calling thread has had. */
+int64_t drv_clock_thread_us(void);
+
 /** drv_clock_ms() - milliseconds of CLOCK_MONOTONIC. Any thread. */
 int64_t drv_clock_ms(void);
 

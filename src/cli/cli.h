@@ -51,6 +51,9 @@ char *drv_cli_path(const char *prefix, const char *id, const char *suffix);
 /** drv_cli_read_secret() - the first line of @file ("-": stdin). Transfer full. */
 char *drv_cli_read_secret(const char *file, GError **error);
 
+/** drv_cli_warn_open_store() - says so if etcd at @where is reached without encryption. In cmd-store.c. */
+void drv_cli_warn_open_store(drv_cli *cli, const char *where, const char *ca, const char *cert);
+
 /* The commands, one file each (a group of commands shares one). */
 int drv_cmd_init(drv_cli *cli, const drv_args *args, GError **error);
 int drv_cmd_join(drv_cli *cli, const drv_args *args, GError **error);
@@ -60,6 +63,11 @@ int drv_cmd_token_revoke(drv_cli *cli, const drv_args *args, GError **error);
 int drv_cmd_node_list(drv_cli *cli, const drv_args *args, GError **error);
 int drv_cmd_node_label(drv_cli *cli, const drv_args *args, GError **error);
 int drv_cmd_node_revoke(drv_cli *cli, const drv_args *args, GError **error);
+int drv_cmd_node_authority(drv_cli *cli, const drv_args *args, GError **error);
+int drv_cmd_store_status(drv_cli *cli, const drv_args *args, GError **error);
+int drv_cmd_store_move(drv_cli *cli, const drv_args *args, GError **error);
+int drv_cmd_backup(drv_cli *cli, const drv_args *args, GError **error);
+int drv_cmd_restore(drv_cli *cli, const drv_args *args, GError **error);
 int drv_cmd_vm_list(drv_cli *cli, const drv_args *args, GError **error);
 int drv_cmd_vm_goals(drv_cli *cli, const drv_args *args, GError **error);
 int drv_cmd_vm_owner(drv_cli *cli, const drv_args *args, GError **error);

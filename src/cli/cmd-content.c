@@ -24,9 +24,15 @@ static char *show_ago(json_object *object, const char *key)
     return g_strdup_printf("%d days", (int)(ago_s / (24 * 3600)));
 }
 
+/* "memory", or which disk. */
+static char *show_what(json_object *one)
+{
+    return drv_show_text(one, g_str_equal(drv_json_string(one, "kind", ""), "disk") ? "disk" : "kind");
+}
+
 static void print_contents(drv_cli *cli, json_object *list)
 {
-    static const char *const heads[] = {"NODE", "VM", "OWNER", ">SIZE", ">KEPT FOR", ">LAST USE",
+    static const char *const heads[] = {"NODE", "VM", "WHAT", "OWNER", ">SIZE", ">KEPT FOR", ">LAST USE",
                                         ">SAVED", NULL};
     g_autoptr(drv_table) table = drv_table_new(heads);
 
@@ -35,6 +41,7 @@ static void print_contents(drv_cli *cli, json_object *list)
 
         drv_table_add(table, drv_show_text(one, "node"));
         drv_table_add(table, drv_show_text(one, "vm"));
+        drv_table_add(table, show_what(one));
         drv_table_add(table, drv_show_text(one, "owner"));
         drv_table_add(table, drv_show_bytes(one, "bytes"));
         drv_table_add(table, show_ago(one, "created_ms"));
@@ -63,6 +70,21 @@ static void print_nodes(drv_cli *cli, json_object *nodes)
     }
 }
 
+/* What could not be kept: the next move costs more than it need. */
+static void warn_problems(drv_cli *cli, json_object *nodes)
+{
+    for (gsize i = 0; i < drv_json_length(nodes); i++) {
+        json_object *one = json_object_array_get_idx(nodes, i);
+        json_object *problem = drv_json_object(one, "problem");
+        g_autofree char *node = drv_show_text(one, "node");
+        g_autofree char *ago = problem ? show_ago(problem, "at_ms") : NULL;
+
+        if (ago)
+            drv_cli_message(cli, "warning: %s, %s ago: %s", node, ago,
+                            drv_json_string(problem, "message", ""));
+    }
+}
+
 static int show(drv_cli *cli, json_object *answer)
 {
     if (cli->json) {
@@ -71,6 +93,7 @@ static int show(drv_cli *cli, json_object *answer)
         print_contents(cli, drv_json_array(answer, "contents"));
         print_nodes(cli, drv_json_array(answer, "nodes"));
     }
+    warn_problems(cli, drv_json_array(answer, "nodes"));
     drv_cli_warn_unreachable(cli, answer);
     return DRV_EXIT_DONE;
 }

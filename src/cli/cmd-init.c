@@ -66,11 +66,22 @@ static drv_init_options options_of(const drv_args *args)
 int drv_cmd_init(drv_cli *cli, const drv_args *args, GError **error)
 {
     drv_init_options options = options_of(args);
-    g_autoptr(drv_identity) identity = drv_init(&options, error);
+    g_autoptr(drv_identity) identity = NULL;
 
+    options.store = drv_args_text(args, "store");
+    options.store_ca = drv_args_text(args, "store-ca");
+    options.store_cert = drv_args_text(args, "store-cert");
+    options.store_key = drv_args_text(args, "store-key");
+    if (!options.store && (options.store_ca || options.store_cert || options.store_key)) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
+                    "certificates for a store need the store: --store etcd://HOST:PORT");
+        return -1;
+    }
+    identity = drv_init(&options, error);
     if (!identity)
         return -1;
     said_and_next(cli, identity, "Made cluster");
+    drv_cli_warn_open_store(cli, options.store, options.store_ca, options.store_cert);
     next_steps(cli, TRUE);
     return DRV_EXIT_DONE;
 }

@@ -38,6 +38,8 @@ static void add_disk_goals(json_object *goal, const drv_args *args)
                                    json_object_new_string(drv_args_text(args, texts[i].option)));
     if (drv_args_has(args, "map-network"))
         json_object_object_add(goal, "map_networks", pairs_json(drv_args_text(args, "map-network")));
+    if (drv_args_has(args, "disk-seed"))
+        json_object_object_add(goal, "disk_seeds", pairs_json(drv_args_text(args, "disk-seed")));
     if (drv_args_has(args, "offline"))
         json_object_object_add(goal, "method", json_object_new_string("offline"));
     if (drv_args_has(args, "storage-only"))

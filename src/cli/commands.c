@@ -16,11 +16,20 @@ const drv_option drv_global_options[] = {
     {NULL},
 };
 
+/* Of etcd: for init, and for moving the store. */
+#define STORE_TLS \
+    {"store-ca", 0, DRV_OPTION_TEXT, "FILE", "who signed etcd's certificates"},                    \
+    {"store-cert", 0, DRV_OPTION_TEXT, "FILE", "what the nodes show to etcd"},                     \
+    {"store-key", 0, DRV_OPTION_TEXT, "FILE", "its key"}
+
 static const drv_option init_options[] = {
     {"name", 0, DRV_OPTION_TEXT, "NODE", "this node's name (default: the host's short name)"},
     {"address", 0, DRV_OPTION_TEXT, "IP",
      "where the other nodes reach this one\n(default: the address that packets leave from)"},
     {"port", 0, DRV_OPTION_PORT, "N", "the port of this node's droverd (default: 7443)"},
+    {"store", 0, DRV_OPTION_TEXT, "URL",
+     "keep what is the cluster's in etcd, as\netcd://h1:2379,h2:2379,h3:2379 (default: on this host)"},
+    STORE_TLS,
     {NULL},
 };
 
@@ -65,6 +74,8 @@ static const drv_option token_create_options[] = {
      "“auto” (the default), “pre-copy”, “post-copy” (at\nonce) or “hybrid” (after one pass)"},            \
     {"disks", 0, DRV_OPTION_TEXT, "HOW", "auto (by what both hosts see), copy or shared"},              \
     {"target-pool", 0, DRV_OPTION_TEXT, "POOL", "make the images in this storage pool of the target"},  \
+    {"disk-seed", 0, DRV_OPTION_PAIR, "DISK=IMAGE",                                                      \
+     "the target has DISK in an older state: a path, or\nPOOL/VOLUME; may be repeated"},                 \
     {"map-network", 0, DRV_OPTION_PAIR, "A=B", "bridge or network A is called B there; may be repeated"}, \
     {"offline", 0, DRV_OPTION_FLAG, NULL, "move a VM that is shut off: definition, disks, state"},      \
     {"storage-only", 0, DRV_OPTION_FLAG, NULL, "only its disks, to --target-pool of the same node"}
@@ -179,6 +190,7 @@ static const drv_option apply_options[] = {
     {"quiet", 'q', DRV_OPTION_FLAG, NULL, "show no progress, only the end"},
     {NULL},
 };
+static const drv_option store_move_options[] = {STORE_TLS, {NULL}};
 
 static const drv_option none[] = {{NULL}};
 
@@ -187,7 +199,8 @@ const drv_command drv_commands[] = {
      "Makes the cluster's certificate authority, this node's certificate and an\n"
      "operator's, all in /etc/drover. droverd need not run; start it afterwards.",
      "  drover init\n"
-     "  drover init --name rack1 --address 10.0.0.11",
+     "  drover init --name rack1 --address 10.0.0.11\n"
+     "  drover init --store etcd://h1:2379,h2:2379,h3:2379 --store-ca ca.crt",
      init_options, drv_cmd_init},
     {"join", "ADDRESS[:PORT]", 1, 1, "Make this host a node of a cluster",
      "ADDRESS is any node of the cluster. The token comes from “drover token create”\n"
@@ -238,6 +251,32 @@ const drv_command drv_commands[] = {
      "  drover node resume node1\n"
      "  drover node resume node1 --bring-back",
      node_resume_options, drv_cmd_node_resume},
+    {"node authority", "NODE", 1, 1, "Give a node the authority's key: it lets others join, too",
+     "Only with a store in etcd. Without it only the founder can sign the certificates\n"
+     "of nodes that join, and a cluster that loses it could take in no more.",
+     "  drover node authority node2", none, drv_cmd_node_authority},
+    {"store status", "", 0, 0, "Say where the cluster keeps its data, and how that is",
+     "Each member of etcd with its version, size and trouble, if any; who leads; and\n"
+     "what this node has still to record there.",
+     "  drover store status", none, drv_cmd_store_status},
+    {"store move", "URL|sqlite", 1, 1, "Move the cluster's data to etcd, or back into the founder's file",
+     "droverd goes on meanwhile, and so do moves. The place that is left is marked and\n"
+     "not used any more; all nodes follow by themselves.",
+     "  drover store move etcd://h1:2379,h2:2379,h3:2379 --store-ca ca.crt\n"
+     "  drover store move sqlite",
+     store_move_options, drv_cmd_store_move},
+    {"backup", "FILE", 1, 1, "Write all that this node keeps, and the cluster's data, to a file",
+     "Run it as root on the node: its keys are in the file then, which is for its owner\n"
+     "alone. With etcd any node has the cluster's data, else the founder.",
+     "  drover backup /root/node1.backup\n"
+     "  drover backup - | ssh vault 'cat >node1.backup'",
+     none, drv_cmd_backup},
+    {"restore", "FILE", 1, 1, "Make this host again what it was when a backup was made",
+     "droverd must not run. A host without an identity becomes the node of the backup;\n"
+     "one that is that node keeps its identity and gets the data. What etcd has is left\n"
+     "alone, unless it is empty.",
+     "  systemctl stop droverd; drover restore /root/node1.backup; systemctl start droverd",
+     none, drv_cmd_restore},
     {"vm list", "", 0, 0, "List the VMs of all nodes",
      "What a node that does not answer has is missing from the list; a warning on\n"
      "stderr says so, and the exit code is 0 all the same.",

@@ -67,6 +67,7 @@ json_object *drv_report_json(json_object *job, const char *vm, const char *targe
     static const char *const numbers[] = {"total_ms",     "pause_ms",   "allowed_pause_ms",
                                           "memory_bytes", "qemu_bytes", "wire_bytes",
                                           "disk_bytes",   "disk_wire_bytes", "from_disk_bytes",
+                                          "seed_bytes",
                                           "recycled_bytes", "rounds"};
     json_object *report = drv_json_object(job, "report");
     json_object *out = json_object_new_object();
@@ -164,6 +165,8 @@ void drv_report_print(FILE *out, json_object *job)
     print_bytes(out, report, "qemu_bytes", "QEMU wrote");
     if (drv_show_get_number(report, "disk_bytes", &bytes) && bytes)
         print_bytes(out, report, "disk_bytes", "disks");
+    if (drv_show_get_number(report, "seed_bytes", &bytes) && bytes)
+        print_bytes(out, report, "seed_bytes", "older disks");
     print_bytes(out, report, "wire_bytes", "on the wire");
     if (drv_show_get_number(report, "recycled_bytes", &bytes) && bytes)
         print_bytes(out, report, "recycled_bytes", "known before");

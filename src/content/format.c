@@ -8,7 +8,7 @@
 
 #include "base/cursor.h"
 
-#define VERSION 1u
+#define VERSION 2u
 #define SEGMENT_ENTRY (DRV_DIGEST_BYTES + 2u)
 #define USE_ENTRY 12u
 
@@ -98,7 +98,7 @@ int drv_pack_foot_decode(const uint8_t in[DRV_PACK_FOOT_BYTES], uint64_t file_by
 {
     struct drv_reader reader = drv_reader_over(in, DRV_PACK_FOOT_BYTES);
     const uint8_t *magic = drv_read_bytes(&reader, sizeof foot_magic);
-    const size_t most = DRV_PACK_SEGMENTS_MAX * SEGMENT_ENTRY + DRV_PACKS_MAX * USE_ENTRY + 6u +
+    const size_t most = DRV_PACK_SEGMENTS_MAX * SEGMENT_ENTRY + DRV_PACKS_MAX * USE_ENTRY + 10u +
                         DRV_SEAL_TAG_BYTES;
 
     *size = drv_read_u32(&reader);
@@ -112,7 +112,8 @@ int drv_pack_foot_decode(const uint8_t in[DRV_PACK_FOOT_BYTES], uint64_t file_by
 
 size_t drv_pack_manifest_size(const struct drv_pack_manifest *manifest)
 {
-    return 4u + (size_t)manifest->count * SEGMENT_ENTRY + 2u + (size_t)manifest->uses * USE_ENTRY;
+    return 4u + (size_t)manifest->count * SEGMENT_ENTRY + 2u + (size_t)manifest->uses * USE_ENTRY +
+           4u;
 }
 
 void drv_pack_manifest_encode(uint8_t *out, const struct drv_pack_manifest *manifest)
@@ -129,6 +130,7 @@ void drv_pack_manifest_encode(uint8_t *out, const struct drv_pack_manifest *mani
         drv_write_u64(&writer, manifest->use[i].bytes);
         drv_write_u32(&writer, manifest->use[i].damaged);
     }
+    drv_write_u32(&writer, manifest->missing);
 }
 
 static bool read_segments(struct drv_reader *reader, struct drv_pack_manifest *manifest)
@@ -155,6 +157,7 @@ static bool read_uses(struct drv_reader *reader, struct drv_pack_manifest *manif
         manifest->use[i].bytes = drv_read_u64(reader);
         manifest->use[i].damaged = drv_read_u32(reader);
     }
+    manifest->missing = drv_read_u32(reader);
     return !reader->bad && !drv_reader_left(reader);
 }
 

@@ -51,6 +51,7 @@ struct drv_pack_manifest {
     struct drv_pack_segment *segment; /* in the order of the slots; malloc */
     unsigned uses;                    /* one for each base of the head, in its order */
     struct drv_pack_use use[DRV_PACKS_MAX];
+    unsigned missing;                 /* segments that could not be written */
 };
 
 /** drv_slot_at() - offset of a slot in the file. */

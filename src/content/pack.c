@@ -97,6 +97,9 @@ int drv_pack_finish(int fd, const struct drv_seal_key *key,
                              (uint32_t)(size + DRV_SEAL_TAG_BYTES));
         rc = drv_seal_manifest(key, head, bytes, size, err);
     }
+    /* Half a segment may be there, for which there was no room. */
+    if (!rc && ftruncate(fd, (off_t)at))
+        rc = drv_error_set(err, errno, "cannot cut off what is not whole: %s", strerror(errno));
     if (!rc)
         rc = write_at(fd, bytes, whole, at, err);
     free(bytes);

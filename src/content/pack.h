@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading and writing a pack (format.h) through a descriptor, by pread and pwrite only. A pack
+ * Reading and writing a pack (format.h) through a descriptor, by pread, pwrite and ftruncate only. A pack
  * is complete when its foot is there; what is found wrong in it costs what it holds, no more.
  */
 #pragma once
@@ -24,7 +24,7 @@ int drv_pack_save(int fd, const struct drv_seal_key *key, unsigned index, uint8_
                   const uint64_t *addresses, unsigned count, struct drv_pack_segment *segment,
                   struct drv_error *err);
 
-/** drv_pack_finish() - write manifest and foot: from then on it counts. */
+/** drv_pack_finish() - write manifest and foot behind the last segment: from then on it counts. */
 int drv_pack_finish(int fd, const struct drv_seal_key *key,
                     const struct drv_pack_manifest *manifest, struct drv_error *err);
 

@@ -177,6 +177,7 @@ static gboolean open_run(parts *all, const settings *wish, GError **error)
     drv_run_config config = {.node = all->identity->node,
                              .hyper = all->hyper,
                              .store = all->store,
+                             .shared = drv_cluster_store(all->cluster),
                              .peers = drv_cluster_peers(all->cluster),
                              .relay_program = g_getenv("DROVER_RELAY") ?: DRV_RELAY_PROGRAM,
                              .sessions_dir = sessions,

@@ -220,7 +220,8 @@ static gboolean check_unused(virConnectPtr connection, const char *path,
     return unused;
 }
 
-gboolean drv_hyper_disk_remove(drv_hyper *hyper, const char *path, GError **error)
+/* Away with it: removed, or, with @to, renamed. 1: done; 0: there is none; -1 and @error. */
+static int put_away(drv_hyper *hyper, const char *path, const char *to, GError **error)
 {
     g_autoptr(drv_lease) lease = NULL;
     g_autofree char *directory = NULL;
@@ -228,33 +229,48 @@ gboolean drv_hyper_disk_remove(drv_hyper *hyper, const char *path, GError **erro
     gboolean unused;
 
     if (!check_path(path, error))
-        return FALSE;
+        return -1;
     if (lstat(path, &identity.file) < 0) {
         if (errno == ENOENT || errno == ENOTDIR)
-            return TRUE;
+            return 0;
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot look at the disk %s: %s", path,
                     g_strerror(errno));
-        return FALSE;
+        return -1;
     }
     if (!S_ISREG(identity.file.st_mode)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED,
                     "%s is not a plain file: Drover removes only image files", path);
-        return FALSE;
+        return -1;
     }
     lease = drv_hyper_lease(hyper, error);
     if (!lease)
-        return FALSE;
+        return -1;
     identity.volume = volume_of(lease->connection, path);
     unused = check_unused(lease->connection, path, &identity, error);
     g_free(identity.volume);
     if (!unused)
-        return FALSE;
-    if (unlink(path) < 0 && errno != ENOENT) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot remove the disk %s: %s", path,
-                    g_strerror(errno));
-        return FALSE;
+        return -1;
+    if (to ? chown(path, 0, 0) < 0 || chmod(path, 0600) < 0 || rename(path, to) < 0
+           : unlink(path) < 0 && errno != ENOENT) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot %s the disk %s: %s",
+                    to ? "set aside" : "remove", path, g_strerror(errno));
+        return -1;
     }
     directory = g_path_get_dirname(path);
     drv_hyper_refresh_pool(lease->connection, directory);
-    return TRUE;
+    return 1;
+}
+
+gboolean drv_hyper_disk_remove(drv_hyper *hyper, const char *path, GError **error)
+{
+    return put_away(hyper, path, NULL, error) >= 0;
+}
+
+gboolean drv_hyper_disk_set_aside(drv_hyper *hyper, const char *path, const char *to, GError **error)
+{
+    int done = put_away(hyper, path, to, error);
+
+    if (done == 0)
+        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "there is no disk %s", path);
+    return done > 0;
 }

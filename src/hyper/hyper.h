@@ -43,6 +43,7 @@ typedef struct {
     char *source;   /* path, or "nbd://…"-like description; NULL: an empty drive */
     char *format;   /* "raw", "qcow2", … */
     char *cache;    /* "none", …; NULL: libvirt's default */
+    char *alias;    /* of a running VM: libvirt's name for the device; NULL: it has none */
     gboolean readonly;
     gboolean shareable;
     gboolean encrypted;       /* by QEMU, with a secret that libvirt keeps */
@@ -197,3 +198,8 @@ gboolean drv_hyper_disk_create(drv_hyper *hyper, const char *path, const char *f
                                guint64 capacity_bytes, guint64 needed_bytes, GError **error);
 /** drv_hyper_disk_remove() - the reverse; missing: success; in use by a domain: DRV_ERROR_CONFLICT. */
 gboolean drv_hyper_disk_remove(drv_hyper *hyper, const char *path, GError **error);
+/**
+ * drv_hyper_disk_set_aside() - rename instead of removing, on the same conditions, and take it from QEMU's
+ * user. @to: on the same file system; what is there is replaced. Missing: DRV_ERROR_NOT_FOUND.
+ */
+gboolean drv_hyper_disk_set_aside(drv_hyper *hyper, const char *path, const char *to, GError **error);

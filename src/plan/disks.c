@@ -172,6 +172,35 @@ static void check_device(context *c)
                 drv_json_string(c->there, "not_blank", "it is not empty"), c->goal->source);
 }
 
+/* "an earlier stay": where the older image is from that serves a disk's copy. */
+static const char *seed_name(json_object *seed)
+{
+    const char *kind = drv_json_string(seed, "kind", "");
+
+    return g_str_equal(kind, "kept")   ? "its image of an earlier stay"
+           : g_str_equal(kind, "base") ? "the base that is there"
+                                       : "the older image";
+}
+
+/* What the target has of it already need not be sent. */
+static void plan_seed(context *c, json_object *planned)
+{
+    json_object *seed = drv_json_object(c->there, "seed");
+    const char *name = drv_json_string(c->disk, "seed", NULL);
+    const char *why = seed ? drv_json_string(seed, "error", NULL) : NULL;
+
+    if (name && !seed)
+        problem(c, "disk %s: an older image serves only where a running VM's disk is copied" DRV_REMEDY
+                "leave out --disk-seed %s", c->name, c->name);
+    else if (why)
+        problem(c, "disk %s: the older image %s on %s: %s" DRV_REMEDY "name another one, or leave out "
+                "--disk-seed", c->name, drv_json_string(seed, "path", "?"), c->goal->target, why);
+    if (!seed || why)
+        return;
+    drv_json_set(planned, "seed", drv_json_copy(seed));
+    drv_json_set_string(planned, "export", drv_json_string(c->disk, "export", NULL));
+}
+
 static const char *copied(context *c, json_object *planned, gboolean before)
 {
     json_object *file = drv_json_object(c->disk, "file");
@@ -224,6 +253,8 @@ static const char *copied(context *c, json_object *planned, gboolean before)
     drv_json_set_int(planned, "needed_bytes", needed);
     if (verbatim)
         send_chain(c, planned);
+    if (!before)
+        plan_seed(c, planned);
     return "copy";
 }
 
@@ -354,6 +385,25 @@ static void check_room(context *c)
     }
 }
 
+/* A name that is no disk's is a mistake. */
+static void check_seeds(context *c, json_object *disks)
+{
+    if (!c->goal->seeds)
+        return;
+    json_object_object_foreach(c->goal->seeds, name, value)
+    {
+        gboolean found = FALSE;
+
+        (void)value;
+        for (gsize i = 0; i < drv_json_length(disks); i++)
+            found |= g_str_equal(
+                drv_json_string(json_object_array_get_idx(disks, i), "target", ""), name);
+        if (!found)
+            problem(c, "--disk-seed: the VM has no disk %s" DRV_REMEDY "say vda=PATH or vda=POOL/VOLUME",
+                    name);
+    }
+}
+
 /* "vda copy, sda empty" */
 static void tell_ways(context *c, json_object *list)
 {
@@ -362,8 +412,13 @@ static void tell_ways(context *c, json_object *list)
     for (gsize i = 0; i < drv_json_length(list); i++) {
         json_object *disk = json_object_array_get_idx(list, i);
 
+        json_object *seed = drv_json_object(disk, "seed");
+
         g_string_append_printf(text, "%s%s: %s", i ? ", " : "", drv_json_string(disk, "target", "?"),
                                drv_json_string(disk, "how", "?"));
+        if (seed)
+            g_string_append_printf(text, " (from %s: %s)", seed_name(seed),
+                                   drv_json_string(seed, "path", "?"));
     }
     if (text->len)
         drv_checks_ok(c->checks, DRV_ABOUT_DISKS, "%s", text->str);
@@ -390,6 +445,7 @@ json_object *drv_plan_disks(json_object *facts, const drv_plan_disks_goal *goal,
         c.disk = json_object_array_get_idx(disks, i);
         plan_disk(&c, list);
     }
+    check_seeds(&c, disks);
     check_room(&c);
     tell_ways(&c, list);
     return list;

@@ -15,6 +15,7 @@ typedef struct {
     gboolean pool;        /* images go to a pool that was named */
     gboolean offline;     /* the VM is shut off */
     gboolean storage_only; /* source and target are one host */
+    json_object *seeds;    /* {disk: older image at the target} that were named; NULL */
 } drv_plan_disks_goal;
 
 /**

@@ -43,6 +43,8 @@ size_t drv_admin_encode_status(uint8_t out[DRV_ADMIN_MAX], uint8_t kind,
         drv_write_u64(&writer, status->channel[i].pages.shared);
     }
     drv_write_u64(&writer, status->recycled_bytes);
+    for (size_t i = 0; i < DRV_CHANNELS; i++)
+        drv_write_u64(&writer, status->channel[i].pages.older);
     drv_write_u64(&writer, status->link_bps);
     drv_write_u64(&writer, status->rtt_us);
     return drv_writer_used(&writer);
@@ -91,6 +93,8 @@ int drv_admin_decode_status(struct drv_relay_status *status, const uint8_t *in, 
     }
     if (drv_reader_left(&reader))
         got.recycled_bytes = drv_read_u64(&reader);
+    for (size_t i = 0; i < DRV_CHANNELS && drv_reader_left(&reader); i++)
+        got.channel[i].pages.older = drv_read_u64(&reader);
     if (drv_reader_left(&reader)) {
         got.link_bps = drv_read_u64(&reader);
         got.rtt_us = drv_read_u64(&reader);

@@ -19,7 +19,6 @@
 
 /* Full batches between two looks at the effort: a megabyte or less. */
 #define LOOK_BATCHES 8u
-#define EASY_LOOKS 3u /* a network takes much at first: its queues are empty */
 
 uint16_t drv_coding_offer(void)
 {
@@ -35,10 +34,20 @@ void drv_coding_agree(struct drv_coding *coding, const struct drv_hello *here,
     coding->cache_pages = coding->on ? (size_t)mib * PAGES_PER_MIB : 0;
 }
 
+/* Memory gets most of them, and disks two each: a decoder keeps a window for every lane. */
+static unsigned lanes_of(unsigned coder)
+{
+    return coder == 0 ? DRV_LANES_MAX : 2;
+}
+
 uint64_t drv_coding_memory(enum drv_relay_role role)
 {
-    return DRV_CODERS *
-           (uint64_t)(role == DRV_RELAY_SOURCE ? drv_encoder_memory(0) : drv_decoder_memory(0));
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; i < DRV_CODERS; i++)
+        bytes += role == DRV_RELAY_SOURCE ? drv_encoder_memory(0, lanes_of(i))
+                                          : drv_decoder_memory(0, lanes_of(i));
+    return bytes;
 }
 
 /* A coder's part of the cache: three quarters are for memory, and half of the rest for one disk. */
@@ -92,14 +101,18 @@ int drv_coding_start(struct drv_coding *coding, enum drv_relay_role role, uint64
     for (unsigned i = 0; coding->on && i < DRV_CODERS; i++) {
         struct drv_coder *coder = &coding->coder[i];
         struct drv_encoder_config config = {.cache_pages = share(coding->cache_pages, i),
+                                            .lanes = lanes_of(i),
                                             .seed = seed};
         int rc;
 
-        coder->effort = DRV_EFFORT_FIRST;
+        coder->lanes = config.lanes;
+        drv_effort_init(&coder->effort);
+        coder->look_effort = coder->effort.now;
+        (void)pthread_mutex_init(&coder->lock, NULL);
         if (role == DRV_RELAY_SOURCE)
             rc = drv_encoder_new(&coder->encoder, &config, err);
         else
-            rc = drv_decoder_new(&coder->decoder, config.cache_pages, seed, err);
+            rc = drv_decoder_new(&coder->decoder, config.cache_pages, config.lanes, seed, err);
         if (rc)
             return rc;
     }
@@ -150,6 +163,7 @@ static void count(struct drv_coder *coder)
     atomic_store_explicit(&counters->delta, stats->delta_pages, memory_order_relaxed);
     atomic_store_explicit(&counters->same, stats->same_pages, memory_order_relaxed);
     atomic_store_explicit(&counters->other, stats->other_pages, memory_order_relaxed);
+    atomic_store_explicit(&counters->older, stats->older_pages, memory_order_relaxed);
     atomic_store_explicit(&counters->zero, stats->zero_pages, memory_order_relaxed);
 }
 
@@ -164,6 +178,7 @@ void drv_coding_count(const struct drv_coding *coding, struct drv_relay_status *
         pages->delta += atomic_load(&counters->delta);
         pages->same += atomic_load(&counters->same);
         pages->other += atomic_load(&counters->other);
+        pages->older += atomic_load(&counters->older);
         pages->zero += atomic_load(&counters->zero);
         pages->shared += coder->encoder ? drv_encoder_shared(coder->encoder) : 0;
     }
@@ -212,19 +227,20 @@ static size_t room_for(drv_encoder *encoder, uint64_t most, size_t enough, uint8
     return most - held < room ? (size_t)(most - held) : room;
 }
 
-ssize_t drv_coder_read(struct drv_coder *coder, int fd, uint64_t credit, int urgent, uint8_t *out,
-                       struct drv_batch *batch)
+ssize_t drv_coder_read(struct drv_coder *coder, int fd, uint64_t credit, int urgent,
+                       struct drv_bale *bale, uint8_t *out, struct drv_batch *batch)
 {
     drv_encoder *encoder = coder->encoder;
     /* The worst that becomes of bytes: a JUMP and a ZEROS of a zero page, 10 bytes for 9. */
     uint64_t most = (credit - DRV_CODER_COST_MIN / 2) / 9 * 8;
-    int64_t began_us = 0, paused_us;
+    int64_t began_us = 0, paused_us, entered_us, now_us;
     bool more = true;
-    size_t enough, size;
+    size_t enough;
 
-    *batch = (struct drv_batch){0};
+    *batch = (struct drv_batch){.effort = coder->effort.now};
     if (!may_read(coder, urgent, batch, &enough))
         return -EAGAIN;
+    entered_us = drv_clock_us() - (int64_t)batch->waited_us;
     while (more) {
         uint8_t *at;
         size_t room = room_for(encoder, most, enough, &at);
@@ -255,24 +271,54 @@ ssize_t drv_coder_read(struct drv_coder *coder, int fd, uint64_t credit, int urg
         batch->waited_us += (uint64_t)(drv_clock_us() - paused_us);
     }
     batch->raw = drv_encoder_held(encoder);
-    coder->raw_bytes += batch->raw;
-    size = drv_encoder_close(encoder, out);
-    coder->encoded_bytes += size;
+    if (!drv_encoder_pack(encoder, bale, out))
+        return -EAGAIN;
     count(coder);
-    batch->encoded = size;
-    drv_pace_read(&coder->pace, drv_clock_us(), batch->raw);
-    return (ssize_t)size;
+    now_us = drv_clock_us();
+    batch->alone_us = (uint64_t)(now_us - entered_us) - batch->waited_us;
+    batch->content = bale->record.expanded;
+    batch->encoded = drv_bale_most(bale);
+    drv_pace_read(&coder->pace, now_us, batch->raw);
+    return (ssize_t)batch->encoded;
+}
+
+size_t drv_coder_press(struct drv_coder *coder, unsigned lane, struct drv_bale *bale, uint8_t *out,
+                       struct drv_batch *batch)
+{
+    int64_t began_us = drv_clock_us(), cpu_us = drv_clock_thread_us();
+
+    batch->encoded = drv_bale_press(bale, drv_encoder_lane(coder->encoder, lane), lane, out);
+    batch->press_us = (uint64_t)(drv_clock_thread_us() - cpu_us);
+    batch->pressed_us = (uint64_t)(drv_clock_us() - began_us);
+    pthread_mutex_lock(&coder->lock);
+    coder->fresh_raw += bale->fresh_raw;
+    coder->fresh_encoded += bale->fresh_encoded;
+    pthread_mutex_unlock(&coder->lock);
+    return batch->encoded;
 }
 
 void drv_coder_sent(struct drv_coder *coder, const struct drv_batch *batch, uint64_t work_us,
                     uint64_t blocked_us)
 {
+    uint64_t done_us;
+
     drv_pace_sent(&coder->pace, batch->encoded, blocked_us);
     if (!batch->full)
         return; /* it is QEMU that we wait for */
-    atomic_fetch_add(&coder->work_us, work_us);
-    atomic_fetch_add(&coder->blocked_us, blocked_us);
-    atomic_fetch_add(&coder->batches, 1);
+    done_us = batch->alone_us + batch->pressed_us;
+    pthread_mutex_lock(&coder->lock);
+    if (batch->effort == coder->look_effort) {
+        coder->look.raw_bytes += batch->raw;
+        coder->look.content_bytes += batch->content;
+        coder->look.encoded_bytes += batch->encoded;
+        coder->look.alone_us += batch->alone_us;
+        coder->look.press_us += batch->press_us;
+        coder->look.pressed_us += batch->pressed_us;
+        coder->look.send_us += work_us > done_us ? work_us - done_us : 0;
+        coder->look.blocked_us += blocked_us;
+        coder->batches++;
+    }
+    pthread_mutex_unlock(&coder->lock);
 }
 
 uint64_t drv_coding_link_bps(const struct drv_coding *coding)
@@ -292,18 +338,54 @@ bool drv_coding_hurry(const struct drv_coding *coding)
     return atomic_load(&coding->coder[0].pace.hurry);
 }
 
+/* Full batches that all were made at the present effort, once there are enough. */
+static bool take_look(struct drv_coder *coder, struct drv_effort_look *look)
+{
+    bool enough;
+
+    pthread_mutex_lock(&coder->lock);
+    enough = coder->batches >= LOOK_BATCHES;
+    if (enough) {
+        *look = coder->look;
+        coder->look = (struct drv_effort_look){0};
+        coder->batches = 0;
+    }
+    pthread_mutex_unlock(&coder->lock);
+    return enough;
+}
+
 /*
- * One at a time can encode, while the others encrypt, send, or wait for the link. With one
- * sender the link is the bottleneck when it is waited for a good part of the time; with
- * several, when they all wait so long that the encoder cannot be busy all the time.
+ * References cost less than to encrypt, send and decrypt what they stand for. What a disk
+ * brings must be remembered in any case: memory refers to it later.
  */
+static unsigned least_effort(const struct drv_coder *coder, const struct drv_effort_look *look)
+{
+    return coder->channel == DRV_CHANNEL_DISK || look->encoded_bytes < look->raw_bytes / 4 * 3
+               ? DRV_EFFORT_STORED
+               : DRV_EFFORT_PLAIN;
+}
+
+/* What became of bales since: the encoder is ours now. */
+static void tell_pressed(struct drv_coder *coder)
+{
+    uint64_t raw, encoded;
+
+    pthread_mutex_lock(&coder->lock);
+    raw = coder->fresh_raw;
+    encoded = coder->fresh_encoded;
+    coder->fresh_raw = coder->fresh_encoded = 0;
+    pthread_mutex_unlock(&coder->lock);
+    drv_encoder_pressed(coder->encoder, raw, encoded);
+}
+
 void drv_coder_adapt(struct drv_coder *coder, unsigned senders, size_t chunk_bytes)
 {
-    uint64_t work_us, blocked_us;
     struct drv_encoder_copy copy;
-    unsigned least;
+    struct drv_effort_look look;
+    unsigned effort;
     size_t batch;
 
+    tell_pressed(coder);
     drv_encoder_copy(coder->encoder, &copy);
     drv_pace_look(&coder->pace, drv_clock_us(), senders, &copy);
     atomic_store(&coder->pace.hurry, drv_encoder_hurry(coder->encoder));
@@ -311,26 +393,16 @@ void drv_coder_adapt(struct drv_coder *coder, unsigned senders, size_t chunk_byt
     /* What goes out is about half of it, or less. */
     drv_encoder_set_batch(coder->encoder, batch < 2 * chunk_bytes ? batch : 2 * chunk_bytes);
     /* Near the switch nothing may change how fast pages go. */
-    if (atomic_load(&coder->batches) < LOOK_BATCHES || atomic_load(&coder->pace.near))
+    if (atomic_load(&coder->pace.near) || !take_look(coder, &look))
         return;
-    atomic_store(&coder->batches, 0);
-    work_us = atomic_exchange(&coder->work_us, 0);
-    blocked_us = atomic_exchange(&coder->blocked_us, 0);
-    coder->easy = blocked_us < work_us / 8 ? coder->easy + 1 : 0;
-    /*
-     * References cost less than to encrypt, send and decrypt what they stand for. What a disk
-     * brings must be remembered in any case: memory refers to it later.
-     */
-    least = coder->channel == DRV_CHANNEL_DISK ||
-                    coder->encoded_bytes < coder->raw_bytes / 4 * 3
-                ? DRV_EFFORT_STORED
-                : DRV_EFFORT_PLAIN;
-    coder->raw_bytes = coder->encoded_bytes = 0;
-    if (blocked_us > (senders - 1) * work_us + work_us * 2 / 3 && coder->effort + 1 < DRV_EFFORTS) {
-        coder->effort++;
-    } else if (coder->easy >= EASY_LOOKS && coder->effort > least) {
-        coder->effort--;
-        coder->easy = 0;
+    effort = drv_effort_look(&coder->effort, &look, senders < coder->lanes ? senders : coder->lanes,
+                             atomic_load(&coder->pace.link_bps), least_effort(coder, &look));
+    drv_encoder_set_effort(coder->encoder, effort);
+    pthread_mutex_lock(&coder->lock);
+    if (effort != coder->look_effort) {
+        coder->look = (struct drv_effort_look){0};
+        coder->batches = 0;
     }
-    drv_encoder_set_effort(coder->encoder, coder->effort);
+    coder->look_effort = effort;
+    pthread_mutex_unlock(&coder->lock);
 }

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,7 +20,9 @@
 #include "base/error.h"
 #include "relay/codec/decoder.h"
 #include "relay/codec/encoder.h"
+#include "relay/codec/older.h"
 #include "relay/control.h"
+#include "relay/effort.h"
 #include "relay/frame.h"
 #include "relay/pace.h"
 
@@ -27,28 +30,39 @@
 
 /* What drv_encoder_stats() says, for other threads. */
 struct drv_coder_counters {
-    _Atomic uint64_t literal, delta, same, other, zero;
+    _Atomic uint64_t literal, delta, same, other, older, zero;
 };
+
+struct drv_ahead;
 
 struct drv_coder {
     drv_encoder *encoder; /* at the source; whoever has the stream's token `reading` uses it */
     drv_decoder *decoder; /* at the target; `delivering` */
-    enum drv_relay_channel channel; /* source: whose stream it has */
+    _Atomic enum drv_relay_channel channel; /* whose stream it has */
     struct drv_coder_counters counters;
-    /* how hard to try */
-    unsigned effort;
-    unsigned easy;                     /* looks in a row at which the link could have taken more */
-    uint64_t raw_bytes, encoded_bytes; /* since the last look */
-    _Atomic uint32_t batches;          /* full ones since the last look */
-    _Atomic uint64_t work_us, blocked_us; /* what they took; any sender */
+    struct drv_ahead *ahead;       /* of the session, if there are older images (ahead.h) */
+    struct drv_older *older;       /* source: its window; NULL: none */
+    _Atomic unsigned older_image;  /* which one the stream is about, from 1 on; 0: not known yet */
+    struct drv_effort effort; /* how hard to try; as `encoder` */
+    unsigned lanes;           /* batches that may be pressed at the same time (bale.h) */
+    pthread_mutex_t lock;
+    uint64_t fresh_raw, fresh_encoded; /* lock: of bales, not told to the encoder yet */
+    struct drv_effort_look look; /* lock: full batches at the present effort */
+    unsigned batches;            /* lock: how many */
+    unsigned look_effort;        /* lock: that effort */
     struct drv_pace pace; /* of the stream of memory */
 };
 
 /* What a sender has done for one batch. */
 struct drv_batch {
     size_t raw;         /* bytes of the channel */
-    size_t encoded;     /* bytes of its record */
+    size_t encoded;     /* bytes of its record; before it is pressed: at most */
+    size_t content;     /* bytes that zstd had of it */
     bool full;          /* it was closed because it was full */
+    unsigned effort;    /* that it was made with */
+    uint64_t alone_us;  /* reading and searching */
+    uint64_t press_us;  /* compressing: processor time */
+    uint64_t pressed_us; /* the same by the clock */
     uint64_t waited_us; /* for more of it, or until it might be read */
 };
 
@@ -92,17 +106,25 @@ unsigned drv_coding_take(struct drv_coding *coding, enum drv_relay_channel chann
 struct drv_coder *drv_coding_claim(struct drv_coding *coding, unsigned number);
 
 /**
- * drv_coder_read() - read a batch and make a record of it.
+ * drv_coder_read() - read a batch.
  * @fd:     local socket, not blocking; read until the batch is full or the socket pauses
  * @credit: what may be sent, at least DRV_CODER_COST_MIN
  * @urgent: a descriptor; when it is readable there is other work, and the batch is closed
- * @out:    room for DRV_RECORD_MAX
+ * @bale:   receives the batch
+ * @out:    room for DRV_RECORD_MAX, for drv_coder_press()
  * @batch:  receives what became of it
  *
- * Return: bytes of the record; 0: the socket is at its end or broken, -EAGAIN: nothing there, or
- * there is other work before it may be read (pace.h).
+ * Return: how many bytes its record will have at most; 0: the socket is at its end or broken, -EAGAIN:
+ * nothing there, or there is other work before it may be read (pace.h).
  */
-ssize_t drv_coder_read(struct drv_coder *coder, int fd, uint64_t credit, int urgent, uint8_t *out,
+ssize_t drv_coder_read(struct drv_coder *coder, int fd, uint64_t credit, int urgent,
+                       struct drv_bale *bale, uint8_t *out, struct drv_batch *batch);
+
+/**
+ * drv_coder_press() - make a record of it. Any thread that has the lane to itself.
+ * Return: bytes of the record
+ */
+size_t drv_coder_press(struct drv_coder *coder, unsigned lane, struct drv_bale *bale, uint8_t *out,
                        struct drv_batch *batch);
 
 /**
@@ -114,7 +136,7 @@ void drv_coder_sent(struct drv_coder *coder, const struct drv_batch *batch, uint
                     uint64_t blocked_us);
 
 /**
- * drv_coder_adapt() - before a batch: harder when the link could not follow, easier when it could.
+ * drv_coder_adapt() - before a batch: how large it may be, and how hard to try (effort.h).
  * @senders:     how many may send batches at the same time
  * @chunk_bytes: what the link takes in about 5 ms
  */

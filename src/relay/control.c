@@ -133,7 +133,7 @@ int drv_relay_next(drv_relay *relay, struct drv_relay_status *status, int timeou
 {
     int64_t until_us = drv_clock_us() + (int64_t)timeout_ms * 1000;
     uint8_t bytes[DRV_ADMIN_MAX];
-    size_t size;
+    size_t size = 0;
     int rc;
 
     if (!relay->watching) {

@@ -27,6 +27,9 @@ enum drv_relay_state {
     DRV_RELAY_ENDED,    /* told to end, or all streams are over and nobody asks any more */
 };
 
+#define DRV_OLDER_IMAGES 8u
+#define DRV_OLDER_NAME_MAX 63u /* of an export */
+
 /* What a relay needs to know to begin. Nothing of it is in its arguments or environment. */
 struct drv_relay_config {
     enum drv_relay_role role;
@@ -41,6 +44,9 @@ struct drv_relay_config {
     int content_fd;        /* what is known of earlier sessions (content/brief.h), or -1 … */
     const int *content_files; /* … the pack to write and those to read */
     unsigned content_file_count;
+    const int *older_fds;  /* target: connections to servers of older images of disks (docs/codec.rst) */
+    const char *const *older_disks; /* source: the exports that those are of, in that order */
+    unsigned older_count;  /* DRV_OLDER_IMAGES at most */
     const char *user;      /* runs as this user … */
     const char *group;     /* … and as this (QEMU's) group */
 };
@@ -54,6 +60,7 @@ struct drv_relay_pages {
     uint64_t same;    /* as a reference to one that went over the same stream */
     uint64_t other;   /* as a reference to one that went over another stream: memory from a disk */
     uint64_t zero;
+    uint64_t older; /* as a reference to an older image of the disk */
     uint64_t shared; /* that the other relay has said to keep: other streams may refer to them */
 };
 

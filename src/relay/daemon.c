@@ -23,6 +23,7 @@
 #define HANG_UP_MS 1000      /* the other end has had time to hear why */
 #define CONNECT_RETRY_MS 10  /* a local listener's queue is full */
 #define CONNECT_MS 10000
+#define HOLD_LOOK_MS 50
 #define FINISH_POLL_NS 50000 /* on the critical path of the guest's pause */
 
 static const char *const socket_names[DRV_CHANNELS] = {
@@ -197,6 +198,25 @@ static bool anybody_asks(const struct drv_daemon *daemon)
     return false;
 }
 
+/* A copy that waits to hear what the target has of the disk does not wait for long. Return: does one wait? */
+static bool end_holds(struct drv_session *session)
+{
+    bool held = false;
+
+    for (unsigned i = 0; session->ahead.count && session->role == DRV_RELAY_SOURCE && i < DRV_STREAMS_MAX; i++) {
+        struct drv_stream *stream = &session->stream[i];
+        struct drv_older *older;
+
+        pthread_mutex_lock(&stream->lock);
+        older = atomic_load(&stream->id) && stream->coder ? stream->coder->older : NULL;
+        if (older && drv_older_lose_patience(older, drv_clock_us()))
+            drv_stream_arm_locked(session, stream);
+        held |= older && older->held_us;
+        pthread_mutex_unlock(&stream->lock);
+    }
+    return held;
+}
+
 /* What time brings. Return: ms until it should be looked at again. */
 static int64_t check_time(struct drv_daemon *daemon, int64_t now_ms)
 {
@@ -237,7 +257,7 @@ static int64_t check_time(struct drv_daemon *daemon, int64_t now_ms)
     } else {
         daemon->idle_ms = 0;
     }
-    return 1000;
+    return end_holds(session) ? HOLD_LOOK_MS : 1000;
 }
 
 /* What to wait for; `source` says what each entry is about. */

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "relay/chunk.h"
 #include "relay/drain.h"
 #include "relay/session.h"
 
@@ -23,8 +24,9 @@ static int send_due(struct drv_session *session, drv_link *link, struct drv_stre
                     bool *sent, struct drv_error *err)
 {
     struct drv_frame frame = {0};
-    uint64_t credit, end, shared;
-    uint8_t coder;
+    uint64_t credit, end, shared, older[DRV_OLDER_QUESTIONS];
+    unsigned questions = 0;
+    uint8_t coder, image = 0;
     unsigned due;
     int rc = 0;
 
@@ -38,6 +40,12 @@ static int send_due(struct drv_session *session, drv_link *link, struct drv_stre
     end = stream->sent;
     shared = stream->remembered;
     coder = (uint8_t)stream->coder_number;
+    if (due & DRV_DUE_OLDER) {
+        image = (uint8_t)atomic_load(&stream->coder->older_image);
+        while (questions < DRV_OLDER_QUESTIONS &&
+               drv_older_ask(stream->coder->older, drv_clock_us(), &older[questions]))
+            questions++;
+    }
     if (due & DRV_DUE_RESET)
         stream->sent_all = stream->received_all = true;
     pthread_mutex_unlock(&stream->lock);
@@ -59,6 +67,13 @@ static int send_due(struct drv_session *session, drv_link *link, struct drv_stre
         frame.type = DRV_FRAME_SHARED;
         frame.offset = shared;
         rc = send_small(link, &frame, err);
+    }
+    for (unsigned i = 0; !rc && i < questions; i++) {
+        frame.type = DRV_FRAME_OLDER;
+        frame.encoding = image;
+        frame.offset = older[i] * DRV_PAGE_SIZE;
+        rc = send_small(link, &frame, err);
+        frame.encoding = 0;
     }
     if (!rc && (due & (DRV_DUE_FIN | DRV_DUE_RESET))) {
         frame.type = due & DRV_DUE_RESET ? DRV_FRAME_RESET : DRV_FRAME_FIN;
@@ -105,7 +120,6 @@ static void send_bye(struct drv_session *session, drv_link *link)
     drv_session_signal(session, &session->bye_sent);
 }
 
-/* Link 0: everything that is due. */
 /* What is known of earlier sessions, before any stream that is encoded. */
 static int send_content(struct drv_session *session, drv_link *link, bool *sent,
                         struct drv_error *err)
@@ -123,6 +137,19 @@ static int send_content(struct drv_session *session, drv_link *link, bool *sent,
     return rc;
 }
 
+/* Digests of an older disk, as they are ready. */
+static int send_digests(struct drv_session *session, drv_link *link, bool *sent,
+                        struct drv_error *err)
+{
+    struct drv_frame frame;
+
+    if (!drv_ahead_tell(&session->ahead, &frame, link->out + DRV_FRAME_HEADER_SIZE))
+        return 0;
+    *sent = true;
+    return drv_link_send(link, &frame, err);
+}
+
+/* Link 0: everything that is due. */
 static int send_all_due(struct drv_session *session, drv_link *link, struct drv_error *err)
 {
     bool sent = false;
@@ -130,6 +157,8 @@ static int send_all_due(struct drv_session *session, drv_link *link, struct drv_
 
     if (!rc)
         rc = send_content(session, link, &sent, err);
+    if (!rc)
+        rc = send_digests(session, link, &sent, err);
     for (size_t i = 0; !rc && i < DRV_STREAMS_MAX; i++)
         if (atomic_load_explicit(&session->stream[i].id, memory_order_relaxed))
             rc = send_due(session, link, &session->stream[i], &sent, err);
@@ -137,130 +166,6 @@ static int send_all_due(struct drv_session *session, drv_link *link, struct drv_
         link->last_sent_ms = drv_clock_ms();
         rc = drv_link_flush(link, err);
     }
-    return rc;
-}
-
-/* At the source: a call after the Finish call proves that its reply was read. */
-static void watch_calls(struct drv_session *session, struct drv_stream *stream,
-                        const uint8_t *bytes, size_t size)
-{
-    while (size || drv_rpc_ends_now(&stream->calls)) {
-        size_t used;
-        int event = drv_rpc_feed(&stream->calls, bytes, size, &used, NULL);
-
-        if (event < 0)
-            return; /* the target's relay refuses it */
-        if (event == DRV_RPC_HEADER && stream->finish_written &&
-            stream->calls.message.program == DRV_RPC_PROGRAM_REMOTE) {
-            atomic_store(&session->call_after_finish, true);
-            drv_event_raise(session->main_event);
-        }
-        bytes += used;
-        size -= used;
-    }
-}
-
-/*
- * Reads what is to be the payload of a frame, as it is or encoded, without the lock.
- * Return: bytes of payload, of batch->raw bytes of the channel; 0: the end, or an error; -EAGAIN: nothing there.
- */
-static ssize_t read_payload(struct drv_session *session, drv_link *link, struct drv_coder *coder,
-                            int fd, uint64_t credit, struct drv_batch *batch)
-{
-    uint8_t *payload = link->out + DRV_FRAME_HEADER_SIZE;
-    ssize_t size;
-
-    if (!coder) {
-        size = recv(fd, payload, credit < link->chunk_bytes ? (size_t)credit : link->chunk_bytes,
-                    MSG_DONTWAIT);
-        batch->raw = size > 0 ? (size_t)size : 0;
-        return size >= 0 ? size : errno == EAGAIN || errno == EINTR ? -EAGAIN : 0;
-    }
-    drv_coder_adapt(coder, drv_drain_senders(session), link->chunk_bytes);
-    /* With one link the same thread has the control channel to serve. */
-    return drv_coder_read(coder, fd, credit,
-                          session->links == 1 ? session->urgent_set : session->stop_event, payload,
-                          batch);
-}
-
-/* Reads one chunk of a stream that this thread owns, and sends it. */
-static int send_chunk(struct drv_session *session, drv_link *link, uint64_t key,
-                      struct drv_error *err)
-{
-    struct drv_stream *stream = &session->stream[(key >> 32) % DRV_STREAMS_MAX];
-    uint8_t *payload = link->out + DRV_FRAME_HEADER_SIZE;
-    struct drv_frame frame = {.type = DRV_FRAME_DATA, .stream = (uint32_t)key};
-    struct drv_coder *coder;
-    uint64_t credit;
-    struct drv_batch batch = {0};
-    uint64_t blocked_us;
-    int64_t began_us;
-    ssize_t size;
-    int fd, rc;
-
-    pthread_mutex_lock(&stream->lock);
-    if (atomic_load(&stream->id) != frame.stream) {
-        pthread_mutex_unlock(&stream->lock);
-        return 0;
-    }
-    stream->readable_armed = false;
-    if (stream->closed || stream->sent_all || stream->reading ||
-        !drv_stream_may_send_locked(session, stream)) {
-        pthread_mutex_unlock(&stream->lock);
-        return 0;
-    }
-    stream->reading = true;
-    fd = stream->fd;
-    coder = session->role == DRV_RELAY_SOURCE ? stream->coder : NULL;
-    credit = stream->credit - (coder ? stream->cost : stream->sent);
-    pthread_mutex_unlock(&stream->lock);
-
-    began_us = drv_clock_us();
-    blocked_us = link->blocked_us;
-    size = read_payload(session, link, coder, fd, credit, &batch);
-
-    pthread_mutex_lock(&stream->lock);
-    stream->reading = false;
-    if (stream->closed || stream->sent_all) {
-        size = -1;
-    } else if (size > 0) {
-        frame.offset = stream->sent;
-        frame.channel = (uint8_t)stream->channel;
-        stream->sent += (uint64_t)size;
-        if (coder) {
-            stream->cost += drv_coder_cost((size_t)size, batch.raw);
-            stream->remembered = drv_encoder_remembered(coder->encoder);
-        }
-        if (stream->channel == DRV_CHANNEL_CONTROL && session->role == DRV_RELAY_SOURCE)
-            watch_calls(session, stream, payload, (size_t)size);
-    } else if (size == 0) {
-        /* An error there means that the peer has gone without reading all: the end as well. */
-        stream->sent_all = true;
-        drv_stream_due_locked(session, stream, DRV_DUE_FIN);
-    }
-    drv_stream_arm_locked(session, stream);
-    drv_stream_settle_locked(session, stream);
-    pthread_mutex_unlock(&stream->lock);
-    if (size <= 0)
-        return 0;
-
-    atomic_fetch_add_explicit(&session->channel[frame.channel].in_bytes, batch.raw,
-                              memory_order_relaxed);
-    atomic_fetch_add_explicit(&session->channel[frame.channel].coded_bytes, (uint64_t)size,
-                              memory_order_relaxed);
-    frame.length = frame.raw_length = (uint32_t)size;
-    rc = drv_link_send(link, &frame, err);
-    if (!rc)
-        rc = drv_link_flush(link, err);
-    if (coder) {
-        blocked_us = link->blocked_us - blocked_us;
-        drv_coder_sent(coder, &batch,
-                       (uint64_t)(drv_clock_us() - began_us) - batch.waited_us - blocked_us,
-                       blocked_us + link->drained_us);
-        link->drained_us = 0;
-    }
-    link->last_sent_ms = drv_clock_ms();
-    drv_link_measure(link, link->last_sent_ms);
     return rc;
 }
 
@@ -278,17 +183,20 @@ static int ping_if_idle(drv_link *link, struct drv_error *err)
 }
 
 /* With one link its sender also serves the bulk set: one chunk, then what is due again. */
-static int send_one_bulk(struct drv_session *session, drv_link *link, struct drv_error *err)
+static int send_one_bulk(struct drv_worker *worker, struct drv_error *err)
 {
+    struct drv_session *session = worker->session;
     struct epoll_event event;
 
-    if (!drv_drain(session, link) || epoll_wait(session->bulk_set, &event, 1, 0) != 1 || event.data.u64 == UINT64_MAX)
+    if (!drv_drain(session, worker->link) || epoll_wait(session->bulk_set, &event, 1, 0) != 1 || event.data.u64 == UINT64_MAX)
         return 0;
-    return send_chunk(session, link, event.data.u64, err);
+    return drv_chunk_send(worker, event.data.u64, err);
 }
 
-static int sender_turn(struct drv_session *session, drv_link *link, struct drv_error *err)
+static int sender_turn(struct drv_worker *worker, struct drv_error *err)
 {
+    struct drv_session *session = worker->session;
+    drv_link *link = worker->link;
     bool urgent = link->index == 0;
     int set = urgent ? session->urgent_set : session->bulk_set;
     struct epoll_event event;
@@ -304,11 +212,11 @@ static int sender_turn(struct drv_session *session, drv_link *link, struct drv_e
     if (count < 0 && errno != EINTR)
         return drv_error_set(err, errno, "cannot wait for local sockets: %s", strerror(errno));
     if (count == 1 && event.data.u64 != UINT64_MAX)
-        rc = send_chunk(session, link, event.data.u64, err);
+        rc = drv_chunk_send(worker, event.data.u64, err);
     else if (count == 1 && urgent) {
         drv_event_clear(session->urgent_event);
         if (session->links == 1)
-            rc = send_one_bulk(session, link, err);
+            rc = send_one_bulk(worker, err);
     }
     return rc ? rc : ping_if_idle(link, err);
 }
@@ -326,7 +234,7 @@ void *drv_engine_send(void *argument)
     struct drv_error err;
 
     while (carries(session) && !atomic_load(&session->bye_due)) {
-        if (sender_turn(session, link, &err)) {
+        if (sender_turn(worker, &err)) {
             if (!atomic_load(&session->stopping))
                 drv_session_lose(session, &err);
             break;
@@ -368,6 +276,7 @@ static int on_open(struct drv_session *session, const struct drv_frame *frame,
         if (!coder || frame->channel == DRV_CHANNEL_CONTROL ||
             !atomic_load(&session->known.settled))
             return drv_error_set(err, EPROTO, "the other relay encodes a stream that it may not");
+        coder->channel = (enum drv_relay_channel)frame->channel;
     }
     stream = drv_stream_new(session, frame->stream, (enum drv_relay_channel)frame->channel, -1);
     if (!stream)
@@ -426,6 +335,27 @@ static int on_content(struct drv_session *session, const struct drv_frame *frame
     return rc < 0 ? rc : 0;
 }
 
+/* Of an older image of the disk: a question at the target, an answer at the source. */
+static int on_older_locked(struct drv_session *session, struct drv_stream *stream,
+                           const struct drv_frame *frame, const uint8_t *payload,
+                           struct drv_error *err)
+{
+    struct drv_older *older = stream->coder ? stream->coder->older : NULL;
+    int rc;
+
+    if (frame->type == DRV_FRAME_OLDER)
+        return drv_ahead_asked(&session->ahead, stream->coder, frame->stream, frame->encoding,
+                               frame->offset, err);
+    if (session->role != DRV_RELAY_SOURCE || !older)
+        return drv_error_set(err, EPROTO, "the other relay tells of an older disk unasked");
+    rc = drv_older_answer(older, frame->offset / DRV_PAGE_SIZE, payload, frame->length, err);
+    if (!rc && drv_older_is_due(older))
+        drv_stream_due_locked(session, stream, DRV_DUE_OLDER);
+    if (!rc)
+        drv_stream_arm_locked(session, stream);
+    return rc;
+}
+
 static int on_stream_frame(struct drv_session *session, const struct drv_frame *frame,
                            const uint8_t *payload, struct drv_error *err)
 {
@@ -445,6 +375,8 @@ static int on_stream_frame(struct drv_session *session, const struct drv_frame *
         drv_stream_arm_locked(session, stream);
     } else if (frame->type == DRV_FRAME_SHARED) {
         rc = drv_stream_shared_locked(session, stream, frame->offset, err);
+    } else if (frame->type == DRV_FRAME_OLDER || frame->type == DRV_FRAME_DIGESTS) {
+        rc = on_older_locked(session, stream, frame, payload, err);
     } else if (frame->type == DRV_FRAME_FIN) {
         if (stream->fin_at != UINT64_MAX || frame->offset < stream->window.contiguous ||
             frame->offset > stream->window.limit)

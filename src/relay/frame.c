@@ -7,6 +7,7 @@
 
 #include "base/cursor.h"
 #include "content/agreement.h"
+#include "relay/codec/older.h"
 #include "relay/control.h"
 
 static const uint8_t hello_magic[4] = {'D', 'R', 'V', 'R'};
@@ -29,6 +30,9 @@ static const struct {
     [DRV_FRAME_PING] = {"PING", 0, 0, false, 0},
     [DRV_FRAME_BYE] = {"BYE", 0, DRV_FRAME_TEXT_MAX, false, 0},
     [DRV_FRAME_SHARED] = {"SHARED", 0, 0, true, DRV_FRAME_OFFSET_MAX},
+    [DRV_FRAME_OLDER] = {"OLDER", 0, 0, true, DRV_FRAME_OFFSET_MAX},
+    [DRV_FRAME_DIGESTS] = {"DIGESTS", 0, DRV_OLDER_STEP *DRV_OLDER_DIGEST, true,
+                           DRV_FRAME_OFFSET_MAX},
     [DRV_FRAME_CONTENT] = {"CONTENT", DRV_AGREEMENT_MIN, DRV_AGREEMENT_MAX, false, 0},
 };
 
@@ -53,7 +57,11 @@ void drv_frame_encode(uint8_t out[DRV_FRAME_HEADER_SIZE], const struct drv_frame
 
 static bool data_lengths_fit(const struct drv_frame *frame)
 {
-    if (frame->encoding > (frame->type == DRV_FRAME_OPEN ? DRV_CODERS : 0))
+    unsigned most = frame->type == DRV_FRAME_OPEN    ? DRV_CODERS
+                    : frame->type == DRV_FRAME_OLDER ? DRV_OLDER_IMAGES
+                                                     : 0;
+
+    if (frame->encoding > most || (frame->type == DRV_FRAME_OLDER && !frame->encoding))
         return false;
     return frame->raw_length == (frame->type == DRV_FRAME_DATA ? frame->length : 0);
 }

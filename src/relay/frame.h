@@ -20,7 +20,7 @@
 
 #define DRV_WIRE_VERSION 1u
 #define DRV_WIRE_FEATURES 0u                /* mandatory ones that this build knows */
-#define DRV_WIRE_CODEC 1u                   /* version of the codec; 0: none */
+#define DRV_WIRE_CODEC 2u                   /* version of the codec; 0: none */
 #define DRV_CODERS 4u                       /* encoded streams of a session */
 
 enum drv_frame_type {
@@ -35,6 +35,8 @@ enum drv_frame_type {
     DRV_FRAME_BYE,       /* the sender ends the session; the payload says why; link 0 */
     DRV_FRAME_CONTENT,   /* what this end could open of known content; link 0, once */
     DRV_FRAME_SHARED,    /* target: it remembers `offset` pages of the stream; link 0 */
+    DRV_FRAME_OLDER,     /* source: digests of an older image are wanted, from `offset` on; link 0 */
+    DRV_FRAME_DIGESTS,   /* target: they are the payload; link 0 */
     DRV_FRAME_TYPES
 };
 
@@ -48,7 +50,7 @@ enum drv_frame_mark {
 struct drv_frame {
     uint8_t type;
     uint8_t channel;     /* enum drv_relay_channel, where there is a stream */
-    uint8_t encoding;    /* OPEN: number of the coder that makes the stream's bytes; 0: none */
+    uint8_t encoding;    /* OPEN: number of the coder that makes the stream's bytes; 0: none; OLDER: of the image */
     uint32_t stream;     /* 1 … in order of opening; 0 where there is none */
     uint32_t length;     /* bytes of payload */
     uint32_t raw_length; /* DATA: bytes of the stream that it stands for */

@@ -277,8 +277,10 @@ static int save(struct drv_known *known, struct drv_cache *cache,
                                left < DRV_SEGMENT_PAGES ? (unsigned)left : DRV_SEGMENT_PAGES,
                                &manifest->segment[manifest->count], err);
 
-        if (rc)
+        if (rc) {
+            manifest->missing = (unsigned)(end - first);
             return rc;
+        }
         manifest->count++;
     }
     return 0;

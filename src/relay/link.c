@@ -484,16 +484,27 @@ uint64_t drv_link_queued(const drv_link *link)
     return ioctl(link->fd, SIOCOUTQ, &queued) == 0 && queued > 0 ? (uint64_t)queued : 0;
 }
 
+/* Both ends derive the same from their handshake (RFC 5705). */
+static int derive(drv_link *link, const char *label, uint8_t *bytes, size_t size,
+                  struct drv_error *err)
+{
+    int rc = gnutls_prf_rfc5705(link->tls, strlen(label), label, 0, "", size, (char *)bytes);
+
+    return rc < 0 ? tls_error(link, rc, "deriving a seed", err) : 0;
+}
+
 int drv_link_seed(drv_link *link, uint64_t *seed, struct drv_error *err)
 {
-    static const char label[] = "EXPORTER-drover-codec";
     uint8_t bytes[sizeof *seed];
     struct drv_reader reader = drv_reader_over(bytes, sizeof bytes);
-    int rc = gnutls_prf_rfc5705(link->tls, sizeof label - 1, label, 0, "", sizeof bytes,
-                                (char *)bytes);
+    int rc = derive(link, "EXPORTER-drover-codec", bytes, sizeof bytes, err);
 
-    if (rc < 0)
-        return tls_error(link, rc, "deriving a seed", err);
-    *seed = drv_read_u64(&reader);
-    return 0;
+    if (!rc)
+        *seed = drv_read_u64(&reader);
+    return rc;
+}
+
+int drv_link_key(drv_link *link, uint8_t *key, size_t size, struct drv_error *err)
+{
+    return derive(link, "EXPORTER-drover-older", key, size, err);
 }

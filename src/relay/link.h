@@ -124,5 +124,8 @@ uint64_t drv_link_queued(const drv_link *link);
 /** drv_link_seed() - a number that only both ends of this link know, after the handshake. */
 int drv_link_seed(drv_link *link, uint64_t *seed, struct drv_error *err);
 
+/** drv_link_key() - bytes that only both ends of this link know, for digests of older disks. */
+int drv_link_key(drv_link *link, uint8_t *key, size_t size, struct drv_error *err);
+
 /** drv_link_measure() - adapt chunk and socket queue to the link's rate; cheap, call often. */
 void drv_link_measure(drv_link *link, int64_t now_ms);

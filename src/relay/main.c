@@ -76,6 +76,18 @@ static int bring_up_links(struct drv_daemon *daemon, struct drv_error *err)
     return 0;
 }
 
+/* Which disks there are older images of: at the target their connections, at the source their names. */
+static void take_older(const struct drv_settings *settings, struct drv_ahead *ahead)
+{
+    ahead->count =
+        settings->role == DRV_RELAY_TARGET ? settings->older_files : settings->older_count;
+    memcpy(ahead->name, settings->older, sizeof ahead->name);
+    for (unsigned i = 0; settings->role == DRV_RELAY_TARGET && i < ahead->count; i++) {
+        ahead->fd[i] = DRV_SETTINGS_OLDER_FD + (int)i;
+        (void)fcntl(ahead->fd[i], F_SETFD, FD_CLOEXEC);
+    }
+}
+
 static int set_up(struct drv_daemon *daemon, struct drv_error *err)
 {
     struct drv_settings *settings = &daemon->settings;
@@ -108,6 +120,7 @@ static int set_up(struct drv_daemon *daemon, struct drv_error *err)
         drv_known_take(&session->known, DRV_SETTINGS_CONTENT_FD, DRV_SETTINGS_CONTENT_FD + 1,
                        settings->content_files, err))
         return -err->code;
+    take_older(settings, &session->ahead);
     rc = bring_up_links(daemon, err);
     if (!rc)
         rc = drv_daemon_open(daemon, identity.gid, err);

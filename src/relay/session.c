@@ -60,10 +60,11 @@ int drv_session_init(struct drv_session *session, enum drv_relay_role role, unsi
     session->libvirt_fd = -1;
     session->window_left_bytes = role == DRV_RELAY_TARGET ? WINDOWS_TARGET : WINDOWS_SOURCE;
     session->memory_bytes = sizeof *session + session->window_left_bytes +
-                            (uint64_t)links * drv_link_memory() + drv_coding_memory(role);
+                            (uint64_t)links * drv_link_memory() + drv_coding_memory(role) +
+                            (role == DRV_RELAY_SOURCE ? links * DRV_BALE_BODY : 0);
     session->hello = (struct drv_hello){
         .codec = DRV_WIRE_CODEC, .cache_mib = drv_coding_offer(), .links = (uint8_t)links};
-    if (drv_known_init(&session->known, role, err))
+    if (drv_known_init(&session->known, role, err) || drv_ahead_init(&session->ahead, role, err))
         return -err->code;
     session->bulk_set = epoll_create1(EPOLL_CLOEXEC);
     session->urgent_set = epoll_create1(EPOLL_CLOEXEC);
@@ -80,7 +81,8 @@ int drv_session_init(struct drv_session *session, enum drv_relay_role role, unsi
         (links == 1 && watch_event(session->urgent_set, session->bulk_set)))
         return drv_error_set(err, errno, "cannot set up events: %s", strerror(errno));
     for (size_t i = 0; i < DRV_STREAMS_MAX; i++) {
-        if (pthread_mutex_init(&session->stream[i].lock, NULL))
+        if (pthread_mutex_init(&session->stream[i].lock, NULL) ||
+            pthread_cond_init(&session->stream[i].turned, NULL))
             return drv_error_set(err, ENOMEM, "cannot set up locks");
         session->stream[i].fd = -1;
     }
@@ -97,6 +99,18 @@ uint64_t drv_session_cache_max(const struct drv_session *session)
     return drv_coding_cache_memory(session->role, (size_t)session->hello.cache_mib << 20 >> 12);
 }
 
+static int start_ahead(struct drv_session *session, struct drv_error *err)
+{
+    uint8_t key[DRV_OLDER_KEY];
+    int rc = drv_link_key(session->worker[0].link, key, sizeof key, err);
+
+    if (!rc)
+        rc = drv_ahead_start(&session->ahead, &session->coding, key, session->urgent_event, err);
+    explicit_bzero(key, sizeof key);
+    session->memory_bytes += drv_ahead_memory(&session->ahead);
+    return rc;
+}
+
 static int start_coding(struct drv_session *session, struct drv_error *err)
 {
     struct drv_coding *coding = &session->coding;
@@ -105,6 +119,8 @@ static int start_coding(struct drv_session *session, struct drv_error *err)
 
     if (!rc)
         rc = drv_coding_start(coding, session->role, seed, err);
+    if (!rc)
+        rc = start_ahead(session, err);
     if (!rc && coding->on)
         session->cache_bytes = drv_coding_cache_memory(session->role, coding->cache_pages);
     return rc;
@@ -124,6 +140,8 @@ int drv_session_start(struct drv_session *session, struct drv_error *err)
         struct drv_worker *worker = &session->worker[i];
 
         worker->session = session;
+        if (session->role == DRV_RELAY_SOURCE && drv_bale_init(&worker->bale, err))
+            return -err->code;
         if (drv_link_established(worker->link, err))
             return -err->code;
     }
@@ -197,6 +215,7 @@ void drv_session_lose(struct drv_session *session, const struct drv_error *err)
     pthread_mutex_unlock(&session->error_lock);
     if (up != DRV_RELAY_STARTING && up != DRV_RELAY_UP)
         return;
+    drv_ahead_abort(&session->ahead);
     for (size_t i = 0; i < DRV_STREAMS_MAX; i++) {
         struct drv_stream *stream = &session->stream[i];
 
@@ -259,6 +278,7 @@ void drv_session_stop(struct drv_session *session)
     drv_event_raise(session->urgent_event);
     drv_known_stop(&session->known);
     wait_for_farewell(session);
+    drv_ahead_stop(&session->ahead);
     atomic_store(&session->stopping, true);
     drv_event_raise(session->stop_event);
     drv_session_hang_up(session);
@@ -267,6 +287,7 @@ void drv_session_stop(struct drv_session *session)
         pthread_join(session->worker[i].receiver, NULL);
     }
     pthread_join(session->deliverer, NULL);
+    drv_ahead_done(&session->ahead, &session->coding);
 }
 
 void drv_session_status(struct drv_session *session, struct drv_relay_status *status)

@@ -12,7 +12,9 @@
  * that it owns it), reads one chunk, notes its offset, lets the socket be taken by the next
  * thread, encrypts and sends. Nothing is queued but what each thread has in hand.
  * Memory and disks on their way to the target are encoded between the reading and the framing
- * (coding.h): then a stream's bytes, offsets and windows are those of its records.
+ * (coding.h): then a stream's bytes, offsets and windows are those of its records. Several threads may
+ * compress batches of one stream; each then waits for its turn, in the order of reading, to note its
+ * offset. Nobody waits for TCP before that, so that turns always come.
  *
  * Locks: a stream's lock guards its fields; nothing else is locked inside it but
  * session->error_lock. `reading` and `delivering` are tokens: who has set one may use the
@@ -26,6 +28,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "relay/ahead.h"
 #include "relay/coding.h"
 #include "relay/control.h"
 #include "relay/frame.h"
@@ -45,6 +48,7 @@ enum drv_due {
     DRV_DUE_FIN = 4,
     DRV_DUE_RESET = 8,
     DRV_DUE_SHARED = 16,
+    DRV_DUE_OLDER = 32,
 };
 
 struct drv_stream {
@@ -61,6 +65,9 @@ struct drv_stream {
     uint64_t credit;            /* may be sent: exclusive */
     struct drv_coder *coder;    /* encodes at the source, decodes at the target; NULL: plain */
     unsigned coder_number;      /* from 1 on, or 0 */
+    uint64_t turn, turns;       /* coded, source: batches that have been sent, that were read */
+    pthread_cond_t turned;      /* lock: one more was sent, and its lane is free */
+    unsigned lanes_taken;       /* bits: of the coder's */
     uint64_t cost;              /* coded: what records have cost of the credit: sent, or delivered */
     uint64_t granted;           /* coded, target: the credit given */
     uint64_t remembered;        /* coded: pages that were sent and remembered, or told to be */
@@ -96,6 +103,7 @@ struct drv_session;
 struct drv_worker {
     struct drv_session *session;
     drv_link *link;
+    struct drv_bale bale; /* source: the sender's */
     pthread_t sender, receiver;
 };
 
@@ -116,6 +124,7 @@ struct drv_session {
     struct drv_hello hello; /* what this end says of itself */
     struct drv_coding coding;
     struct drv_known known;
+    struct drv_ahead ahead; /* older images of disks */
 
     int bulk_set;     /* epoll: local sockets that any bulk link may read */
     int urgent_set;   /* epoll: those of link 0, and urgent_event; with one link bulk_set too */

@@ -54,7 +54,7 @@ static int set_one(struct drv_settings *settings, const char *key, const char *v
                    struct drv_error *err)
 {
     uint8_t id[DRV_SESSION_ID_SIZE];
-    unsigned port;
+    unsigned port = 0;
     int rc;
 
     if (!strcmp(key, "role")) {
@@ -83,6 +83,11 @@ static int set_one(struct drv_settings *settings, const char *key, const char *v
     }
     if (!strcmp(key, "content_files"))
         return copy_number(&settings->content_files, 1 + DRV_PACKS_MAX, value, key, err);
+    if (!strcmp(key, "older_files"))
+        return copy_number(&settings->older_files, DRV_OLDER_IMAGES, value, key, err);
+    if (!strcmp(key, "older") && settings->older_count < DRV_OLDER_IMAGES)
+        return copy_text(settings->older[settings->older_count++], sizeof settings->older[0], value,
+                         key, err);
     if (!strcmp(key, "user"))
         return copy_text(settings->user, sizeof settings->user, value, key, err);
     if (!strcmp(key, "group"))
@@ -118,13 +123,29 @@ int drv_settings_parse(struct drv_settings *settings, char *text, struct drv_err
     return 0;
 }
 
+/* Return: how many characters, or -1. */
+static int print_older(const struct drv_relay_config *config, char *text, size_t size)
+{
+    size_t used = 0;
+
+    *text = '\0';
+    if (config->older_count && config->older_fds)
+        used = (size_t)snprintf(text, size, "older_files=%u\n", config->older_count);
+    for (unsigned i = 0; config->older_disks && i < config->older_count && used < size; i++) {
+        if (strchr(config->older_disks[i], '\n'))
+            return -1;
+        used += (size_t)snprintf(text + used, size - used, "older=%s\n", config->older_disks[i]);
+    }
+    return used < size ? (int)used : -1;
+}
+
 int drv_settings_print(const struct drv_relay_config *config, char *text, size_t size,
                        struct drv_error *err)
 {
     bool source = config->role == DRV_RELAY_SOURCE;
     char secret[2 * sizeof config->secret + 1];
     struct drv_settings check;
-    char peer[160] = "", content[32] = "";
+    char peer[160] = "", content[32] = "", older[DRV_OLDER_IMAGES * (DRV_OLDER_NAME_MAX + 8)];
     char copy[DRV_SETTINGS_MAX];
     const char *const texts[] = {config->session, config->directory, config->peer_host,
                                  config->user, config->group};
@@ -138,12 +159,14 @@ int drv_settings_print(const struct drv_relay_config *config, char *text, size_t
                        config->peer_host ? config->peer_host : "", config->peer_port);
     if (config->content_file_count)
         (void)snprintf(content, sizeof content, "content_files=%u\n", config->content_file_count);
+    if (print_older(config, older, sizeof older) < 0)
+        return drv_error_set(err, EINVAL, "the names of older disks make no sense to a relay");
     drv_hex_encode(secret, config->secret, sizeof config->secret);
     length = snprintf(text, size,
-                      "role=%s\nsession=%s\nsecret=%s\nlinks=%u\ndirectory=%s\n%s%suser=%s\n"
+                      "role=%s\nsession=%s\nsecret=%s\nlinks=%u\ndirectory=%s\n%s%s%suser=%s\n"
                       "group=%s\n",
                       source ? "source" : "target", config->session, secret, config->links,
-                      config->directory ? config->directory : "", peer, content,
+                      config->directory ? config->directory : "", peer, content, older,
                       config->user ? config->user : "", config->group ? config->group : "");
     explicit_bzero(secret, sizeof secret);
     if (length < 0 || (size_t)length >= size || size > sizeof copy)

@@ -17,6 +17,9 @@
 /* The brief about known content; the packs follow it: the one to write, then those to read. */
 #define DRV_SETTINGS_CONTENT_FD 4
 
+/* Connections to servers of older images of disks. */
+#define DRV_SETTINGS_OLDER_FD 44
+
 struct drv_settings {
     enum drv_relay_role role;
     char session[DRV_SESSION_ID_TEXT + 1];
@@ -26,6 +29,9 @@ struct drv_settings {
     char peer_host[64];
     uint16_t peer_port;
     unsigned content_files; /* packs; 0: no brief either */
+    unsigned older_files;   /* target: how many of them */
+    char older[DRV_OLDER_IMAGES][DRV_OLDER_NAME_MAX + 1]; /* source: of which exports */
+    unsigned older_count;
     char user[64];
     char group[64];
 };

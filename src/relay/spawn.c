@@ -48,7 +48,9 @@ static void choose_environment(const char **kept)
 
 #define ABOVE 64 /* numbers that the relay gets are below it */
 
-_Static_assert(DRV_SETTINGS_CONTENT_FD + 2 + DRV_PACKS_MAX < ABOVE, "the packs have no numbers");
+_Static_assert(DRV_SETTINGS_CONTENT_FD + 2 + DRV_PACKS_MAX <= DRV_SETTINGS_OLDER_FD &&
+                   DRV_SETTINGS_OLDER_FD + DRV_OLDER_IMAGES <= ABOVE,
+               "packs and older disks have no numbers of their own");
 
 struct handed {
     int from, to;
@@ -69,6 +71,8 @@ static unsigned list_handed(const struct drv_relay_config *config, int settings,
     for (unsigned i = 0; i < config->content_file_count; i++)
         handed[count++] = (struct handed){config->content_files[i],
                                           DRV_SETTINGS_CONTENT_FD + 1 + (int)i};
+    for (unsigned i = 0; config->older_fds && i < config->older_count; i++)
+        handed[count++] = (struct handed){config->older_fds[i], DRV_SETTINGS_OLDER_FD + (int)i};
     return count;
 }
 
@@ -167,6 +171,8 @@ int drv_relay_spawn(const struct drv_relay_config *config, struct drv_error *err
     if ((config->role == DRV_RELAY_TARGET) != (config->libvirt_fd >= 0))
         return drv_error_set(err, EINVAL, "a target's relay needs libvirtd's socket, a source's "
                                           "must not have one");
+    if (config->older_count > DRV_OLDER_IMAGES)
+        return drv_error_set(err, EINVAL, "too many older disks for a relay");
     if (config->content_file_count > 1 + DRV_PACKS_MAX)
         return drv_error_set(err, EINVAL, "too many packs of content for a relay");
     choose_environment(environment);

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "relay/session.h"
 
@@ -52,6 +53,8 @@ struct drv_stream *drv_stream_new(struct drv_session *session, uint32_t id,
         stream->connecting = fd < 0;
         stream->closed = stream->reading = stream->delivering = false;
         stream->sent = stream->credit = stream->cost = stream->granted = stream->remembered = 0;
+        stream->turn = stream->turns = 0;
+        stream->lanes_taken = 0;
         stream->coder = NULL;
         stream->coder_number = 0;
         stream->readable_armed = stream->in_readable_set = stream->in_writable_set = false;
@@ -101,12 +104,33 @@ static int readable_set(const struct drv_session *session, const struct drv_stre
     return session->bulk_set;
 }
 
+/* What the target has of a disk is just being told. */
+static bool is_held(const struct drv_session *session, const struct drv_stream *stream)
+{
+    const struct drv_older *older = stream->coder->older;
+
+    return older && older->questions &&
+           drv_older_holds(older, drv_coding_link_bps(&session->coding), drv_clock_us());
+}
+
 bool drv_stream_may_send_locked(const struct drv_session *session, const struct drv_stream *stream)
 {
     if (stream->coder && session->role == DRV_RELAY_SOURCE)
         return stream->credit > stream->cost &&
-               stream->credit - stream->cost >= DRV_CODER_COST_MIN;
+               stream->credit - stream->cost >= DRV_CODER_COST_MIN && !is_held(session, stream);
     return stream->credit != stream->sent;
+}
+
+/* The main thread sees to it that it does not last. */
+static void note_hold_locked(struct drv_session *session, struct drv_stream *stream)
+{
+    struct drv_older *older =
+        stream->coder && session->role == DRV_RELAY_SOURCE ? stream->coder->older : NULL;
+
+    if (!older || older->held_us || !is_held(session, stream))
+        return;
+    older->held_us = drv_clock_us();
+    drv_event_raise(session->main_event);
 }
 
 void drv_stream_arm_locked(struct drv_session *session, struct drv_stream *stream)
@@ -114,8 +138,12 @@ void drv_stream_arm_locked(struct drv_session *session, struct drv_stream *strea
     struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT};
 
     if (stream->fd < 0 || stream->closed || stream->sent_all || stream->reading ||
-        stream->readable_armed || !drv_stream_may_send_locked(session, stream))
+        stream->readable_armed)
         return;
+    if (!drv_stream_may_send_locked(session, stream)) {
+        note_hold_locked(session, stream);
+        return;
+    }
     event.data.u64 = event_key(session, stream);
     if (epoll_ctl(readable_set(session, stream),
                   stream->in_readable_set ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, stream->fd, &event)) {
@@ -172,7 +200,8 @@ void drv_stream_settle_locked(struct drv_session *session, struct drv_stream *st
 {
     size_t memory;
 
-    if (!atomic_load(&stream->id) || stream->reading || stream->delivering)
+    if (!atomic_load(&stream->id) || stream->reading || stream->delivering ||
+        stream->turn != stream->turns)
         return;
     if (!stream->closed && stream->received_all && stream->fin_sent)
         stream->closed = true;

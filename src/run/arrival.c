@@ -18,6 +18,7 @@
 #include "hyper/content.h"
 #include "hyper/probe.h"
 #include "run/facts.h"
+#include "run/kept.h"
 
 #define EXPORT_PID_FILE "export.pid"
 
@@ -27,11 +28,14 @@ static gboolean make_file(drv_run *run, const char *path, const char *format, gu
                           guint64 needed_bytes, json_object *made, drv_arrival_keep keep,
                           gpointer data, GError **error)
 {
+    g_autofree char *directory = g_path_get_dirname(path);
+
     /* What exists must never get into the list of what may be removed. */
     if (g_file_test(path, G_FILE_TEST_EXISTS)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s exists already on %s", path, run->node);
         return FALSE;
     }
+    drv_kept_make_room(run->content, directory, needed_bytes);
     json_object_array_add(made, json_object_new_string(path));
     return keep(data, error) && drv_hyper_disk_create(run->hyper, path, format, size_bytes,
                                                       needed_bytes, error);

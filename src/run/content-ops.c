@@ -7,11 +7,13 @@
 #include "hyper/gerror.h"
 #include "model/json.h"
 #include "run/content-store.h"
+#include "run/kept-store.h"
 
 static json_object *pack_json(const drv_pack *pack)
 {
     json_object *object = json_object_new_object();
 
+    drv_json_set_string(object, "kind", "memory");
     drv_json_set_string(object, "id", pack->id);
     drv_json_set_string(object, "vm", pack->head.vm);
     drv_json_set_string(object, "uuid", pack->head.uuid);
@@ -23,8 +25,39 @@ static json_object *pack_json(const drv_pack *pack)
     return object;
 }
 
+static json_object *kept_json(const drv_kept *kept)
+{
+    json_object *object = json_object_new_object();
+
+    drv_json_set_string(object, "kind", "disk");
+    drv_json_set_string(object, "id", kept->id);
+    drv_json_set_string(object, "vm", kept->vm);
+    drv_json_set_string(object, "uuid", kept->uuid);
+    drv_json_set_string(object, "owner", kept->owner);
+    drv_json_set_string(object, "disk", kept->disk);
+    drv_json_set_string(object, "path", kept->path);
+    drv_json_set_int(object, "bytes", (gint64)kept->bytes);
+    drv_json_set_int(object, "created_ms", kept->created_ms);
+    drv_json_set_int(object, "used_ms", kept->created_ms);
+    drv_json_set_int(object, "saved_bytes", 0);
+    return object;
+}
+
+static json_object *problem_json(const drv_content *content)
+{
+    json_object *object;
+
+    if (!content->problem)
+        return NULL;
+    object = json_object_new_object();
+    drv_json_set_string(object, "message", content->problem);
+    drv_json_set_int(object, "at_ms", content->problem_ms);
+    return object;
+}
+
 json_object *drv_content_list(drv_content *content)
 {
+    g_autoptr(GPtrArray) kept = NULL;
     json_object *answer = json_object_new_object();
     json_object *list = json_object_new_array();
     guint64 bytes = 0;
@@ -36,8 +69,14 @@ json_object *drv_content_list(drv_content *content)
         bytes += pack->bytes;
         json_object_array_add(list, pack_json(pack));
     }
+    kept = drv_kept_all_locked(content);
+    for (guint i = 0; i < kept->len; i++) {
+        bytes += ((drv_kept *)kept->pdata[i])->bytes;
+        json_object_array_add(list, kept_json(kept->pdata[i]));
+    }
     drv_json_set_bool(answer, "on", content->on);
     drv_json_set_int(answer, "saved_bytes", (gint64)content->saved_bytes);
+    drv_json_set(answer, "problem", problem_json(content));
     g_mutex_unlock(&content->lock);
     drv_json_set_int(answer, "bytes", (gint64)bytes);
     drv_json_set_int(answer, "most_bytes", (gint64)content->most_bytes);
@@ -47,18 +86,20 @@ json_object *drv_content_list(drv_content *content)
     return answer;
 }
 
-static gboolean is_meant(const drv_pack *pack, json_object *what, gint64 now_ms)
+static gboolean is_meant(const char *name, const char *uuid, const char *whose, gint64 used_ms,
+                         json_object *what, gint64 now_ms)
 {
     const char *vm = drv_json_string(what, "vm", NULL), *owner = drv_json_string(what, "owner", NULL);
     gint64 age_s = drv_json_int(what, "older_than_s", -1);
 
-    return (!vm || g_str_equal(vm, pack->head.vm) || g_str_equal(vm, pack->head.uuid)) &&
-           (!owner || g_str_equal(owner, pack->head.owner)) &&
-           (age_s < 0 || now_ms - pack->used_ms > age_s * 1000);
+    return (!vm || g_str_equal(vm, name) || g_str_equal(vm, uuid)) &&
+           (!owner || g_str_equal(owner, whose)) &&
+           (age_s < 0 || now_ms - used_ms > age_s * 1000);
 }
 
 json_object *drv_content_prune(drv_content *content, json_object *what, GError **error)
 {
+    g_autoptr(GPtrArray) kept = NULL;
     gint64 now_ms = drv_clock_real_ms();
     guint64 removed = 0, bytes = 0;
     json_object *answer;
@@ -73,11 +114,21 @@ json_object *drv_content_prune(drv_content *content, json_object *what, GError *
     for (guint i = content->packs->len; i-- > 0;) {
         drv_pack *pack = content->packs->pdata[i];
 
-        if (!is_meant(pack, what, now_ms))
+        if (!is_meant(pack->head.vm, pack->head.uuid, pack->head.owner, pack->used_ms, what, now_ms))
             continue;
         removed++;
         bytes += pack->bytes;
         drv_content_remove_locked(content, pack);
+    }
+    kept = drv_kept_all_locked(content);
+    for (guint i = 0; i < kept->len; i++) {
+        const drv_kept *image = kept->pdata[i];
+
+        if (!is_meant(image->vm, image->uuid, image->owner, image->created_ms, what, now_ms))
+            continue;
+        removed++;
+        bytes += image->bytes;
+        drv_kept_remove_locked(content, image);
     }
     g_mutex_unlock(&content->lock);
     answer = json_object_new_object();

@@ -28,12 +28,14 @@
 #include "content/pack.h"
 #include "hyper/gerror.h"
 #include "model/json.h"
+#include "run/kept-store.h"
 
 #define BUCKET "content"
 #define TOTAL "total"
 #define CAP_SHARE 16
 #define CAP_MOST (G_GUINT64_CONSTANT(8) << 30)
 #define TICK_MS (3600 * 1000)
+#define KEPT_TICK_MS 5000 /* as long as images are kept: is there room? */
 
 drv_pack *drv_pack_ref(drv_pack *pack)
 {
@@ -101,6 +103,20 @@ static drv_pack *read_pack(drv_content *content, const char *path, int fd, GErro
     return g_steal_pointer(&pack);
 }
 
+void drv_content_note_locked(drv_content *content, const char *vm, const char *format, ...)
+{
+    g_autofree char *why = NULL;
+    va_list values;
+
+    va_start(values, format);
+    why = g_strdup_vprintf(format, values);
+    va_end(values);
+    g_free(content->problem);
+    content->problem = g_strdup_printf("content of %s: %s", vm, why);
+    content->problem_ms = drv_clock_real_ms();
+    drv_log_warning("%s", content->problem);
+}
+
 static drv_pack *find_locked(drv_content *content, const char *id)
 {
     for (guint i = 0; i < content->packs->len; i++) {
@@ -150,25 +166,47 @@ static void credit_locked(drv_content *content, const drv_pack *made, gint64 now
         remember(content, TOTAL, now_ms, content->saved_bytes);
 }
 
+/* Who knows the reason is the relay that wrote it, and it is gone. */
+static void note_unfinished_locked(drv_content *content, int fd, const GError *error)
+{
+    struct drv_pack_head head = {.vm = "a VM"};
+
+    drv_pack_read_head(fd, &head, NULL);
+    drv_content_note_locked(content, head.vm,
+                            "it is not kept, since its relay did not finish writing it: see what "
+                            "that has logged, and whether there is room in %s (%s)",
+                            content->dir, error->message);
+}
+
 /* A part that nobody writes any more. */
 static void adopt_locked(drv_content *content, const char *path, int fd)
 {
     g_autoptr(GError) error = NULL;
-    drv_pack *pack = read_pack(content, path, fd, &error);
+    g_autoptr(drv_pack) pack = read_pack(content, path, fd, &error);
 
     if (!pack) {
-        drv_log_notice("removing unfinished content: %s", error->message);
+        note_unfinished_locked(content, fd, error);
         g_unlink(path);
         return;
     }
     credit_locked(content, pack, drv_clock_real_ms());
-    if (pack->manifest.count && content->on && g_rename(path, pack->path) == 0) {
-        g_ptr_array_add(content->packs, pack);
+    if (pack->manifest.missing)
+        drv_content_note_locked(content, pack->head.vm,
+                                "%u MiB of %u could not be written: see what its relay has logged, "
+                                "and whether there is room in %s", pack->manifest.missing,
+                                pack->manifest.missing + pack->manifest.count, content->dir);
+    if (!pack->manifest.count || !content->on) {
+        g_unlink(path);
+    } else if (g_rename(path, pack->path) < 0) {
+        drv_content_note_locked(content, pack->head.vm, "it is not kept: cannot name it %s: %s",
+                                pack->path, g_strerror(errno));
+        g_unlink(path);
+    } else {
+        if (!pack->manifest.missing)
+            g_clear_pointer(&content->problem, g_free);
+        g_ptr_array_add(content->packs, g_steal_pointer(&pack));
         g_ptr_array_sort(content->packs, by_age);
-        return;
     }
-    g_unlink(path);
-    drv_pack_unref(pack);
 }
 
 static void take_part_locked(drv_content *content, const char *name)
@@ -183,23 +221,41 @@ static void take_part_locked(drv_content *content, const char *name)
     g_hash_table_remove(content->writing, id);
 }
 
+void drv_content_credit_locked(drv_content *content, guint64 bytes)
+{
+    content->saved_bytes += bytes;
+    remember(content, TOTAL, drv_clock_real_ms(), content->saved_bytes);
+}
+
+/* Packs and kept images together. */
 static void keep_to_caps_locked(drv_content *content)
 {
-    g_autofree struct drv_evict_item *items = g_new0(struct drv_evict_item, content->packs->len + 1);
-    guint count = content->packs->len;
+    g_autoptr(GPtrArray) kept = drv_kept_all_locked(content);
+    guint packs = content->packs->len, count = packs + kept->len;
+    g_autofree struct drv_evict_item *items = g_new0(struct drv_evict_item, count + 1);
 
-    for (guint i = 0; i < count; i++) {
+    for (guint i = 0; i < packs; i++) {
         const drv_pack *pack = content->packs->pdata[i];
 
         items[i] = (struct drv_evict_item){.bytes = pack->bytes,
                                            .used_ms = pack->used_ms,
                                            .created_ms = (gint64)pack->head.created_ms};
     }
+    for (guint i = 0; i < kept->len; i++) {
+        const drv_kept *image = kept->pdata[i];
+
+        items[packs + i] = (struct drv_evict_item){.bytes = image->bytes,
+                                                   .used_ms = image->created_ms,
+                                                   .created_ms = image->created_ms};
+    }
     drv_evict(items, count, content->most_bytes, (gint64)content->age_s * 1000,
               drv_clock_real_ms());
-    for (guint i = count; i-- > 0;)
-        if (items[i].goes)
+    for (guint i = count; i-- > 0;) {
+        if (items[i].goes && i >= packs)
+            drv_kept_remove_locked(content, kept->pdata[i - packs]);
+        else if (items[i].goes)
             drv_content_remove_locked(content, content->packs->pdata[i]);
+    }
 }
 
 static void each_file(drv_content *content, const char *suffix,
@@ -232,6 +288,14 @@ static void remove_file(drv_content *content, const char *name)
     g_unlink(path);
 }
 
+static void remove_kept_locked(drv_content *content)
+{
+    g_autoptr(GPtrArray) kept = drv_kept_all_locked(content);
+
+    for (guint i = 0; i < kept->len; i++)
+        drv_kept_remove_locked(content, kept->pdata[i]);
+}
+
 void drv_content_remove_all(drv_content *content)
 {
     g_mutex_lock(&content->lock);
@@ -240,6 +304,7 @@ void drv_content_remove_all(drv_content *content)
     each_file(content, DRV_CONTENT_PACK, remove_file);
     each_file(content, DRV_CONTENT_PART, remove_file);
     g_hash_table_remove_all(content->writing);
+    remove_kept_locked(content);
     g_mutex_unlock(&content->lock);
 }
 
@@ -323,13 +388,23 @@ static gpointer watch(gpointer data)
     struct pollfd wait[2] = {{.fd = content->stop, .events = POLLIN},
                              {.fd = content->notify, .events = POLLIN}};
     char events[4096];
+    gint64 asked_ms = drv_clock_ms();
 
     for (;;) {
+        gint64 now_ms = drv_clock_ms();
+        gboolean kept;
         bool made;
 
-        if (poll(wait, content->notify >= 0 ? 2 : 1, TICK_MS) == 0 && content->key_kept)
+        g_mutex_lock(&content->lock);
+        kept = drv_kept_yield_locked(content);
+        g_mutex_unlock(&content->lock);
+        if (now_ms - asked_ms >= TICK_MS && content->key_kept)
             drv_keyring_key(content->key_name, (unsigned)content->age_s, &content->key, &made,
                             NULL);
+        if (now_ms - asked_ms >= TICK_MS)
+            asked_ms = now_ms;
+        else if (poll(wait, content->notify >= 0 ? 2 : 1, kept ? KEPT_TICK_MS : TICK_MS) == 0 && kept)
+            continue;
         if (wait[0].revents)
             return NULL;
         if (wait[1].revents && read(content->notify, events, sizeof events) < 0)
@@ -404,6 +479,7 @@ void drv_content_close(drv_content *content)
     g_hash_table_unref(content->writing);
     g_mutex_clear(&content->lock);
     g_cond_clear(&content->swept);
+    g_free(content->problem);
     g_free(content->key_name);
     g_free(content->dir);
     g_free(content);

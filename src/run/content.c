@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -27,7 +28,7 @@
 
 #define PREFIX 8u             /* bytes of a digest in the talk */
 #define SIBLINGS_MAX 512u     /* segments of other VMs: what is loaded takes its time */
-#define WAIT_US (1500 * 1000) /* for what an earlier session is just writing */
+#define WAIT_US (1500 * 1000) /* for what earlier sessions are just writing */
 
 typedef struct {
     drv_pack *pack; /* owned */
@@ -78,15 +79,29 @@ static guint most_loaded(void)
 
 /* ---- beginning ---- */
 
-static gboolean is_written_locked(drv_content *content, const char *uuid)
+/* A relay writes more than the head only when its session is over. */
+static gboolean has_begun(drv_content *content, const char *session)
+{
+    g_autofree char *path = g_strdup_printf("%s/%s" DRV_CONTENT_PART, content->dir, session);
+    struct stat info;
+
+    return stat(path, &info) == 0 && info.st_size > (off_t)DRV_PACK_HEAD_BYTES;
+}
+
+/* Whether something is just written that @head's VM could use: a VM is in one session at a time. */
+static gboolean is_written_locked(drv_content *content, const struct drv_pack_head *head)
 {
     GHashTableIter iter;
-    gpointer value;
+    gpointer session, value;
 
     g_hash_table_iter_init(&iter, content->writing);
-    while (g_hash_table_iter_next(&iter, NULL, &value))
-        if (g_str_equal(value, uuid))
+    while (g_hash_table_iter_next(&iter, &session, &value)) {
+        const struct drv_pack_head *part = value;
+
+        if (g_str_equal(part->owner, head->owner) &&
+            (g_str_equal(part->uuid, head->uuid) || has_begun(content, session)))
             return TRUE;
+    }
     return FALSE;
 }
 
@@ -113,21 +128,20 @@ drv_content_session *drv_content_begin(drv_content *content, const char *session
 
     if (!content)
         return NULL;
-    g_mutex_lock(&content->lock);
-    while (content->on && is_written_locked(content, uuid) &&
-           g_cond_wait_until(&content->swept, &content->lock, until))
-        ;
-    on = content->on;
-    g_mutex_unlock(&content->lock);
-    if (!on)
-        return NULL;
     it = g_new0(drv_content_session, 1);
     it->content = content;
     it->id = g_strdup(session);
     it->offered = known_list();
     it->chosen = known_list();
     it->brief = -1;
-    if (!fill_head(it, uuid, vm, owner ? owner : DRV_CONTENT_OWNER))
+    on = fill_head(it, uuid, vm, owner ? owner : DRV_CONTENT_OWNER);
+    g_mutex_lock(&content->lock);
+    while (on && content->on && is_written_locked(content, &it->head) &&
+           g_cond_wait_until(&content->swept, &content->lock, until))
+        ;
+    on = on && content->on;
+    g_mutex_unlock(&content->lock);
+    if (!on)
         g_clear_pointer(&it, drv_content_end);
     return it;
 }
@@ -324,11 +338,14 @@ static int new_part(drv_content_session *session)
     if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
         drv_pack_begin(fd, &session->head, &problem) == 0) {
         g_mutex_lock(&content->lock);
-        g_hash_table_replace(content->writing, g_strdup(session->id), g_strdup(session->head.uuid));
+        g_hash_table_replace(content->writing, g_strdup(session->id),
+                             g_memdup2(&session->head, sizeof session->head));
         g_mutex_unlock(&content->lock);
         return fd;
     }
-    drv_log_warning("no content of %s is kept: %s", session->head.vm, problem.message);
+    g_mutex_lock(&content->lock);
+    drv_content_note_locked(content, session->head.vm, "it is not kept: %s", problem.message);
+    g_mutex_unlock(&content->lock);
     if (fd >= 0) {
         unlink(path);
         close(fd);

@@ -39,7 +39,7 @@ typedef struct drv_content_session drv_content_session;
 
 /**
  * drv_content_begin() - what may be known of a VM here. Waits a moment for what an earlier
- * session of this VM is just writing.
+ * session of this VM, or of another one of its owner, is just writing.
  * Return: NULL when the store is off.
  */
 drv_content_session *drv_content_begin(drv_content *content, const char *session, const char *uuid,

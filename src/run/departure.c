@@ -15,6 +15,7 @@
 #include "hyper/content.h"
 #include "run/arrival.h"
 #include "run/facts.h"
+#include "run/kept.h"
 
 /* What a TPM keeps is some kilobytes; the request that carries it is limited. */
 #define TPM_MOST_BYTES (256 << 10)
@@ -307,6 +308,19 @@ static void remove_file(drv_outgoing *outgoing, const char *path, const char *wh
                         drv_job_id(outgoing->job));
 }
 
+/* For its return, if there is room. */
+static gboolean keep(drv_outgoing *outgoing, json_object *step, json_object *disk)
+{
+    const drv_kept_image image = {.vm = drv_job_vm(outgoing->job),
+                                  .uuid = drv_job_uuid(outgoing->job),
+                                  .owner = drv_json_string(step, "owner", NULL),
+                                  .disk = drv_json_string(disk, "target", NULL),
+                                  .path = drv_json_string(disk, "path", ""),
+                                  .format = drv_json_string(disk, "format", "raw")};
+
+    return drv_kept_take(outgoing->run->content, outgoing->run->hyper, &image);
+}
+
 void drv_departure_release(drv_outgoing *outgoing)
 {
     json_object *step = drv_job_step(outgoing->job);
@@ -319,7 +333,7 @@ void drv_departure_release(drv_outgoing *outgoing)
 
         /* A medium, a base or a device is not the VM's alone. */
         if (path && drv_run_is_copied(disk) && !drv_json_bool(disk, "before") &&
-            g_file_test(path, G_FILE_TEST_IS_REGULAR))
+            g_file_test(path, G_FILE_TEST_IS_REGULAR) && !keep(outgoing, step, disk))
             remove_file(outgoing, path, "the source's copy of a moved disk");
     }
     if (nvram)

@@ -8,7 +8,9 @@
 #include "hyper/belongings.h"
 #include "hyper/content.h"
 #include "hyper/probe.h"
+#include "run/kept.h"
 #include "run/machine-facts.h"
+#include "run/seed.h"
 
 #define TPM_DIR "/var/lib/libvirt/swtpm"
 
@@ -38,6 +40,7 @@ typedef struct {
     GHashTable *markers; /* directory → marker, "" where none could be written */
     char *token;
     gboolean offline;
+    json_object *seeds; /* older images that were named, by disk */
 } gathering;
 
 static void remove_markers(gathering *g)
@@ -155,6 +158,12 @@ static json_object *disk_facts(drv_run *run, gathering *g, const drv_disk *disk)
     drv_json_set_string(object, "path", path ? path : disk->source);
     drv_json_set_string(object, "format", disk->format);
     drv_json_set_string(object, "cache", disk->cache);
+    drv_json_set_string(object, "seed", drv_json_string(g->seeds, disk->target, NULL));
+    if (disk->alias && !only_read) {
+        g_autofree char *export = g_strconcat("drive-", disk->alias, NULL);
+
+        drv_json_set_string(object, "export", export);
+    }
     drv_json_set_bool(object, "readonly", disk->readonly);
     drv_json_set_bool(object, "shareable", disk->shareable);
     drv_json_set_bool(object, "encrypted", disk->encrypted);
@@ -265,10 +274,12 @@ json_object *drv_facts_gather(drv_run *run, const char *uuid, json_object *wish,
     g.markers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     g.token = g_uuid_string_random();
     g.offline = drv_json_bool(wish, "offline");
+    g.seeds = drv_json_object(wish, "disk_seeds");
     disks = json_object_new_array();
     drv_json_set(facts, "disks", disks);
     drv_json_set_string(facts, "vm", domain->name);
     drv_json_set_string(facts, "uuid", domain->uuid);
+    drv_json_set_string(facts, "owner", domain->owner);
     drv_json_set_string(facts, "token", g.token);
     drv_json_set_string(facts, "target_pool", drv_json_string(wish, "target_pool", NULL));
     drv_json_set(facts, "map_networks", json_object_get(drv_json_object(wish, "map_networks")));
@@ -308,7 +319,7 @@ static void set_digest(json_object *object, const char *path, json_object *told,
     drv_json_set_string(object, "digest", sum);
 }
 
-static void set_room(json_object *object, const char *path)
+static void set_room(drv_run *run, json_object *object, const char *path)
 {
     g_autofree char *directory = g_path_get_dirname(path);
     g_autofree char *fs = NULL;
@@ -316,12 +327,14 @@ static void set_room(json_object *object, const char *path)
 
     drv_json_set_bool(object, "directory", g_file_test(directory, G_FILE_TEST_IS_DIR));
     if (drv_probe_room(directory, &free_bytes, &fs, NULL)) {
-        drv_json_set_int(object, "free_bytes", (gint64)free_bytes);
+        /* What is kept there makes room when it is needed. */
+        drv_json_set_int(object, "free_bytes",
+                         (gint64)(free_bytes + drv_kept_room(run->content, directory)));
         drv_json_set_string(object, "fs", fs);
     }
 }
 
-static json_object *chain_answer(json_object *chain, const char *token)
+static json_object *chain_answer(drv_run *run, json_object *chain, const char *token)
 {
     json_object *list = json_object_new_array();
 
@@ -335,7 +348,7 @@ static json_object *chain_answer(json_object *chain, const char *token)
             set_file(object, &facts);
             drv_json_set_bool(object, "same", sees_same(told, &facts, token));
             set_digest(object, path, told, &facts);
-            set_room(object, path);
+            set_room(run, object, path);
             drv_file_facts_clear(&facts);
         }
         json_object_array_add(list, object);
@@ -363,13 +376,13 @@ static char *place_in_pool(const char *pool, json_object *told, const char *vm, 
     return placed;
 }
 
-static void set_place(json_object *object, const char *path)
+static void set_place(drv_run *run, json_object *object, const char *path)
 {
     g_autoptr(GError) error = NULL;
     drv_file_facts facts;
 
     drv_json_set_string(object, "target_path", path);
-    set_room(object, path);
+    set_room(run, object, path);
     if (!drv_probe_file(path, &facts, NULL)) {
         drv_json_set_bool(object, "target_exists", TRUE); /* a directory, a socket: in the way */
         return;
@@ -385,7 +398,7 @@ static void set_place(json_object *object, const char *path)
     drv_file_facts_clear(&facts);
 }
 
-static json_object *disk_answer(json_object *told, json_object *all, const char *pool,
+static json_object *disk_answer(drv_run *run, json_object *told, json_object *all, const char *pool,
                                 GHashTable *taken)
 {
     json_object *object = json_object_new_object();
@@ -402,10 +415,11 @@ static json_object *disk_answer(json_object *told, json_object *all, const char 
         set_digest(object, path, told, &facts);
         drv_file_facts_clear(&facts);
     }
-    drv_json_set(object, "chain", chain_answer(drv_json_array(told, "chain"), token));
+    drv_json_set(object, "chain", chain_answer(run, drv_json_array(told, "chain"), token));
     placed = pool ? place_in_pool(pool, told, drv_json_string(all, "vm", "vm"), taken)
                   : g_strdup(path);
-    set_place(object, placed);
+    set_place(run, object, placed);
+    drv_json_set(object, "seed", drv_seed_find(run, told, all));
     return object;
 }
 
@@ -482,7 +496,7 @@ json_object *drv_facts_answer(drv_run *run, json_object *told, GError **error)
     list = json_object_new_array();
     for (gsize i = 0; i < drv_json_length(disks); i++)
         json_object_array_add(list,
-                              disk_answer(json_object_array_get_idx(disks, i), told, pool_path, taken));
+                              disk_answer(run, json_object_array_get_idx(disks, i), told, pool_path, taken));
     drv_json_set(answer, "disks", list);
     if (drv_json_object(told, "machine")) {
         g_autoptr(GPtrArray) directories = directories_of(list);

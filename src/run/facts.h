@@ -7,12 +7,13 @@
  * FACTS: "disks": [{"target", "device", "type", "path" (resolved), "format", "readonly",
  * "shareable", "encrypted", "capacity_bytes", "allocation_bytes", "cache", "file" (FILE, or null with
  * "file_error"), "chain": [{"path", "format", FILE's members, "digest"}…], "internal_snapshots",
- * "digest" (of what is only read), "there": {FILE's members, "same", "digest", "target_path",
+ * "digest" (of what is only read), "export" (how QEMU calls it when it mirrors it), "seed" (the older image
+ * that was named), "there": {FILE's members, "same", "digest", "target_path",
  * "target_exists", "target_block", "target_size_bytes", "blank", "not_blank", "directory", "fs",
- * "free_bytes", "chain": […]}}…], "networks": [{"mac", "network"}…], "networks_there":
+ * "free_bytes", "chain": […], "seed" (seed.h)}}…], "networks": [{"mac", "network"}…], "networks_there":
  * {"br0": ["bridge"]…}, "loader", "loader_there", "nvram", "nvram_there", "nvram_same", "tpm",
  * "tpm_there", "swtpm_there", "autostart", "persistent", "saved", "checkpoints", "snapshots",
- * "external_snapshots", "pool_error", and of another host "machine", "here", "there" and "link" (see
+ * "external_snapshots", "pool_error", "owner", and of another host "machine", "here", "there" and "link" (see
  * machine-facts.h). Of a target that cannot be reached there are only "machine", "here" and "link".
  * FILE: "exists", "block", "size_bytes", "allocation_bytes", "inode", "known_shared", "ids".
  */
@@ -20,7 +21,7 @@
 
 #include "run/internal.h"
 
-/** drv_facts_gather() - at the source. @wish: {"target", "target_pool", "map_networks", "offline"}. */
+/** drv_facts_gather() - at the source. @wish: {"target", "target_pool", "map_networks", "offline", "disk_seeds"}. */
 json_object *drv_facts_gather(drv_run *run, const char *uuid, json_object *wish, GError **error);
 
 /** drv_facts_answer() - at the target: what there is of what the source tells. */

@@ -15,16 +15,6 @@
 #define BUCKET "fleet-plan"
 #define MOST_PLANS 100
 
-static drv_store *store_of(drv_run *run, GError **error)
-{
-    drv_store *store = drv_run_cluster_store(run);
-
-    if (!store)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
-                    "%s does not lead (any more): ask again", run->node);
-    return store;
-}
-
 gboolean drv_fleet_plan_is_id(const char *id)
 {
     return g_str_has_prefix(id, "plan-") && !strchr(id + 5, '-');
@@ -32,7 +22,7 @@ gboolean drv_fleet_plan_is_id(const char *id)
 
 json_object *drv_fleet_plan_make(drv_run *run, json_object *goal, GError **error)
 {
-    drv_store *store = store_of(run, error);
+    drv_store *store = drv_run_lead_store(run, error);
     g_autoptr(json_object) plan = store ? drv_fleet_plan_steps(run, goal, NULL, error) : NULL;
     g_autofree char *id = NULL;
     gint64 number;
@@ -54,7 +44,7 @@ json_object *drv_fleet_plan_make(drv_run *run, json_object *goal, GError **error
 
 json_object *drv_fleet_plans_local(drv_run *run, GError **error)
 {
-    drv_store *store = store_of(run, error);
+    drv_store *store = drv_run_lead_store(run, error);
     g_autoptr(GPtrArray) stored = store ? drv_store_list(store, BUCKET, MOST_PLANS, error) : NULL;
     json_object *answer, *list;
 
@@ -76,7 +66,7 @@ json_object *drv_fleet_plans_local(drv_run *run, GError **error)
 /* The plan, and the revision to change it against. Transfer full. */
 static json_object *stored_plan(drv_run *run, const char *id, gint64 *revision, GError **error)
 {
-    drv_store *store = store_of(run, error);
+    drv_store *store = drv_run_lead_store(run, error);
     g_autoptr(GError) problem = NULL;
     g_autoptr(drv_document) document = store ? drv_store_get(store, BUCKET, id, &problem) : NULL;
 
@@ -204,7 +194,7 @@ json_object *drv_fleet_plan_apply(drv_run *run, const char *id, GError **error)
     gint64 revision, number;
     g_autoptr(json_object) plan = stored_plan(run, id, &revision, error);
     g_autofree char *operation = NULL;
-    drv_store *store = plan ? store_of(run, error) : NULL;
+    drv_store *store = plan ? drv_run_lead_store(run, error) : NULL;
 
     if (!store)
         return NULL;

@@ -2,6 +2,8 @@
 /* What may be asked for: see goal.h. */
 #include "run/goal.h"
 
+#include <string.h>
+
 #include "plan/goals.h"
 #include "run/ladder.h"
 
@@ -44,11 +46,32 @@ static gboolean check_way(json_object *goal, GError **error)
     return TRUE;
 }
 
+/* {"vda": "/path" or "pool/volume"}. */
+static gboolean check_seeds(json_object *goal, GError **error)
+{
+    json_object *seeds = drv_json_object(goal, "disk_seeds");
+
+    if (!seeds)
+        return TRUE;
+    json_object_object_foreach(seeds, disk, where)
+    {
+        const char *text = json_object_is_type(where, json_type_string) ? json_object_get_string(where) : "";
+
+        if (!strchr(text, '/')) {
+            g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
+                        "the older image of %s is '%s'; it must be a path, or POOL/VOLUME", disk, text);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
 gboolean drv_goal_check(json_object *goal, GError **error)
 {
     static const char *const known[] = {
         "goal",      "check", "vm",    "target",      "max_pause_ms", "max_time_ms", "bandwidth_bps",
-        "post_copy", "disks", "target_pool", "map_networks", "method",      "storage_only"};
+        "post_copy", "disks", "target_pool", "map_networks", "method",      "storage_only",
+        "disk_seeds"};
 
     json_object_object_foreach(goal, key, value)
     {
@@ -70,5 +93,5 @@ gboolean drv_goal_check(json_object *goal, GError **error)
     }
     if (!drv_goals_check(goal, error) || !check_way(goal, error))
         return FALSE;
-    return check_disk_goal(goal, error);
+    return check_disk_goal(goal, error) && check_seeds(goal, error);
 }

@@ -18,6 +18,7 @@
 #include "run/landing.h"
 #include "run/links.h"
 #include "run/preflight.h"
+#include "run/seed.h"
 #include "run/session.h"
 
 void drv_incoming_take_up(drv_run *run, const char *json)
@@ -75,6 +76,7 @@ static gboolean start_relay(drv_incoming *incoming, json_object *request, json_o
                                       .program = incoming->run->relay_program,
                                       .user = drv_session_relay_user(),
                                       .group = drv_session_qemu_group()};
+    int older[DRV_OLDER_IMAGES];
     struct drv_error problem = {0};
     int rc;
 
@@ -92,7 +94,14 @@ static gboolean start_relay(drv_incoming *incoming, json_object *request, json_o
         return FALSE;
     if (content)
         drv_content_hand(content, &config);
+    if (!drv_json_bool(request, "recover"))
+        config.older_count = drv_seeds_open(incoming->run, incoming->dir,
+                                            drv_json_object(request, "step"), older, answer);
+    config.older_fds = older;
+    drv_fault("target-seeds-open");
     rc = drv_relay_spawn(&config, &problem);
+    for (guint i = 0; i < config.older_count; i++)
+        close(older[i]);
     close(config.libvirt_fd);
     explicit_bzero(config.secret, sizeof config.secret);
     if (rc < 0)

@@ -22,7 +22,9 @@ struct drv_run {
     char *node;
     gint64 started_ms; /* this droverd */
     drv_hyper *hyper;
-    drv_store *store;
+    drv_store *store;     /* this node's own */
+    drv_store *shared;    /* the cluster's, a gate: see lead.h */
+    struct drv_lead *lead; /* lead.c */
     const drv_peers *peers;
     char *relay_program;
     char *sessions_dir;

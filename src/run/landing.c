@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "run/arrival.h"
 #include "run/incoming.h"
+#include "run/kept.h"
 #include "run/session.h"
 
 void drv_incoming_unref(drv_incoming *incoming)
@@ -175,6 +176,20 @@ drv_incoming *drv_incoming_from_record(drv_run *run, json_object *doc)
     return incoming;
 }
 
+/* What older images of its disks have spared the way here. */
+static guint64 seed_bytes(const drv_incoming *incoming)
+{
+    struct drv_relay_status status = {0};
+    drv_relay *relay = NULL;
+
+    if (drv_relay_open(incoming->dir, &relay, NULL) < 0)
+        return 0;
+    if (drv_relay_status(relay, &status, NULL) < 0)
+        status = (struct drv_relay_status){0};
+    drv_relay_close(relay);
+    return status.channel[DRV_CHANNEL_DISK].pages.older * DRV_RELAY_PAGE_BYTES;
+}
+
 /* Called with the lock held, when the copy's fate is decided and carried out. */
 void drv_incoming_close(drv_incoming *incoming)
 {
@@ -185,6 +200,7 @@ void drv_incoming_close(drv_incoming *incoming)
         drv_arrival_settle(incoming->run, incoming->uuid, incoming->parcel);
         drv_arrival_announce(incoming->run, incoming->vm, incoming->uuid, incoming->source,
                              incoming->method, incoming->parcel);
+        drv_kept_forget(incoming->run->content, incoming->uuid, seed_bytes(incoming));
     }
     drv_arrival_unexport(incoming->dir, incoming->created, NULL, NULL);
     drv_session_end_relay(incoming->dir);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who drives what concerns the whole fleet, and where that is kept: one droverd leads. With the
- * embedded store it is the founder's, and what it keeps is in its own store.
+ * embedded store it is the founder's, and what it keeps is in its own store. With etcd it is
+ * whoever holds a lease there; when it dies another one takes over within 10 s.
  */
 #pragma once
 
@@ -20,6 +21,9 @@ char *drv_run_leader(drv_run *run);
  */
 drv_store *drv_run_cluster_store(drv_run *run);
 
+/** drv_run_lead_store() - the same for whoever is asked as the leader; NULL and DRV_ERROR_UNREACHABLE: it is not. */
+drv_store *drv_run_lead_store(drv_run *run, GError **error);
+
 /**
  * drv_run_ask_leader() - call @path ("/v1/peer/…") on the node that leads, which may be this one.
  * @what: what is asked for, for the message when it does not answer ("operations are kept")
@@ -27,3 +31,8 @@ drv_store *drv_run_cluster_store(drv_run *run);
  */
 json_object *drv_run_ask_leader(drv_run *run, const char *what, const char *method, const char *path,
                                 json_object *body, guint timeout_ms, GError **error);
+
+/** drv_run_lead_start() - begin to want to lead, in a thread. Before the first call of the others. */
+void drv_run_lead_start(drv_run *run);
+/** drv_run_lead_free() - when that thread is over. */
+void drv_run_lead_free(drv_run *run);

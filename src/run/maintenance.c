@@ -11,19 +11,9 @@
 
 /* ---- at the leader ---- */
 
-static drv_store *store_of(drv_run *run, GError **error)
-{
-    drv_store *store = drv_run_cluster_store(run);
-
-    if (!store)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
-                    "%s does not lead (any more): ask again", run->node);
-    return store;
-}
-
 json_object *drv_maintenance_local(drv_run *run, GError **error)
 {
-    drv_store *store = store_of(run, error);
+    drv_store *store = drv_run_lead_store(run, error);
     g_autoptr(GPtrArray) stored = store ? drv_store_list(store, BUCKET, 0, error) : NULL;
     json_object *answer, *settings;
 
@@ -58,7 +48,7 @@ typedef gboolean (*settings_editor)(json_object *settings, gpointer data, GError
 static json_object *edit(drv_run *run, const char *node, settings_editor change, gpointer data,
                          GError **error)
 {
-    drv_store *store = store_of(run, error);
+    drv_store *store = drv_run_lead_store(run, error);
 
     for (guint i = 0; store && i < TRIES; i++) {
         g_autoptr(GError) problem = NULL;

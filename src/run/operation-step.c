@@ -13,6 +13,7 @@
 #include "run/fleet-goal.h"
 #include "run/maintenance.h"
 #include "run/new-job.h"
+#include "run/operation-outcome.h"
 #include "run/planning.h"
 
 #define FOLLOW_MS 1000       /* so soon a cancel is noticed */
@@ -30,89 +31,18 @@ typedef struct {
     gboolean cancel_asked; /* of the job */
 } stepping;
 
-/* ---- changes of the step ---- */
-
-typedef struct {
-    guint index;
-    drv_step_state state;
-    const char *why;
-    const char *target; /* of the next attempt */
-    const char *source;
-    const char *avoid;
-    gboolean failed; /* a job has */
-    gboolean fine;   /* skipped, and in nobody's way */
-} outcome;
-
-static gboolean set_outcome(json_object *doc, gpointer data, GError **error)
-{
-    const outcome *what = data;
-    json_object *step = drv_operation_step_of(doc, what->index);
-    json_object *avoid = drv_json_array(step, "avoid");
-
-    drv_operation_step_enter(step, what->state, what->why);
-    if (what->avoid) {
-        if (!avoid) {
-            avoid = json_object_new_array();
-            drv_json_set(step, "avoid", avoid);
-        }
-        json_object_array_add(avoid, json_object_new_string(what->avoid));
-    }
-    if (what->target)
-        drv_json_set_string(step, "target", what->target);
-    if (what->source)
-        drv_json_set_string(step, "source", what->source);
-    if (what->failed)
-        drv_json_set_int(step, "failures", drv_json_int(step, "failures", 0) + 1);
-    if (what->fine)
-        drv_json_set_bool(step, "fine", TRUE);
-    return TRUE;
-}
-
-static void end_step(stepping *s, const outcome *what)
-{
-    g_autoptr(GError) error = NULL;
-
-    if (!drv_operation_change(s->operation, FALSE, set_outcome, (gpointer)what, &error))
-        drv_log_notice("a step is left to the node that leads now: %s operation=%s step=%u",
-                       error->message, drv_operation_id(s->operation), s->index);
-}
-
 static void skip(stepping *s, const char *why, gboolean fine)
 {
-    const outcome what = {.index = s->index, .state = DRV_STEP_SKIPPED, .why = why, .fine = fine};
+    const drv_outcome what = {.index = s->index, .state = DRV_STEP_SKIPPED, .why = why, .fine = fine};
 
-    end_step(s, &what);
+    drv_outcome_set(s->operation, &what);
 }
 
 static void fail(stepping *s, const char *why)
 {
-    const outcome what = {.index = s->index, .state = DRV_STEP_FAILED, .why = why};
+    const drv_outcome what = {.index = s->index, .state = DRV_STEP_FAILED, .why = why};
 
-    end_step(s, &what);
-}
-
-typedef struct {
-    guint index;
-    const char *job, *target, *why;
-} noted;
-
-static gboolean note_job(json_object *doc, gpointer data, GError **error)
-{
-    const noted *what = data;
-    json_object *step = drv_operation_step_of(doc, what->index);
-
-    drv_json_set_string(step, "job", what->job);
-    drv_json_set_string(step, "target", what->target);
-    json_object_array_add(drv_json_array(step, "jobs"), json_object_new_string(what->job));
-    return TRUE;
-}
-
-static gboolean note_why(json_object *doc, gpointer data, GError **error)
-{
-    const noted *what = data;
-
-    drv_json_set_string(drv_operation_step_of(doc, what->index), "why", what->why);
-    return TRUE;
+    drv_outcome_set(s->operation, &what);
 }
 
 /* ---- waiting ---- */
@@ -128,22 +58,18 @@ static gboolean be_patient(stepping *s, const GError *error)
     gint64 now_ms = drv_clock_ms();
 
     if (!s->silent_ms) {
-        const noted what = {.index = s->index, .why = error->message};
-
         s->silent_ms = now_ms;
-        drv_operation_change(s->operation, FALSE, note_why, (gpointer)&what, NULL);
+        drv_outcome_note_why(s->operation, s->index, error->message);
     }
     return now_ms - s->silent_ms < PATIENCE_MS && goes_on(s) && drv_run_pause(s->run, AGAIN_MS);
 }
 
 static void heard(stepping *s)
 {
-    const noted what = {.index = s->index, .why = NULL};
-
     if (!s->silent_ms)
         return;
     s->silent_ms = 0;
-    drv_operation_change(s->operation, FALSE, note_why, (gpointer)&what, NULL);
+    drv_outcome_note_why(s->operation, s->index, NULL);
 }
 
 static gboolean is_cancelled(stepping *s)
@@ -180,7 +106,7 @@ static void try_another(stepping *s, json_object *step, const char *why, gboolea
     gboolean fixed = is_bound(s);
     g_autofree char *next = NULL;
     g_autofree char *text = NULL;
-    outcome what = {.index = s->index, .state = DRV_STEP_WAITING, .failed = job_failed};
+    drv_outcome what = {.index = s->index, .state = DRV_STEP_WAITING, .failed = job_failed};
 
     json_object_array_add(tried, json_object_new_string(target));
     if (vm && g_str_equal(vm->node, drv_json_string(step, "source", "")) && !enough && !fixed)
@@ -196,7 +122,7 @@ static void try_another(stepping *s, json_object *step, const char *why, gboolea
         what.state = DRV_STEP_FAILED;
     }
     what.why = text;
-    end_step(s, &what);
+    drv_outcome_set(s->operation, &what);
 }
 
 /* ---- beginning ---- */
@@ -272,11 +198,11 @@ static gboolean look_for_vm(stepping *s, json_object *step)
         why = g_strdup_printf("somebody else has moved it to %s", vm->node);
         skip(s, why, TRUE);
     } else {
-        outcome what = {.index = s->index, .state = DRV_STEP_WAITING, .source = vm->node};
+        drv_outcome what = {.index = s->index, .state = DRV_STEP_WAITING, .source = vm->node};
 
         why = g_strdup_printf("somebody else has moved it to %s, it goes on from there", vm->node);
         what.why = why;
-        end_step(s, &what);
+        drv_outcome_set(s->operation, &what);
     }
     return FALSE;
 }
@@ -460,10 +386,10 @@ static void judge(stepping *s, json_object *step, json_object *job)
     g_autofree char *text = NULL;
 
     if (g_str_equal(state, "done")) {
-        const outcome what = {.index = s->index, .state = DRV_STEP_DONE};
+        const drv_outcome what = {.index = s->index, .state = DRV_STEP_DONE};
 
         note_place(s, step);
-        end_step(s, &what);
+        drv_outcome_set(s->operation, &what);
     } else if (g_str_equal(state, "needs-attention")) {
         text = g_strdup_printf("%s. 'drover job %s' says what is where", why, drv_json_string(job, "id", "?"));
         fail(s, text);
@@ -482,16 +408,13 @@ static void carry_out(stepping *s)
     g_autoptr(json_object) job = NULL;
 
     if (!id) {
-        noted what = {.index = s->index};
         g_autoptr(json_object) begun = begin_job(s, step);
 
         if (!begun)
             return;
         id = g_strdup(drv_json_string(begun, "id", ""));
-        what.job = id;
-        what.target = drv_json_string(begun, "target", "");
-        drv_json_set_string(step, "target", what.target);
-        if (!drv_operation_change(s->operation, FALSE, note_job, &what, NULL))
+        drv_json_set_string(step, "target", drv_json_string(begun, "target", ""));
+        if (!drv_outcome_note_job(s->operation, s->index, id, drv_json_string(begun, "target", "")))
             return;
         drv_fault("step-noted");
     }

@@ -20,15 +20,19 @@
 #include "run/operation-pick.h"
 
 #define LOOK_EVERY_MS 1000
-#define MOST_OPERATIONS 200
+/* So often it is looked for what another node has begun when it had just lost the lead. */
+#define LOOKS_FOR_NEW 10
+#define NEW_ONES 20
 
 struct drv_operations {
     drv_run *run;
+    GMutex adding;      /* between what is in the store and what is in "active"; taken before lock */
     GMutex lock;        /* guards what follows */
     GCond changed;
     GHashTable *active; /* id → drv_operation: of the leader, those that have not ended */
     GHashTable *closing; /* ids of those that are being closed in a thread */
-    gboolean leading;
+    gboolean leading;   /* only the thread's */
+    guint looks;        /* the same */
     gboolean woken;
 };
 
@@ -47,6 +51,7 @@ drv_operations *drv_operations_of(drv_run *run)
     drv_operations *operations = g_new0(drv_operations, 1);
 
     operations->run = run;
+    g_mutex_init(&operations->adding);
     g_mutex_init(&operations->lock);
     g_cond_init(&operations->changed);
     operations->active = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_operation);
@@ -60,6 +65,7 @@ void drv_operations_free(drv_operations *operations)
         return;
     g_hash_table_unref(operations->active);
     g_hash_table_unref(operations->closing);
+    g_mutex_clear(&operations->adding);
     g_mutex_clear(&operations->lock);
     g_cond_clear(&operations->changed);
     g_free(operations);
@@ -99,7 +105,7 @@ GPtrArray *drv_operations_running(drv_operations *operations)
     return docs;
 }
 
-static drv_operation *find(drv_operations *operations, const char *id)
+drv_operation *drv_operations_find(drv_operations *operations, const char *id)
 {
     drv_operation *operation;
 
@@ -167,7 +173,7 @@ static void begin_steps(drv_operations *operations, GPtrArray *docs)
     for (guint i = 0; i < picked->len; i++) {
         drv_picked *one = &g_array_index(picked, drv_picked, i);
         g_autoptr(drv_operation) operation =
-            find(operations, drv_json_string(docs->pdata[one->operation], "id", ""));
+            drv_operations_find(operations, drv_json_string(docs->pdata[one->operation], "id", ""));
         g_autoptr(GError) error = NULL;
 
         if (!operation)
@@ -254,7 +260,7 @@ static void begin_operations(drv_operations *operations)
 
     for (guint i = 0; i < docs->len; i++) {
         g_autoptr(drv_operation) operation =
-            find(operations, drv_json_string(docs->pdata[i], "id", ""));
+            drv_operations_find(operations, drv_json_string(docs->pdata[i], "id", ""));
 
         if (operation && drv_operation_state(operation) == DRV_OP_PLANNED)
             drv_operation_change(operation, FALSE, enter_running, NULL, NULL);
@@ -277,7 +283,7 @@ static void drive(drv_operations *operations)
     begin_steps(operations, docs);
     for (guint i = 0; i < docs->len; i++) {
         g_autoptr(drv_operation) operation =
-            find(operations, drv_json_string(docs->pdata[i], "id", ""));
+            drv_operations_find(operations, drv_json_string(docs->pdata[i], "id", ""));
 
         if (!operation)
             continue;
@@ -307,12 +313,21 @@ static void take_up_steps(drv_operations *operations, drv_operation *operation)
             drv_operation_step_start(operations->run, operation, i, TRUE);
 }
 
-static gboolean take_up(drv_operations *operations)
+static gboolean is_driven(drv_operations *operations, const char *id)
+{
+    g_autoptr(drv_operation) operation = drv_operations_find(operations, id);
+
+    return operation != NULL;
+}
+
+/* @newest: how many are looked at; 0: all. */
+static gboolean take_up(drv_operations *operations, guint newest)
 {
     drv_store *store = drv_run_cluster_store(operations->run);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&operations->adding);
     g_autoptr(GError) error = NULL;
     g_autoptr(GPtrArray) stored =
-        store ? drv_store_list(store, DRV_OPERATIONS_BUCKET, 0, &error) : NULL;
+        store ? drv_store_list(store, DRV_OPERATIONS_BUCKET, newest, &error) : NULL;
 
     if (!stored) {
         drv_log_error("the operations cannot be read yet: %s",
@@ -321,8 +336,11 @@ static gboolean take_up(drv_operations *operations)
     }
     for (guint i = 0; i < stored->len; i++) {
         const drv_document *document = stored->pdata[i];
-        g_autoptr(drv_operation) operation = drv_operation_load(store, document, &error);
+        g_autoptr(drv_operation) operation = NULL;
 
+        if (is_driven(operations, document->key))
+            continue;
+        operation = drv_operation_load(store, document, &error);
         if (!operation) {
             drv_log_error("operation %s cannot be taken up: %s", document->key, error->message);
             g_clear_error(&error);
@@ -331,6 +349,13 @@ static gboolean take_up(drv_operations *operations)
             take_up_steps(operations, operation);
         }
     }
+    return TRUE;
+}
+
+static gboolean begin_to_lead(drv_operations *operations)
+{
+    if (!take_up(operations, 0))
+        return FALSE;
     drv_fleet_plans_take_up(operations->run);
     return TRUE;
 }
@@ -372,7 +397,9 @@ static void look(drv_operations *operations)
         operations->leading = FALSE;
     }
     if (leads && !operations->leading)
-        operations->leading = take_up(operations);
+        operations->leading = begin_to_lead(operations);
+    else if (leads && ++operations->looks % LOOKS_FOR_NEW == 0)
+        take_up(operations, NEW_ONES);
     if (operations->leading)
         drive(operations);
 }
@@ -403,170 +430,18 @@ void drv_operations_start(drv_operations *operations)
     drv_run_thread(operations->run, "operations", drive_thread, operations);
 }
 
-/* ---- what is asked of the leader ---- */
-
-static drv_store *store_of(drv_run *run, GError **error)
-{
-    drv_store *store = drv_run_cluster_store(run);
-
-    if (!store)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
-                    "%s does not lead (any more): ask again", run->node);
-    return store;
-}
-
 json_object *drv_operations_begin(drv_run *run, const char *id, json_object *plan, GError **error)
 {
-    drv_store *store = store_of(run, error);
-    g_autoptr(drv_operation) operation = store ? drv_operation_new(store, id, plan, error) : NULL;
+    drv_store *store = drv_run_lead_store(run, error);
+    g_autoptr(drv_operation) operation = NULL;
 
+    g_mutex_lock(&run->operations->adding);
+    operation = store ? drv_operation_new(store, id, plan, error) : NULL;
+    if (operation && drv_run_leads(run))
+        add(run->operations, operation);
+    g_mutex_unlock(&run->operations->adding);
     if (!operation)
         return NULL;
-    add(run->operations, operation);
     drv_operations_wake(run->operations);
     return drv_operation_view(operation);
-}
-
-json_object *drv_operations_local(drv_run *run, GError **error)
-{
-    drv_store *store = store_of(run, error);
-    g_autoptr(GPtrArray) stored =
-        store ? drv_store_list(store, DRV_OPERATIONS_BUCKET, MOST_OPERATIONS, error) : NULL;
-    json_object *answer, *list;
-
-    if (!stored)
-        return NULL;
-    list = json_object_new_array();
-    for (guint i = 0; i < stored->len; i++) {
-        const drv_document *document = stored->pdata[i];
-        g_autoptr(drv_operation) live = find(run->operations, document->key);
-        g_autoptr(drv_operation) ended = live ? NULL : drv_operation_load(store, document, NULL);
-
-        if (live || ended)
-            json_object_array_add(list, drv_operation_view(live ? live : ended));
-    }
-    answer = json_object_new_object();
-    drv_json_set(answer, "operations", list);
-    return answer;
-}
-
-json_object *drv_operations_local_view(drv_run *run, const char *id, gint64 after, guint wait_ms,
-                                       GError **error)
-{
-    drv_store *store = store_of(run, error);
-    g_autoptr(drv_operation) live = find(run->operations, id);
-    g_autoptr(drv_operation) ended = NULL;
-    g_autoptr(drv_document) document = NULL;
-    g_autoptr(GError) problem = NULL;
-
-    if (!store)
-        return NULL;
-    if (live)
-        return drv_operation_wait(live, after, MIN(wait_ms, 30000));
-    document = drv_store_get(store, DRV_OPERATIONS_BUCKET, id, &problem);
-    if (document) {
-        ended = drv_operation_load(store, document, error);
-        return ended ? drv_operation_view(ended) : NULL;
-    }
-    if (g_error_matches(problem, DRV_ERROR, DRV_ERROR_NOT_FOUND))
-        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND,
-                    "there is no operation %s; 'drover jobs' shows all", id);
-    else
-        g_propagate_error(error, g_steal_pointer(&problem));
-    return NULL;
-}
-
-static gboolean set_paused(json_object *doc, gpointer data, GError **error)
-{
-    drv_op_state state = drv_op_state_from_name(drv_json_string(doc, "state", NULL));
-
-    if (state == DRV_OP_PLANNED)
-        drv_operation_enter(doc, DRV_OP_RUNNING);
-    if (state != DRV_OP_PAUSED)
-        drv_operation_enter(doc, DRV_OP_PAUSED);
-    return TRUE;
-}
-
-static gboolean set_resumed(json_object *doc, gpointer data, GError **error)
-{
-    if (g_str_equal(drv_json_string(doc, "state", ""), "paused"))
-        drv_operation_enter(doc, DRV_OP_RUNNING);
-    return TRUE;
-}
-
-static gboolean set_cancelled(json_object *doc, gpointer data, GError **error)
-{
-    drv_json_set_bool(doc, "cancel_requested", TRUE);
-    return TRUE;
-}
-
-json_object *drv_operations_local_act(drv_run *run, const char *id, const char *action,
-                                      GError **error)
-{
-    g_autoptr(drv_operation) operation = find(run->operations, id);
-    drv_operation_editor edit = g_str_equal(action, "pause")    ? set_paused
-                                : g_str_equal(action, "resume") ? set_resumed
-                                                                : set_cancelled;
-
-    if (!operation || drv_operation_ended(operation)) {
-        g_autoptr(json_object) ended = drv_operations_local_view(run, id, -1, 0, error);
-
-        if (ended)
-            g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "operation %s is over already (%s)", id,
-                        drv_json_string(ended, "state", "?"));
-        return NULL;
-    }
-    if (!drv_operation_change(operation, TRUE, edit, NULL, error))
-        return NULL;
-    drv_operations_wake(run->operations);
-    return drv_operation_view(operation);
-}
-
-void drv_operations_cancel_drains(drv_run *run, const char *node)
-{
-    g_autoptr(GPtrArray) docs = drv_operations_running(run->operations);
-
-    for (guint i = 0; i < docs->len; i++) {
-        json_object *goal = drv_json_object(docs->pdata[i], "goal");
-        g_autoptr(json_object) cancelled = NULL;
-
-        if (drv_json_bool(goal, "drain") && g_str_equal(drv_json_string(goal, "node", ""), node))
-            cancelled = drv_operations_local_act(run, drv_json_string(docs->pdata[i], "id", ""), "cancel",
-                                                 NULL);
-    }
-}
-
-/* ---- at any node ---- */
-
-gboolean drv_operations_is_id(const char *id)
-{
-    return g_str_has_prefix(id, "op-") && !strchr(id + 3, '-');
-}
-
-json_object *drv_operations_ask(drv_run *run, const char *rest, GError **error)
-{
-    g_autofree char *path = g_strconcat("/v1/peer/operations", rest, NULL);
-
-    return drv_run_ask_leader(run, "operations are driven", "GET", path, NULL,
-                              DRV_RUN_PEER_TIMEOUT_MS, error);
-}
-
-json_object *drv_operations_ask_wait(drv_run *run, const char *id, gint64 after, guint wait_ms,
-                                     GError **error)
-{
-    g_autofree char *path = NULL;
-
-    wait_ms = MIN(wait_ms, 30000);
-    path = g_strdup_printf("/v1/peer/operations/%s?after=%" G_GINT64_FORMAT "&wait_ms=%u", id, after,
-                           wait_ms);
-    return drv_run_ask_leader(run, "operations are driven", "GET", path, NULL,
-                              DRV_RUN_PEER_TIMEOUT_MS + wait_ms, error);
-}
-
-json_object *drv_operations_ask_to(drv_run *run, const char *id, const char *action, GError **error)
-{
-    g_autofree char *path = g_strdup_printf("/v1/peer/operations/%s/%s", id, action);
-
-    return drv_run_ask_leader(run, "operations are driven", "POST", path, NULL,
-                              DRV_RUN_PEER_TIMEOUT_MS, error);
 }

@@ -15,6 +15,9 @@ void drv_operations_start(drv_operations *operations);
 void drv_operations_wake(drv_operations *operations);
 void drv_operations_free(drv_operations *operations);
 
+/** drv_operations_find() - one that this node drives. Transfer full; NULL: it does not. */
+drv_operation *drv_operations_find(drv_operations *operations, const char *id);
+
 /** drv_operations_is_id() - of an operation ("op-3"), not of a job. */
 gboolean drv_operations_is_id(const char *id);
 

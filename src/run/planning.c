@@ -98,9 +98,11 @@ static void plan_disks(json_object *step, json_object *goal, json_object *facts,
                                                             : drv_json_string(goal, "disks", "auto"),
                                        .pool = drv_json_string(goal, "target_pool", NULL) != NULL,
                                        .offline = offline,
-                                       .storage_only = storage_only};
+                                       .storage_only = storage_only,
+                                       .seeds = drv_json_object(goal, "disk_seeds")};
 
     drv_json_set(step, "disks", drv_plan_disks(facts, &disks, checks));
+    drv_json_set_string(step, "owner", drv_json_string(facts, "owner", NULL));
 }
 
 static void judge(json_object *step, json_object *vm, json_object *goal, json_object *facts,
@@ -147,6 +149,7 @@ static json_object *ask_facts(drv_run *run, const drv_fleet_vm *vm, const char *
     drv_json_set_string(wish, "target_pool", drv_json_string(goal, "target_pool", NULL));
     drv_json_set(wish, "map_networks", json_object_get(drv_json_object(goal, "map_networks")));
     drv_json_set_bool(wish, "offline", offline);
+    drv_json_set(wish, "disk_seeds", json_object_get(drv_json_object(goal, "disk_seeds")));
     return drv_run_call(run, vm->node, "POST", path, wish, DRV_RUN_PREPARE_TIMEOUT_MS, error);
 }
 

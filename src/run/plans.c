@@ -5,11 +5,32 @@
 #include "base/clock.h"
 #include "run/fleet-plan.h"
 #include "run/goal.h"
+#include "run/lead.h"
 #include "run/maintenance.h"
 #include "run/planning.h"
 
 #define BUCKET "plan"
 #define MOST_PLANS 100
+
+/* With etcd all nodes have all plans; without it each has those that it made. Numbers are each node's own. */
+static drv_store *kept(drv_run *run)
+{
+    drv_store *store = drv_run_cluster_store(run);
+
+    return store && drv_store_is_shared(store) ? store : run->store;
+}
+
+/* The node to ask for plan @id. Transfer full. */
+static char *keeper(drv_run *run, const char *id, GError **error)
+{
+    char *owner = drv_run_owner(id, "plan", error);
+
+    if (owner && kept(run) != run->store) {
+        g_free(owner);
+        owner = g_strdup(run->node);
+    }
+    return owner;
+}
 
 /* What is against the move, in one message. */
 static void refuse(json_object *step, const drv_checks *checks, GError **error)
@@ -66,7 +87,7 @@ json_object *drv_run_plan(drv_run *run, json_object *goal, GError **error)
         return NULL;
     id = g_strdup_printf("%s-p%" G_GINT64_FORMAT, run->node, number);
     drv_json_set_string(plan, "id", id);
-    if (!drv_store_put(run->store, BUCKET, id, json_object_to_json_string(plan), DRV_REVISION_NEW,
+    if (!drv_store_put(kept(run), BUCKET, id, json_object_to_json_string(plan), DRV_REVISION_NEW,
                        NULL, error))
         return NULL;
     return g_steal_pointer(&plan);
@@ -74,7 +95,7 @@ json_object *drv_run_plan(drv_run *run, json_object *goal, GError **error)
 
 json_object *drv_run_local_plans(drv_run *run, GError **error)
 {
-    g_autoptr(GPtrArray) stored = drv_store_list(run->store, BUCKET, MOST_PLANS, error);
+    g_autoptr(GPtrArray) stored = drv_store_list(kept(run), BUCKET, MOST_PLANS, error);
     json_object *object, *plans;
 
     if (!stored)
@@ -95,7 +116,7 @@ json_object *drv_run_local_plans(drv_run *run, GError **error)
 static drv_document *stored_plan(drv_run *run, const char *id, GError **error)
 {
     g_autoptr(GError) problem = NULL;
-    drv_document *document = drv_store_get(run->store, BUCKET, id, &problem);
+    drv_document *document = drv_store_get(kept(run), BUCKET, id, &problem);
 
     if (document)
         return document;
@@ -154,7 +175,7 @@ json_object *drv_run_local_apply(drv_run *run, const char *id, GError **error)
     if (!is_open(run, json_object_array_get_idx(drv_json_array(plan, "steps"), 0), error))
         return NULL;
     drv_json_set_string(plan, "state", "applied");
-    if (!drv_store_put(run->store, BUCKET, id, json_object_to_json_string(plan), document->revision,
+    if (!drv_store_put(kept(run), BUCKET, id, json_object_to_json_string(plan), document->revision,
                        &revision, error))
         return NULL;
 
@@ -170,7 +191,7 @@ json_object *drv_run_local_apply(drv_run *run, const char *id, GError **error)
     json_object_array_add(jobs, json_object_new_string(drv_json_string(job, "id", "")));
     drv_json_set(plan, "jobs", json_object_get(jobs));
     /* The job is in the source's store already: what is lost here is only a cross-reference. */
-    drv_store_put(run->store, BUCKET, id, json_object_to_json_string(plan), revision, NULL, NULL);
+    drv_store_put(kept(run), BUCKET, id, json_object_to_json_string(plan), revision, NULL, NULL);
     result = json_object_new_object();
     drv_json_set(result, "jobs", jobs);
     return result;
@@ -178,7 +199,7 @@ json_object *drv_run_local_apply(drv_run *run, const char *id, GError **error)
 
 json_object *drv_run_plan_get(drv_run *run, const char *id, GError **error)
 {
-    g_autofree char *owner = drv_run_owner(id, "plan", error);
+    g_autofree char *owner = keeper(run, id, error);
     g_autofree char *path = g_strdup_printf("/v1/peer/plans/%s", id);
     g_autofree char *rest = g_strdup_printf("/%s", id);
 
@@ -190,7 +211,7 @@ json_object *drv_run_plan_get(drv_run *run, const char *id, GError **error)
 
 json_object *drv_run_apply(drv_run *run, const char *id, GError **error)
 {
-    g_autofree char *owner = drv_run_owner(id, "plan", error);
+    g_autofree char *owner = keeper(run, id, error);
     g_autofree char *path = g_strdup_printf("/v1/peer/plans/%s/apply", id);
     g_autofree char *rest = g_strdup_printf("/%s/apply", id);
 

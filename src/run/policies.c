@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Policies at the founder, and how other nodes ask for them: see policies.h. */
+/* Policies where they are kept, and how other nodes ask for them: see policies.h. */
 #include "run/policies.h"
 
 #include "plan/goals.h"
@@ -8,7 +8,12 @@
 #define BUCKET "policy"
 #define MOST_POLICIES 1000
 
-/* ---- at the founder ---- */
+/* ---- where they are kept ---- */
+
+static drv_store *kept(drv_run *run)
+{
+    return drv_run_cluster_store(run) ?: run->store;
+}
 
 static json_object *with_name(json_object *goals, const char *name)
 {
@@ -20,7 +25,7 @@ static json_object *with_name(json_object *goals, const char *name)
 
 json_object *drv_policies_local(drv_run *run, GError **error)
 {
-    g_autoptr(GPtrArray) stored = drv_store_list(run->store, BUCKET, 0, error);
+    g_autoptr(GPtrArray) stored = drv_store_list(kept(run), BUCKET, 0, error);
     json_object *answer, *list;
 
     if (!stored)
@@ -45,7 +50,7 @@ json_object *drv_policies_local_set(drv_run *run, const char *name, json_object 
 
     if (!drv_goals_check_name(name, error) || !drv_goals_check_kept(goals, FALSE, error))
         return NULL;
-    stored = drv_store_list(run->store, BUCKET, 0, error);
+    stored = drv_store_list(kept(run), BUCKET, 0, error);
     if (!stored)
         return NULL;
     if (stored->len >= MOST_POLICIES) {
@@ -54,7 +59,7 @@ json_object *drv_policies_local_set(drv_run *run, const char *name, json_object 
                     MOST_POLICIES);
         return NULL;
     }
-    return drv_store_put(run->store, BUCKET, name, json_object_to_json_string(goals),
+    return drv_store_put(kept(run), BUCKET, name, json_object_to_json_string(goals),
                          DRV_REVISION_ANY, NULL, error)
                ? with_name(goals, name)
                : NULL;
@@ -66,7 +71,7 @@ json_object *drv_policies_local_delete(drv_run *run, const char *name, GError **
 
     if (!drv_goals_check_name(name, error))
         return NULL;
-    if (drv_store_delete(run->store, BUCKET, name, DRV_REVISION_ANY, &problem))
+    if (drv_store_delete(kept(run), BUCKET, name, DRV_REVISION_ANY, &problem))
         return json_object_new_object();
     if (g_error_matches(problem, DRV_ERROR, DRV_ERROR_NOT_FOUND))
         drv_policies_no_such(name, error);
@@ -85,6 +90,8 @@ static json_object *ask_founder(drv_run *run, const drv_fleet *fleet, const char
     g_autoptr(GError) problem = NULL;
     json_object *answer = NULL;
 
+    if (drv_run_cluster_store(run))
+        return drv_run_call(run, run->node, method, path, body, DRV_RUN_PEER_TIMEOUT_MS, error);
     if (!founder)
         g_set_error(&problem, DRV_ERROR, DRV_ERROR_UNREACHABLE,
                     "this node does not know it yet: try again in some seconds");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Policies: goals with a name, kept once for the whole cluster by its founder; every node asks there.
+ * Policies: goals with a name, kept once for the whole cluster, in etcd or by its founder, whom every other node asks then.
  * As JSON: {"name", "max_pause_ms", "max_time_ms", "bandwidth_bps", "post_copy"}, goals as far as they are given.
  */
 #pragma once

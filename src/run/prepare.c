@@ -23,6 +23,7 @@ typedef struct {
     gboolean recover;
     guint8 secret[DRV_SESSION_SECRET_SIZE];
     drv_content_session *content; /* what may be known of the VM, or NULL */
+    GPtrArray *older; /* of char*: exports of which the target has older images */
 } preparation;
 
 static void preparation_unref(preparation *it)
@@ -31,6 +32,7 @@ static void preparation_unref(preparation *it)
         return;
     explicit_bzero(it->secret, sizeof it->secret);
     drv_content_end(it->content);
+    g_ptr_array_unref(it->older);
     g_mutex_clear(&it->lock);
     drv_job_unref(it->job);
     g_free(it->session);
@@ -76,6 +78,9 @@ static gboolean ask_target(preparation *it, GError **error)
     if (answer && it->content &&
         !drv_content_accept(it->content, drv_json_object(answer, "content")))
         g_clear_pointer(&it->content, drv_content_end);
+    for (gsize i = 0; answer && i < MIN(drv_json_length(drv_json_array(answer, "older")), DRV_OLDER_IMAGES); i++)
+        g_ptr_array_add(it->older, g_strdup(json_object_get_string(
+                                       json_object_array_get_idx(drv_json_array(answer, "older"), i))));
     return answer != NULL;
 }
 
@@ -112,6 +117,8 @@ static gboolean start_relay(preparation *it, GError **error)
     memcpy(config.secret, it->secret, sizeof config.secret);
     if (it->content)
         drv_content_hand(it->content, &config);
+    config.older_disks = (const char *const *)it->older->pdata;
+    config.older_count = it->older->len;
     rc = drv_relay_spawn(&config, &problem);
     explicit_bzero(config.secret, sizeof config.secret);
     g_clear_pointer(&it->content, drv_content_end);
@@ -214,6 +221,7 @@ gboolean drv_prepare(drv_outgoing *outgoing, gboolean recover, GError **error)
     it->session = g_strdup(outgoing->session);
     it->dir = g_strdup(outgoing->dir);
     it->recover = recover;
+    it->older = g_ptr_array_new_with_free_func(g_free);
     memcpy(it->secret, secret, sizeof secret);
     explicit_bzero(secret, sizeof secret);
     g_mutex_lock(&outgoing->lock);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "run/finish.h"
+#include "run/outbox.h"
 #include "run/predict.h"
 
 #define STORE_AGAIN_MS 1000
@@ -31,6 +32,7 @@ static void add_counters(struct drv_relay_status *sum, const struct drv_relay_st
         sum->channel[channel].local_out_bytes += more->channel[channel].local_out_bytes;
         sum->channel[channel].coded_bytes += more->channel[channel].coded_bytes;
         sum->channel[channel].pages.other += more->channel[channel].pages.other;
+        sum->channel[channel].pages.older += more->channel[channel].pages.older;
     }
     sum->wire_in_bytes += more->wire_in_bytes;
     sum->wire_out_bytes += more->wire_out_bytes;
@@ -149,12 +151,22 @@ static json_object *make_report(drv_outgoing *outgoing, const char *outcome, con
                      (gint64)relay.channel[DRV_CHANNEL_DISK].local_in_bytes);
     drv_json_set_int(report, "disk_wire_bytes",
                      (gint64)relay.channel[DRV_CHANNEL_DISK].coded_bytes);
+    drv_json_set_int(report, "seed_bytes",
+                     (gint64)(relay.channel[DRV_CHANNEL_DISK].pages.older * DRV_RELAY_PAGE_BYTES));
     drv_json_set_int(report, "from_disk_bytes",
                      (gint64)(relay.channel[DRV_CHANNEL_RAM].pages.other * DRV_RELAY_PAGE_BYTES));
     drv_json_set_int(report, "rounds", rounds);
     drv_json_set_string(report, "error", why);
     drv_predict_report(outgoing, report);
     return report;
+}
+
+/* For the cluster, in case that this node is away when somebody asks. */
+static void record(drv_run *run, drv_job *job)
+{
+    g_autoptr(json_object) view = drv_job_view(job);
+
+    drv_outbox_record(run, DRV_HISTORY_BUCKET, drv_job_id(job), json_object_to_json_string(view));
 }
 
 void drv_outgoing_end(drv_outgoing *outgoing, drv_state state, const char *outcome, int code,
@@ -172,6 +184,7 @@ void drv_outgoing_end(drv_outgoing *outgoing, drv_state state, const char *outco
     drv_job_end(job, state, (drv_error_code)code, why, json_object_get(report));
     while (!drv_job_keep(job) && drv_run_pause(outgoing->run, STORE_AGAIN_MS))
         ;
+    record(outgoing->run, job);
     drv_log_notice("move of %s from %s to %s: %s%s%s job=%s", drv_job_vm(job), drv_job_source(job),
                    drv_job_target(job), outcome, why ? ": " : "", why ? why : "", drv_job_id(job));
     if (state == DRV_STATE_DONE)

@@ -7,7 +7,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "run/incoming.h"
+#include "run/lead.h"
 #include "run/operations.h"
+#include "run/outbox.h"
 #include "run/links.h"
 #include "run/observe.h"
 #include "run/outgoing.h"
@@ -47,6 +49,7 @@ drv_run *drv_run_new(const drv_run_config *config, GError **error)
     run->started_ms = drv_clock_real_ms();
     run->hyper = config->hyper;
     run->store = config->store;
+    run->shared = config->shared;
     run->peers = config->peers;
     run->relay_program = g_strdup(config->relay_program);
     run->sessions_dir = g_strdup(config->sessions_dir);
@@ -68,6 +71,7 @@ drv_run *drv_run_new(const drv_run_config *config, GError **error)
     run->operations = drv_operations_of(run);
     run->probes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     drv_hyper_on_move(run->hyper, guest_moves, run);
+    drv_run_lead_start(run);
     return run;
 }
 
@@ -141,6 +145,7 @@ void drv_run_start(drv_run *run)
     take_up_sessions(run, known_sessions);
     remove_strays(run, known_sessions);
     drv_run_reconcile_start(run);
+    drv_outbox_start(run);
     drv_operations_start(run->operations);
     drv_observe_start(run);
     drv_links_start(run);
@@ -154,6 +159,9 @@ void drv_run_free(drv_run *run)
     if (!run)
         return;
     drv_hyper_on_move(run->hyper, NULL, NULL);
+    if (run->shared)
+        drv_store_stop_waiting(run->shared);
+    drv_store_stop_waiting(run->store);
     g_mutex_lock(&run->lock);
     run->stopping = TRUE;
     g_hash_table_iter_init(&iter, run->outgoing);
@@ -175,6 +183,7 @@ void drv_run_free(drv_run *run)
     g_mutex_clear(&run->lock);
     g_cond_clear(&run->idle);
     drv_content_close(run->content);
+    drv_run_lead_free(run);
     g_free(run->node);
     g_free(run->relay_program);
     g_free(run->sessions_dir);

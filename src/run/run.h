@@ -21,7 +21,8 @@ typedef struct drv_run drv_run;
 typedef struct {
     const char *node;          /* this node's name */
     drv_hyper *hyper;
-    drv_store *store;
+    drv_store *store;          /* this node's own */
+    drv_store *shared;         /* what is kept once for the cluster: a gate; NULL: @store, at the founder */
     const drv_peers *peers;
     const char *relay_program; /* path of drover-relay */
     const char *sessions_dir;  /* DRV_SESSIONS_DIR */
@@ -38,6 +39,8 @@ void drv_run_start(drv_run *run);
 void drv_run_free(drv_run *run);
 
 /* For operators. */
+/** drv_run_lead_status() - set "leader" in @status (null: not known now), and "unrecorded", how many moves wait to be. */
+void drv_run_lead_status(drv_run *run, json_object *status);
 json_object *drv_run_nodes(drv_run *run, GError **error);
 json_object *drv_run_vms(drv_run *run, GError **error);
 /* The goals that a VM keeps, and policies, with the answers of docs/rest.rst. */

@@ -10,6 +10,8 @@
 #include "run/lead.h"
 #include "run/maintenance.h"
 #include "run/operations.h"
+#include "run/outbox.h"
+#include "run/plans.h"
 #include "run/presence.h"
 #include "run/rules.h"
 #include "run/observe.h"
@@ -179,6 +181,7 @@ json_object *drv_run_jobs(drv_run *run, GError **error)
     g_autoptr(json_object) operations =
         is_silent(list.unreachable, leader) ? NULL : drv_operations_ask(run, "", NULL);
 
+    drv_outbox_add_jobs(run, list.all, list.unreachable);
     append(list.all, drv_json_array(operations, "operations"));
     json_object_array_sort(list.all, by_creation);
     return merged_json(&list);
@@ -193,11 +196,22 @@ json_object *drv_run_links(drv_run *run, GError **error)
 
 json_object *drv_run_plans(drv_run *run, GError **error)
 {
-    merged list = merge(run, "/v1/peer/plans", "plans");
+    drv_store *store = drv_run_cluster_store(run);
+    merged list;
     g_autofree char *leader = drv_run_leader(run);
-    g_autoptr(json_object) plans =
-        is_silent(list.unreachable, leader) ? NULL : drv_fleet_plans_ask(run, "GET", "", NULL, NULL);
+    g_autoptr(json_object) own = NULL;
+    g_autoptr(json_object) plans = NULL;
 
+    /* With etcd each node would name them all. */
+    if (store && drv_store_is_shared(store)) {
+        own = drv_run_local_plans(run, error);
+        if (!own)
+            return NULL;
+        list = (merged){"plans", json_object_get(drv_json_array(own, "plans")), json_object_new_array()};
+    } else {
+        list = merge(run, "/v1/peer/plans", "plans");
+    }
+    plans = is_silent(list.unreachable, leader) ? NULL : drv_fleet_plans_ask(run, "GET", "", NULL, NULL);
     append(list.all, drv_json_array(plans, "plans"));
     json_object_array_sort(list.all, by_creation);
     return merged_json(&list);
@@ -355,6 +369,8 @@ json_object *drv_run_job(drv_run *run, const char *id, gint64 after, guint wait_
 {
     g_autofree char *owner = drv_run_owner(id, "job", error);
     g_autofree char *path = NULL;
+    g_autoptr(GError) problem = NULL;
+    json_object *job;
 
     if (!owner)
         return NULL;
@@ -363,7 +379,12 @@ json_object *drv_run_job(drv_run *run, const char *id, gint64 after, guint wait_
     wait_ms = MIN(wait_ms, 30000);
     path = g_strdup_printf("/v1/peer/jobs/%s?after=%" G_GINT64_FORMAT "&wait_ms=%u", id, after,
                            wait_ms);
-    return drv_run_call(run, owner, "GET", path, NULL, DRV_RUN_PEER_TIMEOUT_MS + wait_ms, error);
+    job = drv_run_call(run, owner, "GET", path, NULL, DRV_RUN_PEER_TIMEOUT_MS + wait_ms, &problem);
+    if (!job)
+        job = drv_outbox_recorded_job(run, id);
+    if (!job)
+        g_propagate_error(error, g_steal_pointer(&problem));
+    return job;
 }
 
 json_object *drv_run_reconcile(drv_run *run, const char *id, GError **error)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inside src/store only: what a backend does. store.c has checked names, sizes and
+ * Inside src/store only: what a backend does. store.c has checked names, sizes, JSON and
  * revisions before; a backend compares, writes durably, and reports as store.h says.
  */
 #pragma once
@@ -10,13 +10,23 @@
 
 struct drv_store_ops {
     drv_document *(*get)(drv_store *store, const char *bucket, const char *key, GError **error);
-    gboolean (*put)(drv_store *store, const char *bucket, const char *key, const char *json,
-                    gint64 expected, gint64 *revision, GError **error);
-    gboolean (*remove)(drv_store *store, const char *bucket, const char *key, gint64 expected,
-                       GError **error);
+    gboolean (*change)(drv_store *store, const drv_store_change *changes, guint count,
+                       gint64 *revision, GError **error);
     /* The @limit newest ones (0: all), in any order. */
     GPtrArray *(*list)(drv_store *store, const char *bucket, guint limit, GError **error);
     gint64 (*next)(drv_store *store, const char *counter, GError **error);
+    gboolean (*raise)(drv_store *store, const char *counter, gint64 value, GError **error);
+    GPtrArray *(*counters)(drv_store *store, GError **error);
+    GPtrArray *(*buckets)(drv_store *store, GError **error);
+    gint64 (*wait)(drv_store *store, const char *bucket, gint64 after, guint wait_ms,
+                   GError **error);
+    void (*stop_waiting)(drv_store *store);
+    drv_claim (*claim)(drv_store *store, const char *name, const char *who, guint ttl_s,
+                       gint64 *lease, char **holder, GError **error);
+    void (*release)(drv_store *store, gint64 lease);
+    gboolean (*is_shared)(drv_store *store);
+    const char *(*place)(drv_store *store);
+    json_object *(*status)(drv_store *store);
     void (*close)(drv_store *store);
 };
 
@@ -25,11 +35,23 @@ struct drv_store {
     const struct drv_store_ops *ops;
 };
 
-/** drv_store_open_sqlite() - see drv_store_open(). */
+/** drv_store_open_sqlite() - see drv_store_open_with(). */
 drv_store *drv_store_open_sqlite(const char *path, GError **error);
+
+/** drv_store_open_etcd() - the same. */
+drv_store *drv_store_open_etcd(const drv_store_options *options, GError **error);
 
 /** drv_document_new() - takes a copy of both texts. */
 drv_document *drv_document_new(const char *key, const char *json, gint64 revision);
 
+/** drv_documents_new() - an empty array of them, which owns them. */
+GPtrArray *drv_documents_new(void);
+
 /** drv_key_compare() - natural order: runs of digits count as numbers, "h1-2" before "h1-10". */
 int drv_key_compare(const char *a, const char *b);
+
+/** drv_store_no_such() - DRV_ERROR_NOT_FOUND. Return: FALSE. */
+gboolean drv_store_no_such(const char *bucket, const char *key, GError **error);
+
+/** drv_store_compare() - whether the revision @found (0: none) is as @change wants it, else the error. */
+gboolean drv_store_compare(const drv_store_change *change, gint64 found, GError **error);

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The store in one SQLite file: the calls. sqlite-open.c has the file and its schema. */
+#include <json-c/json.h>
+#include <sys/stat.h>
+
 #include "store/sqlite.h"
 
 typedef struct {
     drv_store store;
     char *path;
-    GMutex lock; /* guards db: one call at a time */
+    GMutex lock; /* guards what follows: one call at a time */
     sqlite3 *db;
+    GCond changed;
+    GHashTable *touched; /* bucket → its last revision since the file was opened */
+    gboolean stopped;    /* nobody waits any more */
 } sqlite_store;
 
 typedef sqlite3_stmt statement;
@@ -54,13 +60,6 @@ static gboolean finish(sqlite_store *s, gboolean good, GError **error)
     return good;
 }
 
-static gboolean not_found(const char *bucket, const char *key, GError **error)
-{
-    g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "there is no %s/%s in the store", bucket,
-                key);
-    return FALSE;
-}
-
 /* The document's revision, 0 when there is none, -1 and @error on failure. */
 static gint64 current_revision(sqlite_store *s, const char *bucket, const char *key, GError **error)
 {
@@ -81,27 +80,6 @@ static gint64 current_revision(sqlite_store *s, const char *bucket, const char *
     }
 }
 
-static gboolean check_revision(sqlite_store *s, const char *bucket, const char *key,
-                               gint64 expected, gint64 *found, GError **error)
-{
-    *found = current_revision(s, bucket, key, error);
-    if (*found < 0)
-        return FALSE;
-    if (expected == DRV_REVISION_ANY || expected == *found)
-        return TRUE;
-    if (expected == DRV_REVISION_NEW)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s/%s is in the store already", bucket,
-                    key);
-    else if (*found == 0)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s/%s is not in the store any more",
-                    bucket, key);
-    else
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "%s/%s has been changed meanwhile (its revision is %" G_GINT64_FORMAT
-                    ", not %" G_GINT64_FORMAT "): read it again", bucket, key, *found, expected);
-    return FALSE;
-}
-
 /* The one clock of revisions, one further; 0 and @error on failure. */
 static gint64 tick(sqlite_store *s, GError **error)
 {
@@ -114,24 +92,6 @@ static gint64 tick(sqlite_store *s, GError **error)
         return sqlite3_column_int64(st, 0);
     fail(s, error);
     return 0;
-}
-
-static gboolean check_json(sqlite_store *s, const char *bucket, const char *key, const char *json,
-                           GError **error)
-{
-    g_autoptr(statement) st = prepare(s, "SELECT json_valid(?)", error);
-
-    if (!st)
-        return FALSE;
-    bind(st, json, NULL, NULL);
-    if (sqlite3_step(st) != SQLITE_ROW) {
-        fail(s, error);
-        return FALSE;
-    }
-    if (sqlite3_column_int(st, 0) == 1)
-        return TRUE;
-    g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s/%s is not JSON: %.40s", bucket, key, json);
-    return FALSE;
 }
 
 static gboolean write_document(sqlite_store *s, const char *bucket, const char *key,
@@ -152,27 +112,6 @@ static gboolean write_document(sqlite_store *s, const char *bucket, const char *
     return FALSE;
 }
 
-static gboolean put(drv_store *store, const char *bucket, const char *key, const char *json,
-                    gint64 expected, gint64 *revision, GError **error)
-{
-    sqlite_store *s = (sqlite_store *)store;
-    gint64 found, new_revision = 0;
-    gboolean good;
-
-    g_mutex_lock(&s->lock);
-    good = run(s, "BEGIN IMMEDIATE", error);
-    if (good)
-        good = finish(s, check_json(s, bucket, key, json, error) &&
-                             check_revision(s, bucket, key, expected, &found, error) &&
-                             (new_revision = tick(s, error)) > 0 &&
-                             write_document(s, bucket, key, json, found > 0, new_revision, error),
-                      error);
-    g_mutex_unlock(&s->lock);
-    if (good && revision)
-        *revision = new_revision;
-    return good;
-}
-
 static gboolean erase(sqlite_store *s, const char *bucket, const char *key, GError **error)
 {
     g_autoptr(statement) st =
@@ -187,21 +126,50 @@ static gboolean erase(sqlite_store *s, const char *bucket, const char *key, GErr
     return FALSE;
 }
 
-static gboolean remove_document(drv_store *store, const char *bucket, const char *key,
-                                gint64 expected, GError **error)
+static gboolean make_one(sqlite_store *s, const drv_store_change *change, gint64 revision,
+                         GError **error)
+{
+    gint64 found = current_revision(s, change->bucket, change->key, error);
+
+    if (found < 0 || !drv_store_compare(change, found, error))
+        return FALSE;
+    return change->json ? write_document(s, change->bucket, change->key, change->json, found > 0,
+                                         revision, error)
+                        : erase(s, change->bucket, change->key, error);
+}
+
+/* Called with the lock held: who waits for one of these buckets is told. */
+static void tell(sqlite_store *s, const drv_store_change *changes, guint count, gint64 revision)
+{
+    for (guint i = 0; i < count; i++) {
+        gint64 *last = g_new(gint64, 1);
+
+        *last = revision;
+        g_hash_table_insert(s->touched, g_strdup(changes[i].bucket), last);
+    }
+    g_cond_broadcast(&s->changed);
+}
+
+static gboolean change_all(drv_store *store, const drv_store_change *changes, guint count,
+                           gint64 *revision, GError **error)
 {
     sqlite_store *s = (sqlite_store *)store;
-    gint64 found;
+    gint64 now = 0;
     gboolean good;
 
     g_mutex_lock(&s->lock);
     good = run(s, "BEGIN IMMEDIATE", error);
+    if (good) {
+        good = (now = tick(s, error)) > 0;
+        for (guint i = 0; good && i < count; i++)
+            good = make_one(s, &changes[i], now, error);
+        good = finish(s, good, error);
+    }
     if (good)
-        good = finish(s, (found = current_revision(s, bucket, key, error)) >= 0 &&
-                             (found > 0 || not_found(bucket, key, error)) &&
-                             check_revision(s, bucket, key, expected, &found, error) &&
-                             erase(s, bucket, key, error), error);
+        tell(s, changes, count, now);
     g_mutex_unlock(&s->lock);
+    if (good && revision)
+        *revision = now;
     return good;
 }
 
@@ -222,7 +190,7 @@ static drv_document *get(drv_store *store, const char *bucket, const char *key, 
                                   sqlite3_column_int64(st, 1));
         break;
     case SQLITE_DONE:
-        not_found(bucket, key, error);
+        drv_store_no_such(bucket, key, error);
         break;
     default:
         fail(s, error);
@@ -233,8 +201,7 @@ static drv_document *get(drv_store *store, const char *bucket, const char *key, 
 static GPtrArray *list(drv_store *store, const char *bucket, guint limit, GError **error)
 {
     sqlite_store *s = (sqlite_store *)store;
-    g_autoptr(GPtrArray) found =
-        g_ptr_array_new_with_free_func((GDestroyNotify)drv_document_free);
+    g_autoptr(GPtrArray) found = drv_documents_new();
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&s->lock);
     g_autoptr(statement) st = prepare(
         s, "SELECT key, json, revision FROM document WHERE bucket = ? ORDER BY id DESC LIMIT ?",
@@ -279,11 +246,148 @@ static gint64 next(drv_store *store, const char *counter, GError **error)
     return finish(s, number > 0, error) ? number : 0;
 }
 
+static gboolean raise_counter(drv_store *store, const char *counter, gint64 value, GError **error)
+{
+    sqlite_store *s = (sqlite_store *)store;
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&s->lock);
+    g_autoptr(statement) st =
+        prepare(s, "INSERT INTO counter VALUES (?1, ?2) "
+                   "ON CONFLICT (name) DO UPDATE SET value = max(value, ?2)", error);
+
+    if (!st)
+        return FALSE;
+    bind(st, counter, NULL, NULL);
+    sqlite3_bind_int64(st, 2, value);
+    if (sqlite3_step(st) == SQLITE_DONE)
+        return TRUE;
+    fail(s, error);
+    return FALSE;
+}
+
+static GPtrArray *counters(drv_store *store, GError **error)
+{
+    sqlite_store *s = (sqlite_store *)store;
+    g_autoptr(GPtrArray) found = drv_documents_new();
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&s->lock);
+    g_autoptr(statement) st = prepare(s, "SELECT name, value FROM counter ORDER BY name", error);
+    int result;
+
+    if (!st)
+        return NULL;
+    while ((result = sqlite3_step(st)) == SQLITE_ROW)
+        g_ptr_array_add(found, drv_document_new((const char *)sqlite3_column_text(st, 0),
+                                                (const char *)sqlite3_column_text(st, 1), 0));
+    if (result == SQLITE_DONE)
+        return g_steal_pointer(&found);
+    fail(s, error);
+    return NULL;
+}
+
+static GPtrArray *buckets(drv_store *store, GError **error)
+{
+    sqlite_store *s = (sqlite_store *)store;
+    g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&s->lock);
+    g_autoptr(statement) st =
+        prepare(s, "SELECT DISTINCT bucket FROM document ORDER BY bucket", error);
+    int result;
+
+    if (!st)
+        return NULL;
+    while ((result = sqlite3_step(st)) == SQLITE_ROW)
+        g_ptr_array_add(found, g_strdup((const char *)sqlite3_column_text(st, 0)));
+    if (result == SQLITE_DONE)
+        return g_steal_pointer(&found);
+    fail(s, error);
+    return NULL;
+}
+
+/* Called with the lock held. -1 and @error on failure. */
+static gint64 clock_now(sqlite_store *s, GError **error)
+{
+    g_autoptr(statement) st = prepare(s, "SELECT revision FROM clock", error);
+
+    if (st && sqlite3_step(st) == SQLITE_ROW)
+        return sqlite3_column_int64(st, 0);
+    if (st)
+        fail(s, error);
+    return -1;
+}
+
+/* Only this process changes the file, so this process knows of each change. */
+static gint64 wait_for(drv_store *store, const char *bucket, gint64 after, guint wait_ms,
+                       GError **error)
+{
+    sqlite_store *s = (sqlite_store *)store;
+    gint64 until = g_get_monotonic_time() + (gint64)wait_ms * 1000;
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&s->lock);
+
+    if (after < 0)
+        return clock_now(s, error);
+    for (;;) {
+        const gint64 *last = g_hash_table_lookup(s->touched, bucket);
+
+        if (last && *last > after)
+            return *last;
+        if (s->stopped || !g_cond_wait_until(&s->changed, &s->lock, until))
+            return after;
+    }
+}
+
+static void stop_waiting(drv_store *store)
+{
+    sqlite_store *s = (sqlite_store *)store;
+
+    g_mutex_lock(&s->lock);
+    s->stopped = TRUE;
+    g_cond_broadcast(&s->changed);
+    g_mutex_unlock(&s->lock);
+}
+
+/* The file is this process's alone, and so is everything that can be claimed in it. */
+static drv_claim claim(drv_store *store, const char *name, const char *who, guint ttl_s,
+                       gint64 *lease, char **holder, GError **error)
+{
+    *holder = g_strdup(who);
+    return DRV_CLAIM_HELD;
+}
+
+static void release_claim(drv_store *store, gint64 lease)
+{
+}
+
+static gboolean is_shared(drv_store *store)
+{
+    return FALSE;
+}
+
+static const char *place(drv_store *store)
+{
+    return ((sqlite_store *)store)->path;
+}
+
+static json_object *status(drv_store *store)
+{
+    sqlite_store *s = (sqlite_store *)store;
+    json_object *object = json_object_new_object();
+    g_autofree char *wal = g_strconcat(s->path, "-wal", NULL);
+    struct stat file = {0}, log = {0};
+
+    stat(s->path, &file);
+    stat(wal, &log);
+    json_object_object_add(object, "kind", json_object_new_string("sqlite"));
+    json_object_object_add(object, "where", json_object_new_string(s->path));
+    json_object_object_add(object, "bytes", json_object_new_int64(file.st_size + log.st_size));
+    return object;
+}
+
 static void close_store(drv_store *store)
 {
     sqlite_store *s = (sqlite_store *)store;
 
     sqlite3_close(s->db);
+    g_hash_table_unref(s->touched);
+    g_cond_clear(&s->changed);
     g_mutex_clear(&s->lock);
     g_free(s->path);
     g_free(s);
@@ -291,10 +395,19 @@ static void close_store(drv_store *store)
 
 static const struct drv_store_ops ops = {
     .get = get,
-    .put = put,
-    .remove = remove_document,
+    .change = change_all,
     .list = list,
     .next = next,
+    .raise = raise_counter,
+    .counters = counters,
+    .buckets = buckets,
+    .wait = wait_for,
+    .stop_waiting = stop_waiting,
+    .claim = claim,
+    .release = release_claim,
+    .is_shared = is_shared,
+    .place = place,
+    .status = status,
     .close = close_store,
 };
 
@@ -310,5 +423,7 @@ drv_store *drv_store_open_sqlite(const char *path, GError **error)
     s->path = g_strdup(path);
     s->db = db;
     g_mutex_init(&s->lock);
+    g_cond_init(&s->changed);
+    s->touched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     return &s->store;
 }

@@ -149,3 +149,33 @@ def test_pruned_and_off(known: Lab) -> None:
     assert move(known, "known", "h2", "h1")["recycled_bytes"] == 0
     assert not packs(known, "h1") and not packs(known, "h2")
     assert known.drover("h1", "content", "prune", "--all", "--node", "h9").code != 0
+
+
+def test_no_room_left(known: Lab) -> None:
+    """What could be written of a pack serves, and that some could not is said."""
+    known.service("h2", "droverd", "stop")
+    known.run("h2", "mount", "-t", "tmpfs", "-o", "size=400m,mode=700", "none", STORE)
+    known.service("h2", "droverd", "start")
+    try:
+        wait_until(lambda: known.drover("h2", "content", "list").code == 0, "droverd is back")
+        going = known.begin("known", "h1", "h2")
+        going.until("copying-memory", wire_bytes=1 << 20)
+        # 25 MiB are allowed in such a place; now there is room for ten.
+        known.run("h2", "fallocate", "-l", "390m", f"{STORE}/filler")
+        assert going.wait().code == 0
+        settle(known)
+        wait_until(lambda: figures(known, "h2")["problem"], "h2 says that not all is kept")
+        problem = figures(known, "h2")["problem"]["message"]
+        assert "content of known" in problem and "could not be written" in problem
+        listed = known.drover("h1", "content", "list")
+        assert listed.code == 0 and "warning: h2" in listed.err and "no room" not in listed.err
+        assert len(contents(known, "h1")) == len(contents(known, "h2")) == 1
+        known.run("h2", "rm", f"{STORE}/filler")
+        back = move(known, "known", "h2", "h1")
+        assert 4 << 20 < back["recycled_bytes"] < 16 << 20
+        wait_until(lambda: figures(known, "h2")["problem"] is None, "h2 keeps content again")
+    finally:
+        known.service("h2", "droverd", "stop")
+        known.run("h2", "umount", STORE)
+        known.service("h2", "droverd", "start")
+        wait_until(lambda: known.drover("h2", "content", "list").code == 0, "droverd is back")

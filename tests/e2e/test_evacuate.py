@@ -203,3 +203,31 @@ def test_the_budget_is_shared(full: Lab) -> None:
     assert seen >= 2
     jobs = [job for vm in VMS for job in ops.moves_of(full, vm) if job.get("operation") == op]
     assert all(0 < job["step"]["bandwidth_bps"] <= budget for job in jobs), jobs
+
+
+def test_one_node_after_the_other_until_the_first_trouble(full: Lab) -> None:
+    done = full.drover("h1", "roll", "--yes", "--exec",
+                       "echo $DROVER_NODE $DROVER_ADDRESS >>/run/rolled; test $DROVER_NODE != h3", "h2", "h3",
+                       "h1")
+    assert done.code == 1, done
+    assert "node resume h3" in done.err and "exit code 1" in done.err, done
+    rolled = full.path("h1", "/run/rolled").read_text().split()
+    assert rolled == ["h2", full.address("h2"), "h3", full.address("h3")], rolled
+    assert ops.on_host(full, "h2") == set(VMS)
+    assert (ops.maintenance(full, "h2"), ops.maintenance(full, "h3")) == ("none", "drained")
+
+
+def test_two_operations_do_not_take_the_same_room_or_vm(full: Lab) -> None:
+    """The second of two plans for the same VMs does not fit any more when the first runs."""
+    slow(full)
+    api = full.api("h3")
+    plans = [api.ask("POST", "/v1/plans", {"goal": "evacuate", "node": "h2"})[1] for _ in range(2)]
+    status, first = api.ask("POST", f"/v1/plans/{plans[0]['id']}/apply")
+    assert status == 200, first
+    status, answer = api.ask("POST", f"/v1/plans/{plans[1]['id']}/apply")
+    assert status == 409 and first["operation"] in answer["error"]["message"], answer
+    status, answer = api.ask("POST", f"/v1/plans/{plans[0]['id']}/apply")
+    assert status == 409 and "applied already" in answer["error"]["message"], answer
+    assert ops.ended(full, first["operation"])["state"] == "done"
+    for vm in VMS:
+        assert len([j for j in ops.moves_of(full, vm) if j.get("operation") == first["operation"]]) == 1

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LANES 2
 #define CACHE_PAGES 8
 
 static uint8_t record[DRV_RECORD_MAX];
@@ -17,12 +18,13 @@ void fuzz_require(int condition)
 
 void fuzz_channel_begin(struct fuzz_channel *channel, unsigned tricks)
 {
-    struct drv_encoder_config config = {.cache_pages = CACHE_PAGES, .tricks = tricks, .seed = 1};
+    struct drv_encoder_config config = {
+        .cache_pages = CACHE_PAGES, .lanes = LANES, .tricks = tricks, .seed = 1};
     struct drv_error err;
 
     if (!channel->encoder) {
         fuzz_require(drv_encoder_new(&channel->encoder, &config, &err) == 0);
-        fuzz_require(drv_decoder_new(&channel->decoder, CACHE_PAGES, 1, &err) == 0);
+        fuzz_require(drv_decoder_new(&channel->decoder, CACHE_PAGES, LANES, 1, &err) == 0);
     }
     drv_encoder_reset(channel->encoder, 1);
     drv_decoder_reset(channel->decoder, 1);
@@ -31,7 +33,7 @@ void fuzz_channel_begin(struct fuzz_channel *channel, unsigned tricks)
 /* Return: how many bytes of the channel came out, which are compared to @expected. */
 static size_t flush(struct fuzz_channel *channel, const uint8_t *expected, size_t left)
 {
-    size_t size = drv_encoder_close(channel->encoder, record), used, came;
+    size_t size = drv_encoder_close_by(channel->encoder, (unsigned)left % LANES, record), used, came;
     struct drv_error err;
     const uint8_t *out;
 

@@ -4,6 +4,7 @@
  * memory, and the same whatever pieces they come in. Built for libFuzzer the decoder takes any
  * check as right, so that what lies behind it is reached.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,6 +43,16 @@ static void fill(drv_decoder *to)
     require(drv_decoder_remembered(to) == 1);
 }
 
+/* An older image of four blocks. */
+static int read_older(void *data, uint64_t offset, uint8_t *to, size_t size, struct drv_error *err)
+{
+    (void)data;
+    if (offset > 4 * DRV_PAGE_SIZE || size > 4 * DRV_PAGE_SIZE - offset)
+        return drv_error_set(err, EINVAL, "not that large");
+    memset(to, (int)(offset / DRV_PAGE_SIZE), size);
+    return 0;
+}
+
 /* Feeds all in pieces of @step. Return: bytes of output. */
 static size_t run(const uint8_t *data, size_t size, size_t step, uint64_t *hash)
 {
@@ -77,10 +88,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t came;
 
     if (!decoder) {
-        require(drv_decoder_new(&decoder, CACHE_PAGES, 1, &err) == 0);
-        require(drv_decoder_new(&disk, CACHE_PAGES, 1, &err) == 0);
+        require(drv_decoder_new(&decoder, CACHE_PAGES, 2, 1, &err) == 0);
+        require(drv_decoder_new(&disk, CACHE_PAGES, 1, 1, &err) == 0);
         drv_decoder_keep(disk);
         drv_decoder_refer(decoder, 2, disk);
+        drv_decoder_set_older(decoder, read_older, NULL);
         fill(disk);
     }
     came = run(data, size, SIZE_MAX, &whole);

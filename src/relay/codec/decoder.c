@@ -13,12 +13,15 @@
 #include "relay/codec/ram-parser.h"
 #include "relay/codec/squeeze.h"
 
-#define BODY_SIZE ((size_t)DRV_RECORD_OPS_MAX + DRV_RECORD_LITERALS_MAX)
+#define BODY_SIZE ((size_t)DRV_RECORD_OPS_MAX + DRV_RECORD_LITERALS_MAX + 1)
 
 struct drv_decoder {
     struct drv_cache cache;
     const drv_decoder *other[DRV_CODERS_MAX];
-    struct drv_squeezer expander;
+    drv_decoder_read older; /* NULL: there is none */
+    void *older_data;
+    unsigned lanes;
+    struct drv_squeezer expander[DRV_LANES_MAX];
     uint64_t seed;
     bool broken;
 
@@ -38,15 +41,19 @@ struct drv_decoder {
 struct work {
     struct drv_reader ops, literals;
     struct drv_writer out;
+    bool older;             /* some of it is of the older image */
+    int failed;             /* -errno of reading that */
+    struct drv_error *err;
 };
 
-size_t drv_decoder_memory(size_t cache_pages)
+size_t drv_decoder_memory(size_t cache_pages, unsigned lanes)
 {
     return sizeof(drv_decoder) + DRV_RECORD_MAX + BODY_SIZE + DRV_RECORD_RAW_MAX +
-           (size_t)drv_cache_memory(cache_pages) + ((size_t)1 << 18);
+           (size_t)drv_cache_memory(cache_pages) + lanes * drv_expander_memory();
 }
 
-int drv_decoder_new(drv_decoder **result, size_t cache_pages, uint64_t seed, struct drv_error *err)
+int drv_decoder_new(drv_decoder **result, size_t cache_pages, unsigned lanes, uint64_t seed,
+                    struct drv_error *err)
 {
     drv_decoder *decoder = calloc(1, sizeof *decoder);
     int rc = 0;
@@ -60,12 +67,13 @@ int drv_decoder_new(drv_decoder **result, size_t cache_pages, uint64_t seed, str
         rc = drv_error_set(err, ENOMEM, "no memory for a decoder");
     if (!rc)
         rc = drv_cache_init(&decoder->cache, cache_pages, err);
-    if (!rc)
-        rc = drv_expander_init(&decoder->expander, err);
+    for (unsigned i = 0; !rc && i < lanes; i++)
+        rc = drv_expander_init(&decoder->expander[i], err);
     if (rc) {
         drv_decoder_free(decoder);
         return rc;
     }
+    decoder->lanes = lanes;
     drv_decoder_reset(decoder, seed);
     *result = decoder;
     return 0;
@@ -75,7 +83,8 @@ void drv_decoder_free(drv_decoder *decoder)
 {
     if (!decoder)
         return;
-    drv_squeezer_done(&decoder->expander);
+    for (unsigned i = 0; i < DRV_LANES_MAX; i++)
+        drv_squeezer_done(&decoder->expander[i]);
     drv_cache_done(&decoder->cache);
     free(decoder->out);
     free(decoder->body);
@@ -90,6 +99,8 @@ void drv_decoder_reset(drv_decoder *decoder, uint64_t seed)
     drv_cache_clear(&decoder->cache);
     decoder->in_used = decoder->out_used = decoder->out_taken = decoder->record_bytes = 0;
     decoder->address = 0;
+    for (unsigned i = 0; i < decoder->lanes; i++)
+        drv_squeezer_reset(&decoder->expander[i]);
 }
 
 void drv_decoder_keep(drv_decoder *decoder)
@@ -100,6 +111,12 @@ void drv_decoder_keep(drv_decoder *decoder)
 void drv_decoder_refer(drv_decoder *decoder, unsigned number, const drv_decoder *other)
 {
     decoder->other[number] = other;
+}
+
+void drv_decoder_set_older(drv_decoder *decoder, drv_decoder_read read, void *data)
+{
+    decoder->older = read;
+    decoder->older_data = data;
 }
 
 uint64_t drv_decoder_remembered(const drv_decoder *decoder)
@@ -243,6 +260,31 @@ static void put_other(drv_decoder *decoder, struct work *work, uint64_t count)
             return;
 }
 
+static void put_older(drv_decoder *decoder, struct work *work, uint64_t count)
+{
+    uint64_t number = drv_read_varint(&work->ops);
+    uint8_t *to = work->out.at;
+    size_t size;
+
+    if (work->ops.bad || !decoder->older || !decoder->bare || number > INT64_MAX / DRV_PAGE_SIZE ||
+        count > (size_t)(work->out.end - work->out.at) / DRV_PAGE_SIZE) {
+        work->ops.bad = true;
+        return;
+    }
+    size = (size_t)count * DRV_PAGE_SIZE;
+    work->older = true;
+    work->failed =
+        decoder->older(decoder->older_data, number * DRV_PAGE_SIZE, to, size, work->err);
+    if (work->failed) {
+        work->ops.bad = true;
+        return;
+    }
+    for (; count; count--) {
+        work->out.at += DRV_PAGE_SIZE;
+        remember(decoder, work);
+    }
+}
+
 static void put_bytes(struct work *work, uint64_t count)
 {
     const uint8_t *bytes;
@@ -291,14 +333,18 @@ static void one_op(drv_decoder *decoder, struct work *work)
         put_delta(decoder, work, count);
     else if (op == DRV_OP_OTHER)
         put_other(decoder, work, count);
+    else if (op == DRV_OP_OLDER)
+        put_older(decoder, work, count);
     else
         work->ops.bad = true;
 }
 
-/* Follows the ops of a record. Return: whether they made exactly what was said. */
-static bool follow(drv_decoder *decoder, const struct drv_record *record, const uint8_t *body)
+/* Follows the ops of a record. Return: 0: they made exactly what was said. @older: some of it of an older image */
+static int follow(drv_decoder *decoder, const struct drv_record *record, const uint8_t *body,
+                  bool *older, struct drv_error *err)
 {
     struct work work = {
+        .err = err,
         .ops = drv_reader_over(body, record->ops),
         .literals = drv_reader_over(body + record->ops, record->expanded - record->ops),
         .out = drv_writer_over(decoder->out, record->raw),
@@ -306,8 +352,14 @@ static bool follow(drv_decoder *decoder, const struct drv_record *record, const 
 
     while (drv_reader_left(&work.ops) && !work.ops.bad && !work.literals.bad && !work.out.bad)
         one_op(decoder, &work);
-    return !work.ops.bad && !work.literals.bad && !work.out.bad &&
-           !drv_reader_left(&work.literals) && drv_writer_used(&work.out) == record->raw;
+    *older = work.older;
+    if (work.failed)
+        return work.failed;
+    if (work.ops.bad || work.literals.bad || work.out.bad || drv_reader_left(&work.literals) ||
+        drv_writer_used(&work.out) != record->raw)
+        return drv_error_set(err, EPROTO,
+                             "the other relay sent a record with wrong references or lengths");
+    return 0;
 }
 
 /* A fuzzer cannot guess a hash: it takes any, so that it reaches what lies behind. */
@@ -323,6 +375,9 @@ static bool is_right(const drv_decoder *decoder, const struct drv_record *record
 static int decode(drv_decoder *decoder, const struct drv_record *record, const uint8_t *body,
                   struct drv_error *err)
 {
+    bool older;
+    int rc;
+
     decoder->out_used = decoder->out_taken = 0;
     if (record->method == DRV_RECORD_PLAIN) {
         memcpy(decoder->out, body, record->raw);
@@ -330,14 +385,20 @@ static int decode(drv_decoder *decoder, const struct drv_record *record, const u
         return 1;
     }
     decoder->broken = true;
-    if (record->method == DRV_RECORD_COMPRESSED) {
-        if (drv_expand(&decoder->expander, decoder->body, record->expanded, body, record->body))
+    if (record->method != DRV_RECORD_STORED) {
+        if (record->lane >= decoder->lanes ||
+            drv_expand(&decoder->expander[record->lane], record->method == DRV_RECORD_BEGUN,
+                       decoder->body, record->expanded, body, record->body))
             return drv_error_set(err, EPROTO, "what the other relay sent cannot be decompressed");
         body = decoder->body;
     }
-    if (!follow(decoder, record, body))
+    rc = follow(decoder, record, body, &older, err);
+    if (rc)
+        return rc;
+    if (!is_right(decoder, record) && older)
         return drv_error_set(err, EPROTO,
-                             "the other relay sent a record with wrong references or lengths");
+                             "the older image of the disk that was to serve has changed while it was "
+                             "read: move again, or without it");
     if (!is_right(decoder, record))
         return drv_error_set(err, EPROTO,
                              "the other relay's record came out with other bytes than went in: "

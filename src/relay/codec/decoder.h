@@ -16,15 +16,18 @@
 
 typedef struct drv_decoder drv_decoder;
 
-/** drv_decoder_new() - @cache_pages and @seed as at the encoder. Return: 0 or -ENOMEM. */
-int drv_decoder_new(drv_decoder **decoder, size_t cache_pages, uint64_t seed,
+/**
+ * drv_decoder_new() - @cache_pages, @lanes (at most DRV_LANES_MAX) and @seed as at the encoder.
+ * Return: 0 or -ENOMEM.
+ */
+int drv_decoder_new(drv_decoder **decoder, size_t cache_pages, unsigned lanes, uint64_t seed,
                     struct drv_error *err);
 
 /** drv_decoder_free() - NULL is allowed. */
 void drv_decoder_free(drv_decoder *decoder);
 
 /** drv_decoder_memory() - bytes that such a decoder takes at most, its cache included. */
-size_t drv_decoder_memory(size_t cache_pages);
+size_t drv_decoder_memory(size_t cache_pages, unsigned lanes);
 
 /** drv_decoder_reset() - a new stream begins: forget all. */
 void drv_decoder_reset(drv_decoder *decoder, uint64_t seed);
@@ -34,6 +37,13 @@ void drv_decoder_keep(drv_decoder *decoder);
 
 /** drv_decoder_refer() - as drv_encoder_refer(). */
 void drv_decoder_refer(drv_decoder *decoder, unsigned number, const drv_decoder *other);
+
+/** Reads @size bytes of an older image of the disk, at @offset. Return: 0 or -errno. */
+typedef int (*drv_decoder_read)(void *data, uint64_t offset, uint8_t *to, size_t size,
+                                struct drv_error *err);
+
+/** drv_decoder_set_older() - where blocks of an older image are to be had; before the first byte. */
+void drv_decoder_set_older(drv_decoder *decoder, drv_decoder_read read, void *data);
 
 /**
  * drv_decoder_remembered() - how many pages whole records have added to the cache. When it is

@@ -12,7 +12,9 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "relay/codec/bale.h"
 #include "relay/codec/cache.h"
+#include "relay/codec/older.h"
 #include "relay/codec/record.h"
 
 /* From a plain copy (0) over references alone (1) to zstd -5, -3, -1, 1, 2 and 3. */
@@ -35,14 +37,17 @@ enum drv_codec_trick {
 
 struct drv_encoder_config {
     size_t cache_pages; /* as at the decoder; 0: nothing is remembered */
+    unsigned lanes;     /* as at the decoder, at most DRV_LANES_MAX; 0: one */
     unsigned tricks;    /* enum drv_codec_trick */
     uint64_t seed;      /* of hashes: random, and known to the decoder */
 };
 
 struct drv_encoder_stats {
-    uint64_t raw_bytes, encoded_bytes;
+    uint64_t raw_bytes, encoded_bytes; /* the latter: by drv_encoder_close() only */
+    uint64_t content_bytes; /* that there were for zstd: ops and literals */
     uint64_t literal_pages, same_pages, delta_pages, zero_pages; /* or blocks of a disk */
     uint64_t other_pages; /* that another stream had brought */
+    uint64_t older_pages; /* that the target has in an older image of the disk */
 };
 
 typedef struct drv_encoder drv_encoder;
@@ -55,7 +60,7 @@ int drv_encoder_new(drv_encoder **encoder, const struct drv_encoder_config *conf
 void drv_encoder_free(drv_encoder *encoder);
 
 /** drv_encoder_memory() - bytes that such an encoder takes at most, its cache included. */
-size_t drv_encoder_memory(size_t cache_pages);
+size_t drv_encoder_memory(size_t cache_pages, unsigned lanes);
 
 /** drv_encoder_reset() - a new stream begins, at the decoder as well: forget all. */
 void drv_encoder_reset(drv_encoder *encoder, uint64_t seed);
@@ -74,6 +79,15 @@ void drv_encoder_keep(drv_encoder *encoder);
  * @other:  outlives this one's last use
  */
 void drv_encoder_refer(drv_encoder *encoder, unsigned number, const drv_encoder *other);
+
+/**
+ * drv_encoder_disk() - the export that an NBD client has asked for; NULL: it has not yet.
+ * @reached: receives how far on the disk it has written
+ */
+const char *drv_encoder_disk(const drv_encoder *encoder, uint64_t *reached);
+
+/** drv_encoder_set_older() - blocks that the target has may be referred to. @older: outlives the last use. */
+void drv_encoder_set_older(drv_encoder *encoder, struct drv_older *older);
 
 /** drv_encoder_remembered() - how many pages the records made so far have added to the cache. */
 uint64_t drv_encoder_remembered(const drv_encoder *encoder);
@@ -126,11 +140,27 @@ size_t drv_encoder_missing(drv_encoder *encoder, uint8_t **at);
 size_t drv_encoder_held(const drv_encoder *encoder);
 
 /**
- * drv_encoder_close() - make a record of the batch at hand.
+ * drv_encoder_pack() - close the batch at hand; the next may begin while it is pressed (bale.h).
+ * @out: room for DRV_RECORD_MAX, where drv_bale_press() will make the record
+ * Return: false when there is nothing.
+ */
+bool drv_encoder_pack(drv_encoder *encoder, struct drv_bale *bale, uint8_t *out);
+
+/** drv_encoder_lane() - number @number, less than the configuration's. */
+struct drv_squeezer *drv_encoder_lane(drv_encoder *encoder, unsigned number);
+
+/** drv_encoder_pressed() - what became of bales: sums of their fields of these names. */
+void drv_encoder_pressed(drv_encoder *encoder, uint64_t fresh_raw, uint64_t fresh_encoded);
+
+/**
+ * drv_encoder_close() - all of that at once, by the first lane.
  * @out: room for DRV_RECORD_MAX
  * Return: the record's length; 0 when there is nothing.
  */
 size_t drv_encoder_close(drv_encoder *encoder, uint8_t *out);
+
+/** drv_encoder_close_by() - the same by another lane. */
+size_t drv_encoder_close_by(drv_encoder *encoder, unsigned lane, uint8_t *out);
 
 /* How QEMU's copy of the guest's memory stands. */
 struct drv_encoder_copy {

@@ -14,12 +14,17 @@ void drv_fresh_page(struct drv_fresh *fresh, bool first_round, size_t size)
     fresh->batch_body += size;
 }
 
-void drv_fresh_close(struct drv_fresh *fresh, size_t expanded, size_t body)
+void drv_fresh_take(struct drv_fresh *fresh, size_t *raw, size_t *body)
 {
-    fresh->raw += fresh->batch_raw;
-    if (expanded)
-        fresh->encoded += (uint64_t)fresh->batch_body * body / expanded;
+    *raw = fresh->batch_raw;
+    *body = fresh->batch_body;
     fresh->batch_raw = fresh->batch_body = 0;
+}
+
+void drv_fresh_add(struct drv_fresh *fresh, uint64_t raw, uint64_t encoded)
+{
+    fresh->raw += raw;
+    fresh->encoded += encoded;
     if (fresh->raw > FORGET_BYTES) {
         fresh->raw /= 2;
         fresh->encoded /= 2;

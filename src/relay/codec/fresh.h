@@ -20,5 +20,11 @@ struct drv_fresh {
 /** drv_fresh_page() - a page with new content became @size bytes. @first_round: none came twice yet. */
 void drv_fresh_page(struct drv_fresh *fresh, bool first_round, size_t size);
 
-/** drv_fresh_close() - the batch's @expanded bytes became @body bytes. */
-void drv_fresh_close(struct drv_fresh *fresh, size_t expanded, size_t body);
+/**
+ * drv_fresh_take() - the batch is closed.
+ * @raw, @body: receive what it has of such pages: bytes of the channel, and of its record before zstd
+ */
+void drv_fresh_take(struct drv_fresh *fresh, size_t *raw, size_t *body);
+
+/** drv_fresh_add() - such pages of a batch, @raw bytes of the channel, became @encoded bytes. */
+void drv_fresh_add(struct drv_fresh *fresh, uint64_t raw, uint64_t encoded);

@@ -9,7 +9,9 @@
 #define OPTION_MAGIC UINT64_C(0x49484156454f5054) /* "IHAVEOPT" */
 #define REQUEST_MAGIC 0x25609513u
 #define FLAGS_KNOWN 3u /* fixed newstyle, no zeroes */
+#define OPTION_EXPORT_NAME 1u
 #define OPTION_STARTTLS 5u
+#define OPTION_GO 7u
 #define OPTION_DATA_MAX 65536u /* QEMU's are below 5 KiB */
 
 enum request { READ, WRITE, DISCONNECT, FLUSH, TRIM, CACHE, WRITE_ZEROES, BLOCK_STATUS, REQUESTS };
@@ -49,12 +51,31 @@ static void on_option(struct drv_nbd_parser *parser, struct drv_reader *field)
     uint32_t option = drv_read_u32(field);
     uint32_t size = drv_read_u32(field);
 
+    parser->option = option;
     if (magic != OPTION_MAGIC || option == OPTION_STARTTLS || size > OPTION_DATA_MAX)
         expect(parser, OPAQUE, 0, 0);
     else if (size)
         expect(parser, AT_OPTION_DATA, 0, size);
     else
         expect(parser, AT_OPTION_OR_REQUEST, 0, 4);
+}
+
+/* Which disk it is that is written to. */
+static void on_option_data(struct drv_nbd_parser *parser)
+{
+    struct drv_reader data = drv_reader_over(parser->data, sizeof parser->data);
+    uint64_t size = parser->need;
+
+    if (parser->option == OPTION_GO)
+        size = drv_read_u32(&data);
+    else if (parser->option != OPTION_EXPORT_NAME)
+        return;
+    parser->named = true;
+    parser->name[0] = '\0';
+    if (size > DRV_NBD_NAME_MAX || size > parser->need)
+        return;
+    memcpy(parser->name, data.at, (size_t)size);
+    parser->name[size] = '\0';
 }
 
 static void on_request(struct drv_nbd_parser *parser, struct drv_reader *field)
@@ -68,6 +89,9 @@ static void on_request(struct drv_nbd_parser *parser, struct drv_reader *field)
     (void)drv_read_u64(field); /* cookie */
     parser->offset = drv_read_u64(field);
     size = drv_read_u32(field);
+    if ((type == WRITE || type == WRITE_ZEROES || type == TRIM) && parser->offset < INT64_MAX &&
+        parser->reached < parser->offset + size)
+        parser->reached = parser->offset + size;
     if (type >= REQUESTS)
         expect(parser, OPAQUE, 0, 0);
     else if (type == WRITE && size)
@@ -105,6 +129,9 @@ static void step(struct drv_nbd_parser *parser)
         on_request(parser, &field);
         break;
     case AT_OPTION_DATA:
+        on_option_data(parser);
+        expect(parser, AT_OPTION_OR_REQUEST, 0, 4);
+        break;
     case AT_PAYLOAD:
         expect(parser, AT_OPTION_OR_REQUEST, 0, 4);
         break;
@@ -127,6 +154,10 @@ static size_t take_field(struct drv_nbd_parser *parser, const uint8_t *bytes, si
         parser->offset += taken;
     else if (parser->state != AT_OPTION_DATA)
         memcpy(parser->field + parser->have, bytes, taken);
+    else if (parser->have < sizeof parser->data)
+        memcpy(parser->data + parser->have, bytes,
+               taken < sizeof parser->data - parser->have ? taken
+                                                          : sizeof parser->data - parser->have);
     parser->have += taken;
     if (parser->have == parser->need)
         step(parser);

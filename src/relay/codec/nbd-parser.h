@@ -15,12 +15,18 @@
 #include "relay/codec/span.h"
 
 #define DRV_NBD_REQUEST_SIZE 28u
+#define DRV_NBD_NAME_MAX 63u
 
 struct drv_nbd_parser {
     int state;
     uint64_t need, have; /* bytes of the field at hand */
     uint8_t field[DRV_NBD_REQUEST_SIZE];
     uint64_t offset; /* on the disk, of the next byte of the payload at hand */
+    uint64_t reached; /* on the disk: what was written, or made zeros, furthest behind */
+    uint32_t option;  /* at hand */
+    uint8_t data[4 + DRV_NBD_NAME_MAX]; /* the beginning of its data */
+    char name[DRV_NBD_NAME_MAX + 1]; /* of the export that was asked for last, if not longer */
+    bool named; /* there was one */
 };
 
 /** drv_nbd_parser_init() - at the first byte of a connection. */

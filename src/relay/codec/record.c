@@ -5,11 +5,14 @@
 #include <errno.h>
 #include <stdbool.h>
 
+#define DRV_RECORD_LANE_SHIFT 8u
+#define DRV_RECORD_LANE_BITS 0xff00u
+
 void drv_record_encode(uint8_t out[DRV_RECORD_HEADER_SIZE], const struct drv_record *record)
 {
     struct drv_writer writer = drv_writer_over(out, DRV_RECORD_HEADER_SIZE);
 
-    drv_write_u32(&writer, record->method);
+    drv_write_u32(&writer, (uint32_t)record->lane << DRV_RECORD_LANE_SHIFT | record->method);
     drv_write_u32(&writer, record->body);
     drv_write_u32(&writer, record->raw);
     drv_write_u32(&writer, record->ops);
@@ -19,6 +22,10 @@ void drv_record_encode(uint8_t out[DRV_RECORD_HEADER_SIZE], const struct drv_rec
 
 static bool makes_sense(uint32_t method, const struct drv_record *record)
 {
+    bool compressed = method == DRV_RECORD_BEGUN || method == DRV_RECORD_GOES_ON;
+
+    if (record->lane && (!compressed || record->lane >= DRV_LANES_MAX))
+        return false;
     if (!record->body || record->body > DRV_RECORD_BODY_MAX || !record->raw ||
         record->raw > DRV_RECORD_RAW_MAX)
         return false;
@@ -29,17 +36,18 @@ static bool makes_sense(uint32_t method, const struct drv_record *record)
         return false;
     if (method == DRV_RECORD_STORED)
         return record->body == record->expanded;
-    return method == DRV_RECORD_COMPRESSED;
+    return compressed;
 }
 
 int drv_record_decode(struct drv_record *record, const uint8_t in[DRV_RECORD_HEADER_SIZE],
                       struct drv_error *err)
 {
     struct drv_reader reader = drv_reader_over(in, DRV_RECORD_HEADER_SIZE);
-    uint32_t method = drv_read_u32(&reader);
+    uint32_t first = drv_read_u32(&reader), method = first & ~DRV_RECORD_LANE_BITS;
     struct drv_record got;
 
     got.method = (uint8_t)method;
+    got.lane = (uint8_t)((first & DRV_RECORD_LANE_BITS) >> DRV_RECORD_LANE_SHIFT);
     got.body = drv_read_u32(&reader);
     got.raw = drv_read_u32(&reader);
     got.ops = drv_read_u32(&reader);

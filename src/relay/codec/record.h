@@ -19,17 +19,20 @@
 #define DRV_RECORD_RAW_MAX (512u * 1024u) /* bytes of the channel in a record */
 #define DRV_RECORD_OPS_MAX (72u * 1024u)
 #define DRV_RECORD_LITERALS_MAX (160u * 1024u)
+#define DRV_LANES_MAX 4u /* of a stream: what is compressed with knowledge of what went before */
 #define DRV_CODERS_MAX 5u /* that may refer to each other: their numbers are less */
 
 enum drv_record_method {
     DRV_RECORD_PLAIN,      /* the body is the channel's bytes; no page is remembered */
     DRV_RECORD_STORED,     /* the body is ops, then literals */
-    DRV_RECORD_COMPRESSED, /* the body is that, compressed by zstd */
+    DRV_RECORD_BEGUN,  /* the body is that, compressed by zstd, with which its lane begins anew */
+    DRV_RECORD_GOES_ON, /* the same, going on with what the lane had before */
     DRV_RECORD_METHODS
 };
 
 struct drv_record {
     uint8_t method;
+    uint8_t lane;      /* compressed: which one; else 0 */
     uint32_t body;     /* bytes that follow the header */
     uint32_t raw;      /* bytes of the channel */
     uint32_t ops;      /* bytes of ops */
@@ -53,6 +56,7 @@ enum drv_op {
     DRV_OP_DELTA, /* varint back: a page, count bytes of literals, with header, and remembered */
     DRV_OP_BARE,  /* from here on pages have no headers: they are blocks of a disk */
     DRV_OP_OTHER, /* varint coder, varint number: count pages that another stream has brought */
+    DRV_OP_OLDER, /* varint number: count blocks of the older image from that one on, and remembered */
 };
 
 #define DRV_OP_COUNT_BITS 4u

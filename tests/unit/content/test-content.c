@@ -60,7 +60,7 @@ static void pack_make(struct pack *pack)
     check_ok(drv_pack_begin(pack->fd, &head, &err), err);
     pack->manifest = (struct drv_pack_manifest){
         .count = 2, .segment = calloc(2, sizeof(struct drv_pack_segment)), .uses = 2,
-        .use = {{.bytes = 77}, {.damaged = 3}}};
+        .use = {{.bytes = 77}, {.damaged = 3}}, .missing = 9};
     check_ok(drv_pack_save(pack->fd, &pack->key, 0, copy, addresses, DRV_SEGMENT_PAGES,
                            &pack->manifest.segment[0], &err), err);
     check_ok(drv_pack_save(pack->fd, &pack->key, 1, copy + DRV_SEGMENT_BYTES, addresses, PAGES,
@@ -110,6 +110,7 @@ static gboolean opens(const struct pack *pack, const struct drv_seal_key *key)
     g_assert_cmpuint(got.uses, ==, 2);
     g_assert_cmpuint(got.use[0].bytes, ==, 77);
     g_assert_cmpuint(got.use[1].damaged, ==, 3);
+    g_assert_cmpuint(got.missing, ==, 9);
     drv_pack_manifest_done(&got);
     return TRUE;
 }
@@ -229,6 +230,21 @@ static void segments_stay_where_they_are(void)
                     DRV_SLOT_BYTES);
     pack.manifest.segment[1] = pack.manifest.segment[0];
     g_assert_false(loads(&pack, &pack.key, 1));
+    pack_done(&pack);
+}
+
+/* There was no room for all of the next one: what is before it counts. */
+static void half_a_segment_is_cut_off(void)
+{
+    struct pack pack;
+    struct drv_error err;
+
+    pack_make(&pack);
+    g_assert_cmpint(ftruncate(pack.fd, (off_t)drv_slot_at(2) + 7 * DRV_CONTENT_PAGE), ==, 0);
+    g_assert_false(opens(&pack, &pack.key));
+    check_ok(drv_pack_finish(pack.fd, &pack.key, &pack.manifest, &err), err);
+    g_assert_true(opens(&pack, &pack.key));
+    g_assert_true(loads(&pack, &pack.key, 1));
     pack_done(&pack);
 }
 
@@ -423,6 +439,7 @@ int main(int argc, char **argv)
     g_test_add_func("/content/any-end", any_end_is_seen);
     g_test_add_func("/content/other-keys", other_keys_open_nothing);
     g_test_add_func("/content/bound", segments_stay_where_they_are);
+    g_test_add_func("/content/pack/half-a-segment", half_a_segment_is_cut_off);
     g_test_add_func("/content/brief", brief_in_and_out);
     g_test_add_func("/content/agreement", only_what_both_have);
     g_test_add_func("/content/agreement-nonsense", agreements_that_make_no_sense);

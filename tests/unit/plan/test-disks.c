@@ -45,6 +45,13 @@ static const row rows[] = {
      ",'exists':true,'target_exists':true}}", "copy", NULL, "/i/a.raw exists on h2", NULL, 0, 0},
     {"must be shared", "{" VDA "'type':'file'," FILE_HERE ",'there':{" ROOM "}}", NULL, NULL,
      "does not see its image", "shared", 0, 0},
+    {"an older image there", "{" VDA "'type':'file','export':'drive-x'," FILE_HERE ",'there':{" ROOM
+     ",'seed':{'kind':'kept','path':'/i/old','format':'raw'}}}", "copy", NULL, NULL, NULL, 0, 0},
+    {"an older image that is none", "{" VDA "'type':'file','export':'drive-x','seed':'/i/old'," FILE_HERE
+     ",'there':{" ROOM ",'seed':{'kind':'named','path':'/i/old','error':'there is no such file'}}}", "copy",
+     NULL, "/i/old on h2: there is no such file", NULL, 0, 0},
+    {"an older image, shut off", "{" VDA "'type':'file','seed':'/i/old'," FILE_HERE ",'there':{" ROOM "}}",
+     "copy", NULL, "--disk-seed vda", NULL, 1, 0},
     {"no directory", "{" VDA "'type':'file'," FILE_HERE ",'there':{'target_path':'/i/a.raw'}}", "copy", NULL,
      "mkdir -p", NULL, 0, 0},
     {"no room", "{" VDA "'type':'file'," FILE_HERE ",'there':{'target_path':'/i/a.raw','directory':true,"

@@ -6,12 +6,14 @@
 
 void line_begin(struct line *line, size_t cache_pages, unsigned tricks)
 {
-    struct drv_encoder_config config = {.cache_pages = cache_pages, .tricks = tricks, .seed = LINE_SEED};
+    struct drv_encoder_config config = {
+        .cache_pages = cache_pages, .lanes = LINE_LANES, .tricks = tricks, .seed = LINE_SEED};
     struct drv_error err;
 
     g_assert_cmpint(drv_encoder_new(&line->encoder, &config, &err), ==, 0);
-    g_assert_cmpint(drv_decoder_new(&line->decoder, cache_pages, LINE_SEED, &err), ==, 0);
+    g_assert_cmpint(drv_decoder_new(&line->decoder, cache_pages, LINE_LANES, LINE_SEED, &err), ==, 0);
     line->random = NULL;
+    line->lane = 0;
     line->fed = line->came = 0;
     line->encoded = 0;
 }
@@ -54,7 +56,7 @@ static void take_output(struct line *line)
 /* Closes the batch and brings its record to the other end. */
 void line_flush(struct line *line)
 {
-    size_t size = drv_encoder_close(line->encoder, line->record);
+    size_t size = drv_encoder_close_by(line->encoder, line->lane++ % LINE_LANES, line->record);
     const uint8_t *at = line->record;
     struct drv_error err;
 

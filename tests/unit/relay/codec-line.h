@@ -7,6 +7,7 @@
 #include "relay/codec/decoder.h"
 #include "relay/codec/encoder.h"
 
+#define LINE_LANES 3u /* by turns */
 #define LINE_SEED UINT64_C(0x1234567890abcdef)
 
 /* An encoder, its decoder, and what the bytes ought to be. */
@@ -15,6 +16,7 @@ struct line {
     drv_decoder *decoder;
     const uint8_t *expected;
     size_t fed, came;
+    unsigned lane;
     uint8_t record[DRV_RECORD_MAX]; /* the last one */
     GRand *random; /* NULL: all is done in one piece */
     uint64_t encoded;

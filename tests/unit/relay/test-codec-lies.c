@@ -87,7 +87,7 @@ static void flipped_bits(void)
     drv_decoder *decoder;
 
     ram_stream_make(&stream, 3, 40, 3);
-    g_assert_cmpint(drv_decoder_new(&decoder, CACHE, SEED, &err), ==, 0);
+    g_assert_cmpint(drv_decoder_new(&decoder, CACHE, 1, SEED, &err), ==, 0);
     for (unsigned effort = DRV_EFFORT_STORED; effort <= DRV_EFFORT_FIRST;
          effort += DRV_EFFORT_FIRST - DRV_EFFORT_STORED) {
         GByteArray *all = records_of(&stream, effort, CACHE);
@@ -118,7 +118,7 @@ static void truncated(void)
     GByteArray *all;
 
     ram_stream_make(&stream, 4, 40, 3);
-    g_assert_cmpint(drv_decoder_new(&decoder, CACHE, SEED, &err), ==, 0);
+    g_assert_cmpint(drv_decoder_new(&decoder, CACHE, 1, SEED, &err), ==, 0);
     all = records_of(&stream, DRV_EFFORT_FIRST, CACHE);
     for (size_t i = 0; i < all->len; i += 13) {
         g_assert_false(decodes(decoder, all->data, i, &stream, false));
@@ -139,10 +139,10 @@ static void other_cache(void)
 
     ram_stream_make(&stream, 5, 200, 4);
     all = records_of(&stream, DRV_EFFORT_FIRST, 300);
-    g_assert_cmpint(drv_decoder_new(&decoder, 20, SEED, &err), ==, 0);
+    g_assert_cmpint(drv_decoder_new(&decoder, 20, 1, SEED, &err), ==, 0);
     g_assert_false(decodes(decoder, all->data, all->len, &stream, false));
     drv_decoder_free(decoder);
-    g_assert_cmpint(drv_decoder_new(&decoder, 300, SEED + 1, &err), ==, 0);
+    g_assert_cmpint(drv_decoder_new(&decoder, 300, 1, SEED + 1, &err), ==, 0);
     drv_decoder_reset(decoder, SEED + 1);
     {
         size_t used;
@@ -194,7 +194,7 @@ static void by_hand(void)
     drv_decoder *decoder;
     size_t came;
 
-    g_assert_cmpint(drv_decoder_new(&decoder, CACHE, SEED, &err), ==, 0);
+    g_assert_cmpint(drv_decoder_new(&decoder, CACHE, 1, SEED, &err), ==, 0);
     for (size_t i = 0; i < G_N_ELEMENTS(ops); i++) {
         struct drv_record record = {.method = DRV_RECORD_STORED,
                                     .body = 16,
@@ -214,7 +214,7 @@ static void wrong_headers(void)
 {
     const struct drv_record good = {
         .method = DRV_RECORD_STORED, .body = 300, .raw = 9, .ops = 100, .expanded = 300};
-    struct drv_record bad[12];
+    struct drv_record bad[16];
     uint8_t body[400] = {0};
     struct drv_error err;
     drv_decoder *decoder;
@@ -232,9 +232,15 @@ static void wrong_headers(void)
     bad[7].expanded = UINT32_MAX;
     bad[8].expanded = 299;
     bad[9].method = DRV_RECORD_PLAIN;
-    bad[10].method = DRV_RECORD_COMPRESSED;
+    bad[10].method = DRV_RECORD_BEGUN;
+    bad[12].lane = 1;
+    bad[13].method = DRV_RECORD_GOES_ON; /* nothing has begun */
+    bad[14].method = DRV_RECORD_BEGUN;
+    bad[14].lane = 1; /* there is one */
+    bad[15].method = DRV_RECORD_BEGUN;
+    bad[15].lane = DRV_LANES_MAX;
     bad[11].body = bad[11].expanded = DRV_RECORD_BODY_MAX + 1;
-    g_assert_cmpint(drv_decoder_new(&decoder, CACHE, SEED, &err), ==, 0);
+    g_assert_cmpint(drv_decoder_new(&decoder, CACHE, 1, SEED, &err), ==, 0);
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_assert_cmpint(feed_record(decoder, &bad[i], body, &came), ==, -EPROTO);
         g_assert_cmpuint(came, ==, 0);
@@ -258,9 +264,9 @@ static void memory_is_fixed(void)
     ram_stream_make(&stream, 6, 3000, 3);
     before = mallinfo2();
     g_assert_cmpint(drv_encoder_new(&encoder, &config, &err), ==, 0);
-    g_assert_cmpint(drv_decoder_new(&decoder, 1000, SEED, &err), ==, 0);
+    g_assert_cmpint(drv_decoder_new(&decoder, 1000, 1, SEED, &err), ==, 0);
     g_assert_cmpuint(mallinfo2().uordblks + mallinfo2().hblkhd - before.uordblks - before.hblkhd,
-                     <=, drv_encoder_memory(1000) + drv_decoder_memory(1000) - 2 * 1000 * 4096);
+                     <=, drv_encoder_memory(1000, 1) + drv_decoder_memory(1000, 1) - 2 * 1000 * 4096);
     before = mallinfo2();
     for (unsigned turn = 0; done < stream.size; turn++) {
         uint8_t *at;

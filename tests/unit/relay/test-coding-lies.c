@@ -164,6 +164,28 @@ static void shared_with_the_source(void)
     liar_end(&liar, "was not sent");
 }
 
+/* Of an older disk, where there is none; and what is the target's to say. */
+static void older_disks(void)
+{
+    static const uint8_t digest[16];
+    const struct drv_frame frames[] = {
+        {.type = DRV_FRAME_OLDER, .channel = DRV_CHANNEL_RAM, .stream = 1, .encoding = 1},
+        {.type = DRV_FRAME_DIGESTS, .channel = DRV_CHANNEL_RAM, .stream = 1, .length = 16},
+        {.type = DRV_FRAME_OLDER, .channel = DRV_CHANNEL_RAM, .stream = 1, .encoding = 9},
+        {.type = DRV_FRAME_OLDER, .channel = DRV_CHANNEL_RAM, .stream = 1},
+    };
+    static const char *const words[] = {"may not", "unasked", "no sense", "no sense"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(frames); i++) {
+        struct liar liar;
+
+        liar_start(&liar, DRV_WIRE_CODEC);
+        liar_open(&liar);
+        say(&liar, frames[i], digest);
+        liar_end(&liar, words[i]);
+    }
+}
+
 static void end_within_a_record(void)
 {
     static const uint8_t body[10] = "plain";
@@ -254,6 +276,7 @@ int main(int argc, char **argv)
     check_add("/relay/coding/lies/missing-page", missing_page);
     check_add("/relay/coding/lies/missing-block", missing_block);
     check_add("/relay/coding/lies/shared-with-the-source", shared_with_the_source);
+    check_add("/relay/coding/lies/older-disks", older_disks);
     check_add("/relay/coding/lies/end-within-a-record", end_within_a_record);
     check_add("/relay/coding/lies/open-twice", open_twice);
     check_add("/relay/coding/lies/open-control", open_control);

@@ -66,6 +66,7 @@ struct bench {
     struct drv_coding coding;
     struct drv_coder *coder;
     int ends[2], urgent;
+    struct drv_bale bale;
     uint8_t *record;
 };
 
@@ -76,6 +77,7 @@ static void bench_start(struct bench *bench)
     *bench = (struct bench){.coding = {.on = true, .cache_pages = 1024}};
     check_ok(drv_coding_start(&bench->coding, DRV_RELAY_SOURCE, 1, &err), err);
     bench->coder = &bench->coding.coder[0];
+    check_ok(drv_bale_init(&bench->bale, &err), err);
     bench->record = g_malloc(DRV_RECORD_MAX);
     bench->urgent = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, bench->ends), ==, 0);
@@ -87,6 +89,7 @@ static void bench_stop(struct bench *bench)
         drv_encoder_free(bench->coding.coder[i].encoder);
     close(bench->ends[1]);
     close(bench->urgent);
+    drv_bale_done(&bench->bale);
     g_free(bench->record);
 }
 
@@ -100,12 +103,14 @@ static void batches_close(void)
     bench_start(&bench);
     /* Nothing there. */
     g_assert_cmpint(
-        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, bench.record, &batch), ==,
+        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, &bench.bale,
+                       bench.record, &batch), ==,
         -EAGAIN);
     /* A pause closes it, without anything else happening. */
     check_write(bench.ends[0], "x", 1);
     g_assert_cmpint(
-        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, bench.record, &batch), >,
+        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, &bench.bale,
+                       bench.record, &batch), >,
         0);
     g_assert_cmpuint(batch.raw, ==, 1);
     g_assert_false(batch.full);
@@ -113,14 +118,15 @@ static void batches_close(void)
     g_assert_cmpint(eventfd_write(bench.urgent, 1), ==, 0);
     check_write(bench.ends[0], "xy", 2);
     g_assert_cmpint(
-        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, bench.record, &batch), >,
+        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, &bench.bale,
+                       bench.record, &batch), >,
         0);
     g_assert_cmpuint(batch.raw, ==, 2);
     /* Credit is never exceeded. */
     check_write(bench.ends[0], bytes, sizeof bytes);
     for (size_t left = sizeof bytes; left; left -= batch.raw) {
         ssize_t size = drv_coder_read(bench.coder, bench.ends[1], DRV_CODER_COST_MIN, bench.urgent,
-                                      bench.record, &batch);
+                                      &bench.bale, bench.record, &batch);
 
         g_assert_cmpint(size, >, 0);
         g_assert_cmpuint(drv_coder_cost((size_t)size, batch.raw), <=, DRV_CODER_COST_MIN);
@@ -129,26 +135,35 @@ static void batches_close(void)
     check_write(bench.ends[0], "end", 3);
     close(bench.ends[0]);
     g_assert_cmpint(
-        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, bench.record, &batch), >,
+        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, &bench.bale,
+                       bench.record, &batch), >,
         0);
     g_assert_cmpuint(batch.raw, ==, 3);
     g_assert_cmpint(
-        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, bench.record, &batch), ==,
+        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, &bench.bale,
+                       bench.record, &batch), ==,
         0);
     bench_stop(&bench);
 }
 
-/* So many batches, each of which took so long. Return: the effort that comes of it. */
-static unsigned batches(struct drv_coder *coder, unsigned senders, bool full, uint64_t work_us,
-                        uint64_t blocked_us)
+/* So many batches of the present effort. Return: the effort that comes of it. */
+static unsigned batches(struct drv_coder *coder, bool full, uint64_t press_us, uint64_t blocked_us,
+                        size_t encoded)
 {
-    const struct drv_batch batch = {.full = full};
-
     for (unsigned i = 0; i < 1000; i++) {
-        drv_coder_sent(coder, &batch, work_us, blocked_us);
-        drv_coder_adapt(coder, senders, 65536);
+        const struct drv_batch batch = {.full = full,
+                                        .raw = 100000,
+                                        .content = 100000,
+                                        .encoded = encoded,
+                                        .effort = coder->effort.now,
+                                        .alone_us = 10,
+                                        .press_us = press_us,
+                                        .pressed_us = press_us};
+
+        drv_coder_sent(coder, &batch, press_us + 20, blocked_us);
+        drv_coder_adapt(coder, 1, 65536);
     }
-    return coder->effort;
+    return coder->effort.now;
 }
 
 static void effort_follows_the_bottleneck(void)
@@ -157,27 +172,20 @@ static void effort_follows_the_bottleneck(void)
 
     bench_start(&bench);
     close(bench.ends[0]);
-    g_assert_cmpuint(bench.coder->effort, ==, DRV_EFFORT_FIRST);
+    g_assert_cmpuint(bench.coder->effort.now, ==, DRV_EFFORT_FIRST);
     /* QEMU is slower than both: nothing to gain. */
-    g_assert_cmpuint(batches(bench.coder, 1, false, 100, 0), ==, DRV_EFFORT_FIRST);
-    g_assert_cmpuint(batches(bench.coder, 1, false, 0, 100), ==, DRV_EFFORT_FIRST);
-    /* Link and encoder are about as fast. */
-    g_assert_cmpuint(batches(bench.coder, 1, true, 100, 50), ==, DRV_EFFORT_FIRST);
-    g_assert_cmpuint(batches(bench.coder, 1, true, 100, 200), ==, DRV_EFFORTS - 1);
-    g_assert_cmpuint(batches(bench.coder, 1, true, 100, 5), ==, DRV_EFFORT_PLAIN);
-    /* Three that wait in turn keep the encoder busy; if they wait longer, it is idle. */
-    g_assert_cmpuint(batches(bench.coder, 3, true, 100, 200), ==, DRV_EFFORT_PLAIN);
-    g_assert_cmpuint(batches(bench.coder, 3, true, 100, 300), ==, DRV_EFFORTS - 1);
+    g_assert_cmpuint(batches(bench.coder, false, 200, 0, 90000), ==, DRV_EFFORT_FIRST);
+    /* A link that was never full; and one that takes 1 MB a second. */
+    g_assert_cmpuint(batches(bench.coder, true, 200, 0, 90000), ==, DRV_EFFORT_PLAIN);
+    atomic_store(&bench.coder->pace.link_bps, 1000000);
+    g_assert_cmpuint(batches(bench.coder, true, 200, 9000, 30000), ==, DRV_EFFORTS - 1);
+    /* Near the switch all stays as it is. */
+    drv_pace_near(&bench.coder->pace);
+    atomic_store(&bench.coder->pace.link_bps, UINT64_C(1000000000000));
+    g_assert_cmpuint(batches(bench.coder, true, 200, 0, 30000), ==, DRV_EFFORTS - 1);
+    atomic_store(&bench.coder->pace.near, false);
     /* References that pay are not given up. */
-    for (unsigned i = 0; i < 1000; i++) {
-        const struct drv_batch batch = {.full = true};
-
-        bench.coder->raw_bytes = 100000;
-        bench.coder->encoded_bytes = 50000;
-        drv_coder_sent(bench.coder, &batch, 100, 0);
-        drv_coder_adapt(bench.coder, 1, 65536);
-    }
-    g_assert_cmpuint(bench.coder->effort, ==, DRV_EFFORT_STORED);
+    g_assert_cmpuint(batches(bench.coder, true, 200, 0, 30000), ==, DRV_EFFORT_STORED);
     bench_stop(&bench);
 }
 
@@ -191,7 +199,7 @@ static void disks_are_remembered(void)
     close(bench.ends[0]);
     g_assert_cmpuint(drv_coding_take(&bench.coding, DRV_CHANNEL_DISK), ==, 2);
     disk = &bench.coding.coder[1];
-    g_assert_cmpuint(batches(disk, 1, true, 100, 0), ==, DRV_EFFORT_STORED);
+    g_assert_cmpuint(batches(disk, true, 100, 0, 90000), ==, DRV_EFFORT_STORED);
     bench_stop(&bench);
 }
 

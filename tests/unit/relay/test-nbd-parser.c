@@ -76,6 +76,62 @@ static void gives_up(void)
     nbd_stream_free(&stream);
 }
 
+/* Which disk is written to, and how far, whatever pieces it comes in. */
+static void disk_and_place(void)
+{
+    struct nbd_stream stream;
+
+    nbd_stream_make(&stream, 4, 64, 0);
+    for (size_t step = 1; step < 70; step++) {
+        drv_nbd_parser_init(&parser);
+        for (size_t at = 0; at < stream.sent.size;) {
+            size_t left = MIN(step, stream.sent.size - at);
+            struct drv_span span = drv_nbd_parser_next(&parser, stream.sent.bytes + at, left, true);
+
+            g_assert_true(parser.named || !parser.reached);
+            at += span.size;
+        }
+        g_assert_cmpstr(parser.name, ==, "drive-virtio-disk0");
+        g_assert_cmpuint(parser.reached, ==, 64 * DRV_PAGE_SIZE);
+    }
+    nbd_stream_free(&stream);
+}
+
+/* A name that is longer than it says, or than any of ours. */
+static void names(void)
+{
+    static const char longest[] = "a name of sixty-three characters, which is as long as one may be";
+    static const struct {
+        uint32_t option, says;
+        size_t size;
+        const char *is;
+    } tries[] = {{7, 5, 11, "a nam"}, {7, 63, 69, longest}, {7, 64, 70, ""}, {7, 12, 11, ""},
+                 {7, UINT32_MAX, 11, ""}, {1, 0, 6, "a name"}, {1, 0, 64, ""}};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(tries); i++) {
+        struct ram_stream sent = {0};
+        g_autofree char *is = g_strndup(tries[i].is, 63);
+        size_t text = tries[i].option == 7 ? tries[i].size - 6 : tries[i].size;
+
+        ram_stream_put_number(&sent, 3, 4);
+        ram_stream_put(&sent, "IHAVEOPT", 8);
+        ram_stream_put_number(&sent, tries[i].option, 4);
+        ram_stream_put_number(&sent, tries[i].size, 4);
+        if (tries[i].option == 7)
+            ram_stream_put_number(&sent, tries[i].says, 4);
+        ram_stream_put(&sent, longest, MIN(text, sizeof longest - 1));
+        for (size_t left = text - MIN(text, sizeof longest - 1); left; left--)
+            ram_stream_put_number(&sent, 'x', 1);
+        if (tries[i].option == 7)
+            ram_stream_put_number(&sent, 0, 2);
+        drv_nbd_parser_init(&parser);
+        (void)drv_nbd_parser_next(&parser, sent.bytes, sent.size, true);
+        g_assert_true(parser.named);
+        g_assert_cmpstr(parser.name, ==, is);
+        ram_stream_free(&sent);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -83,5 +139,7 @@ int main(int argc, char **argv)
     g_test_add_func("/relay/nbd-parser/random-splits", random_splits);
     g_test_add_func("/relay/nbd-parser/recorded", recorded);
     g_test_add_func("/relay/nbd-parser/gives-up", gives_up);
+    g_test_add_func("/relay/nbd-parser/disk-and-place", disk_and_place);
+    g_test_add_func("/relay/nbd-parser/names", names);
     return g_test_run();
 }

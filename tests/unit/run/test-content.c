@@ -14,6 +14,7 @@
 #include "hyper/gerror.h"
 #include "model/json.h"
 #include "run/content.h"
+#include "run/kept.h"
 
 #define MIB 3u /* segments that a session leaves */
 
@@ -91,12 +92,29 @@ static void wait_count(node *it, gint64 wanted)
     }
 }
 
+/* Until what went wrong is listed. */
+static void wait_problem(node *it)
+{
+    gint64 until = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+
+    for (;;) {
+        g_autoptr(json_object) list = drv_content_list(it->content);
+
+        if (drv_json_object(list, "problem"))
+            return;
+        g_assert_cmpint(g_get_monotonic_time(), <, until);
+        g_usleep(2000);
+    }
+}
+
+static guint missing; /* segments for which the next parts had no room */
+
 /* What a relay does: MIB segments that the session's number makes, and that the first pack served. */
 static void write_part(const struct drv_relay_config *config, guint8 number, guint damaged)
 {
     g_autofree guint8 *pages = g_malloc(DRV_SEGMENT_BYTES);
     guint64 addresses[DRV_SEGMENT_PAGES] = {0};
-    struct drv_pack_manifest manifest = {.use = {{4096, damaged}}};
+    struct drv_pack_manifest manifest = {.use = {{4096, damaged}}, .missing = missing};
     struct drv_brief brief = {0};
     struct drv_error err;
 
@@ -200,6 +218,69 @@ static void two_hosts_agree(void)
     node_done(&h2);
 }
 
+struct relay {
+    int part;
+    struct drv_brief brief;
+    struct drv_pack_manifest manifest;
+};
+
+static void write_segment(struct relay *relay)
+{
+    g_autofree guint8 *pages = g_malloc(DRV_SEGMENT_BYTES);
+    guint64 addresses[DRV_SEGMENT_PAGES] = {0};
+    struct drv_error err;
+
+    memset(pages, 17 + (int)relay->manifest.count, DRV_SEGMENT_BYTES);
+    g_assert_cmpint(drv_pack_save(relay->part, &relay->brief.key, relay->manifest.count, pages,
+                                  addresses, DRV_SEGMENT_PAGES,
+                                  &relay->manifest.segment[relay->manifest.count], &err), ==, 0);
+    relay->manifest.count++;
+}
+
+static gpointer write_the_rest(gpointer data)
+{
+    struct relay *relay = data;
+    struct drv_error err;
+
+    while (relay->manifest.count < MIB)
+        write_segment(relay);
+    g_assert_cmpint(drv_pack_finish(relay->part, &relay->brief.key, &relay->manifest, &err), ==, 0);
+    close(relay->part);
+    return NULL;
+}
+
+/* A sibling that comes right behind waits for what is just being written, and has it. */
+static void siblings_wait(void)
+{
+    g_autofree char *first = session_id(1), *second = session_id(2);
+    g_autoptr(drv_content_session) here = NULL, sibling = NULL;
+    g_autoptr(json_object) offer = NULL;
+    struct drv_relay_config config = {0};
+    struct relay relay = {0};
+    struct drv_error err;
+    GThread *thread;
+    gsize size;
+    node h1;
+
+    node_init(&h1);
+    here = drv_content_begin(h1.content, first, "u1", "web", "cluster");
+    drv_content_hand(here, &config);
+    relay.part = dup(config.content_files[0]);
+    relay.manifest.segment = calloc(MIB, sizeof *relay.manifest.segment);
+    g_assert_cmpint(drv_brief_read(config.content_fd, &relay.brief, &err), ==, 0);
+    g_clear_pointer(&here, drv_content_end);
+    write_segment(&relay);
+    thread = g_thread_new("relay", write_the_rest, &relay);
+    sibling = drv_content_begin(h1.content, second, "u2", "web2", "cluster");
+    offer = drv_content_offer(sibling);
+    g_free(g_base64_decode(drv_json_string(offer, "segments", ""), &size));
+    g_assert_cmpuint(size, ==, MIB * 8);
+    g_thread_join(thread);
+    drv_pack_manifest_done(&relay.manifest);
+    drv_brief_done(&relay.brief);
+    node_done(&h1);
+}
+
 static void restart_keeps_it(void)
 {
     g_autofree char *path = NULL, *junk = NULL;
@@ -235,6 +316,48 @@ static void restart_keeps_it(void)
             g_assert_cmpint(drv_json_int(list, "saved_bytes", 0), ==, 4096);
         }
     }
+    node_done(&h1);
+    node_done(&h2);
+}
+
+static json_object *problem(node *it)
+{
+    g_autoptr(json_object) list = drv_content_list(it->content);
+    json_object *problem = drv_json_object(list, "problem");
+
+    return problem ? json_object_get(problem) : NULL;
+}
+
+/* What its relay did not finish is listed, until content is kept again. */
+static void failures_are_said(void)
+{
+    g_autoptr(json_object) before = NULL, said = NULL, after = NULL;
+    g_autoptr(drv_content_session) here = NULL;
+    struct drv_relay_config config = {0};
+    g_autofree char *id = session_id(7);
+    node h1, h2;
+
+    node_init(&h1);
+    node_init(&h2);
+    here = drv_content_begin(h1.content, id, "u1", "shop", "cluster");
+    drv_content_hand(here, &config);
+    g_assert_null(before = problem(&h1));
+    g_clear_pointer(&here, drv_content_end); /* nobody else has the part: its relay is dead */
+    wait_problem(&h1);
+    said = problem(&h1);
+    g_assert_nonnull(strstr(drv_json_string(said, "message", ""), "content of shop: it is not kept"));
+    g_assert_cmpint(drv_json_int(said, "at_ms", 0), >, 0);
+    session(&h1, &h2, 8, "u1", NULL, 0);
+    wait_count(&h1, 1);
+    g_assert_null(after = problem(&h1));
+
+    missing = 5;
+    session(&h1, &h2, 9, "u2", NULL, 0);
+    missing = 0;
+    wait_count(&h1, 2);
+    json_object_put(said);
+    said = problem(&h1);
+    g_assert_nonnull(strstr(drv_json_string(said, "message", ""), "5 MiB of 8 could not be written"));
     node_done(&h1);
     node_done(&h2);
 }
@@ -355,14 +478,147 @@ static void peers_may_lie(void)
     node_done(&h2);
 }
 
+/* ---- images of disks ---- */
+
+#define UUID "6f0ad8c6-2c1e-4e0d-9d0c-0f5b6a1f0001"
+
+static char *make_image(const char *directory, const char *name, gsize bytes)
+{
+    char *path = g_build_filename(directory, name, NULL);
+    g_autofree char *content = g_malloc(bytes);
+    g_autoptr(GError) error = NULL;
+
+    memset(content, 'x', bytes);
+    g_file_set_contents(path, content, (gssize)bytes, &error);
+    g_assert_no_error(error);
+    return path;
+}
+
+static gboolean keep_image(node *it, drv_hyper *hyper, const char *disk, const char *path)
+{
+    const drv_kept_image image = {.vm = "web", .uuid = UUID, .owner = "shop", .disk = disk,
+                                  .path = path, .format = "raw"};
+    gboolean taken = drv_kept_take(it->content, hyper, &image);
+
+    g_assert_cmpint(g_file_test(path, G_FILE_TEST_EXISTS), ==, !taken);
+    return taken;
+}
+
+/* Where what is kept of a disk is; NULL: nothing is. */
+static char *kept_at(node *it, const char *owner, const char *disk)
+{
+    g_autoptr(json_object) found = drv_kept_find(it->content, UUID, owner, disk);
+
+    return found ? g_strdup(drv_json_string(found, "path", NULL)) : NULL;
+}
+
+static void images_are_kept(void)
+{
+    g_autofree char *one = NULL, *two = NULL, *large = NULL, *hidden = NULL, *at = NULL, *again = NULL;
+    g_autoptr(json_object) what = json_object_new_object();
+    g_autoptr(json_object) answer = NULL;
+    drv_hyper *hyper;
+    node it;
+
+    if (geteuid() != 0) {
+        g_test_skip("only root can keep images");
+        return;
+    }
+    hyper = drv_hyper_new("test:///default");
+    node_init(&it);
+    drv_content_close(it.content);
+    node_open(&it, 5 << 20, 0);
+    hidden = g_build_filename(it.dir, DRV_KEPT_DIR, NULL);
+
+    /* More than the cap is not kept; what is, is for the same VM, disk and owner. */
+    large = make_image(it.dir, "large.raw", 6 << 20);
+    g_assert_false(keep_image(&it, hyper, "vda", large));
+    one = make_image(it.dir, "one.raw", 2 << 20);
+    g_assert_true(keep_image(&it, hyper, "vda", one));
+    at = kept_at(&it, "shop", "vda");
+    g_assert_true(at && g_str_has_prefix(at, hidden) && g_file_test(at, G_FILE_TEST_IS_REGULAR));
+    g_assert_null(kept_at(&it, "other", "vda"));
+    g_assert_null(kept_at(&it, NULL, "vda"));
+    g_assert_null(kept_at(&it, "shop", "vdb"));
+    g_assert_cmpuint(drv_kept_room(it.content, it.dir), >=, 2 << 20);
+    g_assert_cmpint(count(&it), ==, 1);
+    /* After a restart as well. */
+    drv_content_close(it.content);
+    node_open(&it, 5 << 20, 0);
+    g_assert_cmpint(count(&it), ==, 1);
+
+    /* A second disk fits, a newer image replaces an older one; the third is too much: the oldest goes. */
+    two = make_image(it.dir, "two.raw", 2 << 20);
+    g_assert_true(keep_image(&it, hyper, "vdb", two));
+    g_free(one);
+    one = make_image(it.dir, "one.raw", 2 << 20);
+    g_assert_true(keep_image(&it, hyper, "vda", one));
+    g_assert_cmpint(count(&it), ==, 2);
+    g_free(two);
+    two = make_image(it.dir, "three.raw", 2 << 20);
+    g_assert_true(keep_image(&it, hyper, "vdc", two));
+    g_assert_cmpint(count(&it), ==, 2);
+    g_assert_null(kept_at(&it, "shop", "vdb"));
+
+    /* Somebody needs more room than there is at all: all go, and the directory with them. */
+    drv_kept_make_room(it.content, it.dir, 1);
+    g_assert_cmpint(count(&it), ==, 2);
+    drv_kept_make_room(it.content, it.dir, G_MAXUINT64);
+    g_assert_cmpint(count(&it), ==, 0);
+    g_assert_false(g_file_test(hidden, G_FILE_TEST_EXISTS));
+    g_assert_cmpuint(drv_kept_room(it.content, it.dir), ==, 0);
+
+    /* Pruned, forgotten, gone by itself, switched off. */
+    g_free(one);
+    one = make_image(it.dir, "one.raw", 1 << 20);
+    g_assert_true(keep_image(&it, hyper, "vda", one));
+    drv_json_set_string(what, "owner", "other");
+    json_object_put(drv_content_prune(it.content, what, NULL));
+    g_assert_cmpint(count(&it), ==, 1);
+    drv_json_set_string(what, "owner", "shop");
+    json_object_put(drv_content_prune(it.content, what, NULL));
+    g_assert_cmpint(count(&it), ==, 0);
+    for (guint i = 0; i < 3; i++) {
+        g_free(one);
+        one = make_image(it.dir, "one.raw", 1 << 20);
+        g_assert_true(keep_image(&it, hyper, "vda", one));
+        again = kept_at(&it, "shop", "vda");
+        if (i == 0) {
+            drv_kept_forget(it.content, "6f0ad8c6-2c1e-4e0d-9d0c-0f5b6a1f0002", 0);
+            g_assert_cmpint(count(&it), ==, 1);
+            drv_kept_forget(it.content, UUID, 4096);
+        } else if (i == 1) {
+            g_unlink(again);
+        } else {
+            json_object_put(what);
+            what = json_object_new_object();
+            drv_json_set_bool(what, "on", FALSE);
+            json_object_put(drv_content_set(it.content, what, NULL));
+        }
+        g_assert_cmpint(count(&it), ==, 0);
+        g_assert_false(g_file_test(again, G_FILE_TEST_EXISTS));
+        g_clear_pointer(&again, g_free);
+    }
+    g_free(one);
+    one = make_image(it.dir, "one.raw", 1 << 20);
+    g_assert_false(keep_image(&it, hyper, "vda", one));
+    answer = drv_content_list(it.content);
+    g_assert_cmpint(drv_json_int(answer, "saved_bytes", 0), ==, 4096);
+    drv_hyper_free(hyper);
+    node_done(&it);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/run/content/agree", two_hosts_agree);
+    g_test_add_func("/run/content/siblings-wait", siblings_wait);
     g_test_add_func("/run/content/restart", restart_keeps_it);
+    g_test_add_func("/run/content/failures", failures_are_said);
     g_test_add_func("/run/content/damaged", damaged_goes);
     g_test_add_func("/run/content/caps", caps_hold);
     g_test_add_func("/run/content/prune-and-off", prune_and_off);
     g_test_add_func("/run/content/lies", peers_may_lie);
+    g_test_add_func("/content/images-are-kept", images_are_kept);
     return g_test_run();
 }

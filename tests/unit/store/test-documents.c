@@ -1,8 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the store promises about documents: compare and swap, order, names, counters. */
+/* What the store promises about documents, in a file and in etcd: compare and swap, order, names, counters. */
 #include <string.h>
 
+#include "etcd-server.h"
 #include "scratch.h"
+
+static etcd_server etcd;
+
+/* Each test has a prefix of its own, as each has a file of its own. */
+static void etcd_set_up(scratch *s, gconstpointer data)
+{
+    static guint number;
+    g_autofree char *prefix = g_strdup_printf("test/%u", ++number);
+
+    s->directory = NULL;
+    s->path = etcd_place(&etcd, prefix);
+    s->store = scratch_open(s);
+    etcd_wait_for(s->store);
+}
+
+static void etcd_tear_down(scratch *s, gconstpointer data)
+{
+    drv_store_close(s->store);
+    g_free(s->path);
+}
 
 static void assert_json(drv_store *store, const char *bucket, const char *key, const char *json,
                         gint64 revision)
@@ -245,18 +266,136 @@ static void test_bad_json(scratch *s, gconstpointer data)
     assert_missing(s->store, "job", "b");
 }
 
+static void test_together(scratch *s, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    gint64 token = put(s->store, "token", "t", "{}", DRV_REVISION_NEW), revision = 0;
+    const drv_store_change join[] = {
+        {"token", "t", NULL, token},
+        {"node", "h2", "{\"name\":\"h2\"}", DRV_REVISION_NEW},
+        {"log", "last", "{}", DRV_REVISION_ANY},
+    };
+    const drv_store_change twice[] = {{"a", "b", "{}", DRV_REVISION_ANY},
+                                      {"a", "b", "[]", DRV_REVISION_ANY}};
+
+    g_assert_true(drv_store_change_all(s->store, join, G_N_ELEMENTS(join), &revision, &error));
+    g_assert_no_error(error);
+    assert_missing(s->store, "token", "t");
+    assert_json(s->store, "node", "h2", "{\"name\":\"h2\"}", revision);
+    assert_json(s->store, "log", "last", "{}", revision);
+    /* All or none: the token is not there any more, so the rest does not happen either. */
+    put(s->store, "log", "last", "{\"n\":2}", DRV_REVISION_ANY);
+    g_assert_false(drv_store_change_all(s->store, join, G_N_ELEMENTS(join), NULL, &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND);
+    g_assert_nonnull(strstr(error->message, "token/t"));
+    g_clear_error(&error);
+    g_assert_false(drv_store_change_all(s->store, join + 1, 2, NULL, &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_CONFLICT);
+    g_assert_nonnull(strstr(error->message, "node/h2"));
+    g_clear_error(&error);
+    g_assert_false(drv_store_change_all(s->store, twice, 2, NULL, &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_INVALID);
+}
+
+static void test_inventory(scratch *s, gconstpointer data)
+{
+    g_autoptr(GPtrArray) buckets = NULL;
+    g_autoptr(GPtrArray) counters = NULL;
+
+    put(s->store, "node", "h1", "{}", DRV_REVISION_NEW);
+    put(s->store, "node", "h2", "{}", DRV_REVISION_NEW);
+    put(s->store, "job", "h1-1", "{}", DRV_REVISION_NEW);
+    g_assert_cmpint(drv_store_next(s->store, "plan", NULL), ==, 1);
+    g_assert_true(drv_store_raise(s->store, "job", 41, NULL));
+    g_assert_true(drv_store_raise(s->store, "job", 40, NULL)); /* never down */
+    g_assert_cmpint(drv_store_next(s->store, "job", NULL), ==, 42);
+    buckets = drv_store_buckets(s->store, NULL);
+    g_assert_cmpuint(buckets->len, ==, 2);
+    g_assert_cmpstr(buckets->pdata[0], ==, "job");
+    g_assert_cmpstr(buckets->pdata[1], ==, "node");
+    counters = drv_store_counters(s->store, NULL);
+    g_assert_cmpuint(counters->len, ==, 2);
+    g_assert_cmpstr(((drv_document *)counters->pdata[0])->key, ==, "job");
+    g_assert_cmpstr(((drv_document *)counters->pdata[0])->json, ==, "42");
+}
+
+typedef struct {
+    drv_store *store;
+    gint64 after;
+    gint64 woken;
+} waiter;
+
+static gpointer wait_for_node(gpointer data)
+{
+    waiter *w = data;
+    g_autoptr(GError) error = NULL;
+
+    w->woken = drv_store_wait(w->store, "node", w->after, 20000, &error);
+    g_assert_no_error(error);
+    return NULL;
+}
+
+static void test_wait(scratch *s, gconstpointer data)
+{
+    waiter w = {s->store, drv_store_wait(s->store, "node", -1, 0, NULL), 0};
+    gint64 begin = g_get_monotonic_time(), first, last;
+    GThread *thread;
+
+    g_assert_cmpint(w.after, >=, 0);
+    /* Another bucket is none of its business: it waits out its time. */
+    put(s->store, "job", "h1-1", "{}", DRV_REVISION_NEW);
+    g_assert_cmpint(drv_store_wait(s->store, "node", w.after, 300, NULL), ==, w.after);
+    g_assert_cmpint(g_get_monotonic_time() - begin, >=, 300000);
+    thread = g_thread_new("wait", wait_for_node, &w);
+    first = put(s->store, "node", "h1", "{}", DRV_REVISION_NEW);
+    g_thread_join(thread);
+    g_assert_cmpint(w.woken, >=, first);
+    /* What happened before it was asked is told at once; so is a deletion. */
+    w.after = w.woken;
+    g_assert_true(drv_store_delete(s->store, "node", "h1", DRV_REVISION_ANY, NULL));
+    last = drv_store_wait(s->store, "node", w.after, 20000, NULL);
+    g_assert_cmpint(last, >, w.after);
+    w.after = last;
+    thread = g_thread_new("wait", wait_for_node, &w);
+    drv_store_stop_waiting(s->store);
+    g_thread_join(thread);
+    g_assert_cmpint(w.woken, ==, w.after);
+    g_assert_cmpint(g_get_monotonic_time() - begin, <, 20000000);
+}
+
+static void no_etcd(void)
+{
+    g_test_skip("there is no etcd here (Debian: etcd-server)");
+}
+
 int main(int argc, char **argv)
 {
+    int code;
+
     g_test_init(&argc, &argv, NULL);
-#define ADD(name, func) g_test_add("/store/" name, scratch, NULL, scratch_set_up, func, scratch_tear_down)
-    ADD("swap", test_swap);
-    ADD("delete", test_delete);
-    ADD("single-use", test_single_use);
-    ADD("lost-updates", test_lost_updates);
-    ADD("list", test_list);
-    ADD("next", test_next);
-    ADD("reopen", test_reopen);
-    ADD("bad-names", test_bad_names);
-    ADD("bad-json", test_bad_json);
-    return g_test_run();
+#define ADD_IN(where, name, func) \
+    g_test_add("/store/" where name, scratch, NULL, *where ? etcd_set_up : scratch_set_up, func,     \
+               *where ? etcd_tear_down : scratch_tear_down)
+#define ADD_ALL(where) \
+    ADD_IN(where, "swap", test_swap); \
+    ADD_IN(where, "delete", test_delete); \
+    ADD_IN(where, "single-use", test_single_use); \
+    ADD_IN(where, "lost-updates", test_lost_updates); \
+    ADD_IN(where, "list", test_list); \
+    ADD_IN(where, "next", test_next); \
+    ADD_IN(where, "reopen", test_reopen); \
+    ADD_IN(where, "bad-names", test_bad_names); \
+    ADD_IN(where, "bad-json", test_bad_json); \
+    ADD_IN(where, "together", test_together); \
+    ADD_IN(where, "inventory", test_inventory); \
+    ADD_IN(where, "wait", test_wait)
+    ADD_ALL("");
+    if (etcd_start(&etcd, 1)) {
+        ADD_ALL("etcd/");
+    } else {
+        g_test_add_func("/store/etcd", no_etcd);
+    }
+    code = g_test_run();
+    etcd_end(&etcd);
+    return code;
 }

@@ -308,7 +308,7 @@ static void test_damaged_inside(void)
 static void test_no_directory(void)
 {
     assert_open_fails("/nonexistent/drover/drover.db", DRV_ERROR_FAILED, "mkdir");
-    assert_open_fails("etcd://h1:2379", DRV_ERROR_INVALID, "file");
+    assert_open_fails("redis://h1:2379", DRV_ERROR_INVALID, "file");
 }
 
 int main(int argc, char **argv)
