@@ -74,6 +74,7 @@ static json_object *again(json_object *line, GHashTable *documents, gboolean ver
     drv_estimate_input_read(&in, drv_json_object(line, "expects"));
     in.vm = drv_history_of(drv_json_array(vm, "moves"));
     in.pair = drv_history_of(drv_json_array(link, "moves"));
+    in.handover_ms = drv_history_handover_ms(drv_json_array(link, "moves"));
     in.fixed_ms = drv_history_fixed_ms(drv_json_array(link, "moves"));
     drv_plan_estimate(&in, &estimate);
     model = drv_history_model(&estimate);

@@ -20,12 +20,12 @@ from drover_lab.shell import run
 
 from .bed import HOSTS, LAB, lab
 
-RATES = (50, 80, 100, 150, 200, 300, 400)  # Mbit/s
-MEMORY = (128, 160, 192, 256)  # MiB
+RATES = (50, 100, 150, 200, 200, 300, 300, 400, 400)  # Mbit/s
+MEMORY = (128, 128, 160, 192, 256)  # MiB
 DIRTY = (0, 1, 2, 4, 6, 9)  # MiB/s
 COMPRESS = (0, 20, 40, 60, 80)  # percent of each page
-GUESTS, MOVES = 4, 3
-BOOTS = 2  # at once
+GUESTS, MOVES = 6, 4
+BOOTS = 3  # at once
 LEAST_S = 30  # of what is left, to begin a move
 
 
@@ -39,8 +39,14 @@ def _drover(name: str, at: str, *words: str) -> Any:
 
 def _case(dice: random.Random) -> dict[str, int]:
     memory = dice.choice(MEMORY)
-    return {"memory": memory, "work": min(memory * dice.choice((30, 45, 60)) // 100, memory - 80),
+    return {"memory": memory, "work": min(memory * dice.choice((15, 30, 45)) // 100, memory - 80),
             "dirty": dice.choice(DIRTY), "compress": dice.choice(COMPRESS)}
+
+
+def _rate(dice: random.Random, rates: list[int], cases: list[dict[str, int]]) -> int:
+    """One at which all of them converge: what a guest rewrites takes less than half of the link."""
+    least = max(8.4 * c["dirty"] * (1 - c["compress"] / 100) / 0.45 for c in cases)
+    return dice.choice([rate for rate in rates if rate >= least] or [max(rates)])
 
 
 def _boot(name: str, vm: str, case: dict[str, int]) -> None:
@@ -82,7 +88,7 @@ def _batch(args: argparse.Namespace, dice: random.Random, number: int, until: fl
             list(at_once.map(lambda vm: _drover(args.lab, HOSTS[0], "migrate", vm, HOSTS[1], "--check"),
                              vms))
         for turn in range(MOVES):
-            rate = dice.choice(RATES)
+            rate = _rate(dice, args.rates, list(vms.values()))
             probed = _link(args.lab, rate)
             at, to = (HOSTS, HOSTS[::-1])[turn % 2]
             for vm, case in vms.items():
@@ -127,6 +133,8 @@ def main(argv: list[str]) -> int:
     p.add_argument("--minutes", type=float, default=5.0,
                    help="stop in time; run it again for more (%(default)s)")
     p.add_argument("--seed", type=int, default=0, help="of the cases; 0: by the number of lines")
+    p.add_argument("--rates", type=lambda text: [int(rate) for rate in text.split(",")],
+                   default=list(RATES), help="Mbit/s, of which one is drawn (%(default)s)")
     p.add_argument("--show", action="store_true", help="only what is in the file already")
     args = p.parse_args(argv)
     if not args.show:

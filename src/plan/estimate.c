@@ -202,9 +202,9 @@ static void model_memory(const drv_estimate_input *in, drv_estimate *out)
     out->throttle_percent = rounds.throttle_percent;
     out->model_wire_bytes += rounds.wire_bytes;
     out->model_copy_ms += 1000 * (rounds.seconds + rounds.pause_s);
+    out->model_handover_ms = or_usual((double)in->handover_ms, USUAL_HANDOVER_MS);
     out->model_pause_ms = in->running ? 1000 * (rounds.pause_s + device) +
-                                            2 * (double)in->rtt_us / 1000 +
-                                            or_usual((double)in->handover_ms, USUAL_HANDOVER_MS)
+                                            2 * (double)in->rtt_us / 1000 + out->model_handover_ms
                                       : 0;
     explain(&rounds, &memory, out);
 }
@@ -275,7 +275,7 @@ void drv_plan_estimate(const drv_estimate_input *in, drv_estimate *out)
                          margin(margins[out->basis].time, seen->time, seen->moves) + more);
     out->wire_bytes = range(out->model_wire_bytes * correction(in->vm.wire, in->pair.wire, in),
                             margin(margins[out->basis].wire, seen->wire, seen->moves) + more);
-    out->pause_ms = range(out->model_pause_ms * correction(in->vm.pause, in->pair.pause, in),
+    out->pause_ms = range(out->model_pause_ms,
                           margin(margins[out->basis].pause, seen->pause, seen->moves) + more);
 }
 

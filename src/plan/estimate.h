@@ -103,6 +103,7 @@ typedef struct {
     double model_copy_ms;       /* without fixed_ms */
     double model_wire_bytes;
     double model_pause_ms;
+    double model_handover_ms;   /* of the pause, what is not sending */
     guint64 fixed_ms;           /* as used */
     guint rounds;
     guint throttle_percent;

@@ -7,6 +7,8 @@
 
 /* Further away a ratio says that something else went wrong. */
 #define MOST_RATIO 10.0
+/* Of a pause, whatever the model says of the sending. */
+#define LEAST_HANDOVER 0.3
 
 static int by_value(const void *a, const void *b)
 {
@@ -85,6 +87,11 @@ guint64 drv_history_fixed_ms(json_object *moves)
     return (guint64)median(moves, "fixed_ms");
 }
 
+guint64 drv_history_handover_ms(json_object *moves)
+{
+    return (guint64)median(moves, "handover_ms");
+}
+
 json_object *drv_history_model(const drv_estimate *estimate)
 {
     json_object *object = json_object_new_object();
@@ -93,8 +100,16 @@ json_object *drv_history_model(const drv_estimate *estimate)
     drv_json_set(object, "wire_bytes", json_object_new_double(estimate->model_wire_bytes));
     drv_json_set(object, "pause_ms", json_object_new_double(estimate->model_pause_ms));
     drv_json_set_int(object, "fixed_ms", (gint64)estimate->fixed_ms);
+    drv_json_set(object, "handover_ms", json_object_new_double(estimate->model_handover_ms));
     drv_json_set_int(object, "rounds", estimate->rounds);
     return object;
+}
+
+static double number(json_object *object, const char *key)
+{
+    json_object *value = json_object_object_get(object, key);
+
+    return value ? json_object_get_double(value) : 0;
 }
 
 static void set_ratio(json_object *entry, const char *key, json_object *report, const char *actual,
@@ -125,6 +140,18 @@ static json_object *over_json(json_object *report)
     return object;
 }
 
+/* The model's sending is taken for right, within reason: the rest of the pause is the hand-over. */
+static void set_handover(json_object *entry, json_object *report, json_object *model)
+{
+    double pause = (double)drv_json_int(report, "pause_ms", -1);
+    double all = number(model, "pause_ms");
+    double sending = all - number(model, "handover_ms");
+
+    if (pause > 0 && all > 0)
+        drv_json_set(entry, "handover_ms",
+                     json_object_new_double(MAX(pause - sending, LEAST_HANDOVER * pause)));
+}
+
 json_object *drv_history_entry(json_object *report, json_object *model, gint64 ended_ms)
 {
     json_object *entry;
@@ -138,6 +165,7 @@ json_object *drv_history_entry(json_object *report, json_object *model, gint64 e
     set_ratio(entry, "copy", report, "copy_ms", model, "copy_ms");
     set_ratio(entry, "wire", report, "wire_bytes", model, "wire_bytes");
     set_ratio(entry, "pause", report, "pause_ms", model, "pause_ms");
+    set_handover(entry, report, model);
     drv_json_set_int(entry, "fixed_ms", drv_json_int(report, "fixed_ms", 0));
     drv_json_set_bool(entry, "seen", drv_json_bool(report, "seen_before"));
     drv_json_set(entry, "over", over_json(report));

@@ -2,7 +2,7 @@
 /*
  * What earlier moves made of the model's figures. An entry, of a VM's moves or a link's:
  *
- *   {"ended_ms", "source", "target", "copy", "wire", "pause" (each actual ÷ model), "fixed_ms",
+ *   {"ended_ms", "source", "target", "copy", "wire", "pause" (each actual ÷ model), "fixed_ms", "handover_ms",
  *    "seen" (whether the VM had been moved before), "over": {"time", "wire", "pause"} (actual ÷ p50)}
  *
  * Pure.
@@ -22,6 +22,9 @@ drv_estimate_history drv_history_of(json_object *moves);
 
 /** drv_history_fixed_ms() - the median of what moves took beside the copy; 0: not known. */
 guint64 drv_history_fixed_ms(json_object *moves);
+
+/** drv_history_handover_ms() - the median of what a pause was beside the sending; 0: not known. */
+guint64 drv_history_handover_ms(json_object *moves);
 
 /** drv_history_model() - what of an estimate is compared later. Transfer full. */
 json_object *drv_history_model(const drv_estimate *estimate);

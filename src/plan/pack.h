@@ -16,7 +16,8 @@ typedef struct {
  *
  * They are spread over the nodes with the most room. If that leaves some without a place, they are packed
  * more tightly in several ways, also by priority, so that the important ones have theirs; the result that
- * leaves the least important ones behind is taken.
+ * leaves the least important ones behind is taken. One that finds no place may have that of another one which
+ * finds one elsewhere.
  * @closed: of drv_fleet_node: no targets
  */
 drv_pack *drv_pack_units(const drv_fleet *fleet, GPtrArray *units, GPtrArray *closed);

@@ -68,9 +68,7 @@ static void occupy(drv_room *room, const drv_fleet_vm *vm, guint node)
     }
 }
 
-/* A VM of one of its groups that is there, or NULL. */
-static const drv_fleet_vm *apart_from(const drv_room *room, const drv_fleet_vm *vm, guint node,
-                                      guint *group)
+const drv_fleet_vm *drv_room_apart(const drv_room *room, const drv_fleet_vm *vm, guint node, guint *group)
 {
     for (guint i = 0; vm->apart && i < vm->apart->count; i++) {
         const place_key key = {vm->apart->ids[i], node};
@@ -192,7 +190,7 @@ static gboolean name_is_taken(const drv_room *room, const drv_fleet_vm *vm, cons
     return FALSE;
 }
 
-static drv_fit fits_one(const drv_room *room, const drv_fleet_vm *vm, const drv_fleet_node *node)
+drv_fit drv_room_fits_one(const drv_room *room, const drv_fleet_vm *vm, const drv_fleet_node *node)
 {
     guint group;
 
@@ -206,7 +204,7 @@ static drv_fit fits_one(const drv_room *room, const drv_fleet_vm *vm, const drv_
         return DRV_FIT_NETWORK;
     if (!drv_names_has_all(node->labels, vm->node_labels))
         return DRV_FIT_LABEL;
-    if (apart_from(room, vm, node->index, &group))
+    if (drv_room_apart(room, vm, node->index, &group))
         return DRV_FIT_APART;
     return DRV_FIT_GOOD;
 }
@@ -280,7 +278,7 @@ drv_fit drv_room_fits(const drv_room *room, const drv_unit *unit, const drv_flee
         return DRV_FIT_MAINTENANCE;
     }
     for (guint i = 0; i < unit->vms->len; i++) {
-        drv_fit fit = fits_one(room, unit->vms->pdata[i], node);
+        drv_fit fit = drv_room_fits_one(room, unit->vms->pdata[i], node);
 
         if (fit != DRV_FIT_GOOD)
             return fit;
@@ -290,73 +288,6 @@ drv_fit drv_room_fits(const drv_room *room, const drv_unit *unit, const drv_flee
     if (!disks_fit(at, unit))
         return DRV_FIT_DISK;
     return drv_room_lacks(room, unit, node) ? DRV_FIT_MEMORY : DRV_FIT_GOOD;
-}
-
-/* ---- for people ---- */
-
-static const drv_fleet_vm *who_fails(const drv_room *room, const drv_unit *unit,
-                                     const drv_fleet_node *node, drv_fit fit)
-{
-    for (guint i = 0; i < unit->vms->len; i++)
-        if (fits_one(room, unit->vms->pdata[i], node) == fit)
-            return unit->vms->pdata[i];
-    return unit->vms->pdata[0];
-}
-
-char *drv_room_against(const drv_room *room, const drv_unit *unit, const drv_fleet_node *node,
-                       drv_fit fit)
-{
-    const drv_fleet_vm *vm = who_fails(room, unit, node, fit);
-    const char *many = unit->vms->len > 1 ? " and those that are kept with it" : "";
-    g_autofree char *missing = NULL;
-    const drv_fleet_vm *other;
-    guint group = 0;
-
-    switch (fit) {
-    case DRV_FIT_THERE:
-        return g_strdup_printf("%s is already on %s", vm->name, node->name);
-    case DRV_FIT_LOST:
-        return g_strdup_printf("%s cannot be asked: %s", node->name,
-                               node->error ? node->error : "it does not answer");
-    case DRV_FIT_OFF:
-        return g_strdup_printf("%s is switched off", node->name);
-    case DRV_FIT_MAINTENANCE:
-        return g_strdup_printf("%s is %s", node->name,
-                               node->maintenance == DRV_MAINTENANCE_DRAINED ? "drained for maintenance"
-                                                                            : "being emptied");
-    case DRV_FIT_TAKEN:
-        return g_strdup_printf("%s has a VM with the name or the UUID of %s: rename or undefine it",
-                               node->name, vm->name);
-    case DRV_FIT_CPU:
-        missing = drv_names_missing(node->cpu_features, vm->cpu_features, 5);
-        return g_strdup_printf("%s lacks features of %s's CPU (%s)", node->name, vm->name, missing);
-    case DRV_FIT_NETWORK:
-        missing = drv_names_missing(node->networks, vm->networks, 5);
-        return g_strdup_printf("%s has no network %s for %s", node->name, missing, vm->name);
-    case DRV_FIT_LABEL:
-        missing = drv_names_missing(node->labels, vm->node_labels, 5);
-        return g_strdup_printf("%s has not the label %s that %s wants", node->name, missing, vm->name);
-    case DRV_FIT_TOGETHER:
-        return g_strdup_printf("%s is kept together with VMs on %s", vm->name, unit->with->name);
-    case DRV_FIT_APART:
-        other = apart_from(room, vm, node->index, &group);
-        return g_strdup_printf("%s has %s, which is kept apart from %s (group %s)", node->name,
-                               other ? other->name : "a VM", vm->name,
-                               drv_names_text(room->fleet->apart, group));
-    case DRV_FIT_DISK:
-        return g_strdup_printf("%s has no pool with room for the disks of %s%s", node->name, vm->name,
-                               many);
-    case DRV_FIT_MEMORY:
-        return g_strdup_printf("%s has no room for %s%s (needs %" G_GUINT64_FORMAT
-                               " MiB with what the node keeps for itself, %" G_GINT64_FORMAT
-                               " MiB free)",
-                               node->name, vm->name, many,
-                               (unit->bytes + DRV_PLAN_RESERVE_BYTES) >> 20,
-                               MAX(room->nodes[node->index].room_bytes +
-                                       (gint64)DRV_PLAN_RESERVE_BYTES, 0) >> 20);
-    default:
-        return g_strdup_printf("%s can take %s", node->name, vm->name);
-    }
 }
 
 /* ---- choosing ---- */
@@ -477,15 +408,38 @@ static void give_disks(drv_room_node *at, const drv_unit *unit)
         at->pool_free[i] -= MIN(at->pool_free[i], taken[i]);
 }
 
+static void take_disks_back(drv_room_node *at, const drv_unit *unit)
+{
+    for (guint i = 0; at->pool_free && i < unit->vms->len; i++) {
+        const drv_fleet_vm *vm = unit->vms->pdata[i];
+
+        for (guint k = 0; k < vm->disk_count; k++) {
+            int pool = vm->disks[k].shared ? -1 : pool_named(at->node, vm->disks[k].pool);
+
+            if (pool >= 0)
+                at->pool_free[pool] += vm->disks[k].bytes;
+        }
+    }
+}
+
+/* @sign: 1: it comes; -1: it does not. */
+static void change_load(drv_room *room, drv_room_node *at, const drv_unit *unit, int sign)
+{
+    gboolean listed = g_tree_remove(room->by_room, at);
+
+    at->room_bytes -= sign * (gint64)unit->bytes;
+    if (at->cpu_used >= 0)
+        at->cpu_used += sign * unit->cpu;
+    at->arrivals += (guint)(sign * (int)unit->vms->len);
+    if (listed)
+        g_tree_insert(room->by_room, at, at);
+}
+
 void drv_room_put(drv_room *room, const drv_unit *unit, const drv_fleet_node *node)
 {
     drv_room_node *at = &room->nodes[node->index];
-    gboolean listed = g_tree_remove(room->by_room, at);
 
-    at->room_bytes -= (gint64)unit->bytes;
-    if (at->cpu_used >= 0)
-        at->cpu_used += unit->cpu;
-    at->arrivals += unit->vms->len;
+    change_load(room, at, unit, 1);
     give_disks(at, unit);
     for (guint i = 0; i < unit->vms->len; i++) {
         const drv_fleet_vm *vm = unit->vms->pdata[i];
@@ -493,6 +447,23 @@ void drv_room_put(drv_room *room, const drv_unit *unit, const drv_fleet_node *no
         room->where[vm->index] = node;
         occupy(room, vm, node->index);
     }
-    if (listed)
-        g_tree_insert(room->by_room, at, at);
+}
+
+void drv_room_take_back(drv_room *room, const drv_unit *unit, const drv_fleet_node *node)
+{
+    drv_room_node *at = &room->nodes[node->index];
+
+    change_load(room, at, unit, -1);
+    take_disks_back(at, unit);
+    for (guint i = 0; i < unit->vms->len; i++) {
+        const drv_fleet_vm *vm = unit->vms->pdata[i];
+
+        room->where[vm->index] = NULL;
+        for (guint k = 0; vm->apart && k < vm->apart->count; k++) {
+            const place_key key = {vm->apart->ids[k], node->index};
+
+            if (g_hash_table_lookup(room->groups, &key) == vm)
+                g_hash_table_remove(room->groups, &key);
+        }
+    }
 }

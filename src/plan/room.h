@@ -70,6 +70,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(drv_unit, drv_unit_free)
 /** drv_room_fits() - whether @unit can go there now, and if not the first reason against it. */
 drv_fit drv_room_fits(const drv_room *room, const drv_unit *unit, const drv_fleet_node *node);
 
+/** drv_room_fits_one() - what can be said of one VM: all but where others of its group are, disks and memory. */
+drv_fit drv_room_fits_one(const drv_room *room, const drv_fleet_vm *vm, const drv_fleet_node *node);
+
+/** drv_room_apart() - a VM that is or will be on @node (an index) and is kept apart from @vm by @group; NULL: none. */
+const drv_fleet_vm *drv_room_apart(const drv_room *room, const drv_fleet_vm *vm, guint node, guint *group);
+
 /** drv_room_against() - the same reason for people: "h2 has no room for web1 (needs …)". Transfer full. */
 char *drv_room_against(const drv_room *room, const drv_unit *unit, const drv_fleet_node *node,
                        drv_fit fit);
@@ -98,3 +104,5 @@ const drv_fleet_node *drv_room_choose(const drv_room *room, const drv_unit *unit
 
 /** drv_room_put() - it goes there. */
 void drv_room_put(drv_room *room, const drv_unit *unit, const drv_fleet_node *node);
+/** drv_room_take_back() - it does not go there after all. */
+void drv_room_take_back(drv_room *room, const drv_unit *unit, const drv_fleet_node *node);

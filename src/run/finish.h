@@ -21,6 +21,7 @@ struct drv_outgoing {
     drv_estimate_input expected; /* what the progress is fitted to */
     drv_job_stats stats; /* the last that libvirt's running job gave */
     gint64 began_ms;     /* real time */
+    GArray *link_seen;   /* of guint64: the link's rate at each look while memory or disks went */
     gint64 copy_began_ms; /* drv_clock_ms() at which the guest's first bytes were seen to go, or 0 */
     gint64 abort_ms;     /* since when it is to come to an end: cancelled, given up, or without a link; or 0 */
     gint64 aborted_ms;   /* when libvirt was last asked to abort, or 0 … */

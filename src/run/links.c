@@ -10,6 +10,8 @@
 #include "run/probing.h"
 
 #define BUCKET "links"
+/* Up to here a difference is one of measuring, and the mean is nearer. */
+#define ANOTHER_LINK 1.3
 /* In the background: one link at most so often, and only what was not measured for so long. */
 #define FIRST_MS (5 * 60 * 1000)
 #define EACH_MS (10 * 60 * 1000)
@@ -52,6 +54,11 @@ static void keep(drv_run *run, const char *to, const char *by, guint64 rate_bps,
 
 void drv_links_measured(drv_run *run, const char *to, guint64 rate_bps, guint64 rtt_us)
 {
+    g_autoptr(json_object) known = drv_links_known(run, to);
+    guint64 before_bps = (guint64)MAX(drv_json_int(known, "rate_bps", 0), 0);
+
+    if (rate_bps && before_bps && MAX(rate_bps, before_bps) < ANOTHER_LINK * MIN(rate_bps, before_bps))
+        rate_bps = (rate_bps + before_bps) / 2;
     if (rate_bps || rtt_us)
         keep(run, to, "move", rate_bps, rtt_us);
 }

@@ -396,6 +396,7 @@ static void outgoing_free(drv_outgoing *outgoing)
     g_clear_error(&outgoing->call_error);
     g_clear_error(&outgoing->prepare_error);
     g_free(outgoing->gave_up);
+    g_array_unref(outgoing->link_seen);
     g_free(outgoing->session);
     g_free(outgoing->dir);
     g_mutex_clear(&outgoing->lock);
@@ -437,6 +438,7 @@ static drv_outgoing *outgoing_new(drv_run *run, drv_job *job, gboolean resumed)
     if (drv_predict_expected(drv_job_step(job), &outgoing->expected))
         outgoing->progress.expected = &outgoing->expected;
     outgoing->began_ms = drv_clock_real_ms();
+    outgoing->link_seen = g_array_new(FALSE, FALSE, sizeof(guint64));
     g_mutex_init(&outgoing->lock);
     g_cond_init(&outgoing->changed);
     return outgoing;

@@ -69,17 +69,23 @@ static double recycled_share(drv_run *run, const char *uuid, const drv_estimate_
     json_object *contents = list ? drv_json_array(list, "contents") : NULL;
     drv_dirty_curve curve = drv_dirty_curve_fit(in->windows, in->window_count, in->memory_bytes);
     double filled = (double)in->memory_bytes * (1 - in->zero_share);
-    double most = 0;
+    double kept = 0;
+    gint64 newest_ms = 0;
 
-    for (gsize i = 0; i < drv_json_length(contents) && filled > 0; i++) {
+    /* A later pack has only what the earlier ones have not. */
+    for (gsize i = 0; i < drv_json_length(contents); i++) {
         json_object *one = json_object_array_get_idx(contents, i);
-        double age_s = (double)(drv_clock_real_ms() - drv_json_int(one, "created_ms", 0)) / 1000;
-        double kept = (double)drv_json_int(one, "bytes", 0);
 
-        if (g_str_equal(drv_json_string(one, "uuid", ""), uuid))
-            most = MAX(most, (MIN(kept, filled) - drv_dirty_curve_bytes(&curve, age_s)) / filled);
+        if (!g_str_equal(drv_json_string(one, "uuid", ""), uuid))
+            continue;
+        kept += (double)drv_json_int(one, "bytes", 0);
+        newest_ms = MAX(newest_ms, drv_json_int(one, "created_ms", 0));
     }
-    return CLAMP(most, 0, 1);
+    if (kept <= 0 || filled <= 0)
+        return 0;
+    kept = MIN(kept, filled) -
+           drv_dirty_curve_bytes(&curve, (double)(drv_clock_real_ms() - newest_ms) / 1000);
+    return CLAMP(kept / filled, 0, 1);
 }
 
 static void gather(drv_run *run, json_object *step, drv_estimate_input *in)
@@ -97,6 +103,7 @@ static void gather(drv_run *run, json_object *step, drv_estimate_input *in)
     in->pair = drv_history_of(drv_json_array(link, "moves"));
     if (in->sampled && was_between(drv_json_array(vm, "moves"), run->node, target))
         in->recycled_share = recycled_share(run, uuid, in);
+    in->handover_ms = drv_history_handover_ms(drv_json_array(link, "moves"));
     in->fixed_ms = drv_history_fixed_ms(drv_json_array(link, "moves"));
 }
 
@@ -170,6 +177,22 @@ static gint64 copy_ms(const drv_outgoing *outgoing)
                : -1;
 }
 
+static int by_rate(const void *a, const void *b)
+{
+    guint64 left = *(const guint64 *)a, right = *(const guint64 *)b;
+
+    return left < right ? -1 : left > right;
+}
+
+/* The median of what the relay said: at the end it has less to go by. 0: nothing. Called with the lock held. */
+static guint64 link_seen(drv_outgoing *outgoing)
+{
+    GArray *seen = outgoing->link_seen;
+
+    g_array_sort(seen, by_rate);
+    return seen->len ? g_array_index(seen, guint64, seen->len / 2) : 0;
+}
+
 void drv_predict_report(drv_outgoing *outgoing, json_object *report)
 {
     json_object *step = drv_job_step(outgoing->job);
@@ -180,7 +203,7 @@ void drv_predict_report(drv_outgoing *outgoing, json_object *report)
 
     g_mutex_lock(&outgoing->lock);
     copied_ms = copy_ms(outgoing);
-    link_bps = outgoing->relay.link_bps;
+    link_bps = link_seen(outgoing);
     g_mutex_unlock(&outgoing->lock);
     drv_json_set(report, "predicted", json_object_get(drv_json_object(step, "predicted")));
     drv_json_set_bool(report, "seen_before",

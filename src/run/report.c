@@ -11,6 +11,8 @@
 #define STORE_AGAIN_MS 1000
 /* More than handshakes. */
 #define FIRST_BYTES 65536
+/* At the link: some quarter of an hour of them say enough. */
+#define MOST_LOOKS 4096
 
 /* ---- the relay's counters ---- */
 
@@ -21,6 +23,8 @@ void drv_outgoing_heard(drv_outgoing *outgoing, const struct drv_relay_status *s
                                             status->channel[DRV_CHANNEL_DISK].local_in_bytes >=
                                         FIRST_BYTES)
         outgoing->copy_began_ms = drv_clock_ms();
+    if (status->link_bps && outgoing->link_seen->len < MOST_LOOKS && !outgoing->paused_us)
+        g_array_append_val(outgoing->link_seen, status->link_bps);
     if (status->resumed_us && !outgoing->resumed_us)
         outgoing->resumed_us = status->resumed_us;
 }

@@ -75,3 +75,18 @@ def test_the_remaining_time_comes_down(pair: Lab) -> None:
     # It may change its mind, but not by much at once, and it comes to nothing.
     assert left[-1] < left[0], left
     assert all(after < before + 1000 for before, after in zip(left, left[1:])), left
+
+
+def test_what_the_target_has_already_is_reckoned(pair: Lab) -> None:
+    (at,) = pair.where("p1")
+    to = next(h for h in pair.hosts if h != at)
+    pair.drover("h1", "content", "on")
+    try:
+        went = pair.move("p1", at, to)
+        said = pair.drover(to, "migrate", "p1", at, "--check", "--json").json()["predicted"]
+        assert said["wire_bytes"]["p50"] < went["wire_bytes"] / 2, (said, went)
+        back = pair.move("p1", to, at)
+        assert back["recycled_bytes"] > 0
+        assert back["predicted"]["wire_bytes"]["p50"] < went["wire_bytes"] / 2, back
+    finally:
+        pair.drover("h1", "content", "off")

@@ -147,6 +147,32 @@ static void test_history(void)
     g_assert_cmpuint(drv_history_of(NULL).moves, ==, 0);
 }
 
+/* What is not sending in a pause is learnt by itself, and is never most of nothing. */
+static void test_handover(void)
+{
+    static const struct {
+        double model_ms, handover_ms;
+        int actual_ms;
+        guint64 learnt_ms;
+    } rows[] = {{60, 40, 100, 80}, {60, 40, 50, 30}, {200, 40, 100, 30}};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(json_object) document = json_object_new_object();
+        g_autoptr(json_object) entry = NULL;
+        g_autofree char *model = g_strdup_printf("{\"copy_ms\":1,\"pause_ms\":%g,\"handover_ms\":%g}",
+                                                 rows[i].model_ms, rows[i].handover_ms);
+        g_autofree char *report =
+            g_strdup_printf("{\"copy_ms\":1,\"pause_ms\":%d}", rows[i].actual_ms);
+        g_autoptr(json_object) said = drv_json_parse(model, "it", NULL);
+        g_autoptr(json_object) came = drv_json_parse(report, "it", NULL);
+
+        entry = drv_history_entry(came, said, 0);
+        drv_history_add(document, entry, 5);
+        g_assert_cmpuint(drv_history_handover_ms(drv_json_array(document, "moves")), ==,
+                         rows[i].learnt_ms);
+    }
+}
+
 /* Gone through with a copy that does what was expected, the remaining time falls with the clock. */
 static void test_remaining(void)
 {
@@ -193,6 +219,7 @@ int main(int argc, char **argv)
     g_test_add_func("/sample/nothing-seen", test_nothing_seen);
     g_test_add_func("/estimate/document", test_document);
     g_test_add_func("/estimate/history-of-moves", test_history);
+    g_test_add_func("/estimate/handover", test_handover);
     g_test_add_func("/estimate/remaining", test_remaining);
     return g_test_run();
 }
