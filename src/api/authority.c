@@ -1,40 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Tokens, signing and revoking: see authority.h.
- *
- * Each change is written together with the membership that follows from it, compared with the
- * one from which it was made: of two nodes that change something at the same time one begins
- * again. A used token stays until it expires, to tell "used" from "unknown".
- */
+/* Founding, joining, the authority's key, revoking: see authority.h; tokens.c has the tokens. */
 #include "api/authority.h"
 
 #include <string.h>
 
-#include "model/json.h"
 #include "api/pki.h"
+#include "api/publish.h"
 #include "api/token.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "model/json.h"
 
-#define NODES "node"
-#define TOKENS "token"
-#define REVOKED "revoked"
 #define POLICIES "policy" /* run/policies.c */
-#define CLUSTER "cluster"
-#define MEMBERSHIP "membership"
-#define MOST_TTL_S (10LL * 366 * 24 * 3600)
-#define TOKENS_MOST 1000
-#define TRIES_MOST 30
 #define CALL_MS 5000
 
 G_DEFINE_AUTO_CLEANUP_FREE_FUNC(gnutls_x509_crt_t, gnutls_x509_crt_deinit, NULL)
-
-static GMutex change_lock;
-
-static const char *plain(json_object *object)
-{
-    return json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN);
-}
 
 static json_object *node_document(const drv_identity *identity, const char *name,
                                   const char *address, gint64 port, gnutls_x509_crt_t certificate)
@@ -52,174 +32,6 @@ static json_object *node_document(const drv_identity *identity, const char *name
                            json_object_new_boolean(g_str_equal(name, identity->founder)));
     drv_json_set_int(node, "joined_ms", drv_clock_real_ms());
     return node;
-}
-
-/* What is about to be written, together with the membership. */
-typedef struct {
-    drv_store_change all[4];
-    guint count;
-} pending;
-
-static void add(pending *to, const char *name, const char *key, const char *json, gint64 expected)
-{
-    to->all[to->count++] = (drv_store_change){name, key, json, expected};
-}
-
-static gboolean is_pending(const pending *changes, const char *name, const char *key)
-{
-    for (guint i = 0; changes && i < changes->count; i++)
-        if (g_str_equal(changes->all[i].bucket, name) && g_str_equal(changes->all[i].key, key))
-            return TRUE;
-    return FALSE;
-}
-
-static void add_parsed(json_object *array, const char *json)
-{
-    json_object *one = json_tokener_parse(json);
-
-    if (one)
-        json_object_array_add(array, one);
-}
-
-/* All of a bucket, parsed, as it will be after @changes (may be NULL). */
-static json_object *bucket(drv_store *store, const char *name, const pending *changes,
-                           GError **error)
-{
-    g_autoptr(GPtrArray) documents = drv_store_list(store, name, 0, error);
-    json_object *array;
-
-    if (!documents)
-        return NULL;
-    array = json_object_new_array();
-    for (guint i = 0; i < documents->len; i++) {
-        const drv_document *document = g_ptr_array_index(documents, i);
-
-        if (!is_pending(changes, name, document->key))
-            add_parsed(array, document->json);
-    }
-    for (guint i = 0; changes && i < changes->count; i++)
-        if (changes->all[i].json && g_str_equal(changes->all[i].bucket, name))
-            add_parsed(array, changes->all[i].json);
-    return array;
-}
-
-/* Operators' tokens as every node has to know them. */
-static json_object *operators(drv_store *store, const pending *changes, GError **error)
-{
-    g_autoptr(json_object) tokens = bucket(store, TOKENS, changes, error);
-    json_object *array;
-
-    if (!tokens)
-        return NULL;
-    array = json_object_new_array();
-    for (gsize i = 0; i < json_object_array_length(tokens); i++) {
-        json_object *from = json_object_array_get_idx(tokens, i);
-
-        if (!g_strcmp0(drv_json_string(from, "kind", NULL), "operator")) {
-            json_object *to = json_object_new_object();
-
-            drv_json_set_string(to, "id", drv_json_string(from, "id", NULL));
-            drv_json_set_string(to, "hash", drv_json_string(from, "hash", NULL));
-            drv_json_set_int(to, "expires_ms", drv_json_int(from, "expires_ms", 0));
-            json_object_array_add(array, to);
-        }
-    }
-    return array;
-}
-
-/* The membership that follows from what is in the buckets, and from @changes. @last may be NULL. */
-static json_object *compose(drv_store *store, const drv_identity *identity,
-                            const drv_document *last, const pending *changes, GError **error)
-{
-    g_autoptr(json_object) last_document = last ? json_tokener_parse(last->json) : NULL;
-    g_autoptr(json_object) document = json_object_new_object();
-    json_object *members = bucket(store, NODES, changes, error);
-    json_object *revoked = members ? bucket(store, REVOKED, changes, error) : NULL;
-    json_object *tokens = revoked ? operators(store, changes, error) : NULL;
-    /* By the clock, so that it grows even when the store was restored from an old copy. */
-    gint64 version = MAX(drv_json_int(last_document, "version", 0) + 1, drv_clock_real_ms());
-
-    drv_json_set_int(document, "version", version);
-    drv_json_set_string(document, "cluster", identity->cluster);
-    drv_json_set_string(document, "founder", identity->founder);
-    if (drv_store_is_shared(store))
-        drv_json_set_string(document, "store", drv_store_place(store));
-    json_object_object_add(document, "members", members);
-    json_object_object_add(document, "revoked", revoked);
-    json_object_object_add(document, "operators", tokens);
-    return tokens ? g_steal_pointer(&document) : NULL;
-}
-
-/* The last membership, or NULL with its revision being DRV_REVISION_NEW; FALSE and @error. */
-static gboolean last_membership(drv_store *store, drv_document **last, GError **error)
-{
-    g_autoptr(GError) problem = NULL;
-
-    *last = drv_store_get(store, CLUSTER, MEMBERSHIP, &problem);
-    if (*last || g_error_matches(problem, DRV_ERROR, DRV_ERROR_NOT_FOUND))
-        return TRUE;
-    g_propagate_error(error, g_steal_pointer(&problem));
-    return FALSE;
-}
-
-/*
- * Write @changes and the membership that follows. @again: receives whether the membership was changed
- * by somebody else in between: then nothing was written, and all has to be looked at anew.
- */
-static json_object *write_all(drv_store *store, const drv_identity *identity, pending *changes,
-                              gboolean *again, GError **error)
-{
-    g_autoptr(drv_document) last = NULL;
-    g_autoptr(drv_document) now = NULL;
-    g_autoptr(json_object) document = NULL;
-    g_autoptr(GError) problem = NULL;
-
-    if (!last_membership(store, &last, error))
-        return NULL;
-    document = compose(store, identity, last, changes, error);
-    if (!document)
-        return NULL;
-    add(changes, CLUSTER, MEMBERSHIP, plain(document), last ? last->revision : DRV_REVISION_NEW);
-    if (drv_store_change_all(store, changes->all, changes->count, NULL, &problem))
-        return g_steal_pointer(&document);
-    if (g_error_matches(problem, DRV_ERROR, DRV_ERROR_CONFLICT) &&
-        last_membership(store, &now, NULL))
-        *again = (now ? now->revision : 0) != (last ? last->revision : 0);
-    g_propagate_error(error, g_steal_pointer(&problem));
-    return NULL;
-}
-
-static gboolean publish(drv_cluster *cluster, pending *changes, gboolean *again, GError **error)
-{
-    g_autoptr(json_object) document = write_all(
-        drv_cluster_store(cluster), drv_cluster_identity(cluster), changes, again, error);
-    g_autoptr(GError) problem = NULL;
-
-    /* It is written where it counts; what this node keeps of it can be read there again. */
-    if (document && !drv_cluster_apply(cluster, document, &problem))
-        drv_log_warning("the membership could not be kept here: %s", problem->message);
-    return document != NULL;
-}
-
-/* @func looks, and ends with publish(); it is called again as long as that says so. */
-typedef gboolean (*change_func)(drv_cluster *cluster, gpointer data, gboolean *again,
-                                GError **error);
-
-static gboolean change(drv_cluster *cluster, change_func func, gpointer data, GError **error)
-{
-    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&change_lock);
-
-    for (int i = 0;; i++) {
-        g_autoptr(GError) problem = NULL;
-        gboolean again = FALSE;
-
-        if (func(cluster, data, &again, &problem))
-            return TRUE;
-        if (!again || i == TRIES_MOST) {
-            g_propagate_error(error, g_steal_pointer(&problem));
-            return FALSE;
-        }
-    }
 }
 
 static gboolean clear_bucket(drv_store *store, const char *name, GError **error)
@@ -243,31 +55,34 @@ gboolean drv_authority_found(drv_store *store, drv_store *own, const drv_identit
     g_auto(gnutls_x509_crt_t) certificate = drv_pki_load(identity->node_pem, error);
     g_autoptr(json_object) node = NULL;
     g_autoptr(json_object) document = NULL;
-    pending changes = {0};
+    drv_pending changes = {0};
     gboolean again;
 
     if (!certificate)
         return FALSE;
     node = node_document(identity, identity->node, identity->address, identity->port, certificate);
-    if (!clear_bucket(store, NODES, error) || !clear_bucket(store, TOKENS, error) ||
-        !clear_bucket(store, REVOKED, error) || !clear_bucket(store, POLICIES, error))
+    if (!clear_bucket(store, DRV_NODES_BUCKET, error) ||
+        !clear_bucket(store, DRV_TOKENS_BUCKET, error) ||
+        !clear_bucket(store, DRV_REVOKED_BUCKET, error) || !clear_bucket(store, POLICIES, error))
         return FALSE;
-    add(&changes, NODES, identity->node, plain(node), DRV_REVISION_ANY);
-    document = write_all(store, identity, &changes, &again, error);
-    return document && (own == store || drv_store_put(own, CLUSTER, MEMBERSHIP, plain(document),
-                                                      DRV_REVISION_ANY, NULL, error));
+    drv_publish_add(&changes, DRV_NODES_BUCKET, identity->node, drv_publish_text(node),
+                    DRV_REVISION_ANY);
+    document = drv_publish_write(store, identity, &changes, &again, error);
+    return document && (own == store || drv_store_put(own, "cluster", "membership",
+                                                      drv_publish_text(document), DRV_REVISION_ANY,
+                                                      NULL, error));
 }
 
 static gboolean publish_only(drv_cluster *cluster, gpointer data, gboolean *again, GError **error)
 {
-    pending changes = {0};
+    drv_pending changes = {0};
 
-    return publish(cluster, &changes, again, error);
+    return drv_publish(cluster, &changes, again, error);
 }
 
 gboolean drv_authority_publish(drv_cluster *cluster, GError **error)
 {
-    if (!change(cluster, publish_only, NULL, error))
+    if (!drv_publish_change(cluster, publish_only, NULL, error))
         return FALSE;
     drv_cluster_push(cluster);
     return TRUE;
@@ -278,184 +93,7 @@ gboolean drv_authority_start(drv_cluster *cluster, GError **error)
     /* In etcd membership and buckets are written together, and it may not answer now. */
     if (!drv_cluster_is_founder(cluster) || drv_store_is_shared(drv_cluster_store(cluster)))
         return TRUE;
-    return change(cluster, publish_only, NULL, error);
-}
-
-/* ---- tokens ---- */
-
-/* Tokens that nobody needs any more, not even to be told that they have expired. */
-static void prune(drv_store *store)
-{
-    g_autoptr(GPtrArray) documents = drv_store_list(store, TOKENS, 0, NULL);
-    gint64 before = drv_clock_real_ms() - 7LL * 24 * 3600 * 1000;
-
-    for (guint i = 0; documents && i < documents->len; i++) {
-        const drv_document *document = g_ptr_array_index(documents, i);
-        g_autoptr(json_object) token = json_tokener_parse(document->json);
-
-        if (drv_json_int(token, "expires_ms", 0) < before)
-            drv_store_delete(store, TOKENS, document->key, document->revision, NULL);
-    }
-}
-
-static gboolean check_token_wish(const char *kind, const char *name, gint64 ttl_s, GError **error)
-{
-    if (!kind || (!g_str_equal(kind, "join") && !g_str_equal(kind, "operator"))) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "\"kind\" must be \"join\" or \"operator\"");
-        return FALSE;
-    }
-    if (ttl_s < 1 || ttl_s > MOST_TTL_S) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "\"ttl_s\" must be a number of seconds from 1 to %lld", MOST_TTL_S);
-        return FALSE;
-    }
-    if (name && (strlen(name) > 64 || !g_str_is_ascii(name))) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "\"name\" must be at most 64 ASCII characters");
-        return FALSE;
-    }
-    return TRUE;
-}
-
-/* Only an operator's is known to all nodes. */
-static gboolean put_token(drv_cluster *cluster, gpointer data, gboolean *again, GError **error)
-{
-    json_object *document = data;
-    drv_store *store = drv_cluster_store(cluster);
-    const char *id = drv_json_string(document, "id", NULL);
-    g_autoptr(GPtrArray) there = NULL;
-    pending changes = {0};
-
-    prune(store);
-    there = drv_store_list(store, TOKENS, 0, error);
-    if (there && there->len >= TOKENS_MOST)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED,
-                    "there are %u tokens already: delete some (`drover token list`)", there->len);
-    if (!there || there->len >= TOKENS_MOST)
-        return FALSE;
-    if (!g_str_equal(drv_json_string(document, "kind", ""), "operator"))
-        return drv_store_put(store, TOKENS, id, plain(document), DRV_REVISION_NEW, NULL, error);
-    add(&changes, TOKENS, id, plain(document), DRV_REVISION_NEW);
-    return publish(cluster, &changes, again, error);
-}
-
-json_object *drv_authority_token_create(drv_cluster *cluster, json_object *body, GError **error)
-{
-    const drv_identity *identity = drv_cluster_identity(cluster);
-    const char *kind = drv_json_string(body, "kind", NULL);
-    const char *name = drv_json_string(body, "name", NULL);
-    gint64 ttl_s = drv_json_int(body, "ttl_s", 3600), now = drv_clock_real_ms();
-    g_autoptr(json_object) document = NULL;
-    g_autofree char *hash = NULL;
-    g_autofree char *text = NULL;
-    json_object *answer;
-    drv_token token;
-
-    if (!check_token_wish(kind, name, ttl_s, error))
-        return NULL;
-    if (!drv_cluster_keeps(cluster))
-        return drv_cluster_ask_founder(cluster, "POST", "/v1/tokens", body, error);
-    if (!drv_token_new(&token, identity->ca_fingerprint, error))
-        return NULL;
-    hash = drv_token_hash(&token);
-    text = drv_token_text(&token);
-    document = json_object_new_object();
-    drv_json_set_string(document, "id", token.id);
-    drv_json_set_string(document, "kind", kind);
-    drv_json_set_string(document, "name", name);
-    drv_json_set_string(document, "hash", hash);
-    drv_json_set_int(document, "created_ms", now);
-    drv_json_set_int(document, "expires_ms", now + ttl_s * 1000);
-
-    if (!change(cluster, put_token, document, error))
-        return NULL;
-    if (g_str_equal(kind, "operator"))
-        drv_cluster_push(cluster);
-    answer = json_object_new_object();
-    drv_json_set_string(answer, "id", token.id);
-    drv_json_set_string(answer, "token", text);
-    drv_json_set_string(answer, "kind", kind);
-    drv_json_set_int(answer, "expires_ms", now + ttl_s * 1000);
-    return answer;
-}
-
-json_object *drv_authority_tokens(drv_cluster *cluster, GError **error)
-{
-    g_autoptr(json_object) all = NULL;
-    json_object *list, *answer;
-
-    if (!drv_cluster_keeps(cluster))
-        return drv_cluster_ask_founder(cluster, "GET", "/v1/tokens", NULL, error);
-    all = bucket(drv_cluster_store(cluster), TOKENS, NULL, error);
-    if (!all)
-        return NULL;
-    list = json_object_new_array();
-    for (gsize i = 0; i < json_object_array_length(all); i++) {
-        json_object *from = json_object_array_get_idx(all, i);
-        json_object *to;
-
-        if (drv_json_string(from, "used_by", NULL) ||
-            drv_json_int(from, "expires_ms", 0) <= drv_clock_real_ms())
-            continue;
-        to = json_object_new_object();
-        drv_json_set_string(to, "id", drv_json_string(from, "id", NULL));
-        drv_json_set_string(to, "kind", drv_json_string(from, "kind", NULL));
-        drv_json_set_string(to, "name", drv_json_string(from, "name", NULL));
-        drv_json_set_int(to, "created_ms", drv_json_int(from, "created_ms", 0));
-        drv_json_set_int(to, "expires_ms", drv_json_int(from, "expires_ms", 0));
-        json_object_array_add(list, to);
-    }
-    answer = json_object_new_object();
-    json_object_object_add(answer, "tokens", list);
-    return answer;
-}
-
-typedef struct {
-    const char *id;
-    gboolean operator;
-} deletion;
-
-static gboolean delete_token(drv_cluster *cluster, gpointer data, gboolean *again, GError **error)
-{
-    deletion *wish = data;
-    drv_store *store = drv_cluster_store(cluster);
-    g_autoptr(drv_document) document = drv_store_get(store, TOKENS, wish->id, error);
-    g_autoptr(json_object) token = document ? json_tokener_parse(document->json) : NULL;
-    pending changes = {0};
-
-    if (!document)
-        return FALSE;
-    wish->operator = !g_strcmp0(drv_json_string(token, "kind", NULL), "operator");
-    if (!wish->operator)
-        return drv_store_delete(store, TOKENS, wish->id, document->revision, error);
-    add(&changes, TOKENS, wish->id, NULL, document->revision);
-    return publish(cluster, &changes, again, error);
-}
-
-json_object *drv_authority_token_delete(drv_cluster *cluster, const char *id, GError **error)
-{
-    g_autofree char *path = g_strconcat("/v1/tokens/", id, NULL);
-    g_autoptr(GError) failure = NULL;
-    deletion wish = {id, FALSE};
-
-    if (strlen(id) != DRV_TOKEN_ID_TEXT || strspn(id, "0123456789abcdef") != DRV_TOKEN_ID_TEXT) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "there is no token %.64s", id);
-        return NULL;
-    }
-    if (!drv_cluster_keeps(cluster))
-        return drv_cluster_ask_founder(cluster, "DELETE", path, NULL, error);
-    if (!change(cluster, delete_token, &wish, &failure)) {
-        if (g_error_matches(failure, DRV_ERROR, DRV_ERROR_NOT_FOUND))
-            g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND,
-                        "there is no token %s (see `drover token list`)", id);
-        else
-            g_propagate_error(error, g_steal_pointer(&failure));
-        return NULL;
-    }
-    if (wish.operator)
-        drv_cluster_push(cluster);
-    return json_object_new_object();
+    return drv_publish_change(cluster, publish_only, NULL, error);
 }
 
 /* ---- joining ---- */
@@ -478,7 +116,7 @@ static drv_document *usable(drv_store *store, const drv_identity *identity, cons
         g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "the token is of another cluster");
         return NULL;
     }
-    document = drv_store_get(store, TOKENS, token.id, &failure);
+    document = drv_store_get(store, DRV_TOKENS_BUCKET, token.id, &failure);
     if (!document && !g_error_matches(failure, DRV_ERROR, DRV_ERROR_NOT_FOUND)) {
         g_propagate_error(error, g_steal_pointer(&failure));
         return NULL;
@@ -508,7 +146,7 @@ static drv_document *usable(drv_store *store, const drv_identity *identity, cons
 static gboolean place_free(drv_store *store, const char *name, const char *address, gint64 port,
                            GError **error)
 {
-    g_autoptr(json_object) nodes = bucket(store, NODES, NULL, error);
+    g_autoptr(json_object) nodes = drv_publish_bucket(store, DRV_NODES_BUCKET, NULL, error);
 
     if (!nodes)
         return FALSE;
@@ -541,7 +179,7 @@ static char *used(const drv_document *document, const char *name)
 
     drv_json_set_string(token, "used_by", name);
     drv_json_set_int(token, "used_ms", drv_clock_real_ms());
-    return g_strdup(plain(token));
+    return g_strdup(drv_publish_text(token));
 }
 
 typedef struct {
@@ -574,7 +212,7 @@ static gboolean sign(drv_cluster *cluster, gpointer data, gboolean *again, GErro
     g_auto(gnutls_x509_crt_t) certificate = NULL;
     g_autoptr(json_object) node = NULL;
     g_autoptr(GError) problem = NULL;
-    pending changes = {0};
+    drv_pending changes = {0};
 
     if (!token || !check_wish(wish, error) ||
         !place_free(store, wish->name, wish->address, wish->port, error))
@@ -588,9 +226,10 @@ static gboolean sign(drv_cluster *cluster, gpointer data, gboolean *again, GErro
         return FALSE;
     spent = used(token, wish->name);
     node = node_document(identity, wish->name, wish->address, wish->port, certificate);
-    add(&changes, TOKENS, token->key, spent, token->revision);
-    add(&changes, NODES, wish->name, plain(node), DRV_REVISION_NEW);
-    if (publish(cluster, &changes, again, &problem))
+    drv_publish_add(&changes, DRV_TOKENS_BUCKET, token->key, spent, token->revision);
+    drv_publish_add(&changes, DRV_NODES_BUCKET, wish->name, drv_publish_text(node),
+                    DRV_REVISION_NEW);
+    if (drv_publish(cluster, &changes, again, &problem))
         return TRUE;
     /* Another one used it, or took the name: looking again says which. */
     if (g_error_matches(problem, DRV_ERROR, DRV_ERROR_CONFLICT))
@@ -630,7 +269,7 @@ json_object *drv_authority_join(drv_cluster *cluster, json_object *body, const c
         drv_json_set_string(body, "address", wish.address);
         return drv_cluster_ask_signer(cluster, "POST", "/v1/join", body, error);
     }
-    if (change(cluster, sign, &wish, error)) {
+    if (drv_publish_change(cluster, sign, &wish, error)) {
         answer = welcome(cluster, &wish);
         drv_log_notice("a node has joined node=%s address=%s", wish.name, wish.address);
         drv_cluster_push(cluster);
@@ -646,15 +285,15 @@ static gboolean note_signs(drv_cluster *cluster, gpointer data, gboolean *again,
 {
     const char *name = data;
     g_autoptr(drv_document) document =
-        drv_store_get(drv_cluster_store(cluster), NODES, name, error);
+        drv_store_get(drv_cluster_store(cluster), DRV_NODES_BUCKET, name, error);
     g_autoptr(json_object) node = document ? json_tokener_parse(document->json) : NULL;
-    pending changes = {0};
+    drv_pending changes = {0};
 
     if (!node)
         return FALSE;
     json_object_object_add(node, "signs", json_object_new_boolean(TRUE));
-    add(&changes, NODES, name, plain(node), document->revision);
-    return publish(cluster, &changes, again, error);
+    drv_publish_add(&changes, DRV_NODES_BUCKET, name, drv_publish_text(node), document->revision);
+    return drv_publish(cluster, &changes, again, error);
 }
 
 json_object *drv_authority_give(drv_cluster *cluster, const char *name, GError **error)
@@ -681,7 +320,7 @@ json_object *drv_authority_give(drv_cluster *cluster, const char *name, GError *
         if (!answer)
             return NULL;
     }
-    if (!change(cluster, note_signs, (gpointer)name, error))
+    if (!drv_publish_change(cluster, note_signs, (gpointer)name, error))
         return NULL;
     drv_log_notice("a node can sign from now on node=%s", name);
     drv_cluster_push(cluster);
@@ -703,11 +342,11 @@ static gboolean revoke_node(drv_cluster *cluster, gpointer data, gboolean *again
     const char *name = data;
     g_autoptr(GError) failure = NULL;
     g_autoptr(drv_document) document =
-        drv_store_get(drv_cluster_store(cluster), NODES, name, &failure);
+        drv_store_get(drv_cluster_store(cluster), DRV_NODES_BUCKET, name, &failure);
     g_autoptr(json_object) node = NULL;
     g_autoptr(json_object) revoked = NULL;
     const char *fingerprint;
-    pending changes = {0};
+    drv_pending changes = {0};
 
     if (!document) {
         if (g_error_matches(failure, DRV_ERROR, DRV_ERROR_NOT_FOUND))
@@ -723,9 +362,10 @@ static gboolean revoke_node(drv_cluster *cluster, gpointer data, gboolean *again
     drv_json_set_string(revoked, "name", name);
     drv_json_set_string(revoked, "fingerprint", fingerprint);
     drv_json_set_int(revoked, "revoked_ms", drv_clock_real_ms());
-    add(&changes, REVOKED, fingerprint, plain(revoked), DRV_REVISION_ANY);
-    add(&changes, NODES, name, NULL, document->revision);
-    return publish(cluster, &changes, again, error);
+    drv_publish_add(&changes, DRV_REVOKED_BUCKET, fingerprint, drv_publish_text(revoked),
+                    DRV_REVISION_ANY);
+    drv_publish_add(&changes, DRV_NODES_BUCKET, name, NULL, document->revision);
+    return drv_publish(cluster, &changes, again, error);
 }
 
 /* Someone must be left who can let nodes in. */
@@ -760,7 +400,7 @@ json_object *drv_authority_revoke(drv_cluster *cluster, const char *name, GError
         return NULL;
     if (!drv_cluster_keeps(cluster))
         return drv_cluster_ask_founder(cluster, "DELETE", path, NULL, error);
-    if (!change(cluster, revoke_node, (gpointer)name, error))
+    if (!drv_publish_change(cluster, revoke_node, (gpointer)name, error))
         return NULL;
     drv_log_notice("a node has been revoked node=%s", name);
     drv_cluster_push(cluster);

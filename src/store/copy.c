@@ -10,17 +10,21 @@
 
 #include <json-c/json.h>
 
-/* What each node keeps for itself, wherever the cluster's is. All other buckets are the cluster's. */
-static const char *const own[] = {"job", "session", "content", "outbox", DRV_LEFT_BUCKET};
+/*
+ * What is kept once for the cluster. All other buckets are a node's own, wherever these are: a new one for
+ * the cluster has to be added here, or it stays behind in a move.
+ */
+static const char *const shared[] = {"node",       "token",      "revoked",       "cluster", "policy", "plan",
+                                     "fleet-plan", "operations", "node-settings", "history"};
 /* Names of moves and plans have the node's in them. */
 static const char *const own_counters[] = {"job", "plan"};
 
 gboolean drv_store_cluster_bucket(const char *bucket)
 {
-    for (gsize i = 0; i < G_N_ELEMENTS(own); i++)
-        if (g_str_equal(bucket, own[i]))
-            return FALSE;
-    return !g_str_equal(bucket, DRV_CLAIM_BUCKET);
+    for (gsize i = 0; i < G_N_ELEMENTS(shared); i++)
+        if (g_str_equal(bucket, shared[i]))
+            return TRUE;
+    return FALSE;
 }
 
 gboolean drv_store_cluster_counter(const char *counter)
