@@ -26,7 +26,7 @@ DIRTY = (0, 1, 2, 4, 6, 9)  # MiB/s
 COMPRESS = (0, 20, 40, 60, 80)  # percent of each page
 GUESTS, MOVES = 6, 4
 BOOTS = 3  # at once
-LEAST_S = 30  # of what is left, to begin a move
+LEAST_S = 15  # of what is left, to begin a move
 
 
 def _drover(name: str, at: str, *words: str) -> Any:
