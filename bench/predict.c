@@ -16,6 +16,7 @@
 #define MOST_OF_LINK 64
 /* Lines so far apart are of two runs, each of which knew nothing of the other. */
 #define ANOTHER_RUN_S 45.0
+#define LINK_BOUND 0.65
 
 static const char *const groups[] = {"all", "seen_before", "never_seen"};
 static const char *const figures[] = {"time_ms", "wire_bytes", "pause_ms"};
@@ -101,6 +102,17 @@ static json_object *again(json_object *line, GHashTable *documents, gboolean ver
     return report;
 }
 
+/* Whether the link was the limit: it carried so much of what it was set to while there was something to send. */
+static gboolean filled_link(json_object *line)
+{
+    json_object *report = drv_json_object(line, "report");
+    double copy_s = (double)drv_json_int(report, "copy_ms", 0) / 1000;
+    double link_bps = (double)drv_json_int(line, "rate", 0) * 1e6 / 8;
+
+    return copy_s > 0 &&
+           (double)drv_json_int(report, "wire_bytes", 0) / copy_s >= LINK_BOUND * link_bps;
+}
+
 static void add(json_object *jobs, json_object *report)
 {
     json_object *job = json_object_new_object();
@@ -115,6 +127,8 @@ static int read_moves(const char *name, guint from, guint to, gboolean verbose)
     g_autoptr(GHashTable) documents = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, put_json);
     g_autoptr(json_object) said = json_object_new_array();
     g_autoptr(json_object) anew = json_object_new_array();
+    g_autoptr(json_object) said_bound = json_object_new_array();
+    g_autoptr(json_object) anew_bound = json_object_new_array();
     g_autofree char *text = NULL;
     g_auto(GStrv) lines = NULL;
     g_autoptr(GError) error = NULL;
@@ -127,6 +141,7 @@ static int read_moves(const char *name, guint from, guint to, gboolean verbose)
     lines = g_strsplit(text, "\n", -1);
     for (guint i = 0; lines[i]; i++) {
         g_autoptr(json_object) line = *lines[i] ? drv_json_parse(lines[i], "a line", NULL) : NULL;
+        g_autoptr(json_object) report = NULL;
         json_object *at = line ? json_object_object_get(line, "at") : NULL;
 
         if (!line || !drv_json_object(line, "report"))
@@ -136,11 +151,18 @@ static int read_moves(const char *name, guint from, guint to, gboolean verbose)
         before_s = at ? json_object_get_double(at) : 0;
         if (i < from || i >= to)
             continue;
+        report = again(line, documents, verbose);
+        add(anew, json_object_get(report));
         add(said, json_object_get(drv_json_object(line, "report")));
-        add(anew, again(line, documents, verbose));
+        if (filled_link(line)) {
+            add(anew_bound, json_object_get(report));
+            add(said_bound, json_object_get(drv_json_object(line, "report")));
+        }
     }
     print("as it was said", said);
+    print("as it was said, moves that filled their link", said_bound);
     print("as this build says", anew);
+    print("as this build says, moves that filled their link", anew_bound);
     return 0;
 }
 

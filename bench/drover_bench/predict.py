@@ -24,9 +24,9 @@ RATES = (50, 100, 150, 200, 200, 300, 300, 400, 400)  # Mbit/s
 MEMORY = (128, 128, 160, 192, 256)  # MiB
 DIRTY = (0, 1, 2, 4, 6, 9)  # MiB/s
 COMPRESS = (0, 20, 40, 60, 80)  # percent of each page
-GUESTS, MOVES = 6, 4
-BOOTS = 3  # at once
-LEAST_S = 30  # of what is left, to begin a move
+GUESTS, MOVES = 4, 4
+BOOTS = 2  # at once
+LEAST_S = 15  # of what is left, to begin a move
 
 
 def _drover(name: str, at: str, *words: str) -> Any:

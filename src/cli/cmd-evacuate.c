@@ -22,6 +22,17 @@ static json_object *goal_for(const drv_args *args, const char *goal, const char 
     return object;
 }
 
+/* NULL and @error: droverd's plan cannot be applied. Borrowed from @plan. */
+static const char *id_of(json_object *plan, GError **error)
+{
+    const char *id = drv_json_string(plan, "id", NULL);
+
+    if (!id)
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "droverd's plan has no id: look whether drover and "
+                    "droverd are of the same version (“drover version”)");
+    return id;
+}
+
 /* What a plan that does not fit any more was replaced by. Transfer full; NULL: it was not. */
 static json_object *replacement(drv_cli *cli, const char *plan)
 {
@@ -94,10 +105,10 @@ static int plan_and_begin(drv_cli *cli, const drv_args *args, json_object *goal,
                           GError **error)
 {
     g_autoptr(json_object) plan = drv_cli_call(cli, "POST", "/v1/plans", goal, error);
-    const char *id = drv_json_string(plan, "id", NULL);
+    const char *id = plan ? id_of(plan, error) : NULL;
     g_autoptr(GError) nobody = NULL;
 
-    if (!plan)
+    if (!id)
         return -1;
     if (!cli->json)
         drv_operating_print_plan(cli->out, plan);
@@ -178,7 +189,7 @@ int drv_cmd_node_resume(drv_cli *cli, const drv_args *args, GError **error)
             return DRV_EXIT_DONE;
         }
     }
-    return begin(cli, args, drv_json_string(plan, "id", ""), error);
+    return id_of(plan, error) ? begin(cli, args, id_of(plan, NULL), error) : -1;
 }
 
 int drv_cmd_apply(drv_cli *cli, const drv_args *args, GError **error)

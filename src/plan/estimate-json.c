@@ -60,6 +60,10 @@ json_object *drv_estimate_history_json(const drv_estimate_history *history)
     json_object *object = json_object_new_object();
 
     drv_json_set_int(object, "moves", history->moves);
+    drv_json_set_int(object, "link_moves", history->link_moves);
+    drv_json_set_int(object, "cpu_moves", history->cpu_moves);
+    drv_json_set(object, "cpu_wire", json_object_new_double(history->cpu_wire));
+    drv_json_set(object, "relay_bps", json_object_new_double(history->relay_bps));
     drv_json_set(object, "time", json_object_new_double(history->time));
     drv_json_set(object, "wire", json_object_new_double(history->wire));
     drv_json_set(object, "pause", json_object_new_double(history->pause));
@@ -73,6 +77,10 @@ static void history_read(drv_estimate_history *history, json_object *object)
     if (!object)
         return;
     *history = (drv_estimate_history){.moves = (guint)CLAMP(drv_json_int(object, "moves", 0), 0, 1000000),
+                                      .link_moves = (guint)CLAMP(drv_json_int(object, "link_moves", 0), 0, 1000000),
+                                      .cpu_moves = (guint)CLAMP(drv_json_int(object, "cpu_moves", 0), 0, 1000000),
+                                      .cpu_wire = number(object, "cpu_wire", 0),
+                                      .relay_bps = number(object, "relay_bps", 0),
                                       .time = number(object, "time", 0),
                                       .wire = number(object, "wire", 0),
                                       .pause = number(object, "pause", 0),

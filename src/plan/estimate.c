@@ -76,7 +76,9 @@ static double link_bps(const drv_estimate_input *in)
 
 static double qemu_bps(const drv_estimate_input *in)
 {
-    double bps = or_usual((double)in->relay_bps, USUAL_RELAY_BPS);
+    double bps = or_usual((double)in->relay_bps,
+                          in->pair.cpu_moves ? or_usual(in->pair.relay_bps, USUAL_RELAY_BPS)
+                                             : USUAL_RELAY_BPS);
 
     return in->bandwidth_bps ? MIN(bps, (double)in->bandwidth_bps) : bps;
 }
@@ -190,6 +192,7 @@ static void model_memory(const drv_estimate_input *in, drv_estimate *out)
     drv_rounds rounds;
     double device = or_usual((double)in->device_bytes, USUAL_DEVICE_BYTES) / memory.link_bps;
 
+    out->cpu_bound = memory.filled_bytes / memory.qemu_bps > memory.first_wire / memory.link_bps;
     drv_rounds_simulate(&memory, &rounds);
     out->verdict = judge(&rounds, &memory);
     if (rounds.end == DRV_ROUNDS_HANDOVER) {
@@ -219,18 +222,30 @@ static void model_disks(const drv_estimate_input *in, drv_estimate *out)
 
 /* ---- history, and how sure it is ---- */
 
-static double weight(const drv_estimate_history *history)
+static double weight(guint moves)
 {
-    return (double)history->moves / ((double)history->moves + HALF_TRUSTED);
+    return (double)moves / ((double)moves + HALF_TRUSTED);
 }
 
 /* The VM's own moves first; what they leave open is as it is with others between these hosts. */
-static double correction(double vm, double pair, const drv_estimate_input *in)
+static double correction(double vm, guint vm_moves, double pair, guint pair_moves)
 {
-    double of_pair = in->pair.moves && pair > 0 ? weight(&in->pair) * log(pair) : 0;
-    double of_vm = in->vm.moves && vm > 0 ? weight(&in->vm) : 0;
+    double of_pair = pair > 0 ? weight(pair_moves) * log(pair) : 0;
+    double of_vm = vm > 0 ? weight(vm_moves) : 0;
 
     return exp(of_vm > 0 ? of_vm * log(vm) + (1 - of_vm) * of_pair : of_pair);
+}
+
+/* Of what is of this move's kind. */
+static void correct(const drv_estimate_input *in, const drv_estimate *out, double *time, double *wire)
+{
+    if (out->cpu_bound) {
+        *time = 1; /* what got through in a second is in the model already */
+        *wire = correction(in->vm.cpu_wire, in->vm.cpu_moves, in->pair.cpu_wire, in->pair.cpu_moves);
+    } else {
+        *time = correction(in->vm.time, in->vm.link_moves, in->pair.time, in->pair.link_moves);
+        *wire = correction(in->vm.wire, in->vm.link_moves, in->pair.wire, in->pair.link_moves);
+    }
 }
 
 static drv_estimate_range range(double p50, double margin)
@@ -255,7 +270,7 @@ static double margin(double usual, double seen, guint moves)
 void drv_plan_estimate(const drv_estimate_input *in, drv_estimate *out)
 {
     const drv_estimate_margins *seen = in->vm.moves ? &in->pair.seen : &in->pair.unseen;
-    double more, copy_ms;
+    double more, time, wire;
 
     *out = (drv_estimate){.basis = in->vm.moves     ? DRV_BASIS_VM_HISTORY
                                    : in->pair.moves ? DRV_BASIS_PAIR_HISTORY
@@ -270,10 +285,10 @@ void drv_plan_estimate(const drv_estimate_input *in, drv_estimate *out)
         g_snprintf(out->why, sizeof out->why, "it is shut off: its disks alone are copied");
 
     more = unsure(in);
-    copy_ms = out->model_copy_ms * correction(in->vm.time, in->pair.time, in);
-    out->time_ms = range((double)out->fixed_ms + copy_ms,
+    correct(in, out, &time, &wire);
+    out->time_ms = range((double)out->fixed_ms + out->model_copy_ms * time,
                          margin(margins[out->basis].time, seen->time, seen->moves) + more);
-    out->wire_bytes = range(out->model_wire_bytes * correction(in->vm.wire, in->pair.wire, in),
+    out->wire_bytes = range(out->model_wire_bytes * wire,
                             margin(margins[out->basis].wire, seen->wire, seen->moves) + more);
     out->pause_ms = range(out->model_pause_ms,
                           margin(margins[out->basis].pause, seen->pause, seen->moves) + more);

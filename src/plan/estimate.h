@@ -22,12 +22,19 @@ typedef struct {
     double pause;
 } drv_estimate_margins;
 
-/** What earlier moves made of the model's figures: medians of actual ÷ model. */
+/**
+ * What earlier moves made of the model's figures: medians of actual ÷ model, of those whose limit was the
+ * link and of those whose limit were the processors apart, since these compress less and wait for other things.
+ */
 typedef struct {
     guint moves;      /* 0: none, and the rest means nothing */
-    double time;      /* of the copying alone, without fixed_ms */
+    guint link_moves; /* of these: limited by the link */
+    double time;      /* of theirs: copying alone, without fixed_ms */
     double wire;
-    double pause;
+    guint cpu_moves;  /* the others */
+    double cpu_wire;
+    double relay_bps; /* bytes of memory that they got through in a second */
+    double pause;     /* of all */
     drv_estimate_margins seen;   /* of those of VMs that had been moved before … */
     drv_estimate_margins unseen; /* … and of the others */
 } drv_estimate_history;
@@ -105,6 +112,7 @@ typedef struct {
     double model_pause_ms;
     double model_handover_ms;   /* of the pause, what is not sending */
     guint64 fixed_ms;           /* as used */
+    gboolean cpu_bound;         /* the first pass waits for processors more than for the link */
     guint rounds;
     guint throttle_percent;
 } drv_estimate;

@@ -9,6 +9,8 @@
 #define MOST_RATIO 10.0
 /* Of a pause, whatever the model says of the sending. */
 #define LEAST_HANDOVER 0.3
+/* Of its rate, from the first byte to the resume: the link was full. */
+#define FILLED 0.65
 
 static int by_value(const void *a, const void *b)
 {
@@ -17,23 +19,51 @@ static int by_value(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
+#define MIDDLE 0.5
+/* What processors get through when they are not too busy otherwise. */
+#define GOOD 0.8
+
+typedef enum { ANY, BY_LINK, BY_CPU } limit;
+
+static gboolean is_of(json_object *move, limit which)
+{
+    return which == ANY || drv_json_bool(move, "filled") == (which == BY_LINK);
+}
+
+static guint count_of(json_object *moves, limit which)
+{
+    guint count = 0;
+
+    for (gsize i = 0; i < drv_json_length(moves); i++)
+        count += is_of(json_object_array_get_idx(moves, i), which);
+    return count;
+}
+
 /* Of a member of the entries; 0: there is none. */
-static double median(json_object *moves, const char *key)
+static double quantile(json_object *moves, const char *key, limit which, double share)
 {
     gsize length = drv_json_length(moves);
     g_autofree double *values = g_new(double, length + 1);
     gsize count = 0;
 
     for (gsize i = 0; i < length; i++) {
-        json_object *value = json_object_object_get(json_object_array_get_idx(moves, i), key);
+        json_object *move = json_object_array_get_idx(moves, i);
+        json_object *value = json_object_object_get(move, key);
 
-        if (value && json_object_get_double(value) > 0)
+        if (is_of(move, which) && value && json_object_get_double(value) > 0)
             values[count++] = json_object_get_double(value);
     }
     if (!count)
         return 0;
     qsort(values, count, sizeof *values, by_value);
-    return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+    if (share == MIDDLE && count % 2 == 0)
+        return (values[count / 2 - 1] + values[count / 2]) / 2;
+    return values[(gsize)(share * (double)(count - 1) + 0.5)];
+}
+
+static double median(json_object *moves, const char *key, limit which)
+{
+    return quantile(moves, key, which, MIDDLE);
 }
 
 /* ln of what nine of ten of @count stay below; of the next one, too: so it is a little more. */
@@ -75,21 +105,25 @@ static drv_estimate_margins margins_of(json_object *moves, gboolean seen)
 drv_estimate_history drv_history_of(json_object *moves)
 {
     return (drv_estimate_history){.moves = (guint)drv_json_length(moves),
-                                  .time = median(moves, "copy"),
-                                  .wire = median(moves, "wire"),
-                                  .pause = median(moves, "pause"),
+                                  .link_moves = count_of(moves, BY_LINK),
+                                  .time = median(moves, "copy", BY_LINK),
+                                  .wire = median(moves, "wire", BY_LINK),
+                                  .cpu_moves = count_of(moves, BY_CPU),
+                                  .cpu_wire = median(moves, "wire", BY_CPU),
+                                  .relay_bps = quantile(moves, "through_bps", BY_CPU, GOOD),
+                                  .pause = median(moves, "pause", ANY),
                                   .seen = margins_of(moves, TRUE),
                                   .unseen = margins_of(moves, FALSE)};
 }
 
 guint64 drv_history_fixed_ms(json_object *moves)
 {
-    return (guint64)median(moves, "fixed_ms");
+    return (guint64)median(moves, "fixed_ms", ANY);
 }
 
 guint64 drv_history_handover_ms(json_object *moves)
 {
-    return (guint64)median(moves, "handover_ms");
+    return (guint64)median(moves, "handover_ms", ANY);
 }
 
 json_object *drv_history_model(const drv_estimate *estimate)
@@ -152,6 +186,19 @@ static void set_handover(json_object *entry, json_object *report, json_object *m
                      json_object_new_double(MAX(pause - sending, LEAST_HANDOVER * pause)));
 }
 
+/* Whether the link was the limit: what went of it, and what it takes as the relay has seen. */
+static void set_limit(json_object *entry, json_object *report)
+{
+    double copy_s = (double)drv_json_int(report, "copy_ms", 0) / 1000;
+    double went_bps = copy_s > 0 ? (double)drv_json_int(report, "wire_bytes", 0) / copy_s : 0;
+    double link_bps = (double)drv_json_int(report, "link_bps", 0);
+
+    drv_json_set_bool(entry, "filled", link_bps > 0 && went_bps >= FILLED * link_bps);
+    if (copy_s > 0)
+        drv_json_set(entry, "through_bps",
+                     json_object_new_double((double)drv_json_int(report, "qemu_bytes", 0) / copy_s));
+}
+
 json_object *drv_history_entry(json_object *report, json_object *model, gint64 ended_ms)
 {
     json_object *entry;
@@ -166,6 +213,7 @@ json_object *drv_history_entry(json_object *report, json_object *model, gint64 e
     set_ratio(entry, "wire", report, "wire_bytes", model, "wire_bytes");
     set_ratio(entry, "pause", report, "pause_ms", model, "pause_ms");
     set_handover(entry, report, model);
+    set_limit(entry, report);
     drv_json_set_int(entry, "fixed_ms", drv_json_int(report, "fixed_ms", 0));
     drv_json_set_bool(entry, "seen", drv_json_bool(report, "seen_before"));
     drv_json_set(entry, "over", over_json(report));

@@ -3,6 +3,7 @@
  * What earlier moves made of the model's figures. An entry, of a VM's moves or a link's:
  *
  *   {"ended_ms", "source", "target", "copy", "wire", "pause" (each actual ÷ model), "fixed_ms", "handover_ms",
+ *    "filled" (the link was the limit), "through_bps" (bytes of QEMU's stream a second),
  *    "seen" (whether the VM had been moved before), "over": {"time", "wire", "pause"} (actual ÷ p50)}
  *
  * Pure.

@@ -172,13 +172,19 @@ static gboolean look_for_vm(stepping *s, json_object *step)
         fleet = drv_run_fleet(s->run, NULL);
         vm = drv_fleet_goal_vm(fleet, uuid);
         node = drv_fleet_find_node(fleet, source);
-        if (vm || (node && node->up))
+        if (vm ? !vm->busy : node && node->up)
             break;
-        g_set_error(&lost, DRV_ERROR, DRV_ERROR_UNREACHABLE, "%s does not answer: %s", source,
-                    node && node->error ? node->error : "it is no node any more");
+        if (vm)
+            g_set_error(&lost, DRV_ERROR, DRV_ERROR_CONFLICT, "%s is at work on it: it is waited for",
+                        vm->busy);
+        else
+            g_set_error(&lost, DRV_ERROR, DRV_ERROR_UNREACHABLE, "%s does not answer: %s", source,
+                        node && node->error ? node->error : "it is no node any more");
         if (!be_patient(s, lost)) {
             if (goes_on(s)) {
-                why = g_strdup_printf("%s. Start droverd there and plan again", lost->message);
+                why = g_strdup_printf(vm ? "%s. When that is over, plan again"
+                                         : "%s. Start droverd there and plan again",
+                                      lost->message);
                 fail(s, why);
             }
             return FALSE;
@@ -212,23 +218,20 @@ static json_object *plan_move(stepping *s, json_object *step)
 {
     g_autoptr(json_object) goal = goal_of(s, step);
 
-    for (;;) {
-        g_autoptr(drv_checks) checks = drv_checks_new();
-        g_autoptr(GError) error = NULL;
-        g_autoptr(json_object) move = drv_planning_move(s->run, goal, checks, &error);
-        g_autofree char *against = NULL;
+    g_autoptr(drv_checks) checks = drv_checks_new();
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_object) move = drv_planning_move(s->run, goal, checks, &error);
+    g_autofree char *against = NULL;
 
-        if (move && !drv_checks_problems(checks)) {
-            share_link(move, drv_json_int(step, "share_bps", 0));
-            return g_steal_pointer(&move);
-        }
-        if (move)
-            against = drv_checks_text(checks);
-        if (!goes_on(s))
-            return NULL;
-        try_another(s, step, move ? against : error->message, FALSE, FALSE);
-        return NULL;
+    if (move && !drv_checks_problems(checks)) {
+        share_link(move, drv_json_int(step, "share_bps", 0));
+        return g_steal_pointer(&move);
     }
+    if (move)
+        against = drv_checks_text(checks);
+    if (goes_on(s))
+        try_another(s, step, move ? against : error->message, FALSE, FALSE);
+    return NULL;
 }
 
 static json_object *ask_for_job(stepping *s, json_object *step, GError **error)

@@ -14,8 +14,8 @@
  * What is kept once for the cluster. All other buckets are a node's own, wherever these are: a new one for
  * the cluster has to be added here, or it stays behind in a move.
  */
-static const char *const shared[] = {"node",    "token",      "revoked",       "cluster", "policy",
-                                     "plan",    "operations", "node-settings", "history"};
+static const char *const shared[] = {"node",       "token",      "revoked",       "cluster", "policy", "plan",
+                                     "fleet-plan", "operations", "node-settings", "history"};
 /* Names of moves and plans have the node's in them. */
 static const char *const own_counters[] = {"job", "plan"};
 

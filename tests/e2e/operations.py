@@ -4,28 +4,24 @@ import os
 import subprocess
 from typing import Any, Callable, Iterable, Optional
 
-from lab import Ended, Lab, wait_until
+from lab import LAB, Ended, Lab, wait_until
 
 MEMORY = 128
 
 
 def make_guests(lab: Lab, where: dict[str, Iterable[str]]) -> None:
     """All at once: each takes seconds to boot."""
-    running = [subprocess.Popen([str(lab_program()), "guest", lab.name, vm, "--host", on, "--memory",
+    running = [subprocess.Popen([str(LAB), "guest", lab.name, vm, "--host", on, "--memory",
                                  str(MEMORY), "--work", "40", "--dirty", "1", "--disk", "8M", "--records",
                                  "20"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
                for on, vms in where.items() for vm in vms]
     assert all(one.wait(timeout=120) == 0 for one in running)
 
 
-def lab_program() -> Any:
-    from lab import LAB
-
-    return LAB
-
-
 def whereabouts(lab: Lab, vms: Iterable[str]) -> dict[str, list[str]]:
-    return {vm: [on for on in lab.where(vm) if lab.state(vm, on) == "running"] for vm in vms}
+    """Where each runs; one may leave between two looks."""
+    return {vm: [on for on in lab.where(vm)
+                 if lab.virsh(on, "domstate", vm, check=False) == "running"] for vm in vms}
 
 
 def on_host(lab: Lab, on: str) -> set[str]:

@@ -262,12 +262,12 @@ static void test_history(void)
     drv_estimate plain, pair, vm;
 
     drv_plan_estimate(&in, &plain);
-    in.pair = (drv_estimate_history){.moves = 50, .time = 1.5, .wire = 1.2, .pause = 2};
+    in.pair = (drv_estimate_history){.moves = 50, .link_moves = 50, .time = 1.5, .wire = 1.2, .pause = 2};
     drv_plan_estimate(&in, &pair);
     g_assert_cmpint(pair.basis, ==, DRV_BASIS_PAIR_HISTORY);
     g_assert_cmpuint(pair.wire_bytes.p50, >, plain.wire_bytes.p50);
     g_assert_cmpuint(pair.time_ms.p50, >, plain.time_ms.p50);
-    in.vm = (drv_estimate_history){.moves = 50, .time = 0.8, .wire = 0.9, .pause = 1};
+    in.vm = (drv_estimate_history){.moves = 50, .link_moves = 50, .time = 0.8, .wire = 0.9, .pause = 1};
     drv_plan_estimate(&in, &vm);
     g_assert_cmpint(vm.basis, ==, DRV_BASIS_VM_HISTORY);
     assert_near((double)vm.wire_bytes.p50, 0.9 * (double)plain.wire_bytes.p50, 0.02);

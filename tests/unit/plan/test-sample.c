@@ -127,7 +127,7 @@ static void test_history(void)
     g_assert_null(drv_history_entry(without, model, 0));
     for (int i = 1; i <= 9; i++) { /* 5 … 9 are kept */
         g_autofree char *text = g_strdup_printf(
-            "{\"copy_ms\":%d,\"total_ms\":%d,\"wire_bytes\":1000,\"pause_ms\":null,\"fixed_ms\":%d,"
+            "{\"copy_ms\":%d,\"total_ms\":%d,\"wire_bytes\":1000,\"link_bps\":1,\"pause_ms\":null,\"fixed_ms\":%d,"
             "\"seen_before\":%s,\"predicted\":{\"time_ms\":{\"p50\":1000}}}",
             1000 + 100 * i, 1000 + 10 * i, i, i % 2 ? "true" : "false");
         g_autoptr(json_object) report = drv_json_parse(text, "it", NULL);
