@@ -117,7 +117,7 @@ CASES = [
     Case("disk-2pct", "a disk of random bytes of which the target has all but 2 % of the blocks, at 1 Gbit/s",
          Witness(memory=128, work=8, dirty=1, compress=60, disk=512), Link("1gbit"),
          ways=("drover", "plain"), moves=("aged",),
-         targets=(Target("aged", "uplink_to_image", "", 0.05),)),
+         targets=(Target("aged", "disk_to_image", "", 0.05),)),
     # a real Debian
     Case("redis-100", "Debian with Redis, at 100 Mbit/s", REDIS, Link("100mbit"),
          targets=FIRST + RETURN + PAUSE),

@@ -20,7 +20,7 @@ FIGURES = [
     ("pause_to_own", "  Drover's figure to that", 1, "{:.2f}", False),
     ("client_gap_ms", "longest gap for the client, ms", 1, "{:.0f}", True),
     ("uplink_bytes", "on the uplink, MiB", MIB, "{:.1f}", True),
-    ("uplink_to_image", "  to the disk's size", 1, "{:.4f}", False),
+    ("disk_to_image", "  of it for the disk, to its size", 1, "{:.4f}", False),
     ("qemu_bytes", "  written by QEMU, MiB", MIB, "{:.1f}", False),
     ("recycled_bytes", "  known before, MiB", MIB, "{:.1f}", False),
     ("hosts_cpu_s", "CPU of both hosts, s", 1, "{:.2f}", True),

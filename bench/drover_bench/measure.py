@@ -107,7 +107,7 @@ def drover_figures(stdout: str) -> dict[str, Any]:
         raise LabError(f"drover migrate --json has printed no JSON: '{stdout}'") from None
     return {"drover_ms": said["total_ms"], "drover_pause_ms": said["pause_ms"],
             "drover_wire_bytes": said["wire_bytes"], "drover_allowed_ms": said["allowed_pause_ms"],
-            "recycled_bytes": said["recycled_bytes"]}
+            "recycled_bytes": said["recycled_bytes"], "drover_disk_wire_bytes": said["disk_wire_bytes"]}
 
 
 def set_allowed_pause(lab: str, at: str, ms: int, vm: str = VM, check: bool = True) -> None:

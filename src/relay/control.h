@@ -68,7 +68,8 @@ struct drv_relay_pages {
 struct drv_relay_channel_counters {
     uint64_t local_in_bytes;  /* read from QEMU or libvirtd on this host */
     uint64_t local_out_bytes; /* written to them */
-    uint64_t coded_bytes;     /* what the other relay was sent for local_in_bytes, without framing */
+    uint64_t coded_bytes;     /* what the other relay was sent for local_in_bytes, without framing, and
+                                 digests of older disks that it has sent for them */
     struct drv_relay_pages pages; /* source */
     uint32_t streams_opened;
     uint32_t streams_open;

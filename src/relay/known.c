@@ -13,7 +13,6 @@
 #include "base/log.h"
 #include "content/pack.h"
 
-#define LOAD_MS 2000 /* what is not there by then is not used: the guest's owner waits */
 #define NICE_SAVING 19
 
 _Static_assert(DRV_SEGMENT_PAGES == DRV_CACHE_SEGMENT && DRV_CONTENT_PAGE == DRV_PAGE_SIZE,
@@ -106,17 +105,21 @@ static void note_pages(struct drv_known *known, const struct drv_cache *cache,
 /* From the new to the old, in case that there is not time for all. */
 static void load(struct drv_known *known, struct drv_cache *cache, struct drv_agreement *loaded)
 {
-    int64_t began_us = drv_clock_us(), until_us = began_us + (int64_t)LOAD_MS * 1000;
+    int64_t began_us = drv_clock_us();
+    uint64_t loaded_bytes = 0;
     struct drv_error err;
 
     if (!fits(known, cache) || drv_brief_root(&known->brief, loaded->root, &err))
         return;
     loaded->count = known->brief.count;
     for (unsigned slot = loaded->count; slot--;) {
-        if (atomic_load(&known->stop) || drv_clock_us() >= until_us)
+        if (atomic_load(&known->stop) ||
+            !drv_known_go_on((uint64_t)(drv_clock_us() - began_us), loaded_bytes))
             break;
-        if (load_segment(known, cache, slot))
+        if (load_segment(known, cache, slot)) {
             drv_agreement_add(loaded, slot);
+            loaded_bytes += DRV_SEGMENT_BYTES;
+        }
     }
     if (known->role == DRV_RELAY_SOURCE)
         note_pages(known, cache, loaded);

@@ -250,38 +250,19 @@ static void add_same(drv_encoder *encoder, uint64_t back, uint64_t where)
     encoder->stats.same_pages++;
 }
 
-static void add_other(drv_encoder *encoder, unsigned coder, uint64_t number)
+/* Pages that follow each other elsewhere are one op. */
+static void add_elsewhere(drv_encoder *encoder, enum drv_op op, unsigned coder, uint64_t number)
 {
-    if (encoder->run_count && encoder->run == DRV_OP_OTHER && encoder->run_coder == coder &&
+    if (encoder->run_count && encoder->run == op && encoder->run_coder == coder &&
         number == encoder->run_back + encoder->run_count) {
         encoder->run_count++;
-    } else {
-        drv_encoder_end_run(encoder);
-        encoder->run = DRV_OP_OTHER;
-        encoder->run_count = 1;
-        encoder->run_coder = coder;
-        encoder->run_back = number;
+        return;
     }
-    encoder->stats.other_pages++;
-}
-
-/* Remembered as what is sent, so that memory can refer to it. */
-static void add_older(drv_encoder *encoder, const struct drv_span *span, const uint8_t *page,
-                      uint64_t hash, uint64_t where)
-{
-    uint64_t number = span->address / DRV_PAGE_SIZE;
-
-    if (encoder->run_count && encoder->run == DRV_OP_OLDER &&
-        number == encoder->run_back + encoder->run_count) {
-        encoder->run_count++;
-    } else {
-        drv_encoder_end_run(encoder);
-        encoder->run = DRV_OP_OLDER;
-        encoder->run_count = 1;
-        encoder->run_back = number;
-    }
-    encoder->stats.older_pages++;
-    remember(encoder, span, page, hash, where);
+    drv_encoder_end_run(encoder);
+    encoder->run = op;
+    encoder->run_count = 1;
+    encoder->run_coder = coder;
+    encoder->run_back = number;
 }
 
 static void add_page(drv_encoder *encoder, const struct drv_span *span, const uint8_t *page)
@@ -300,7 +281,9 @@ static void add_page(drv_encoder *encoder, const struct drv_span *span, const ui
     }
     if (encoder->older && span->kind == DRV_SPAN_BLOCK &&
         drv_older_has(encoder->older, span->address, page)) {
-        add_older(encoder, span, page, hash, where);
+        add_elsewhere(encoder, DRV_OP_OLDER, 0, span->address / DRV_PAGE_SIZE);
+        encoder->stats.older_pages++;
+        remember(encoder, span, page, hash, where); /* as what is sent, for memory to refer to */
         return;
     }
     back = find_same(encoder, page, hash);
@@ -309,7 +292,8 @@ static void add_page(drv_encoder *encoder, const struct drv_span *span, const ui
         return;
     }
     if (find_other(encoder, page, hash, &coder, &number)) {
-        add_other(encoder, coder, number);
+        add_elsewhere(encoder, DRV_OP_OTHER, coder, number);
+        encoder->stats.other_pages++;
         return;
     }
     size = find_delta(encoder, span, page, where, delta, &delta_back);

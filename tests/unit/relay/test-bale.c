@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Batches of one stream that several threads press at the same time, and what lanes remember. */
 #include <glib.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "ram-stream.h"
@@ -20,7 +21,7 @@ struct job {
 };
 
 /* Every so-many-th bale, by one thread. */
-static gpointer press(gpointer argument)
+static void *press(void *argument)
 {
     struct job *job = argument;
 
@@ -67,7 +68,7 @@ static void many_at_a_time(void)
         all->record[i] = g_malloc(DRV_RECORD_MAX);
     }
     for (unsigned round = 0; came < stream.size; round++) {
-        GThread *threads[DRV_LANES_MAX];
+        pthread_t threads[DRV_LANES_MAX];
         unsigned packed = 0;
 
         drv_encoder_set_effort(encoder, 2 + round % (DRV_EFFORTS - 2));
@@ -84,10 +85,11 @@ static void many_at_a_time(void)
             jobs[i] = *all;
             jobs[i].encoder = encoder;
             jobs[i].lane = i;
-            threads[i] = g_thread_new("press", press, &jobs[i]);
         }
         for (unsigned i = 0; i < DRV_LANES_MAX; i++)
-            g_thread_join(threads[i]);
+            g_assert_cmpint(pthread_create(&threads[i], NULL, press, &jobs[i]), ==, 0);
+        for (unsigned i = 0; i < DRV_LANES_MAX; i++)
+            g_assert_cmpint(pthread_join(threads[i], NULL), ==, 0);
         for (unsigned i = 0; i < packed; i++) {
             size_t used, size = jobs[i % DRV_LANES_MAX].size[i];
             const struct drv_bale *bale = &jobs[i % DRV_LANES_MAX].bale[i];

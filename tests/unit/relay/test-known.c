@@ -13,6 +13,7 @@
 #include "checks.h"
 #include "content/brief.h"
 #include "content/pack.h"
+#include "relay/known.h"
 #include "ram-stream.h"
 
 #define PAGES 6000 /* of the guest */
@@ -378,9 +379,23 @@ static void more_than_the_cache(void)
     scene_done(&scene);
 }
 
+/* A busy machine loads slowly, but quicker than a link: then it is worth to wait. */
+static void loading_ends(void)
+{
+    const uint64_t mb = 1000 * 1000;
+
+    g_assert_true(drv_known_go_on(0, 0));
+    g_assert_true(drv_known_go_on(2 * mb - 1, 0));
+    g_assert_false(drv_known_go_on(2 * mb, 0));
+    g_assert_false(drv_known_go_on(4 * mb, 499 * mb));
+    g_assert_true(drv_known_go_on(4 * mb, 500 * mb));
+    g_assert_false(drv_known_go_on(8 * mb, 4000 * mb));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    check_add("/relay/known/loading-ends", loading_ends);
     check_add("/relay/known/return", return_costs_a_fraction);
     check_add("/relay/known/damage", damage_costs_speed);
     check_add("/relay/known/other-list", other_list);
