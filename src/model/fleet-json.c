@@ -2,7 +2,6 @@
 /* The fleet as JSON: see fleet-json.h. */
 #include "model/fleet-json.h"
 
-#include <errno.h>
 #include <string.h>
 
 static const char *const maintenance_names[] = {
@@ -228,18 +227,19 @@ drv_fleet *drv_fleet_from_json(json_object *object, GError **error)
 
 drv_fleet *drv_fleet_load(const char *path, GError **error)
 {
-    json_object *object = json_object_from_file(path);
-    g_autofree char *why = object ? NULL : g_strchomp(g_strdup(json_util_get_last_err()));
-    drv_fleet *fleet = NULL;
+    g_autofree char *text = NULL;
+    g_autoptr(GError) problem = NULL;
+    g_autoptr(json_object) object = NULL;
 
-    if (object)
-        fleet = drv_fleet_from_json(object, error);
-    else
+    if (!g_file_get_contents(path, &text, NULL, &problem)) {
         g_set_error(error, DRV_ERROR,
-                    g_file_test(path, G_FILE_TEST_EXISTS) ? DRV_ERROR_INVALID : DRV_ERROR_NOT_FOUND,
-                    "cannot read a fleet from %s: %s", path, why);
-    json_object_put(object);
-    return fleet;
+                    g_error_matches(problem, G_FILE_ERROR, G_FILE_ERROR_NOENT) ? DRV_ERROR_NOT_FOUND
+                                                                               : DRV_ERROR_FAILED,
+                    "cannot read a fleet: %s", problem->message);
+        return NULL;
+    }
+    object = drv_json_parse(text, path, error);
+    return object ? drv_fleet_from_json(object, error) : NULL;
 }
 
 /* ---- out ---- */

@@ -45,8 +45,6 @@ char *drv_room_against(const drv_room *room, const drv_unit *unit, const drv_fle
     case DRV_FIT_LABEL:
         missing = drv_names_missing(node->labels, vm->node_labels, 5);
         return g_strdup_printf("%s has not the label %s that %s wants", node->name, missing, vm->name);
-    case DRV_FIT_TOGETHER:
-        return g_strdup_printf("%s is kept together with VMs on %s", vm->name, unit->with->name);
     case DRV_FIT_APART:
         other = drv_room_apart(room, vm, node->index, &group);
         return g_strdup_printf("%s has %s, which is kept apart from %s (group %s)", node->name,

@@ -53,8 +53,11 @@ static char *why_there(const drv_room *room, const drv_unit *unit, const drv_fle
     const drv_room_node *at = &room->nodes[node->index];
     gint64 left = (at->room_bytes - (gint64)unit->bytes) >> 20;
 
-    if (unit->with)
+    if (unit->with == node)
         return g_strdup_printf("it is kept together with VMs on %s", node->name);
+    if (unit->with)
+        return g_strdup_printf("it was apart from those on %s that it is kept together with, and %s cannot take it",
+                               unit->with->name, unit->with->name);
     if (at->room_bytes >= DRV_FLEET_ROOM_UNKNOWN / 2)
         return g_strdup_printf("%s can take it; how much room it has is not known", node->name);
     if (packing != DRV_PACK_SPREAD)

@@ -33,7 +33,6 @@ static const char *const many[DRV_FITS] = {
     [DRV_FIT_CPU] = "lack features of its CPU",
     [DRV_FIT_NETWORK] = "have not its networks",
     [DRV_FIT_LABEL] = "have not the labels that it wants",
-    [DRV_FIT_TOGETHER] = "are not where those are that it is kept together with",
     [DRV_FIT_APART] = "have a VM that it is kept apart from",
     [DRV_FIT_DISK] = "have no pool with room for its disks",
     [DRV_FIT_MEMORY] = "have too little memory free",
@@ -78,11 +77,16 @@ static char *all_reasons(const drv_room *room, const drv_unit *unit, const surve
         if (reason)
             g_string_append_printf(text, "%s%s", text->len ? "; " : "", reason);
     }
-    for (guint i = 0; found->others > NAMED && i < DRV_FITS; i++)
-        if (found->count[i])
-            g_string_append_printf(text, "%s%u %s%s%s", text->len ? ", " : "", found->count[i],
-                                   many[i], found->count[i] == 1 ? ": " : "",
-                                   found->count[i] == 1 ? found->nearest[i]->name : "");
+    for (guint i = 0; found->others > NAMED && i < DRV_FITS; i++) {
+        g_autofree char *one = found->count[i] == 1
+                                   ? drv_room_against(room, unit, found->nearest[i], (drv_fit)i)
+                                   : NULL;
+
+        if (one)
+            g_string_append_printf(text, "%s%s", text->len ? "; " : "", one);
+        else if (found->count[i])
+            g_string_append_printf(text, "%s%u %s", text->len ? "; " : "", found->count[i], many[i]);
+    }
     if (!text->len)
         return g_strdup("there is no other node");
     return g_strdup(text->str);
@@ -113,7 +117,7 @@ static char *way_out(const drv_room *room, const drv_unit *unit, const survey *f
         g_string_append_printf(text, "%slift the rule --apart of %s or move the other away from %s",
                                text->len ? ", or " : "", vm->name,
                                found->nearest[DRV_FIT_APART]->name);
-    if (found->nearest[DRV_FIT_TOGETHER] || unit->with)
+    if (unit->vms->len > 1)
         g_string_append_printf(text, "%slift the rule --together of %s", text->len ? ", or " : "",
                                vm->name);
     if (found->nearest[DRV_FIT_LABEL])

@@ -283,8 +283,6 @@ drv_fit drv_room_fits(const drv_room *room, const drv_unit *unit, const drv_flee
         if (fit != DRV_FIT_GOOD)
             return fit;
     }
-    if (unit->with && unit->with != node)
-        return DRV_FIT_TOGETHER;
     if (!disks_fit(at, unit))
         return DRV_FIT_DISK;
     return drv_room_lacks(room, unit, node) ? DRV_FIT_MEMORY : DRV_FIT_GOOD;
@@ -379,8 +377,8 @@ static const drv_fleet_node *choose_first(const drv_room *room, const drv_unit *
 const drv_fleet_node *drv_room_choose(const drv_room *room, const drv_unit *unit,
                                       drv_packing packing)
 {
-    if (unit->with)
-        return drv_room_fits(room, unit, unit->with) == DRV_FIT_GOOD ? unit->with : NULL;
+    if (unit->with && drv_room_fits(room, unit, unit->with) == DRV_FIT_GOOD)
+        return unit->with;
     switch (packing) {
     case DRV_PACK_TIGHT:
         return choose_tight(room, unit);

@@ -20,7 +20,6 @@ typedef enum {
     DRV_FIT_CPU,
     DRV_FIT_NETWORK,
     DRV_FIT_LABEL,
-    DRV_FIT_TOGETHER,
     DRV_FIT_APART,
     DRV_FIT_DISK,
     DRV_FIT_MEMORY,
@@ -33,7 +32,7 @@ typedef struct {
     guint64 bytes;
     double cpu;     /* cores, of those that are known */
     int priority;   /* the highest */
-    const drv_fleet_node *with; /* where others of its group stay; NULL: nowhere in particular */
+    const drv_fleet_node *with; /* where others of its group are and stay, to whom it shall come if it can */
 } drv_unit;
 
 typedef struct {

@@ -43,6 +43,18 @@ static void test_together(void)
     g_assert_cmpstr(goes_to(plan, "d"), ==, "h3");
 }
 
+/* A rule that is broken already does not keep a VM where it cannot stay. */
+static void test_apart_from_its_group_already(void)
+{
+    g_autoptr(drv_fleet) fleet =
+        fleet_of("{" THREE ", 'vms': [" VM("a", "h1", "30G", ", 'together': ['x']") ","
+                 VM("b", "h3", "1G", ", 'together': ['x']") "]}");
+    g_autoptr(json_object) plan = evacuate(fleet, "h1");
+
+    g_assert_cmpstr(goes_to(plan, "a"), ==, "h2");
+    g_assert_nonnull(strstr(drv_json_string(step_of(plan, "a"), "why", ""), "h3 cannot take it"));
+}
+
 static void test_held(void)
 {
     g_autoptr(drv_fleet) fleet =
@@ -310,6 +322,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/rules/apart", test_apart);
     g_test_add_func("/rules/together", test_together);
+    g_test_add_func("/rules/apart-from-its-group", test_apart_from_its_group_already);
     g_test_add_func("/rules/held", test_held);
     g_test_add_func("/rules/contradictions", test_contradictions);
     g_test_add_func("/rules/labels", test_labels);
