@@ -12,8 +12,8 @@
 #define LEAST_OBSERVED_MS 1000
 /* Farther ahead nobody can see: the link stalls. */
 #define FORESEEABLE_MS (24.0 * 3600 * 1000)
-/* How much of a change of mind about the end is shown at once. */
-#define NEW_MIND 0.4
+/* A new mind about the end is half taken on after so long. */
+#define NEW_MIND_MS 1000.0
 /* The last hundredth belongs to the hand-over. */
 #define MOST_WHILE_COPYING 99.0
 
@@ -112,6 +112,7 @@ static gint64 remaining_ms(drv_progress *progress, const drv_job_stats *stats,
 {
     gint64 left_ms = progress->expected ? fitted_ms(progress, stats, relay, now_ms)
                                         : simple_ms(progress, stats, memory_left);
+    double passed_ms = (double)(now_ms - progress->fitted_ms);
     gint64 end_ms = now_ms + left_ms;
 
     if (left_ms < 0 || left_ms > FORESEEABLE_MS) {
@@ -120,8 +121,9 @@ static gint64 remaining_ms(drv_progress *progress, const drv_job_stats *stats,
     }
     if (progress->expected && progress->end_ms)
         end_ms = progress->end_ms +
-                 (gint64)(NEW_MIND * (double)(end_ms - progress->end_ms));
+                 (gint64)(passed_ms / (passed_ms + NEW_MIND_MS) * (double)(end_ms - progress->end_ms));
     progress->end_ms = end_ms;
+    progress->fitted_ms = now_ms;
     return MAX(end_ms - now_ms, 0);
 }
 

@@ -21,7 +21,8 @@ typedef struct {
     gint64 round_ms;      /* … and since when the last one runs */
     gint64 wire_ms;       /* since when memory goes, or 0 … */
     guint64 wire_bytes;   /* … and what had gone before */
-    gint64 end_ms;        /* when it was last expected to end, on the same clock; 0: not known */
+    gint64 end_ms;        /* when it was last expected to end, on the same clock; 0: not known … */
+    gint64 fitted_ms;     /* … and when that was */
 } drv_progress;
 
 /**

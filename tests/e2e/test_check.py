@@ -101,7 +101,7 @@ def test_a_guest_that_can_move(lab: Lab, web: Guest) -> None:
     for words in ((VM,), (VM, target), (VM, target, "--method", "pre-copy", "--bandwidth", "80mbit")):
         ended = lab.drover(target, "migrate", *words, "--check")
         assert ended.code == 0 and ended.err == "", ended
-        assert ended.out.splitlines()[-1] == f"{VM} can move from {source} to {target}"
+        assert f"{VM} can move from {source} to {target}" in ended.out.splitlines()
     # Asked by REST: there is no plan that could be applied.
     status, plan = lab.api(source).ask("POST", "/v1/plans",
                                        {"goal": "migrate", "vm": VM, "check": True})

@@ -72,9 +72,10 @@ def test_the_remaining_time_comes_down(pair: Lab) -> None:
             left.append(remaining)
     assert move.wait().code == 0
     assert len(left) > 5, left
-    # It may change its mind, but not by much at once, and it comes to nothing.
-    assert left[-1] < left[0], left
-    assert all(after < before + 1000 for before, after in zip(left, left[1:])), left
+    # It may change its mind, but all in all it comes down, and not by going up and down all the while.
+    up = sum(max(after - before, 0) for before, after in zip(left, left[1:]))
+    down = sum(max(before - after, 0) for before, after in zip(left, left[1:]))
+    assert left[-1] < left[0] and up < down / 2, left
 
 
 def test_what_the_target_has_already_is_reckoned(pair: Lab) -> None:

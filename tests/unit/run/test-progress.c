@@ -100,10 +100,13 @@ static void test_fitted(void)
         g_autoptr(json_object) object = NULL;
 
         relay.link_bps = 5 * MIB;
-        object = drv_progress_update(&progress, DRV_STATE_COPYING_MEMORY, &stats, &relay, 9001 + i);
+        stats.memory_remaining_bytes = (119 - 5 * i) * MIB; /* in half a second */
+        relay.channel[DRV_CHANNEL_RAM].local_in_bytes += 5 * MIB;
+        relay.channel[DRV_CHANNEL_RAM].coded_bytes += 5 * MIB / 2;
+        object = drv_progress_update(&progress, DRV_STATE_COPYING_MEMORY, &stats, &relay, 9500 + 500 * i);
         before = drv_json_int(object, "remaining_ms", -1);
     }
-    g_assert_cmpint(ABS(before - 12800), <, 400); /* 124 MiB, half of it on the wire, at 5 MiB/s, and the end */
+    g_assert_cmpint(ABS(before - 2800), <, 400); /* 24 MiB, half of it on the wire, at 5 MiB/s, and the end */
 }
 
 static void test_a_stalled_link_has_no_end(void)
