@@ -23,6 +23,7 @@
 struct drv_lead {
     GMutex lock;      /* guards what follows */
     gint64 until_ms;  /* it is this node's until then, by CLOCK_BOOTTIME */
+    const char *place; /* in that store; one to which the data were moved has a leader of its own */
     char *holder;     /* who held it when it was asked last; NULL: not known */
     gint64 lease;     /* only the thread's */
     gboolean led;     /* the same: what was logged */
@@ -70,7 +71,7 @@ gboolean drv_run_leads(drv_run *run)
 
     if (with_etcd(run)) {
         g_mutex_lock(&run->lead->lock);
-        leads = now_ms() < run->lead->until_ms;
+        leads = now_ms() < run->lead->until_ms && run->lead->place == drv_store_place(run->shared);
         g_mutex_unlock(&run->lead->lock);
         return leads;
     }
@@ -126,7 +127,7 @@ void drv_run_lead_status(drv_run *run, json_object *status)
 /* ---- being it ---- */
 
 /* What the last question said. Who could not ask keeps what it has until its time is over. */
-static void note(drv_run *run, drv_claim claim, char *holder, gint64 asked_ms)
+static void note(drv_run *run, drv_claim claim, char *holder, gint64 asked_ms, const char *place)
 {
     struct drv_lead *lead = run->lead;
     gboolean leads;
@@ -134,8 +135,9 @@ static void note(drv_run *run, drv_claim claim, char *holder, gint64 asked_ms)
     g_mutex_lock(&lead->lock);
     if (claim == DRV_CLAIM_HELD)
         lead->until_ms = asked_ms + TTL_S * 1000;
-    else if (claim == DRV_CLAIM_OTHER)
+    else if (claim == DRV_CLAIM_OTHER || lead->place != place)
         lead->until_ms = 0;
+    lead->place = place;
     if (claim != DRV_CLAIM_FAILED) {
         g_free(lead->holder);
         lead->holder = holder;
@@ -155,12 +157,13 @@ static gboolean ask(drv_run *run)
 {
     struct drv_lead *lead = run->lead;
     g_autoptr(GError) error = NULL;
+    const char *place = drv_store_place(run->shared); /* as it is before it is asked */
     gint64 asked_ms = now_ms();
     char *holder = NULL;
     drv_claim claim =
         drv_store_claim(run->shared, CLAIM, run->node, TTL_S, &lead->lease, &holder, &error);
 
-    note(run, claim, claim == DRV_CLAIM_FAILED ? NULL : holder, asked_ms);
+    note(run, claim, claim == DRV_CLAIM_FAILED ? NULL : holder, asked_ms, place);
     if (claim == DRV_CLAIM_FAILED) {
         drv_log_debug("who leads is not known: %s", error->message);
         g_free(holder);
