@@ -227,8 +227,7 @@ gboolean drv_cluster_move_store(drv_cluster *cluster, const drv_keeping *to, gui
         g_rmdir(scratch);
         return store != NULL;
     }
-    if (!drv_store_clear_cluster(store, error) ||
-        !drv_store_move(cluster->gate, store, TRUE, cluster->identity->node, note, &n, documents,
+    if (!drv_store_move(cluster->gate, store, TRUE, cluster->identity->node, note, &n, documents,
                         error))
         return FALSE;
     go_through(cluster, &keeping, NULL);

@@ -202,6 +202,9 @@ static gboolean move_frozen(drv_store *from, drv_store *to, const char *who, gin
 {
     if (drv_store_is_shared(from) && !drv_etcd_fence(from, who, lease, error))
         return FALSE;
+    /* A file that was left has what was in it then; that is of use until now, if etcd should be lost. */
+    if (!drv_store_is_shared(to) && !drv_store_clear_cluster(to, error))
+        return FALSE;
     if (!for_each_bucket(to, is_empty, NULL, error)) {
         g_prefix_error(error, "nothing can be moved to %s: ", drv_store_place(to));
         return FALSE;

@@ -22,7 +22,8 @@ gboolean drv_store_copy_cluster(drv_store *from, drv_store *to, guint *documents
 
 /**
  * drv_store_move() - what is behind @gate is copied to @to and @to put in its place; calls that
- * come meanwhile wait. What was there is marked as left: it says so to whoever comes.
+ * come meanwhile wait. What was there is marked as left: it says so to whoever comes. What a file still
+ * has from the time before it was left is removed first.
  * @to: taken over, if it returns TRUE and not @borrowed
  * @who: this node's name
  * @keep: called when all is copied and the old place is left: to note on this host where the store is
