@@ -68,7 +68,7 @@ json_object *drv_report_json(json_object *job, const char *vm, const char *targe
                                           "memory_bytes", "qemu_bytes", "wire_bytes",
                                           "disk_bytes",   "disk_wire_bytes", "from_disk_bytes",
                                           "seed_bytes",
-                                          "recycled_bytes", "rounds"};
+                                          "recycled_bytes", "copy_ms", "fixed_ms", "link_bps", "rounds"};
     json_object *report = drv_json_object(job, "report");
     json_object *out = json_object_new_object();
 

@@ -22,7 +22,7 @@
 /* Both ways: RPC of libvirt's, requests, acknowledgements, handshakes. */
 #define FIXED_WIRE_BYTES 100000
 /* After so many moves history counts for half of it. */
-#define HALF_TRUSTED 1.0
+#define HALF_TRUSTED 2.0
 /* ln of what nine of ten moves stay below, over p50: what was left over in bench/predict. */
 static const struct {
     double time, wire, pause;

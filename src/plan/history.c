@@ -19,6 +19,8 @@ static int by_value(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
+/* What processors have to do otherwise changes: the newest moves say what is so now. */
+#define RECENT 4
 #define MIDDLE 0.5
 /* What processors get through when they are not too busy otherwise. */
 #define GOOD 0.8
@@ -32,9 +34,10 @@ static gboolean is_of(json_object *move, limit which)
 
 static guint count_of(json_object *moves, limit which)
 {
+    gsize length = drv_json_length(moves);
     guint count = 0;
 
-    for (gsize i = 0; i < drv_json_length(moves); i++)
+    for (gsize i = length > RECENT ? length - RECENT : 0; i < length; i++)
         count += is_of(json_object_array_get_idx(moves, i), which);
     return count;
 }
@@ -46,7 +49,7 @@ static double quantile(json_object *moves, const char *key, limit which, double 
     g_autofree double *values = g_new(double, length + 1);
     gsize count = 0;
 
-    for (gsize i = 0; i < length; i++) {
+    for (gsize i = length > RECENT ? length - RECENT : 0; i < length; i++) {
         json_object *move = json_object_array_get_idx(moves, i);
         json_object *value = json_object_object_get(move, key);
 

@@ -7,7 +7,7 @@ from typing import Any, Iterator
 
 import pytest
 
-from lab import Lab
+from lab import Lab, wait_until
 
 RATE_MBIT = 100
 
@@ -84,6 +84,10 @@ def test_what_the_target_has_already_is_reckoned(pair: Lab) -> None:
     pair.drover("h1", "content", "on")
     try:
         went = pair.move("p1", at, to)
+        for on in pair.hosts:  # it is written when the move is over
+            wait_until(lambda on=on: any(
+                each["node"] == on and each["vm"] == "p1" for each in
+                pair.drover(on, "content", "list", "--json").json()["contents"]), "content is kept")
         said = pair.drover(to, "migrate", "p1", at, "--check", "--json").json()["predicted"]
         assert said["wire_bytes"]["p50"] < went["wire_bytes"] / 2, (said, went)
         back = pair.move("p1", to, at)
