@@ -65,7 +65,8 @@ FIRST = (Target("first", "uplink_bytes", "plain", 0.35),
 RETURN = (Target("return", "uplink_bytes", "plain", 0.06),
           Target("return", "uplink_bytes", "qmp", 0.20),
           Target("return", "total_ms", "plain", 0.15))
-WORKED = tuple(replace(t, move="worked") for t in RETURN)  # no target of its own: beside that of a return
+# It has no targets of its own: beside those of a return.
+WORKED = tuple(replace(t, move="worked") for t in RETURN)
 AT_1_GBIT = (Target("first", "uplink_bytes", "plain", 0.35),
              Target("first", "uplink_bytes", "qmp", 0.85),
              Target("first", "total_ms", "qmp", 0.90),

@@ -59,7 +59,10 @@ void drv_content_hand(drv_content_session *session, struct drv_relay_config *con
 
 /* ---- for operators ---- */
 
-/** drv_content_list() - {"on", "bytes", "most_bytes", "age_s", "saved_bytes", "key", "contents": […]}. Transfer full. */
+/**
+ * drv_content_list() - {"on", "bytes", "most_bytes", "age_s", "saved_bytes", "key_kept", "problem": null or
+ * {"message", "at_ms"}, "contents": […]}. Transfer full.
+ */
 json_object *drv_content_list(drv_content *content);
 /** drv_content_prune() - @what: {"all", "older_than_s", "vm", "owner"}: all of what is given must be so. {"removed", "bytes"}. Transfer full. */
 json_object *drv_content_prune(drv_content *content, json_object *what, GError **error);
