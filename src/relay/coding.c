@@ -333,9 +333,13 @@ uint64_t drv_coding_link_bps(const struct drv_coding *coding)
     return most;
 }
 
-bool drv_coding_hurry(const struct drv_coding *coding)
+enum drv_pace_when drv_coding_when(const struct drv_coding *coding)
 {
-    return atomic_load(&coding->coder[0].pace.hurry);
+    const struct drv_pace *pace = &coding->coder[0].pace;
+
+    return atomic_load(&pace->hurry)  ? DRV_PACE_HURRY
+           : atomic_load(&pace->near) ? DRV_PACE_NEAR
+                                      : DRV_PACE_FAR;
 }
 
 /* Full batches that all were made at the present effort, once there are enough. */

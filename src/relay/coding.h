@@ -145,8 +145,8 @@ void drv_coder_adapt(struct drv_coder *coder, unsigned senders, size_t chunk_byt
 /** drv_coding_link_bps() - what all links together were seen to take, bytes a second; 0: not known. */
 uint64_t drv_coding_link_bps(const struct drv_coding *coding);
 
-/** drv_coding_hurry() - does a guest wait for what is read next? */
-bool drv_coding_hurry(const struct drv_coding *coding);
+/** drv_coding_when() - how near the switch is. Any thread. */
+enum drv_pace_when drv_coding_when(const struct drv_coding *coding);
 
 /** drv_coder_cost() - how much of the credit a record takes. Units: bytes. */
 static inline uint64_t drv_coder_cost(size_t record, size_t raw)

@@ -25,7 +25,7 @@ bool drv_drain(struct drv_session *session, drv_link *link)
 
     while ((wait_us = drv_pace_queue_us(link_bps, drv_drain_senders(session),
                                         drv_link_queued(link), atomic_load(&link->min_rtt_us),
-                                        drv_coding_hurry(&session->coding))) > 0) {
+                                        drv_coding_when(&session->coding))) > 0) {
         struct timespec pause = {.tv_nsec = (wait_us < LOOK_US ? wait_us : LOOK_US) * 1000};
         bool called = ppoll(&other, 1, &pause, NULL) > 0;
         int64_t now_us = drv_clock_us();

@@ -128,6 +128,13 @@ static double speed(const struct drv_effort *effort, unsigned at, unsigned sende
     return cpu < link ? cpu : link;
 }
 
+/* It remembers nothing for later moves: it has to be faster, not only as fast. */
+static bool plain_pays(const struct drv_effort *effort, unsigned senders)
+{
+    return speed(effort, DRV_EFFORT_PLAIN, senders) >
+           speed(effort, DRV_EFFORT_STORED, senders) * WORTH;
+}
+
 /* The least effort of those that are fastest. */
 static unsigned choose(const struct drv_effort *effort, unsigned senders, unsigned least)
 {
@@ -135,6 +142,8 @@ static unsigned choose(const struct drv_effort *effort, unsigned senders, unsign
     double best = 0.0;
     unsigned i;
 
+    if (least == DRV_EFFORT_PLAIN && !plain_pays(effort, senders))
+        least = DRV_EFFORT_STORED;
     for (i = least; i < end; i++) {
         double here = speed(effort, i, senders);
 
@@ -166,12 +175,15 @@ static bool wonder(struct drv_effort *effort, unsigned senders)
     return true;
 }
 
-/* It is faster, or as fast with less work and hardly more bytes. */
+/* It is faster, or as fast with less work and hardly more bytes, or no slower than a plain copy. */
 static bool is_worth_it(const struct drv_effort *effort, unsigned best, unsigned senders)
 {
     unsigned now = effort->now;
 
     if (best < now && encoded(effort, best) * EQUAL <= encoded(effort, now))
+        return true;
+    if (now == DRV_EFFORT_PLAIN && best > now &&
+        speed(effort, best, senders) >= speed(effort, now, senders) * EQUAL)
         return true;
     return best != now && speed(effort, best, senders) > speed(effort, now, senders) * WORTH;
 }

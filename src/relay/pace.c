@@ -59,12 +59,14 @@ void drv_pace_look(struct drv_pace *pace, int64_t now_us, unsigned senders,
 }
 
 int64_t drv_pace_queue_us(uint64_t link_bps, unsigned senders, uint64_t queued_bytes,
-                          uint32_t min_rtt_us, bool hurry)
+                          uint32_t min_rtt_us, enum drv_pace_when when)
 {
+    bool hurry = when == DRV_PACE_HURRY;
     uint64_t share_bps = link_bps / senders, least = hurry ? HURRY_MIN : QUEUE_MIN;
     uint64_t beyond_us = hurry ? HURRY_US : QUEUE_US;
-    /* A quarter more than the path was seen to hold: else it would never be seen to hold more. */
-    uint64_t most = share_bps * (beyond_us + (uint64_t)min_rtt_us * 5 / 4) / 1000000;
+    /* More than the path was seen to hold: else it would never be seen to hold more. */
+    uint64_t path_us = (uint64_t)min_rtt_us * (when == DRV_PACE_FAR ? 8 : 5) / 4;
+    uint64_t most = share_bps * (beyond_us + path_us) / 1000000;
 
     if (most < least)
         most = least;

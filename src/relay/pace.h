@@ -5,7 +5,8 @@
  * Bytes that TCP holds are bytes that QEMU believes to be at the target, and that the last pages have
  * to wait for. So nothing more is read for a link as long as more is queued on it, sent but not
  * acknowledged included, than its path holds and goes in 8 ms; in 2 ms once the guest runs at the
- * target and waits for pages that it asks for.
+ * target and waits for pages that it asks for. As long as the switch is far off the path may hold twice
+ * what was seen: a connection that has lost packets on a long way would else hold up the others.
  *
  * QEMU takes what it could write in 100 ms for the link's bandwidth, and stops the guest when
  * what remains would go at that rate within the allowed pause. Pages that cost next to nothing on
@@ -28,6 +29,13 @@
 #include <stdint.h>
 
 #include "relay/codec/encoder.h"
+
+/* How near the switch is. */
+enum drv_pace_when {
+    DRV_PACE_FAR,
+    DRV_PACE_NEAR,
+    DRV_PACE_HURRY, /* the guest runs at the target, and waits for pages */
+};
 
 struct drv_pace {
     _Atomic bool near;
@@ -54,11 +62,10 @@ void drv_pace_look(struct drv_pace *pace, int64_t now_us, unsigned senders,
  * @link_bps:     of all links together; 0: not known
  * @queued_bytes: on this one, not acknowledged
  * @min_rtt_us:   the least round trip that it has seen
- * @hurry:        somebody waits for what is read next
  * Return: 0: now
  */
 int64_t drv_pace_queue_us(uint64_t link_bps, unsigned senders, uint64_t queued_bytes,
-                          uint32_t min_rtt_us, bool hurry);
+                          uint32_t min_rtt_us, enum drv_pace_when when);
 
 /**
  * drv_pace_batch() - bytes that a batch should have at most, compressed; SIZE_MAX: no limit.

@@ -98,7 +98,7 @@ static void link_is_what_it_took_when_full(void)
     g_assert_cmpuint(atomic_load(&pace.link_bps), ==, 0);
     g_assert_cmpint(drv_pace_wait_us(&pace, now_us, false, &enough), ==, 0);
     g_assert_true(enough == SIZE_MAX && drv_pace_batch(&pace, 1) == SIZE_MAX);
-    g_assert_cmpint(drv_pace_queue_us(0, 2, 1 << 30, 0, false), ==, 0);
+    g_assert_cmpint(drv_pace_queue_us(0, 2, 1 << 30, 0, DRV_PACE_FAR), ==, 0);
 
     now_us = full_link(&pace, now_us, 1000, 10 * MB, &copy);
     for (unsigned i = 0; i < 300; i++) {
@@ -115,14 +115,16 @@ static void link_is_what_it_took_when_full(void)
 static void queue_is_bounded(void)
 {
     /* 12.5 MB/s over two: 8 ms of it are 50,000 bytes each. */
-    g_assert_cmpint(drv_pace_queue_us(12500000, 2, 50000, 0, false), ==, 0);
-    g_assert_cmpint(drv_pace_queue_us(12500000, 2, 50000 + 6250, 0, false), ==, 1001);
+    g_assert_cmpint(drv_pace_queue_us(12500000, 2, 50000, 0, DRV_PACE_FAR), ==, 0);
+    g_assert_cmpint(drv_pace_queue_us(12500000, 2, 50000 + 6250, 0, DRV_PACE_NEAR), ==, 1001);
     /* What a long way holds does not count. */
-    g_assert_cmpint(drv_pace_queue_us(12500000, 2, 50000 + 312500, 50000, false), ==, 0);
+    g_assert_cmpint(drv_pace_queue_us(12500000, 2, 50000 + 312500, 50000, DRV_PACE_NEAR), ==, 0);
+    g_assert_cmpint(drv_pace_queue_us(12500000, 2, 50000 + 500000, 50000, DRV_PACE_NEAR), >, 0);
+    g_assert_cmpint(drv_pace_queue_us(12500000, 2, 50000 + 500000, 50000, DRV_PACE_FAR), ==, 0);
     /* Less, when somebody waits for it. */
-    g_assert_cmpint(drv_pace_queue_us(12500000, 2, 50000, 0, true), ==, 6001);
+    g_assert_cmpint(drv_pace_queue_us(12500000, 2, 50000, 0, DRV_PACE_HURRY), ==, 6001);
     /* A slow link gets something to do, too. */
-    g_assert_cmpint(drv_pace_queue_us(10000, 1, 30000, 0, false), ==, 0);
+    g_assert_cmpint(drv_pace_queue_us(10000, 1, 30000, 0, DRV_PACE_FAR), ==, 0);
 }
 
 /* A batch whose @expanded bytes became @body bytes. */
