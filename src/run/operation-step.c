@@ -324,7 +324,7 @@ static json_object *begin_job(stepping *s, json_object *step)
 static void cancel_job(stepping *s, const char *source, const char *job)
 {
     g_autofree char *path = g_strdup_printf("/v1/peer/jobs/%s/cancel", job);
-    g_autoptr(json_object) answer =
+    g_autoptr(json_object) answer G_GNUC_UNUSED =
         drv_run_call(s->run, source, "POST", path, NULL, DRV_RUN_PEER_TIMEOUT_MS, NULL);
 
     s->cancel_asked = TRUE;

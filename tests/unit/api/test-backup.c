@@ -201,6 +201,7 @@ static void test_running(place *p, gconstpointer data)
 {
     g_autoptr(drv_store) droverd = open_own(p);
 
+    g_assert_nonnull(droverd);
     assert_refused(p, DRV_ERROR_CONFLICT, "droverd running");
 }
 

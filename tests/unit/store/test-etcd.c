@@ -176,9 +176,11 @@ static void write_raw(fixture *f, const char *text)
     g_autofree char *value = drv_etcd_value(text);
     g_autoptr(json_object) body = drv_etcd_object("key", key, "value", value, NULL);
     g_autoptr(GError) error = NULL;
-    g_autoptr(json_object) answer = drv_etcd_call(s->http, "kv/put", body, TRUE, NULL, &error);
+    g_autoptr(json_object) answer =
+        drv_etcd_call(s->http, "kv/put", body, TRUE, NULL, &error);
 
     g_assert_no_error(error);
+    g_assert_nonnull(answer);
 }
 
 /* It is upgraded by a newer Drover while this one runs: from then on this one keeps its hands off. */
