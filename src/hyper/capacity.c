@@ -238,34 +238,30 @@ void drv_hyper_capacity(drv_hyper *hyper, drv_capacity *capacity)
 
 /* ---- VMs ---- */
 
+/* virDomainGetInfo() asks no QEMU: one that answers nobody must not keep lists waiting. */
 GHashTable *drv_hyper_vm_loads(drv_hyper *hyper)
 {
     GHashTable *loads = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, NULL);
-    virDomainStatsRecordPtr *records = NULL;
+    virDomainPtr *domains = NULL;
     gint64 now_us = g_get_monotonic_time();
     int count;
 
     if (!lease)
         return loads;
-    /* Without waiting for those that libvirt is busy with. */
-    count = virConnectGetAllDomainStats(lease->connection, VIR_DOMAIN_STATS_CPU_TOTAL, &records,
-                                        VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE |
-                                            VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
+    count = virConnectListAllDomains(lease->connection, &domains, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
     for (int i = 0; i < count; i++) {
         char uuid[VIR_UUID_STRING_BUFLEN];
-        unsigned long long used_ns;
+        virDomainInfo info;
         double rate;
 
-        if (virDomainGetUUIDString(records[i]->dom, uuid) < 0 ||
-            virTypedParamsGetULLong(records[i]->params, records[i]->nparams, "cpu.time", &used_ns) != 1)
-            continue;
-        rate = drv_load_rate(drv_hyper_load(hyper), uuid, used_ns, now_us);
-        if (rate >= 0)
+        if (virDomainGetUUIDString(domains[i], uuid) == 0 &&
+            virDomainGetInfo(domains[i], &info) == 0 &&
+            (rate = drv_load_rate(drv_hyper_load(hyper), uuid, info.cpuTime, now_us)) >= 0)
             g_hash_table_insert(loads, g_strdup(uuid), g_memdup2(&rate, sizeof rate));
+        virDomainFree(domains[i]);
     }
-    if (records)
-        virDomainStatsRecordListFree(records);
+    free(domains);
     virResetLastError();
     return loads;
 }
