@@ -18,6 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 # More than this is no accident.
 MOST_SECOND_TRIES = 5
+# Much of a test with hosts is waiting: for guests to boot, for timeouts.
+AT_ONCE = 2
 
 
 @dataclass
@@ -141,10 +143,11 @@ def failed_nodes(log: Path) -> list[str]:
 
 
 def pytest(part: str, options: Options, tally: Tally, directory: Path = ROOT / "build",
-           *settings: str) -> None:
+           *settings: str, at_once: int = 1) -> None:
     """
-    Tests with real hosts. What fails has a second try, alone, and is named if that
-    passes: guests are emulated and the machine is shared. A fault of ours fails twice.
+    Tests with real hosts, so many files at once, each process with labs of its own. What fails
+    has a second try, alone, and is named if that passes: guests are emulated and the machine is
+    shared. A fault of ours fails twice.
     """
     if not build(directory, options, *settings):
         tally.failed.append(f"{part}: the build")
@@ -156,7 +159,7 @@ def pytest(part: str, options: Options, tally: Tally, directory: Path = ROOT / "
                    env={"DROVER_BUILD": str(directory), "PYTHONDONTWRITEBYTECODE": "1"})
 
     first, second = options.scratch / f"{part}.xml", options.scratch / f"{part}-again.xml"
-    code = go(first, ROOT / "tests" / part)
+    code = go(first, f"--numprocesses={at_once}", "--dist=loadfile", ROOT / "tests" / part)
     again = failed_nodes(first) if code == 1 and first.exists() else []
     if again and len(again) <= MOST_SECOND_TRIES:
         code = go(second, *again)
@@ -181,12 +184,12 @@ def lab(options: Options, tally: Tally) -> None:
 
 def e2e(options: Options, tally: Tally) -> None:
     """Drover on real hosts with real guests."""
-    pytest("e2e", options, tally)
+    pytest("e2e", options, tally, at_once=AT_ONCE)
 
 
 def fault(options: Options, tally: Tally) -> None:
     """A few cells of the fault table; tests/fault/all goes through the whole of it."""
-    pytest("fault", options, tally, ROOT / "build-fault", "-Dfault_points=true")
+    pytest("fault", options, tally, ROOT / "build-fault", "-Dfault_points=true", at_once=AT_ONCE)
 
 
 PARTS = {"unit": unit, "sanitize": sanitize, "threads": threads, "lab": lab, "e2e": e2e,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guest of its own for the tests of how a move converges: no disk, and memory that it rewrites."""
 import contextlib
+import fcntl
 from pathlib import Path
 from typing import Iterator
 
@@ -25,13 +26,15 @@ def busy_guest(lab: Lab, dirty: int) -> Iterator[str]:
 
 @contextlib.contextmanager
 def userfault(allowed: bool) -> Iterator[None]:
-    """The machine's setting, which the lab's hosts share, put back afterwards."""
-    before = USERFAULT.read_text()
-    USERFAULT.write_text("1" if allowed else "0")
-    try:
-        yield
-    finally:
-        USERFAULT.write_text(before)
+    """The machine's setting, which all labs share, put back afterwards; others wait for it till then."""
+    with USERFAULT.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        before = held.read()
+        USERFAULT.write_text("1" if allowed else "0")
+        try:
+            yield
+        finally:
+            USERFAULT.write_text(before)
 
 
 def rungs(report: dict) -> list[str]:
