@@ -100,14 +100,21 @@ static char *why_lost(drv_outgoing *outgoing, const drv_settle_facts *facts, jso
         boot, drv_job_id(outgoing->job), drv_job_source(outgoing->job));
 }
 
+/* What to type for one copy, unless it is enough that it stays. */
+static void add_choice(GString *why, const char *node, json_object *commands)
+{
+    g_autofree char *text = join_commands(commands);
+
+    if (*text)
+        g_string_append_printf(why, " To keep %s's: %s.", node, text);
+}
+
 static char *why_undecided(drv_outgoing *outgoing, const drv_settle_facts *facts,
                            const GError *target_error, json_object *keep_source,
                            json_object *keep_target)
 {
     const char *source = drv_job_source(outgoing->job);
     const char *target = drv_job_target(outgoing->job);
-    g_autofree char *for_source = join_commands(keep_source);
-    g_autofree char *for_target = join_commands(keep_target);
     g_autoptr(GString) why = g_string_new(NULL);
 
     g_string_append_printf(why, "%s is %s on %s and %s on %s%s", drv_job_vm(outgoing->job),
@@ -122,10 +129,11 @@ static char *why_undecided(drv_outgoing *outgoing, const drv_settle_facts *facts
                                     "the images of its disks are, %s's being the newest.",
                                target);
     if (facts->source != DRV_PRESENCE_ABSENT)
-        g_string_append_printf(why, " To keep %s's: %s.", source, for_source);
+        add_choice(why, source, keep_source);
     if (facts->target != DRV_PRESENCE_ABSENT)
-        g_string_append_printf(why, " To keep %s's: %s.", target, for_target);
-    g_string_append_printf(why, " Then 'drover reconcile %s'", drv_job_id(outgoing->job));
+        add_choice(why, target, keep_target);
+    g_string_append_printf(why, " Drover looks again every few seconds, at once with 'drover reconcile %s'",
+                           drv_job_id(outgoing->job));
     return g_string_free(g_steal_pointer(&why), FALSE);
 }
 

@@ -18,7 +18,7 @@
 
 #define FOLLOW_MS 1000       /* so soon a cancel is noticed */
 #define AGAIN_MS 1000        /* a node that does not answer is asked again */
-#define PATIENCE_MS 120000   /* and after that the step is given up */
+#define PATIENCE_MS 120000   /* and after that the step is given up; so is a move that needs attention */
 #define MOST_FAILURES 2      /* jobs of one step that may fail */
 #define MOST_AVOIDED 4       /* targets that are tried for one step */
 
@@ -27,7 +27,7 @@ typedef struct {
     drv_operation *operation;
     guint index;
     gboolean taken_up;
-    gint64 silent_ms;      /* since when a node does not answer; 0: all do */
+    gint64 silent_ms;      /* since when a node does not answer, or the move needs attention; else 0 */
     gboolean cancel_asked; /* of the job */
 } stepping;
 
@@ -52,7 +52,7 @@ static gboolean goes_on(stepping *s)
     return !drv_run_stopping(s->run) && !drv_operation_lost(s->operation);
 }
 
-/* A node does not answer. Return: whether to ask again. */
+/* A node does not answer, or the move needs attention. Return: whether to ask again. */
 static gboolean be_patient(stepping *s, const GError *error)
 {
     gint64 now_ms = drv_clock_ms();
@@ -213,27 +213,6 @@ static gboolean look_for_vm(stepping *s, json_object *step)
     return FALSE;
 }
 
-/* The move with all facts. Transfer full; NULL: the step has ended, or waits again. */
-static json_object *plan_move(stepping *s, json_object *step)
-{
-    g_autoptr(json_object) goal = goal_of(s, step);
-
-    g_autoptr(drv_checks) checks = drv_checks_new();
-    g_autoptr(GError) error = NULL;
-    g_autoptr(json_object) move = drv_planning_move(s->run, goal, checks, &error);
-    g_autofree char *against = NULL;
-
-    if (move && !drv_checks_problems(checks)) {
-        share_link(move, drv_json_int(step, "share_bps", 0));
-        return g_steal_pointer(&move);
-    }
-    if (move)
-        against = drv_checks_text(checks);
-    if (goes_on(s))
-        try_another(s, step, move ? against : error->message, FALSE, FALSE);
-    return NULL;
-}
-
 static json_object *ask_for_job(stepping *s, json_object *step, GError **error)
 {
     g_autofree char *key = drv_new_job_key(drv_operation_id(s->operation), s->index,
@@ -242,6 +221,46 @@ static json_object *ask_for_job(stepping *s, json_object *step, GError **error)
 
     return drv_run_call(s->run, drv_json_string(step, "source", ""), "GET", path, NULL,
                         DRV_RUN_PEER_TIMEOUT_MS, error);
+}
+
+/* Whether droverd answers where the VM is. */
+static gboolean source_answers(stepping *s, json_object *step)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_object) job = ask_for_job(s, step, &error);
+
+    return job || error->code != DRV_ERROR_UNREACHABLE;
+}
+
+/* The move with all facts. Transfer full; NULL: the step has ended, or waits again. */
+static json_object *plan_move(stepping *s, json_object *step)
+{
+    g_autoptr(json_object) goal = goal_of(s, step);
+
+    for (gboolean again = FALSE;; again = TRUE) {
+        g_autoptr(drv_checks) checks = drv_checks_new();
+        g_autoptr(GError) error = NULL;
+        g_autoptr(json_object) move = NULL;
+        g_autofree char *against = NULL;
+
+        if (!look_for_vm(s, step))
+            return NULL;
+        move = drv_planning_move(s->run, goal, checks, &error);
+        if (move && !drv_checks_problems(checks)) {
+            share_link(move, drv_json_int(step, "share_bps", 0));
+            return g_steal_pointer(&move);
+        }
+        if (!goes_on(s))
+            return NULL;
+        /* Amid it the source was lost, or restarted: it is waited for, and once more all is asked. */
+        if (!again &&
+            ((!move && error->code == DRV_ERROR_UNREACHABLE) || !source_answers(s, step)))
+            continue;
+        if (move)
+            against = drv_checks_text(checks);
+        try_another(s, step, move ? against : error->message, FALSE, FALSE);
+        return NULL;
+    }
 }
 
 static json_object *post_job(stepping *s, json_object *step, json_object *move, GError **error)
@@ -300,8 +319,6 @@ static json_object *begin_job(stepping *s, json_object *step)
         skip(s, "the operation was cancelled before it began", FALSE);
         return NULL;
     }
-    if (!look_for_vm(s, step))
-        return NULL;
     move = plan_move(s, step);
     if (!move)
         return NULL;
@@ -357,7 +374,14 @@ static json_object *follow_job(stepping *s, const char *source, const char *id)
             }
             return NULL;
         }
-        heard(s);
+        /* It settles by itself when the other end is back (reconcile.c). */
+        if (g_str_equal(drv_json_string(job, "state", ""), "needs-attention")) {
+            g_set_error_literal(&error, DRV_ERROR, DRV_ERROR_FAILED, drv_json_string(job, "error", "?"));
+            if (be_patient(s, error) || !goes_on(s))
+                continue;
+        } else {
+            heard(s);
+        }
         if (drv_json_bool(job, "ended"))
             return g_steal_pointer(&job);
         revision = drv_json_int(job, "revision", revision);

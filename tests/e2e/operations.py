@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Operations as tests look at them: a lab of three hosts, small guests, and `op-N` from the leader."""
+import contextlib
 import os
 import subprocess
-from typing import Any, Callable, Iterable, Optional
+from typing import Any, Callable, Iterable, Iterator, Optional
 
 from lab import LAB, Ended, Lab, wait_until
 
@@ -16,6 +17,28 @@ def make_guests(lab: Lab, where: dict[str, Iterable[str]]) -> None:
                                  "20"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
                for on, vms in where.items() for vm in vms]
     assert all(one.wait(timeout=120) == 0 for one in running)
+
+
+@contextlib.contextmanager
+def three_hosts(prefix: str, *options: str) -> Iterator[Lab]:
+    lab = Lab(f"{prefix}{os.getpid()}", 3)
+    try:
+        lab.up(*options)
+        yield lab
+    finally:
+        lab.down()
+
+
+def missing(lab: Lab, on: str, vms: Iterable[str]) -> list[str]:
+    return [vm for vm in vms if whereabouts(lab, [vm])[vm] != [on]]
+
+
+def fill(lab: Lab, on: str, vms: Iterable[str]) -> None:
+    """All of them run there; those that do already are left alone."""
+    others = missing(lab, on, vms)
+    for vm in others:
+        lab.remove_guest(vm)
+    make_guests(lab, {on: others})
 
 
 def whereabouts(lab: Lab, vms: Iterable[str]) -> dict[str, list[str]]:
@@ -90,7 +113,3 @@ def tidy(lab: Lab, vms: Iterable[str]) -> None:
         resume(lab, on)
     for vm in vms:
         lab.remove_guest(vm)
-
-
-def name_of(prefix: str) -> str:
-    return f"{prefix}{os.getpid()}"

@@ -13,23 +13,16 @@ VMS = ("v1", "v2", "v3", "v4")
 
 @pytest.fixture(scope="module")
 def three() -> Iterator[Lab]:
-    lab = Lab(ops.name_of("ev"), 3)
-    try:
-        lab.up()
+    with ops.three_hosts("ev") as lab:
         yield lab
-    finally:
-        lab.down()
 
 
 @pytest.fixture
 def full(three: Lab) -> Iterator[Lab]:
     """h2 is full of guests: it is not the one that leads, h1 is."""
-    missing = [vm for vm in VMS if ops.whereabouts(three, [vm])[vm] != ["h2"]]
-    for vm in missing:
-        three.remove_guest(vm)
-    ops.make_guests(three, {"h2": missing})
+    ops.fill(three, "h2", VMS)
     yield three
-    ops.tidy(three, [vm for vm in VMS if ops.whereabouts(three, [vm])[vm] != ["h2"]])
+    ops.tidy(three, ops.missing(three, "h2", VMS))
 
 
 def slow(lab: Lab) -> None:

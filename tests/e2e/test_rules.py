@@ -13,21 +13,14 @@ VMS = ("r1", "r2", "r3", "r4")
 
 @pytest.fixture(scope="module")
 def three() -> Iterator[Lab]:
-    lab = Lab(ops.name_of("ru"), 3)
-    try:
-        lab.up()
+    with ops.three_hosts("ru") as lab:
         yield lab
-    finally:
-        lab.down()
 
 
 @pytest.fixture
 def full(three: Lab) -> Iterator[Lab]:
     """h2 is full of guests that have no rules yet."""
-    missing = [vm for vm in VMS if ops.whereabouts(three, [vm])[vm] != ["h2"]]
-    for vm in missing:
-        three.remove_guest(vm)
-    ops.make_guests(three, {"h2": missing})
+    ops.fill(three, "h2", VMS)
     yield three
     for vm in VMS:
         three.drover("h1", "vm", "goals", vm, "--clear")
@@ -35,7 +28,7 @@ def full(three: Lab) -> Iterator[Lab]:
         three.drover("h1", "policy", "delete", policy["name"], "--force")
     for on in three.hosts:
         three.drover("h1", "node", "label", on, "--clear")
-    ops.tidy(three, [vm for vm in VMS if ops.whereabouts(three, [vm])[vm] != ["h2"]])
+    ops.tidy(three, ops.missing(three, "h2", VMS))
 
 
 def goals(lab: Lab, vm: str, *options: str) -> dict[str, Any]:

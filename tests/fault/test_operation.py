@@ -3,7 +3,6 @@
 An operation whose leader, or whose source, dies exactly behind each thing that it records or asks
 for: every VM moves, and none twice. Needs a build with fault points.
 """
-import os
 from typing import Iterator
 
 import pytest
@@ -20,13 +19,9 @@ CELLS = [(LEADER, "plan-applied"), (LEADER, "step-planned"), (LEADER, "step-begu
 
 @pytest.fixture(scope="module")
 def three() -> Iterator[Lab]:
-    lab = Lab(ops.name_of("fo"), 3)
-    try:
-        lab.up()
+    with ops.three_hosts("fo") as lab:
         ops.make_guests(lab, {SOURCE: VMS})
         yield lab
-    finally:
-        lab.down()
 
 
 def bring_back(lab: Lab) -> None:
@@ -57,7 +52,7 @@ def test_dies_there(three: Lab, victim: str, point: str) -> None:
 
     op = answer.get("operation") or wait_until(begun, "the operation is known")
     document = ops.ended(three, op, at="h3")
-    assert document["state"] == "done", document
+    assert document["state"] == "done", [(s["vm"], s["state"], s["why"]) for s in document["steps"]]
     assert ops.on_host(three, SOURCE) == set()
     for vm in VMS:
         done = [job for job in ops.moves_of(three, vm)
