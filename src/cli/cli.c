@@ -59,6 +59,16 @@ void drv_cli_warn_unreachable(drv_cli *cli, json_object *answer)
     }
 }
 
+int drv_cli_show_list(drv_cli *cli, json_object *answer, const drv_table *table)
+{
+    if (cli->json)
+        drv_cli_print_json(cli, answer);
+    else
+        drv_table_print(table, cli->out);
+    drv_cli_warn_unreachable(cli, answer);
+    return DRV_EXIT_DONE;
+}
+
 char *drv_cli_path(const char *prefix, const char *id, const char *suffix)
 {
     g_autofree char *escaped = g_uri_escape_string(id, NULL, FALSE);

@@ -9,6 +9,7 @@
 #include "cli/args.h"
 #include "cli/exit.h"
 #include "cli/show.h"
+#include "cli/table.h"
 
 struct drv_cli {
     FILE *out; /* results */
@@ -44,6 +45,12 @@ void drv_cli_message(drv_cli *cli, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 
 /** drv_cli_warn_unreachable() - a line for each node that @answer says did not answer. */
 void drv_cli_warn_unreachable(drv_cli *cli, json_object *answer);
+
+/**
+ * drv_cli_show_list() - how a list ends: @answer as JSON or @table for people, and who did not answer.
+ * Return: DRV_EXIT_DONE.
+ */
+int drv_cli_show_list(drv_cli *cli, json_object *answer, const drv_table *table);
 
 /** drv_cli_path() - @prefix, then @id escaped for a URL, then @suffix. Transfer full. */
 char *drv_cli_path(const char *prefix, const char *id, const char *suffix);

@@ -66,12 +66,7 @@ static int show_jobs(drv_cli *cli, json_object *answer)
         drv_table_add(table, lasted(one, "created_ms", NULL));
         drv_table_add(table, lasted(one, "started_ms", "ended_ms"));
     }
-    if (cli->json)
-        drv_cli_print_json(cli, answer);
-    else
-        drv_table_print(table, cli->out);
-    drv_cli_warn_unreachable(cli, answer);
-    return DRV_EXIT_DONE;
+    return drv_cli_show_list(cli, answer, table);
 }
 
 /* The newest revision of all, and how many there are: what has changed shows in it. */
@@ -259,18 +254,7 @@ int drv_cmd_job_resume(drv_cli *cli, const drv_args *args, GError **error)
 
 int drv_cmd_cancel(drv_cli *cli, const drv_args *args, GError **error)
 {
-    const char *id = drv_args_operand(args, 0);
-    g_autofree char *path = drv_cli_path("/v1/jobs/", id, "/cancel");
-    g_autoptr(json_object) job = drv_cli_call(cli, "POST", path, NULL, error);
-
-    if (!job)
-        return -1;
-    if (cli->json)
-        drv_cli_print_json(cli, job);
-    else
-        drv_cli_message(cli, "job %s is asked to end; “drover job %s --follow” shows its end", id,
-                        id);
-    return DRV_EXIT_DONE;
+    return act(cli, args, "/cancel", "is asked to end; “drover job ID --follow” shows its end", error);
 }
 
 /* Transfer full; NULL on failure. */

@@ -54,11 +54,7 @@ int drv_cmd_link_list(drv_cli *cli, const drv_args *args, GError **error)
         return -1;
     for (gsize i = 0; i < drv_json_length(list); i++)
         add_row(table, json_object_array_get_idx(list, i));
-    if (cli->json)
-        drv_cli_print_json(cli, answer);
-    else
-        drv_table_print(table, cli->out);
-    return DRV_EXIT_DONE;
+    return drv_cli_show_list(cli, answer, table);
 }
 
 int drv_cmd_link_probe(drv_cli *cli, const drv_args *args, GError **error)
@@ -73,9 +69,5 @@ int drv_cmd_link_probe(drv_cli *cli, const drv_args *args, GError **error)
     if (!link)
         return -1;
     add_row(table, link);
-    if (cli->json)
-        drv_cli_print_json(cli, link);
-    else
-        drv_table_print(table, cli->out);
-    return DRV_EXIT_DONE;
+    return drv_cli_show_list(cli, link, table);
 }

@@ -73,11 +73,7 @@ int drv_cmd_node_list(drv_cli *cli, const drv_args *args, GError **error)
                             drv_show_reason(reason, name));
         }
     }
-    if (cli->json)
-        drv_cli_print_json(cli, answer);
-    else
-        drv_table_print(table, cli->out);
-    return DRV_EXIT_DONE;
+    return drv_cli_show_list(cli, answer, table);
 }
 
 int drv_cmd_node_revoke(drv_cli *cli, const drv_args *args, GError **error)

@@ -155,10 +155,5 @@ int drv_cmd_plan_list(drv_cli *cli, const drv_args *args, GError **error)
         drv_table_add(table, g_strdup_printf("%zu", drv_json_length(drv_json_array(plan, "refused"))));
         drv_table_add(table, drv_units_duration((guint64)MAX(age_ms, 0)));
     }
-    if (cli->json)
-        drv_cli_print_json(cli, answer);
-    else
-        drv_table_print(table, cli->out);
-    drv_cli_warn_unreachable(cli, answer);
-    return DRV_EXIT_DONE;
+    return drv_cli_show_list(cli, answer, table);
 }

@@ -41,11 +41,7 @@ static int print_one(drv_cli *cli, json_object *policy)
     g_autoptr(drv_table) table = drv_table_new(heads);
 
     add_row(table, policy);
-    if (cli->json)
-        drv_cli_print_json(cli, policy);
-    else
-        drv_table_print(table, cli->out);
-    return DRV_EXIT_DONE;
+    return drv_cli_show_list(cli, policy, table);
 }
 
 int drv_cmd_policy_list(drv_cli *cli, const drv_args *args, GError **error)
@@ -58,11 +54,7 @@ int drv_cmd_policy_list(drv_cli *cli, const drv_args *args, GError **error)
         return -1;
     for (gsize i = 0; i < drv_json_length(list); i++)
         add_row(table, json_object_array_get_idx(list, i));
-    if (cli->json)
-        drv_cli_print_json(cli, answer);
-    else
-        drv_table_print(table, cli->out);
-    return DRV_EXIT_DONE;
+    return drv_cli_show_list(cli, answer, table);
 }
 
 int drv_cmd_policy_show(drv_cli *cli, const drv_args *args, GError **error)

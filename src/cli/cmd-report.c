@@ -40,9 +40,5 @@ int drv_cmd_report_accuracy(drv_cli *cli, const drv_args *args, GError **error)
             drv_table_add(table, percent(score, "p90_error"));
             drv_table_add(table, percent(score, "over_p90"));
         }
-    if (cli->json)
-        drv_cli_print_json(cli, answer);
-    else
-        drv_table_print(table, cli->out);
-    return DRV_EXIT_DONE;
+    return drv_cli_show_list(cli, answer, table);
 }

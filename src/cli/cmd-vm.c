@@ -22,10 +22,5 @@ int drv_cmd_vm_list(drv_cli *cli, const drv_args *args, GError **error)
         drv_table_add(table, drv_show_bytes(one, "memory_bytes"));
         drv_table_add(table, drv_show_text(one, "job"));
     }
-    if (cli->json)
-        drv_cli_print_json(cli, answer);
-    else
-        drv_table_print(table, cli->out);
-    drv_cli_warn_unreachable(cli, answer);
-    return DRV_EXIT_DONE;
+    return drv_cli_show_list(cli, answer, table);
 }
