@@ -35,6 +35,10 @@
 #define FAR 2.0
 /* What QEMU expects to need leaves out device state: a little more. */
 #define MARGIN 1.2
+/* QEMU is allowed at most so many times what it may take, for what it reckons too low. */
+#define MOST_CORRECTED 4.0
+/* Less is no correction. */
+#define CORRECTS 1.25
 
 static const char *const method_names[] = {
     [DRV_METHOD_AUTO] = "auto",
@@ -170,6 +174,30 @@ static drv_rung approach(drv_ladder *ladder, const drv_job_stats *stats, gint64 
     return say(ladder, DRV_RUNG_ALLOW, "%u ms allowed", ladder->allowed_ms);
 }
 
+/*
+ * In short rounds QEMU hardly sends, and takes the little that went in its last 100 ms for all that goes:
+ * it expects a long pause where what remains would go in a short one, and makes round after round. It
+ * is allowed so much more as it is wrong by.
+ */
+static drv_rung correct(drv_ladder *ladder, const drv_job_stats *stats, gint64 now_ms)
+{
+    double fresh = (double)ladder->fresh_bps, seen = (double)stats->memory_bps;
+    double most_ms = (double)ladder->goals.max_pause_ms, wanted_ms;
+
+    if (!seen || (double)ladder->round_bytes * 1000 > fresh * ladder->allowed_ms)
+        return DRV_RUNG_NONE;
+    wanted_ms = MIN(ladder->allowed_ms * MIN(fresh / seen, MOST_CORRECTED), most_ms);
+    if (wanted_ms < CORRECTS * ladder->set_ms)
+        return DRV_RUNG_NONE;
+    ladder->set_ms = (guint)wanted_ms;
+    ladder->changed_ms = now_ms;
+    return say(ladder, DRV_RUNG_ALLOW,
+               "round %" G_GUINT64_FORMAT " began with %.1f MiB to send, of which %.1f MiB/s go; QEMU "
+               "reckons with %.1f: for %u ms it is allowed %u",
+               stats->rounds, mib(ladder->round_bytes), mib(ladder->fresh_bps), mib(stats->memory_bps),
+               ladder->allowed_ms, ladder->set_ms);
+}
+
 /* It shrinks, but not even the whole pause would be enough yet: a longer one now would only be used up. */
 static gboolean is_far(const drv_ladder *ladder, const drv_job_stats *stats)
 {
@@ -191,7 +219,8 @@ static drv_rung widen(drv_ladder *ladder, const drv_job_stats *stats, gint64 now
 
         allowed_ms = MAX(allowed_ms, (guint)MIN(needed_ms, (double)ladder->goals.max_pause_ms));
     }
-    ladder->allowed_ms = ladder->set_ms = MIN(allowed_ms, ladder->goals.max_pause_ms);
+    ladder->allowed_ms = MIN(allowed_ms, ladder->goals.max_pause_ms);
+    ladder->set_ms = MAX(ladder->set_ms, ladder->allowed_ms);
     ladder->changed_ms = now_ms;
     ladder->widened_rounds = stats->rounds;
     return say(ladder, DRV_RUNG_PAUSE,
@@ -283,10 +312,14 @@ drv_rung drv_ladder_next(drv_ladder *ladder, const drv_job_stats *stats, gint64 
         rung = approach(ladder, stats, now_ms);
         if (rung)
             return rung;
+    } else if (ladder->near) {
+        rung = correct(ladder, stats, now_ms);
+        if (rung)
+            return rung;
     }
     /* One that comes too soon after a change is looked at again. */
     if (stats->rounds >= SETTLED_ROUNDS && stats->rounds > ladder->widened_rounds &&
-        ladder->set_ms == ladder->allowed_ms && ladder->allowed_ms < ladder->goals.max_pause_ms &&
+        ladder->set_ms >= ladder->allowed_ms && ladder->allowed_ms < ladder->goals.max_pause_ms &&
         now_ms - ladder->changed_ms >= LEAST_INTERVAL_MS && !is_far(ladder, stats))
         return widen(ladder, stats, now_ms);
     if (stats->throttle_percent > ladder->throttle_percent) {

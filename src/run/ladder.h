@@ -42,8 +42,8 @@ typedef struct {
 typedef enum {
     DRV_RUNG_NONE,     /* nothing to do */
     DRV_RUNG_NEAR,     /* have the relay pace QEMU; no rung to speak of */
-    DRV_RUNG_ALLOW,    /* allow the first allowed_ms; no rung to speak of */
-    DRV_RUNG_PAUSE,    /* allow allowed_ms, which is more than before */
+    DRV_RUNG_ALLOW,    /* allow set_ms, for the first allowed_ms; no rung to speak of */
+    DRV_RUNG_PAUSE,    /* allow set_ms, for an allowed_ms that is more than before */
     DRV_RUNG_THROTTLE, /* QEMU does it already: only to be noted */
     DRV_RUNG_RESTART,  /* abort, and begin again with post-copy */
     DRV_RUNG_HANDOVER, /* start post-copy now */
@@ -56,7 +56,7 @@ typedef struct {
     gint64 began_ms;       /* of the move, on the caller's clock */
     gboolean post_copy;    /* this pass was begun with POSTCOPY */
     guint allowed_ms;      /* what the pause may be */
-    guint set_ms;          /* what QEMU is told: allowed_ms, or less as long as it is not paced */
+    guint set_ms;          /* what QEMU is told: less as long as it is not paced, more if it reckons too low */
     guint64 fresh_bps;     /* the caller's: what the relay says of it; 0: nothing */
     gboolean near;         /* it has said NEAR … */
     gint64 near_ms;        /* … then */
