@@ -27,6 +27,8 @@ from drover_lab import guest, host, names, net  # noqa: E402
 
 PORT = 7443
 IMAGES = "/var/lib/libvirt/images"
+# Every lab keeps the cluster's data in etcd, instead of with its founder.
+IN_ETCD = os.environ.get("DROVER_TEST_STORE") == "etcd"
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 40) -> Any:
@@ -107,8 +109,10 @@ class Lab:
 
     def up(self, *options: str) -> None:
         """Moves shall take their time, whatever was moved before: no content is kept."""
-        self.lab("up", "--hosts", len(self.hosts), *options)
-        if "--no-drover" not in options:
+        drover = "--no-drover" not in options
+        store = ("--etcd",) if drover and IN_ETCD and "--etcd" not in options else ()
+        self.lab("up", "--hosts", len(self.hosts), *options, *store)
+        if drover:
             assert self.drover(self.hosts[0], "content", "off").code == 0
 
     def down(self) -> None:
