@@ -39,6 +39,11 @@ class Store(Lab):
         said = {self.status(on)["leader"] for on in self.hosts if host.is_up(self.name, on)}
         return said.pop() if len(said) == 1 else None
 
+    def doctor(self, on: str, state: str) -> dict[str, str]:
+        """What it found that is so: its name and what it says."""
+        return {f["name"]: f["message"] for f in self.drover(on, "doctor", "--json").json()
+                if f["state"] == state}
+
     def policies(self, on: str) -> list[str]:
         return [p["name"] for p in self.api(on).get("/v1/policies")["policies"]]
 
@@ -166,6 +171,8 @@ def test_one_member_killed(store: Store, member: str) -> None:
         assert f"without-{member}-{on}" in store.policies(other(store, on))
     lost = [m["address"] for m in store.status("h1")["members"] if m["state"] == "lost"]
     assert lost == [f"{etcd.address(member)}:{etcd.PORT}"]
+    said = store.doctor("h2", "warning")
+    assert [n for n in said if n.startswith("etcd ")] == [f"etcd {lost[0]}"], said
     move = move_slowly(store)
     store.rate("none")
     assert_moved(store, move)
@@ -182,6 +189,7 @@ def test_two_members_killed_during_a_move(store: Store) -> None:
     ended = store.drover(source, "policy", "list")
     assert ended.code == UNREACHABLE and "etcd://" in ended.err, ended
     assert store.drover(source, "node", "list").code == 0
+    assert "only 1 of 3 members" in store.doctor(source, "problem")["cluster's store"]
     store.rate("none")
     assert_moved(store, move)
     assert move.view()["report"]["outcome"] == "done"
@@ -352,6 +360,7 @@ def test_no_room_in_etcd(store: Store) -> None:
         ended = store.drover("h2", "policy", "set", "full", "--max-pause", "90ms")
         assert ended.code == FAILED and "alarm disarm" in ended.err, ended
         assert store.drover("h3", "policy", "list").code == 0, "reading goes on"
+        assert "NOSPACE" in store.doctor("h3", "problem")["etcd's alarms"]
         store.rate("none")
         assert_moved(store, move)
         wait_until(lambda: store.stored(move.source, "outbox"), "it waits to be recorded")
