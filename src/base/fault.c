@@ -7,7 +7,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +19,7 @@
 #define REMEMBERED_MAX 8
 #define LOOK_NS 5000000L
 
-enum action { NOTHING, KILL, HOLD };
+enum action { NOTHING, KILL, HOLD, SOON };
 
 static struct {
     bool sandboxed;
@@ -38,7 +37,10 @@ static enum action read_action(const char *path)
 
     if (fd < 0 || read(fd, text, sizeof text - 1) < 4)
         return NOTHING;
-    return !strncmp(text, "kill", 4) ? KILL : !strncmp(text, "hold", 4) ? HOLD : NOTHING;
+    return !strncmp(text, "kill", 4)   ? KILL
+           : !strncmp(text, "hold", 4) ? HOLD
+           : !strncmp(text, "soon", 4) ? SOON
+                                       : NOTHING;
 }
 
 void drv_fault_remember(void)
@@ -56,7 +58,7 @@ void drv_fault_remember(void)
             snprintf(path, sizeof path, "%s/%s", directory, file->d_name) >= (int)sizeof path)
             continue;
         action = read_action(path);
-        if (action == NOTHING)
+        if (action != KILL && action != HOLD)
             continue;
         memcpy(remembered.point[remembered.points].name, file->d_name, strlen(file->d_name) + 1);
         remembered.point[remembered.points++].action = action;
@@ -111,9 +113,19 @@ void drv_fault_reach(const char *name)
         drv_log_notice("fault point %s: held", name);
         hold(path);
         break;
+    case SOON:
     case NOTHING:
         break;
     }
+}
+
+bool drv_fault_soon(const char *name)
+{
+    const char *directory = getenv("DROVER_FAULT");
+    char path[512];
+
+    return directory && snprintf(path, sizeof path, "%s/%s", directory, name) < (int)sizeof path &&
+           read_action(path) == SOON;
 }
 
 #endif

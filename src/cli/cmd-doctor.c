@@ -22,6 +22,7 @@ static const struct {
     {"port", drv_check_port},
     {"droverd", drv_check_droverd},
     {"nodes", drv_check_nodes},
+    {"cluster's store", drv_check_cluster_store},
 };
 
 static const char *const state_names[] = {

@@ -16,8 +16,6 @@
 #include "cli/units.h"
 #include "drv-config.h"
 
-#define STORE_LEAST_BYTES (64 * 1024 * 1024ULL)
-#define STORE_LOW_BYTES (512 * 1024 * 1024ULL)
 #define EXPIRY_SOON_S (30 * 86400)
 
 #ifndef CIFS_SUPER_MAGIC
@@ -153,9 +151,9 @@ void drv_check_store(drv_doctor *doctor, const char *name)
     }
     free_bytes = (guint64)fs.f_bavail * fs.f_frsize;
     room = drv_units_bytes(free_bytes);
-    if (free_bytes < STORE_LOW_BYTES)
+    if (free_bytes < DRV_STORE_LOW_BYTES)
         drv_doctor_found(doctor,
-                         free_bytes < STORE_LEAST_BYTES ? DRV_CHECK_PROBLEM : DRV_CHECK_WARNING,
+                         free_bytes < DRV_STORE_LEAST_BYTES ? DRV_CHECK_PROBLEM : DRV_CHECK_WARNING,
                          name, g_strdup_printf("make room on the file system of %s", path),
                          "only %s free in %s", room, path);
     else

@@ -9,6 +9,10 @@
 #include "cli/cli.h"
 #include "hyper/hyper.h"
 
+/* Room that a store should have, and what is too little for anything. */
+#define DRV_STORE_LEAST_BYTES (64 * 1024 * 1024LL)
+#define DRV_STORE_LOW_BYTES (512 * 1024 * 1024LL)
+
 typedef enum { DRV_CHECK_OK, DRV_CHECK_WARNING, DRV_CHECK_PROBLEM } drv_check_state;
 
 typedef struct {
@@ -58,3 +62,5 @@ void drv_check_identity(drv_doctor *doctor, const char *name);
 void drv_check_droverd(drv_doctor *doctor, const char *name);
 void drv_check_port(drv_doctor *doctor, const char *name);
 void drv_check_nodes(drv_doctor *doctor, const char *name);
+/* doctor-store.c: the cluster's data */
+void drv_check_cluster_store(drv_doctor *doctor, const char *name);

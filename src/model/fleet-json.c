@@ -12,9 +12,15 @@ static const char *const maintenance_names[] = {
 
 /* ---- in ---- */
 
+/*
+ * More than any host, disk or link has (4 PiB), and so little that thousands of them can be added up: what says
+ * more is taken for that.
+ */
+#define AMOUNT_MOST (G_GINT64_CONSTANT(1) << 52)
+
 static guint64 unsigned_of(json_object *object, const char *key)
 {
-    return (guint64)MAX(drv_json_int(object, key, 0), 0);
+    return (guint64)CLAMP(drv_json_int(object, key, 0), 0, AMOUNT_MOST);
 }
 
 static guint small_of(json_object *object, const char *key)
@@ -116,7 +122,7 @@ drv_fleet_vm *drv_fleet_vm_from_json(drv_fleet *fleet, drv_fleet_node *node, jso
 
     vm->vcpus = small_of(object, "vcpus");
     vm->cpu_used = drv_json_double(object, "cpu_used", DRV_FLEET_UNKNOWN);
-    vm->dirty_bps = MAX(drv_json_int(object, "dirty_bps", -1), -1);
+    vm->dirty_bps = CLAMP(drv_json_int(object, "dirty_bps", -1), -1, AMOUNT_MOST);
     vm->networks = names_of(fleet->networks, object, "networks");
     vm->cpu_features = names_of(fleet->features, object, "cpu_features");
     vm->obstacle = drv_fleet_text(fleet, first_text(drv_json_array(object, "obstacles")));

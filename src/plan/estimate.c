@@ -250,7 +250,8 @@ static void correct(const drv_estimate_input *in, const drv_estimate *out, doubl
 
 static drv_estimate_range range(double p50, double margin)
 {
-    return (drv_estimate_range){.p50 = (guint64)(p50 + 0.5), .p90 = (guint64)ceil(p50 * exp(margin))};
+    return (drv_estimate_range){.p50 = drv_estimate_whole(p50 + 0.5),
+                                .p90 = drv_estimate_whole(ceil(p50 * exp(margin)))};
 }
 
 static double unsure(const drv_estimate_input *in)

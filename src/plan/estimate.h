@@ -99,6 +99,15 @@ typedef struct {
     guint64 p90;
 } drv_estimate_range;
 
+/* So much is as good as for ever, and still a whole number wherever JSON is read. */
+#define DRV_ESTIMATE_MOST 0x1p53
+
+/** drv_estimate_whole() - @amount without its fraction, from 0 to DRV_ESTIMATE_MOST; no number: that, too. */
+static inline guint64 drv_estimate_whole(double amount)
+{
+    return amount < DRV_ESTIMATE_MOST ? (guint64)MAX(amount, 0) : (guint64)DRV_ESTIMATE_MOST;
+}
+
 typedef struct {
     drv_estimate_range time_ms; /* from the job's start to its end */
     drv_estimate_range pause_ms;

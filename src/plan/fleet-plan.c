@@ -28,8 +28,8 @@ static json_object *step_json(const drv_move *move)
     drv_json_set(step, "after", after);
     drv_json_set_int(step, "priority", move->priority);
     drv_json_set_string(step, "why", move->why);
-    drv_json_set_int(step, "start_ms", (gint64)move->start_ms);
-    drv_json_set_int(step, "end_ms", (gint64)move->end_ms);
+    drv_json_set_int(step, "start_ms", (gint64)drv_estimate_whole(move->start_ms));
+    drv_json_set_int(step, "end_ms", (gint64)drv_estimate_whole(move->end_ms));
     drv_json_set(step, "predicted", drv_estimate_json(&move->predicted));
     return step;
 }

@@ -77,7 +77,7 @@ static void set_rate(simulation *world, thought *one)
     if (rate == one->rate_bps)
         return;
     one->rate_bps = rate;
-    drv_plan_predict(&one->move->expects, (guint64)rate, &one->move->predicted);
+    drv_plan_predict(&one->move->expects, drv_estimate_whole(rate), &one->move->predicted);
     one->whole_ms = MAX((double)one->move->predicted.time_ms.p50, 1);
 }
 
@@ -149,7 +149,7 @@ static void finish(simulation *world, thought *ended)
     progress(world, ended);
     move->end_ms = world->now_ms;
     took = MAX(move->end_ms - move->start_ms, 1);
-    move->rate_bps = (guint64)(ended->sent / took);
+    move->rate_bps = drv_estimate_whole(ended->sent / took);
     drv_plan_predict(&move->expects, move->rate_bps, &move->predicted);
     g_ptr_array_remove_fast(world->active, ended);
     g_ptr_array_remove_fast(from->active, ended);
@@ -287,7 +287,8 @@ static void widen(spread *of, const drv_estimate_range *range)
 
 static guint64 with_spread(double p50, const spread *of)
 {
-    return (guint64)(p50 + sqrt((1 - CORRELATION) * of->squares + CORRELATION * of->sum * of->sum));
+    return drv_estimate_whole(
+        p50 + sqrt((1 - CORRELATION) * of->squares + CORRELATION * of->sum * of->sum));
 }
 
 static void sum_up(drv_schedule *schedule)
@@ -306,11 +307,11 @@ static void sum_up(drv_schedule *schedule)
         if (!last || move->end_ms > last->end_ms)
             last = move;
     }
-    schedule->wire_bytes = (drv_estimate_range){(guint64)wire, with_spread(wire, &bytes)};
+    schedule->wire_bytes = (drv_estimate_range){drv_estimate_whole(wire), with_spread(wire, &bytes)};
     if (!last)
         return;
     /* The end of all is late by what those are late that it waits for, one after another. */
-    schedule->time_ms.p50 = (guint64)last->end_ms;
+    schedule->time_ms.p50 = drv_estimate_whole(last->end_ms);
     for (const drv_move *at = last; at;
          at = at->waited_for >= 0 ? schedule->moves->pdata[at->waited_for] : NULL)
         widen(&time, &at->predicted.time_ms);

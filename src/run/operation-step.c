@@ -61,7 +61,8 @@ static gboolean be_patient(stepping *s, const GError *error)
         s->silent_ms = now_ms;
         drv_outcome_note_why(s->operation, s->index, error->message);
     }
-    return now_ms - s->silent_ms < PATIENCE_MS && goes_on(s) && drv_run_pause(s->run, AGAIN_MS);
+    return now_ms - s->silent_ms < PATIENCE_MS && !drv_fault_soon("step-patience") && goes_on(s) &&
+           drv_run_pause(s->run, AGAIN_MS);
 }
 
 static void heard(stepping *s)

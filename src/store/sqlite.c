@@ -2,6 +2,7 @@
 /* The store in one SQLite file: the calls. sqlite-open.c has the file and its schema. */
 #include <json-c/json.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "store/sqlite.h"
 
@@ -372,12 +373,16 @@ static json_object *status(drv_store *store)
     json_object *object = json_object_new_object();
     g_autofree char *wal = g_strconcat(s->path, "-wal", NULL);
     struct stat file = {0}, log = {0};
+    struct statvfs fs;
 
     stat(s->path, &file);
     stat(wal, &log);
     json_object_object_add(object, "kind", json_object_new_string("sqlite"));
     json_object_object_add(object, "where", json_object_new_string(s->path));
     json_object_object_add(object, "bytes", json_object_new_int64(file.st_size + log.st_size));
+    if (statvfs(s->path, &fs) == 0)
+        json_object_object_add(object, "free_bytes",
+                               json_object_new_int64((gint64)(fs.f_bavail * fs.f_frsize)));
     return object;
 }
 

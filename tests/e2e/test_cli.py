@@ -169,7 +169,7 @@ def test_doctor(lab: Lab, web: Guest) -> None:
         assert ended.code == 0, ended
         findings = ended.json()
         names = {f["name"] for f in findings}
-        assert {"droverd", "port", "identity", "node h1", "node h2"} <= names
+        assert {"droverd", "port", "identity", "node h1", "node h2", "cluster's store"} <= names
         for finding in findings:
             assert finding["state"] in ("ok", "warning"), finding
             assert (finding["remedy"] is None) == (finding["state"] == "ok"), finding

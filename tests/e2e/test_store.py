@@ -4,16 +4,15 @@ The cluster's data in a real etcd of three members: every node can do what else 
 does, and bad days of the store. A lab of its own; the tests go on from each other in their order.
 """
 import base64
-import http.client
-import json
 import os
 from typing import Any, Iterator, Optional
 
 import pytest
 
+import room_in_etcd
 from lab import Lab, wait_until
 
-from drover_lab import etcd, host, names, net
+from drover_lab import etcd, host
 
 VM = "web"
 FAILED, NOT_FOUND, UNREACHABLE = 1, 3, 5
@@ -39,35 +38,13 @@ class Store(Lab):
         said = {self.status(on)["leader"] for on in self.hosts if host.is_up(self.name, on)}
         return said.pop() if len(said) == 1 else None
 
+    def doctor(self, on: str, state: str) -> dict[str, str]:
+        """What it found that is so: its name and what it says."""
+        return {f["name"]: f["message"] for f in self.drover(on, "doctor", "--json").json()
+                if f["state"] == state}
+
     def policies(self, on: str) -> list[str]:
         return [p["name"] for p in self.api(on).get("/v1/policies")["policies"]]
-
-    def fill(self, most: int = 200) -> bool:
-        """Junk into etcd, 1 MiB each, until it refuses. Whether it did."""
-        for n in range(most):
-            body = {"key": base64.b64encode(b"/junk/" + os.urandom(6).hex().encode()).decode(),
-                    "value": base64.b64encode(os.urandom(1 << 20)).decode()}
-            if "error" in self.ask_etcd("kv/put", body):
-                return True
-        return False
-
-    def make_room(self) -> None:
-        """What docs/store.rst says, by the gateway."""
-        done = self.ask_etcd("kv/deleterange", {"key": base64.b64encode(b"/junk/").decode(),
-                                                "range_end": base64.b64encode(b"/junk0").decode()})
-        self.ask_etcd("kv/compaction", {"revision": done["header"]["revision"], "physical": True})
-        for member in etcd.MEMBERS:
-            self.ask_etcd("maintenance/defragment", {}, member)
-        for alarm in self.ask_etcd("maintenance/alarm", {"action": "GET"}).get("alarms", []):
-            self.ask_etcd("maintenance/alarm", {"action": "DEACTIVATE", **alarm})
-
-    def ask_etcd(self, path: str, body: dict[str, Any], member: str = "e1") -> dict[str, Any]:
-        def ask() -> dict[str, Any]:
-            connection = http.client.HTTPConnection(etcd.address(member), etcd.PORT, timeout=30)
-            connection.request("POST", f"/v3/{path}", json.dumps(body))
-            return json.loads(connection.getresponse().read())
-
-        return net.call_in(names.lan_netns(self.name), ask)
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +143,8 @@ def test_one_member_killed(store: Store, member: str) -> None:
         assert f"without-{member}-{on}" in store.policies(other(store, on))
     lost = [m["address"] for m in store.status("h1")["members"] if m["state"] == "lost"]
     assert lost == [f"{etcd.address(member)}:{etcd.PORT}"]
+    said = store.doctor("h2", "warning")
+    assert [n for n in said if n.startswith("etcd ")] == [f"etcd {lost[0]}"], said
     move = move_slowly(store)
     store.rate("none")
     assert_moved(store, move)
@@ -182,6 +161,7 @@ def test_two_members_killed_during_a_move(store: Store) -> None:
     ended = store.drover(source, "policy", "list")
     assert ended.code == UNREACHABLE and "etcd://" in ended.err, ended
     assert store.drover(source, "node", "list").code == 0
+    assert "only 1 of 3 members" in store.doctor(source, "problem")["cluster's store"]
     store.rate("none")
     assert_moved(store, move)
     assert move.view()["report"]["outcome"] == "done"
@@ -190,7 +170,7 @@ def test_two_members_killed_during_a_move(store: Store) -> None:
     store.heal()
     wait_until(lambda: not store.stored(source, "outbox"), "it is recorded")
     key = base64.b64encode(f"/drover/doc/history/{move.job}".encode()).decode()
-    assert store.ask_etcd("kv/range", {"key": key})["count"] == "1"
+    assert room_in_etcd.ask(store.name, "kv/range", {"key": key})["count"] == "1"
 
 
 def test_droverd_starts_without_etcd(store: Store) -> None:
@@ -329,7 +309,7 @@ def test_etcd_is_lost(store: Store) -> None:
     ended = store.drover("h2", "backup", "/run/h2.backup")
     assert ended.code == 0, ended
     everything = {"key": base64.b64encode(b"\0").decode(), "range_end": base64.b64encode(b"\0").decode()}
-    store.ask_etcd("kv/deleterange", everything)
+    room_in_etcd.ask(store.name, "kv/deleterange", everything)
     ended = store.drover("h1", "policy", "list")
     assert ended.code == FAILED and "restore" in ended.err, ended
     assert len(store.api("h3").get("/v1/nodes")["nodes"]) == 3, "friends are still known"
@@ -344,20 +324,21 @@ def test_etcd_is_lost(store: Store) -> None:
 def test_no_room_in_etcd(store: Store) -> None:
     """The quota's alarm: moves end, changes are refused and say what to do, later all is recorded."""
     try:
-        store.fill(20)  # the rest goes while the VM moves
+        room_in_etcd.fill(store.name, 20)  # the rest goes while the VM moves
         move = move_slowly(store, "40mbit")
-        assert store.fill(), "etcd took all of it"
+        assert room_in_etcd.fill(store.name), "etcd took all of it"
         wait_until(lambda: "NOSPACE" in store.status("h1")["alarms"], "the alarm")
         assert not move.view()["ended"], "the test was too slow"
         ended = store.drover("h2", "policy", "set", "full", "--max-pause", "90ms")
         assert ended.code == FAILED and "alarm disarm" in ended.err, ended
         assert store.drover("h3", "policy", "list").code == 0, "reading goes on"
+        assert "NOSPACE" in store.doctor("h3", "problem")["etcd's alarms"]
         store.rate("none")
         assert_moved(store, move)
         wait_until(lambda: store.stored(move.source, "outbox"), "it waits to be recorded")
         assert store.status(move.source)["unrecorded"] == 1
     finally:
-        store.make_room()
+        room_in_etcd.make(store.name)
         store.rate("none")
     wait_until(lambda: not store.stored(move.source, "outbox"), "it is recorded")
     assert store.drover("h2", "policy", "set", "full", "--max-pause", "90ms").code == 0

@@ -204,6 +204,94 @@ static void test_nodes(void)
     script_done(s);
 }
 
+static json_object *store_says(script *s, guint nth, const char *method, const char *path,
+                               json_object *body, GError **error)
+{
+    g_assert_cmpstr(path, ==, "/v1/store");
+    return s->data ? script_json(s->data)
+                   : script_fail(error, DRV_ERROR_UNREACHABLE, "node h1 does not answer");
+}
+
+/*
+ * What doctor finds about a store that answers with @json (NULL: the founder does not): one line a
+ * finding, "STATE NAME: MESSAGE".
+ */
+static char *findings_of(const char *json)
+{
+    script *s = script_new(store_says, (gpointer)json);
+    drv_cli cli = {.api = &s->base};
+    GString *text = g_string_new(NULL);
+    host h;
+
+    host_open(&h);
+    h.doctor.cli = &cli;
+    drv_check_cluster_store(&h.doctor, "store");
+    g_assert_cmpuint(h.doctor.findings->len, ==, 0); /* droverd does not answer: said before */
+    h.doctor.answers = TRUE;
+    drv_check_cluster_store(&h.doctor, "store");
+    for (guint i = 0; i < h.doctor.findings->len; i++) {
+        const drv_finding *finding = h.doctor.findings->pdata[i];
+
+        g_assert_true((finding->state == DRV_CHECK_OK) == !finding->remedy);
+        g_string_append_printf(text, "%d %s: %s\n", finding->state, finding->name, finding->message);
+    }
+    host_close(&h);
+    drv_cli_api_unref(&s->base);
+    script_done(s);
+    return g_string_free(text, FALSE);
+}
+
+#define UP(n) "{'address':'h" #n ":2379','state':'up','version':'3.4.23','bytes':1048576}"
+#define LOST(n) "{'address':'h" #n ":2379','state':'lost','error':'connection refused'}"
+#define ETCD(members, rest) "{'kind':'etcd','members':[" members "]," rest "}"
+
+static void test_cluster_store(void)
+{
+    static const struct {
+        const char *json;
+        const char *found[4]; /* the begins of the lines, in their order */
+    } cases[] = {
+        {NULL, {"1 store: node h1 does not answer"}},
+        {"{'kind':'sqlite','node':'h1','where':'/d','free_bytes':8589934592}", {"0 store: a file of node h1"}},
+        {"{'kind':'sqlite','node':'h1','where':'/d'}", {"0 store: a file of node h1"}},
+        {"{'kind':'sqlite','node':'h1','where':'/d','free_bytes':134217728}", {"1 store: only 128 MiB free"}},
+        {"{'kind':'sqlite','node':'h1','where':'/d','free_bytes':1}", {"2 store: only 1 B free for /d"}},
+        {"{'kind':'sqlite','error':'damaged'}", {"2 store: damaged"}},
+        {"{}", {"0 store: "}},
+        {ETCD(UP(1) "," UP(2), "'leader':'n2','encrypted':true,'alarms':[]"),
+         {"0 etcd h1:2379: etcd 3.4.23, 1.0 MiB", "0 etcd h2:2379: ",
+          "0 store: etcd, of which 2 of 2 members answer; node n2 leads"}},
+        {ETCD(UP(1) "," LOST(2) "," UP(3), "'leader':'n2','encrypted':true"),
+         {"0 etcd h1", "1 etcd h2:2379: it does not answer: connection refused", "0 etcd h3",
+          "0 store: etcd, of which 2 of 3"}},
+        {ETCD(LOST(1) "," UP(2), "'leader':null,'encrypted':true,'error':'no answer'"),
+         {"1 etcd h1", "0 etcd h2", "2 store: only 1 of 2 members of etcd answer"}},
+        {ETCD(UP(1), "'leader':'n1','encrypted':true,'error':'it has lost its data'"),
+         {"0 etcd h1", "2 store: it has lost its data"}},
+        {ETCD(UP(1), "'leader':null,'encrypted':true"), {"0 etcd h1", "1 store: etcd can be used, but no"}},
+        {ETCD(UP(1), "'leader':'n1','encrypted':false"), {"0 etcd h1", "1 store: etcd is reached without"}},
+        {ETCD("{'address':'h1:1','state':'up','error':'memberID:7 alarm:NOSPACE '}",
+              "'leader':'n1','encrypted':true,'alarms':['NOSPACE','NOSPACE',null]"),
+         {"0 etcd h1", "2 etcd's alarms: NOSPACE: etcd takes no changes", "0 store"}},
+        {ETCD("{'address':'h1:1','state':'up','error':'etcdserver: no leader'}",
+              "'leader':'n1','encrypted':true"),
+         {"1 etcd h1:1: it answers, but with a trouble: etcdserver: no leader", "0 store"}},
+        {ETCD("null,7,{}", "'leader':'n1','encrypted':true,'alarms':7"),
+         {"1 etcd -: ", "1 etcd -: ", "1 etcd -: ", "0 store: "}},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *text = findings_of(cases[i].json);
+        g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+        guint n = 0;
+
+        g_test_message("%s -> %s", cases[i].json, text);
+        for (; n < G_N_ELEMENTS(cases[i].found) && cases[i].found[n]; n++)
+            g_assert_true(lines[n] && g_str_has_prefix(lines[n], cases[i].found[n]));
+        g_assert_cmpuint(g_strv_length(lines), ==, n + 1);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -214,5 +302,6 @@ int main(int argc, char **argv)
     g_test_add_func("/cli/doctor/libvirt-version", test_libvirt_version);
     g_test_add_func("/cli/doctor/acceleration", test_acceleration);
     g_test_add_func("/cli/doctor/nodes", test_nodes);
+    g_test_add_func("/cli/doctor/cluster-store", test_cluster_store);
     return g_test_run();
 }

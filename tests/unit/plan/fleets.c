@@ -179,7 +179,8 @@ static void begin_step(execution *run, guint index)
     run->busy[to->index]++;
     run->busy[from->index]++;
     run->taken[to->index] += (gint64)vm->memory_bytes;
-    if (run->taken[to->index] > drv_fleet_room(to) - (gint64)DRV_PLAN_RESERVE_BYTES)
+    /* One whose size is not known is never in the way. */
+    if (vm->memory_bytes && run->taken[to->index] > drv_fleet_room(to) - (gint64)DRV_PLAN_RESERVE_BYTES)
         g_error("%s is given too much with %s", to->name, vm->name);
     arrive(run, vm, to, TRUE);
 }
