@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: Apache-2.0
-# The load of bench/run's Debian guest: load.pl redis|postgres|idle RATE. Fills what there is to
-# fill, says on the console that it is ready, and works from then on. Needs only perl-base.
+# The load of bench/run's Debian guest, which its kernel's command line names: bench.load=redis|postgres|idle
+# bench.rate=RATE. Fills what there is to fill, says on the console that it is ready and with what, and works from
+# then on. Needs only perl-base.
 #
 # Redis: records as an application keeps them (text, identifiers, numbers, one in eight an image,
 # so not compressible), never the same twice. RATE is how many are overwritten a second, and as many
@@ -11,12 +12,15 @@ use warnings;
 use IO::Socket::INET;
 use Time::HiRes qw(time sleep);
 
-my ($load, $rate) = @ARGV;
+my %told;
+open(my $line, '<', '/proc/cmdline') or die;
+/^bench\.(\w+)=(.*)/ and $told{$1} = $2 for split ' ', <$line>;
+my ($load, $rate) = @told{'load', 'rate'};
 my $RECORDS = 64000;
 
 sub ready {
     open(my $console, '>', '/dev/console') or die;
-    print $console "bench: ready\n";
+    print $console "bench: ready $load\n";
 }
 
 # All of the system, read once: what a machine has in its page cache that is up for a while.
@@ -124,7 +128,9 @@ if ($load eq 'redis') {
     redis();
 } elsif ($load eq 'postgres') {
     postgres();
-} else {
+} elsif ($load eq 'idle') {
     ready();
     sleep(1000000) while 1;
+} else {
+    die "there is no load $load";
 }

@@ -24,7 +24,7 @@ LOADS = {
     "postgres": "PostgreSQL under pgbench, warm page cache",
 }
 WITNESS_MIB = 16
-READY = b"bench: ready"
+READY = "bench: ready {load}\r\n"
 REDIS_PORT = 6379
 SUITE = "bookworm"
 PACKAGES = ["systemd-sysv", "redis-server", "postgresql-15"]

@@ -111,7 +111,8 @@ class Guest:
         if not guest.answers(self.lab, names.guest_address(self.vm), ANSWER_S):
             raise LabError(f"guest {self.vm} does not answer: see {self._console(self.at)}")
         if isinstance(self.spec, Debian):
-            wait_until(lambda: debian.READY in self._console(self.at).read_bytes(), READY_S,
+            ready = debian.READY.format(load=self.spec.load).encode()
+            wait_until(lambda: ready in self._console(self.at).read_bytes(), READY_S,
                        f"guest {self.vm} with its load (see {self._console(self.at)})", 0.2)
 
     def status(self) -> dict[str, Any]:
