@@ -360,13 +360,18 @@ static bool take_look(struct drv_coder *coder, struct drv_effort_look *look)
 
 /*
  * References cost less than to encrypt, send and decrypt what they stand for. What a disk
- * brings must be remembered in any case: memory refers to it later.
+ * brings must be remembered in any case: memory refers to it later. Near the switch pages must not
+ * become slower than QEMU has seen them go; quicker they must become when they are too slow for
+ * the guest: nothing else would ever end that.
  */
 static unsigned least_effort(const struct drv_coder *coder, const struct drv_effort_look *look)
 {
-    return coder->channel == DRV_CHANNEL_DISK || look->encoded_bytes < look->raw_bytes / 4 * 3
-               ? DRV_EFFORT_STORED
-               : DRV_EFFORT_PLAIN;
+    unsigned least = coder->channel == DRV_CHANNEL_DISK ||
+                             look->encoded_bytes < look->raw_bytes / 4 * 3
+                         ? DRV_EFFORT_STORED
+                         : DRV_EFFORT_PLAIN;
+
+    return atomic_load(&coder->pace.near) && coder->effort.now > least ? coder->effort.now : least;
 }
 
 /* What became of bales since: the encoder is ours now. */
@@ -396,8 +401,7 @@ void drv_coder_adapt(struct drv_coder *coder, unsigned senders, size_t chunk_byt
     batch = drv_pace_batch(&coder->pace, senders);
     /* What goes out is about half of it, or less. */
     drv_encoder_set_batch(coder->encoder, batch < 2 * chunk_bytes ? batch : 2 * chunk_bytes);
-    /* Near the switch nothing may change how fast pages go. */
-    if (atomic_load(&coder->pace.near) || !take_look(coder, &look))
+    if (!take_look(coder, &look))
         return;
     effort = drv_effort_look(&coder->effort, &look, senders < coder->lanes ? senders : coder->lanes,
                              atomic_load(&coder->pace.link_bps), least_effort(coder, &look));

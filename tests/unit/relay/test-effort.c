@@ -30,6 +30,7 @@ struct sim {
     double now_us;
     double raw, wire; /* bytes so far */
     unsigned changes;
+    bool near;        /* the switch: it may only rise */
     GRand *rand;
 };
 
@@ -108,7 +109,8 @@ static void one_look(struct sim *sim)
     drv_pace_sent(&sim->pace, look.encoded_bytes, look.blocked_us);
     drv_pace_look(&sim->pace, (int64_t)sim->now_us, world->senders, &copy);
     next = drv_effort_look(&sim->effort, &look, world->senders,
-                           atomic_load(&sim->pace.link_bps), DRV_EFFORT_PLAIN);
+                           atomic_load(&sim->pace.link_bps),
+                           sim->near ? at : DRV_EFFORT_PLAIN);
     sim->changes += next != at;
 }
 
@@ -243,6 +245,28 @@ static void what_could_be_compressed_is_found_again(void)
     g_rand_free(sim.rand);
 }
 
+/* The switch came near while nothing was compressed, and the link turns out to be slow. */
+static void near_the_switch_it_only_rises(void)
+{
+    struct world world = usual;
+    unsigned reached;
+    struct sim sim;
+
+    world.link_bps = 1e12;
+    start(&sim, &world);
+    (void)run(&sim, 3);
+    g_assert_cmpuint(sim.effort.now, ==, DRV_EFFORT_PLAIN);
+    sim.near = true;
+    sim.world.link_bps = 12 * MB;
+    (void)run(&sim, 5);
+    reached = sim.effort.now;
+    g_assert_cmpuint(reached, >=, DRV_EFFORT_FIRST);
+    sim.world.link_bps = 1e12;
+    (void)run(&sim, 3);
+    g_assert_cmpuint(sim.effort.now, >=, reached);
+    g_rand_free(sim.rand);
+}
+
 /* Nobody waits for the link: it is not known how fast it is, and less is done step by step. */
 static void nobody_waits(void)
 {
@@ -277,6 +301,7 @@ int main(int argc, char **argv)
     g_test_add_func("/relay/effort/every-bottleneck", every_bottleneck_is_found);
     g_test_add_func("/relay/effort/changes", changes_are_followed);
     g_test_add_func("/relay/effort/noise", what_could_be_compressed_is_found_again);
+    g_test_add_func("/relay/effort/near", near_the_switch_it_only_rises);
     g_test_add_func("/relay/effort/nobody-waits", nobody_waits);
     return g_test_run();
 }
