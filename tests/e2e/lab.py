@@ -177,6 +177,12 @@ class Lab:
                     found.append(int(entry))
         return found
 
+    def qemu(self, on: str, vm: str) -> int:
+        """The one that runs the VM there."""
+        pid, = (pid for pid in self.pids(on, "qemu-system-x86")
+                if f"guest={vm},".encode() in Path(f"/proc/{pid}/cmdline").read_bytes())
+        return pid
+
     def kill(self, on: str, name: str) -> None:
         """SIGKILL to every process of that name on the host; there must be one."""
         found = self.pids(on, name)

@@ -75,7 +75,7 @@ def test_all_kinds_in_one_vm(lab: Lab, vm: str) -> None:
             assert (there / f"{vm}-medium.iso").read_bytes() == medium
             assert (there / f"{vm}-fixed.raw").read_bytes() == fixed
             # The VM's own images are gone; what it only reads and the base belong to others, too.
-            assert sorted(f.name for f in images.iterdir()) == [
+            assert sorted(f.name for f in images.glob(f"{vm}-*")) == [
                 f"{vm}-base.qcow2", f"{vm}-fixed.raw", f"{vm}-medium.iso"]
             assert sources(lab, vm, "h2")["sdb"] is None
             assert "detect_zeroes" not in lab.virsh("h2", "dumpxml", "--inactive", vm)

@@ -110,8 +110,7 @@ def test_a_target_that_answers_nobody_is_said(lab: Lab, calm: None) -> None:
     """QEMU there waits for a page itself, which a stopped process does as well: no recovery begins."""
     move = begin(lab)
     assert move.target
-    qemu, = lab.pids(move.target, "qemu-system-x86")
-    os.kill(qemu, signal.SIGSTOP)
+    os.kill(lab.qemu(move.target, VM), signal.SIGSTOP)
     lab.kill(move.source, "drover-relay")
     ended = move.wait(150)
     assert ended.code == NEEDS_ATTENTION, ended
@@ -140,7 +139,7 @@ def test_both_halves_die_and_the_source_does_not_claim_it(lab: Lab, calm: None) 
     lab.link(move.target, "--down")
     move.until("recovering")
     for on in (move.target, move.source):
-        lab.kill(on, "qemu-system-x86")
+        os.kill(lab.qemu(on, VM), signal.SIGKILL)
         wait_until(lambda on=on: lab.state(VM, on) == "shut off", f"it is shut off on {on}")
     lab.link(move.target, "--up")
     ended = move.wait(60)
