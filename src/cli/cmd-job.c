@@ -254,7 +254,10 @@ int drv_cmd_job_resume(drv_cli *cli, const drv_args *args, GError **error)
 
 int drv_cmd_cancel(drv_cli *cli, const drv_args *args, GError **error)
 {
-    return act(cli, args, "/cancel", "is asked to end; “drover job ID --follow” shows its end", error);
+    g_autofree char *said = g_strdup_printf("is asked to end; “drover job %s --follow” shows its end",
+                                            drv_args_operand(args, 0));
+
+    return act(cli, args, "/cancel", said, error);
 }
 
 /* Transfer full; NULL on failure. */
