@@ -360,18 +360,13 @@ static bool take_look(struct drv_coder *coder, struct drv_effort_look *look)
 
 /*
  * References cost less than to encrypt, send and decrypt what they stand for. What a disk
- * brings must be remembered in any case: memory refers to it later. Near the switch pages must not
- * become slower than QEMU has seen them go; quicker they must become when they are too slow for
- * the guest: nothing else would ever end that.
+ * brings must be remembered in any case: memory refers to it later.
  */
 static unsigned least_effort(const struct drv_coder *coder, const struct drv_effort_look *look)
 {
-    unsigned least = coder->channel == DRV_CHANNEL_DISK ||
-                             look->encoded_bytes < look->raw_bytes / 4 * 3
-                         ? DRV_EFFORT_STORED
-                         : DRV_EFFORT_PLAIN;
-
-    return atomic_load(&coder->pace.near) && coder->effort.now > least ? coder->effort.now : least;
+    return coder->channel == DRV_CHANNEL_DISK || look->encoded_bytes < look->raw_bytes / 4 * 3
+               ? DRV_EFFORT_STORED
+               : DRV_EFFORT_PLAIN;
 }
 
 /* What became of bales since: the encoder is ours now. */
@@ -404,7 +399,8 @@ void drv_coder_adapt(struct drv_coder *coder, unsigned senders, size_t chunk_byt
     if (!take_look(coder, &look))
         return;
     effort = drv_effort_look(&coder->effort, &look, senders < coder->lanes ? senders : coder->lanes,
-                             atomic_load(&coder->pace.link_bps), least_effort(coder, &look));
+                             atomic_load(&coder->pace.link_bps), least_effort(coder, &look),
+                             atomic_load(&coder->pace.near));
     drv_encoder_set_effort(coder->encoder, effort);
     pthread_mutex_lock(&coder->lock);
     if (effort != coder->look_effort) {

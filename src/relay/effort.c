@@ -244,13 +244,15 @@ static unsigned step_down(struct drv_effort *effort, unsigned after, unsigned le
 }
 
 unsigned drv_effort_look(struct drv_effort *effort, const struct drv_effort_look *look,
-                         unsigned senders, uint64_t link_bps, unsigned least)
+                         unsigned senders, uint64_t link_bps, unsigned least, bool near)
 {
     unsigned best;
     bool wonders;
 
     if (!look->raw_bytes || !look->encoded_bytes)
         return effort->now;
+    if (near && effort->now > least)
+        least = effort->now;
     follow_link(effort, link_bps);
     learn(effort, look);
     count_easy(effort, look);

@@ -60,7 +60,9 @@ void drv_effort_init(struct drv_effort *effort);
  * @senders:  threads that may send batches at the same time
  * @link_bps: bytes a second that all links take together; 0: they were never seen to be full
  * @least:    not less than this effort
+ * @near:     the switch is: pages must not become slower than QEMU has seen them go. Quicker they must,
+ *            if they are too slow for the guest: nothing else would ever end that
  * Return: the effort from now on
  */
 unsigned drv_effort_look(struct drv_effort *effort, const struct drv_effort_look *look,
-                         unsigned senders, uint64_t link_bps, unsigned least);
+                         unsigned senders, uint64_t link_bps, unsigned least, bool near);

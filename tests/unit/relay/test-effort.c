@@ -109,8 +109,7 @@ static void one_look(struct sim *sim)
     drv_pace_sent(&sim->pace, look.encoded_bytes, look.blocked_us);
     drv_pace_look(&sim->pace, (int64_t)sim->now_us, world->senders, &copy);
     next = drv_effort_look(&sim->effort, &look, world->senders,
-                           atomic_load(&sim->pace.link_bps),
-                           sim->near ? at : DRV_EFFORT_PLAIN);
+                           atomic_load(&sim->pace.link_bps), DRV_EFFORT_PLAIN, sim->near);
     sim->changes += next != at;
 }
 
@@ -281,16 +280,16 @@ static void nobody_waits(void)
 
     for (unsigned least = 0; least < 2; least++) {
         drv_effort_init(&effort);
-        g_assert_cmpuint(drv_effort_look(&effort, &look, 2, 0, least), ==, DRV_EFFORT_FIRST);
+        g_assert_cmpuint(drv_effort_look(&effort, &look, 2, 0, least, false), ==, DRV_EFFORT_FIRST);
         for (unsigned i = 0; i < 100; i++)
-            (void)drv_effort_look(&effort, &look, 2, 0, least);
+            (void)drv_effort_look(&effort, &look, 2, 0, least, false);
         g_assert_cmpuint(effort.now, ==, least);
     }
     /* What must not be given up is not, although the link takes everything. */
-    g_assert_cmpuint(drv_effort_look(&effort, &look, 2, UINT64_MAX / 2, DRV_EFFORT_STORED), ==,
+    g_assert_cmpuint(drv_effort_look(&effort, &look, 2, UINT64_MAX / 2, DRV_EFFORT_STORED, false), ==,
                      DRV_EFFORT_STORED);
     /* A look at nothing says nothing. */
-    g_assert_cmpuint(drv_effort_look(&effort, &(struct drv_effort_look){0}, 2, 1000, 0), ==,
+    g_assert_cmpuint(drv_effort_look(&effort, &(struct drv_effort_look){0}, 2, 1000, 0, false), ==,
                      DRV_EFFORT_STORED);
 }
 
