@@ -50,12 +50,15 @@ uint64_t drv_coding_memory(enum drv_relay_role role)
     return bytes;
 }
 
-/* A coder's part of the cache: three quarters are for memory, and half of the rest for one disk. */
+/*
+ * A coder's part of the cache: three quarters are for memory, and half of the rest for one disk. Whole
+ * segments: a piece of the ring that is kept for later does not go over its end.
+ */
 static size_t share(size_t cache_pages, unsigned coder)
 {
     static const unsigned sixteenths[DRV_CODERS] = {12, 2, 1, 1};
 
-    return cache_pages / 16 * sixteenths[coder];
+    return cache_pages / 16 * sixteenths[coder] / DRV_CACHE_SEGMENT * DRV_CACHE_SEGMENT;
 }
 
 uint64_t drv_coding_cache_memory(enum drv_relay_role role, size_t cache_pages)

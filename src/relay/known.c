@@ -268,13 +268,13 @@ static int save(struct drv_known *known, struct drv_cache *cache,
     uint64_t first = cache->known / DRV_SEGMENT_PAGES;
     uint64_t end = (cache->next + DRV_SEGMENT_PAGES - 1) / DRV_SEGMENT_PAGES;
 
-    while (first < end && cache->next - first * DRV_SEGMENT_PAGES > cache->pages)
+    while (first < end && !drv_cache_holds(cache, first * DRV_SEGMENT_PAGES))
         first++;
     if (end - first > known->brief.most_segments)
         first = end - known->brief.most_segments;
     for (; first < end; first++) {
         uint64_t number = first * DRV_SEGMENT_PAGES, left = cache->next - number;
-        size_t place = (size_t)(number % cache->pages);
+        size_t place = drv_cache_place(cache, number);
         int rc = drv_pack_save(known->pack[0], &known->brief.key, manifest->count,
                                cache->page + place * DRV_PAGE_SIZE, cache->address + place,
                                left < DRV_SEGMENT_PAGES ? (unsigned)left : DRV_SEGMENT_PAGES,

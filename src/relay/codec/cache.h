@@ -5,7 +5,9 @@
  * the same rule, so that a page's number means the same content at both.
  *
  * It may begin with pages of earlier sessions, which both ends have agreed on: the first
- * `known` numbers. How often they served is counted by segment.
+ * `known` numbers. They stay, and what is new goes round in the rest: a guest comes in the order of its
+ * addresses, and if its earlier pages could be pushed out, those of one that is larger than the ring all would be,
+ * each just before its turn. How often they served is counted by segment.
  *
  * A ring that is *kept* is one that other streams may refer to: nothing in it makes room, and when it
  * is full nothing more is remembered. Then a page that is there stays, and is never written again, so that
@@ -26,7 +28,7 @@ struct drv_cache {
     size_t pages;      /* places; 0: it holds nothing */
     uint64_t next;     /* number of the next page */
     uint64_t *address; /* of each place: where the page was, without its block; for later sessions */
-    uint64_t known;    /* pages below this number are of earlier sessions */
+    uint64_t known;    /* pages below this number are of earlier sessions; fewer than `pages` */
     uint32_t *served;  /* by number / DRV_CACHE_SEGMENT: how often a page below `known` was used */
     _Atomic uint64_t served_pages; /* in all; any thread may read it */
     bool kept;         /* a page that is there stays there */
@@ -52,12 +54,28 @@ void drv_cache_clear(struct drv_cache *cache);
 /** drv_cache_done() - free; a zeroed cache is allowed. */
 void drv_cache_done(struct drv_cache *cache);
 
+/** drv_cache_holds() - is page @number there, which has been added? */
+static inline bool drv_cache_holds(const struct drv_cache *cache, uint64_t number)
+{
+    return number < cache->known || cache->next - number <= cache->pages - cache->known;
+}
+
+/** drv_cache_place() - where page @number is, if it is there. */
+static inline size_t drv_cache_place(const struct drv_cache *cache, uint64_t number)
+{
+    if (number < cache->known)
+        return (size_t)number;
+    return (size_t)(cache->known + (number - cache->known) % (cache->pages - cache->known));
+}
+
 /** drv_cache_get() - the page that was added @back pages before the last one, or NULL. */
 static inline const uint8_t *drv_cache_get(const struct drv_cache *cache, uint64_t back)
 {
-    if (back >= cache->pages || back >= cache->next)
+    uint64_t number = cache->next - 1 - back;
+
+    if (back >= cache->next || !drv_cache_holds(cache, number))
         return NULL;
-    return cache->page + (size_t)((cache->next - 1 - back) % cache->pages) * DRV_PAGE_SIZE;
+    return cache->page + drv_cache_place(cache, number) * DRV_PAGE_SIZE;
 }
 
 /** drv_cache_shared() - a kept page that other streams may refer to, or NULL. Any thread. */
@@ -88,9 +106,9 @@ static inline uint8_t *drv_cache_add(struct drv_cache *cache, uint64_t address)
 {
     size_t place;
 
-    if (!cache->pages || (cache->kept && cache->next >= cache->pages))
+    if (cache->pages <= cache->known || (cache->kept && cache->next >= cache->pages))
         return NULL;
-    place = (size_t)(cache->next++ % cache->pages);
+    place = drv_cache_place(cache, cache->next++);
     cache->address[place] = address;
     return cache->page + place * DRV_PAGE_SIZE;
 }

@@ -119,9 +119,9 @@ void drv_encoder_know(drv_encoder *encoder, uint64_t number, uint64_t address, u
     const uint8_t *page = encoder->cache.page + (size_t)number * DRV_PAGE_SIZE;
 
     drv_index_add(&encoder->contents, drv_codec_hash(page, DRV_PAGE_SIZE, encoder->seed), number,
-                  next);
+                  next, 0);
     if (address != UINT64_MAX)
-        drv_index_add(&encoder->addresses, earlier_hash(encoder, address), number, next);
+        drv_index_add(&encoder->addresses, earlier_hash(encoder, address), number, next, 0);
 }
 
 /* An equal page in the cache. Return: how far back, or -1. */
@@ -205,13 +205,13 @@ static void remember(drv_encoder *encoder, const struct drv_span *span, const ui
                      uint64_t hash, uint64_t where)
 {
     uint8_t *place = drv_cache_add(&encoder->cache, span->address);
-    uint64_t next = encoder->cache.next;
+    uint64_t next = encoder->cache.next, known = encoder->cache.known;
 
     if (!place)
         return;
     memcpy(place, page, DRV_PAGE_SIZE);
-    drv_index_add(&encoder->contents, hash, next - 1, next);
-    drv_index_add(&encoder->addresses, where, next - 1, next);
+    drv_index_add(&encoder->contents, hash, next - 1, next, known);
+    drv_index_add(&encoder->addresses, where, next - 1, next, known);
 }
 
 /* Is that page of the cache what was last sent for the address? Then the guest has not changed it. */
@@ -245,7 +245,7 @@ static void add_same(drv_encoder *encoder, uint64_t back, uint64_t where)
         encoder->run_count = 1;
         encoder->run_back = back;
     }
-    drv_index_add(&encoder->addresses, where, next - 1 - back, next);
+    drv_index_add(&encoder->addresses, where, next - 1 - back, next, encoder->cache.known);
     drv_cache_count(&encoder->cache, back);
     encoder->stats.same_pages++;
 }

@@ -65,7 +65,8 @@ static uint64_t load(const drv_index_entry *entry)
     return atomic_load_explicit(entry, memory_order_relaxed);
 }
 
-void drv_index_add(struct drv_index *index, uint64_t hash, uint64_t number, uint64_t next)
+void drv_index_add(struct drv_index *index, uint64_t hash, uint64_t number, uint64_t next,
+                   uint64_t known)
 {
     drv_index_entry *bucket, *place;
     uint32_t oldest = 0;
@@ -79,6 +80,8 @@ void drv_index_add(struct drv_index *index, uint64_t hash, uint64_t number, uint
 
         if ((uint32_t)entry == 0)
             age = UINT32_MAX;
+        else if ((uint32_t)entry - 1 < known)
+            age = 0;
         if ((uint32_t)entry && entry >> 32 == (uint32_t)hash) {
             place = &bucket[i];
             break;

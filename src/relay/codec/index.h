@@ -38,8 +38,13 @@ void drv_index_clear(struct drv_index *index);
 /** drv_index_memory() - bytes that an index for @pages pages takes. */
 size_t drv_index_memory(size_t pages);
 
-/** drv_index_add() - @hash is page @number; @next: number of the next page of the cache. */
-void drv_index_add(struct drv_index *index, uint64_t hash, uint64_t number, uint64_t next);
+/**
+ * drv_index_add() - @hash is page @number.
+ * @next:  number of the next page of the cache
+ * @known: pages below this number stay in the cache, and so in a bucket that has any others
+ */
+void drv_index_add(struct drv_index *index, uint64_t hash, uint64_t number, uint64_t next,
+                   uint64_t known);
 
 /**
  * drv_index_find() - candidates: how many pages before the last one each was added.

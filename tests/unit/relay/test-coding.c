@@ -40,6 +40,26 @@ static void both_must_know_it(void)
     g_assert_cmpuint(coding.cache_pages, ==, 2560);
 }
 
+/* A piece of a ring that is kept for later must not go over the ring's end, whatever two hosts agree on. */
+static void rings_are_whole_segments(void)
+{
+    for (uint16_t mib = 1; mib < 60; mib += 7) {
+        const struct drv_hello hello = {.codec = DRV_WIRE_CODEC, .cache_mib = mib};
+        struct drv_coding coding = {0};
+        struct drv_error err;
+
+        drv_coding_agree(&coding, &hello, &hello);
+        g_assert_cmpint(drv_coding_start(&coding, DRV_RELAY_SOURCE, 1, &err), ==, 0);
+        for (size_t i = 0; i < DRV_CODERS; i++) {
+            const struct drv_cache *cache = drv_encoder_cache(coding.coder[i].encoder);
+
+            g_assert_cmpuint(cache->pages % DRV_CACHE_SEGMENT, ==, 0);
+            g_assert_cmpuint(cache->pages, <=, coding.cache_pages);
+            drv_encoder_free(coding.coder[i].encoder);
+        }
+    }
+}
+
 static void each_coder_serves_once(void)
 {
     struct drv_coding coding = {.on = true, .cache_pages = 16};
@@ -393,6 +413,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/relay/coding/agreed", both_must_know_it);
+    g_test_add_func("/relay/coding/rings-are-whole-segments", rings_are_whole_segments);
     g_test_add_func("/relay/coding/serves-once", each_coder_serves_once);
     g_test_add_func("/relay/coding/batches", batches_close);
     g_test_add_func("/relay/coding/effort", effort_follows_the_bottleneck);
