@@ -8,7 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
-from . import drover, etcd, guest, host, link, names, net, process, state, tools
+from . import clock, drover, etcd, guest, host, link, names, net, process, state, tools
 from .errors import LabError
 
 DESCRIPTION = """\
@@ -36,6 +36,8 @@ def do_up(args: argparse.Namespace) -> None:
     if not 1 <= args.hosts <= names.MAX_HOSTS:
         raise LabError(f"--hosts {args.hosts}: a lab has 1 to {names.MAX_HOSTS} hosts")
     settings = link.new(link.parse_rate(args.rate), link.parse_delay(args.delay))
+    hosts = names.host_names(args.hosts)
+    clocks = clock.parse(args.clock, hosts)
     if not args.no_drover:
         for program in tools.DROVER:
             tools.drover(program)
@@ -44,14 +46,14 @@ def do_up(args: argparse.Namespace) -> None:
         raise LabError(f"there is a lab '{args.name}' already: `lab down {args.name}` removes it")
     state.base_dir().mkdir(parents=True, exist_ok=True)
     state.lab_dir(args.name).mkdir()
-    hosts = names.host_names(args.hosts)
-    state.save(args.name, {"hosts": {h: {"link": dict(settings)} for h in hosts}, "guests": {}})
+    state.save(args.name, {"hosts": {h: {"link": dict(settings), "clock_s": clocks[h]} for h in hosts},
+                           "guests": {}})
     net.create_lan(args.name)
     if args.etcd:
         etcd.start(args.name)
     for name in hosts:
         host.create_disks(args.name, name, hosts)
-    in_parallel(lambda name: host.start(args.name, name, settings), hosts)
+    in_parallel(lambda name: host.start(args.name, name), hosts)
     if not args.no_drover:
         drover.make_cluster(args.name, hosts, etcd.place() if args.etcd == "store" else None)
     print(f"lab {args.name} is up: " +
@@ -163,10 +165,10 @@ def do_kill(args: argparse.Namespace) -> None:
 
 
 def do_boot(args: argparse.Namespace) -> None:
-    settings = state.check_host(args.name, args.host)["link"]
+    state.check_host(args.name, args.host)
     if host.is_up(args.name, args.host):
         raise LabError(f"host {args.host} of lab '{args.name}' is up")
-    host.start(args.name, args.host, settings)
+    host.start(args.name, args.host)
     drover.wait_if_joined(args.name, args.host)
 
 
@@ -239,6 +241,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--rate", default="none", help="of each host's link, e.g. 1gbit")
     p.add_argument("--delay", default="none",
                    help="of each host's link in each direction, e.g. 10ms")
+    p.add_argument("--clock", action="append", default=[], metavar="HOST=SECONDS",
+                   help="its droverd and relays believe that it is so much later (or earlier, -SECONDS); "
+                   "may be given for several hosts")
     p.add_argument("--no-drover", action="store_true", help="libvirt only")
     p.add_argument("--etcd", nargs="?", const="store", choices=["store", "beside"],
                    help="with an etcd of three members, where the cluster keeps its data "

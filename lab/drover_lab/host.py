@@ -13,7 +13,7 @@ import uuid
 from pathlib import Path
 from typing import Iterator
 
-from . import link, names, net, process, state, tools
+from . import clock, link, names, net, process, state, tools
 from .errors import LabError
 from .shell import run, wait_until
 
@@ -129,17 +129,18 @@ def _init_config(lab: str, host: str, with_drover: bool) -> Iterator[list[str]]:
     droverd = tools.find_drover("droverd")
     if droverd:
         yield ["service", "droverd", "150", "on" if with_drover else "off",
-               str(logs / "droverd.log"), str(droverd)]
+               str(logs / "droverd.log"),
+               *clock.wrapper(state.check_host(lab, host).get("clock_s", 0)), str(droverd)]
 
 
-def start(lab: str, host: str, link_state: dict[str, object]) -> None:
+def start(lab: str, host: str) -> None:
     """Makes the host's namespaces and starts it. Its libvirtd answers when this returns."""
     here = state.host_dir(lab, host)
     state.claim_mount_points(lab, list(PRIVATE))
     if net.netns_exists(names.host_netns(lab, host)):
         net.delete_host(lab, host)  # a start that failed half-way
     net.create_host(lab, host)
-    link.apply(lab, host, link_state)
+    link.apply(lab, host, state.check_host(lab, host)["link"])
     run_dir = root(lab, host) / "run"
     shutil.rmtree(run_dir, ignore_errors=True)
     for name in ("", "lock", "libvirt"):
