@@ -175,13 +175,23 @@ static drv_rung approach(drv_ladder *ladder, const drv_job_stats *stats, gint64 
 }
 
 /*
+ * Bytes a second that would go if there were enough to send. Where a move never fills its link, as that of a VM
+ * which the target knows does, the relay cannot say; then as many as the link is known for, if
+ * so many have gone in this move.
+ */
+static guint64 going_bps(const drv_ladder *ladder)
+{
+    return ladder->fresh_bps ? ladder->fresh_bps : MIN(ladder->link_bps, ladder->peak_bps);
+}
+
+/*
  * In short rounds QEMU hardly sends, and takes the little that went in its last 100 ms for all that goes:
  * it expects a long pause where what remains would go in a short one, and makes round after round. It
  * is allowed so much more as it is wrong by.
  */
 static drv_rung correct(drv_ladder *ladder, const drv_job_stats *stats, gint64 now_ms)
 {
-    double fresh = (double)ladder->fresh_bps, seen = (double)stats->memory_bps;
+    double fresh = (double)going_bps(ladder), seen = (double)stats->memory_bps;
     double most_ms = (double)ladder->goals.max_pause_ms, wanted_ms;
 
     if (!seen || (double)ladder->round_bytes * 1000 > fresh * ladder->allowed_ms)
@@ -194,7 +204,7 @@ static drv_rung correct(drv_ladder *ladder, const drv_job_stats *stats, gint64 n
     return say(ladder, DRV_RUNG_ALLOW,
                "round %" G_GUINT64_FORMAT " began with %.1f MiB to send, of which %.1f MiB/s go; QEMU "
                "reckons with %.1f: for %u ms it is allowed %u",
-               stats->rounds, mib(ladder->round_bytes), mib(ladder->fresh_bps), mib(stats->memory_bps),
+               stats->rounds, mib(ladder->round_bytes), mib(going_bps(ladder)), mib(stats->memory_bps),
                ladder->allowed_ms, ladder->set_ms);
 }
 
@@ -295,6 +305,7 @@ drv_rung drv_ladder_next(drv_ladder *ladder, const drv_job_stats *stats, gint64 
 
     if (ladder->over || !stats->active || stats->switching || stats->post_copy)
         return DRV_RUNG_NONE;
+    ladder->peak_bps = MAX(ladder->peak_bps, stats->memory_bps);
     if (ladder->post_copy)
         return hand_over(ladder, stats, now_ms);
 

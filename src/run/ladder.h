@@ -58,6 +58,8 @@ typedef struct {
     guint allowed_ms;      /* what the pause may be */
     guint set_ms;          /* what QEMU is told: less as long as it is not paced, more if it reckons too low */
     guint64 fresh_bps;     /* the caller's: what the relay says of it; 0: nothing */
+    guint64 link_bps;      /* the caller's: the link's rate as earlier moves or probes had it; 0: not known */
+    guint64 peak_bps;      /* the most that QEMU has seen go */
     gboolean near;         /* it has said NEAR … */
     gint64 near_ms;        /* … then */
     gint64 changed_ms;     /* when the allowed pause was last changed */

@@ -24,6 +24,7 @@
 #include "run/departure.h"
 #include "run/finish.h"
 #include "run/incoming.h"
+#include "run/links.h"
 #include "run/offline.h"
 #include "run/predict.h"
 #include "run/prepare.h"
@@ -199,10 +200,12 @@ static void begin_ladder(drv_outgoing *outgoing)
         .max_time_ms = (guint64)drv_json_int(step, "max_time_ms", 0),
         .may_post_copy = g_str_equal(post_copy, "if-needed")};
     g_autoptr(json_object) view = drv_job_view(outgoing->job);
+    g_autoptr(json_object) link = drv_links_known(outgoing->run, drv_job_target(outgoing->job));
     gint64 passed_ms = drv_clock_real_ms() - drv_json_int(view, "started_ms", drv_clock_real_ms());
     gint64 now_ms = drv_clock_ms();
 
     drv_ladder_begin(&outgoing->ladder, &goals, now_ms - MAX(passed_ms, 0), now_ms);
+    outgoing->ladder.link_bps = (guint64)MAX(drv_json_int(link, "rate_bps", 0), 0);
 }
 
 static gboolean is_offline(json_object *step)

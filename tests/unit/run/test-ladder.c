@@ -192,6 +192,43 @@ static void test_qemu_reckons_too_low(void)
     g_assert_cmpuint(ladder.allowed_ms, ==, 30);
 }
 
+/* The relay says nothing where the link is never full: then what is known of the link counts, as far as it was seen. */
+static void test_qemu_reckons_too_low_on_a_known_link(void)
+{
+    drv_ladder_goals goals = {.max_pause_ms = 300};
+    drv_job_stats stats = {.active = TRUE,
+                           .rounds = 2,
+                           .memory_total_bytes = 256 * MIB,
+                           .memory_remaining_bytes = 100 * MIB,
+                           .memory_bps = 60 * MIB};
+    drv_ladder ladder;
+
+    drv_ladder_begin(&ladder, &goals, 0, 0);
+    ladder.link_bps = 25 * MIB;
+    g_assert_cmpint(drv_ladder_next(&ladder, &stats, 500), ==, DRV_RUNG_NONE);
+    g_assert_cmpint(look(&ladder, 3, 4 * MIB, 1000), ==, DRV_RUNG_NEAR);
+    g_assert_cmpint(look(&ladder, 4, 2 * MIB, 1400), ==, DRV_RUNG_ALLOW);
+    stats.rounds = 5;
+    stats.memory_remaining_bytes = MIB / 4;
+    stats.memory_bps = 10 * MIB;
+    g_assert_cmpint(drv_ladder_next(&ladder, &stats, 1500), ==, DRV_RUNG_ALLOW);
+    g_assert_cmpuint(ladder.set_ms, ==, 50);
+
+    /* So much has not gone in this move: something else is the limit. */
+    drv_ladder_begin(&ladder, &goals, 0, 0);
+    ladder.link_bps = 1000 * MIB;
+    stats = (drv_job_stats){.active = TRUE, .rounds = 2, .memory_total_bytes = 256 * MIB,
+                            .memory_remaining_bytes = 100 * MIB, .memory_bps = 20 * MIB};
+    g_assert_cmpint(drv_ladder_next(&ladder, &stats, 500), ==, DRV_RUNG_NONE);
+    ladder.near = TRUE;
+    ladder.set_ms = ladder.allowed_ms;
+    stats.rounds = 3;
+    stats.memory_remaining_bytes = MIB / 8;
+    stats.memory_bps = 10 * MIB;
+    g_assert_cmpint(drv_ladder_next(&ladder, &stats, 600), ==, DRV_RUNG_ALLOW);
+    g_assert_cmpuint(ladder.set_ms, ==, 40);
+}
+
 /* As long as rounds shrink, and are long, the pause stays as it is. */
 static void test_not_widened_from_afar(void)
 {
@@ -369,6 +406,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ladder/low-limit", test_limit_below_the_first_pause);
     g_test_add_func("/ladder/near", test_near_by_what_fresh_pages_take);
     g_test_add_func("/ladder/reckons-too-low", test_qemu_reckons_too_low);
+    g_test_add_func("/ladder/reckons-too-low-on-a-known-link", test_qemu_reckons_too_low_on_a_known_link);
     g_test_add_func("/ladder/from-afar", test_not_widened_from_afar);
     g_test_add_func("/ladder/near-at-last", test_near_when_nothing_shrinks);
     g_test_add_func("/ladder/as-needed", test_pause_is_widened_as_needed);
