@@ -15,7 +15,7 @@ from typing import Any, Iterator
 
 from drover_lab import host
 from drover_lab.errors import LabError
-from drover_lab.shell import run
+from drover_lab.shell import run, wait_until
 
 from . import ways
 from .bed import LAB
@@ -25,6 +25,7 @@ HOSTS = ("h1", "h2", "h3")
 WAYS = ("drover", "one", "all")
 LABEL = {"drover": "drover node drain", "one": "virsh, one after another", "all": "virsh, all at once"}
 MOST_GAP_MS, OF_ONE, OF_ALL = 1000, 0.7, 0.9
+KEPT_S = 5  # what is learnt and kept of a move is at both ends by then
 
 
 def parser() -> argparse.ArgumentParser:
@@ -59,6 +60,8 @@ def lab(args: argparse.Namespace) -> Iterator[list[str]]:
             raise LabError("a guest did not start")
         for on in HOSTS:
             run("virsh", "-c", host.uri(args.name, on), "capabilities")
+        wait_until(lambda: all(vm["expects"] for vm in drover(args, "vm", "list")["vms"]), 300,
+                   "droverd has looked at each guest, for its predictions", 2)
         yield vms
     finally:
         run(LAB, "down", args.name)
@@ -113,21 +116,31 @@ def watched(args: argparse.Namespace, vms: list[str], work: Any) -> dict[str, An
     found = {"total_ms": round(seconds * 1000), "uplink_bytes": moved,
              "longest_gap_ms": round(max(gaps.values()), 1), "gaps_ms": gaps}
     if isinstance(answer, dict):
-        found["predicted"] = answer.get("predicted")
+        found["predicted"] = answer["predicted"]
         found["state"] = answer["state"]
     return found
+
+
+def expected(predicted: Any) -> str:
+    if not predicted:
+        return ""
+    time_ms, wire = predicted["time_ms"], predicted["wire_bytes"]
+    return (f"; predicted {time_ms['p50'] / 1000:.1f} s (p90 {time_ms['p90'] / 1000:.1f}), "
+            f"{wire['p50'] / 2**20:.0f} MiB (p90 {wire['p90'] / 2**20:.0f})")
 
 
 def turn(args: argparse.Namespace, way: str, vms: list[str]) -> dict[str, Any]:
     def measured(what: str, work: Any) -> dict[str, Any]:
         found = watched(args, vms, work)
         print(f"{LABEL[way]}, {what}: {found['total_ms'] / 1000:.1f} s, longest gap "
-              f"{found['longest_gap_ms']:.0f} ms, {found['uplink_bytes'] / 2**20:.0f} MiB", flush=True)
+              f"{found['longest_gap_ms']:.0f} ms, {found['uplink_bytes'] / 2**20:.0f} MiB"
+              f"{expected(found.get('predicted'))}", flush=True)
         return found
 
     if way == "drover":
         drover(args, "content", "prune", "--all")
         away = measured("away", lambda: drover(args, "node", "drain", "h1", "--yes"))
+        time.sleep(KEPT_S)
         back = measured("back", lambda: drover(args, "node", "resume", "h1", "--bring-back"))
     else:
         away = measured("away", lambda: virsh(args, vms, True, way == "all"))

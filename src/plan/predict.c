@@ -2,6 +2,8 @@
 /* What a move will take: see predict.h. */
 #include "plan/predict.h"
 
+#include <math.h>
+
 #include "plan/estimate-json.h"
 
 guint64 drv_plan_link_bps(const drv_fleet *fleet, const drv_fleet_node *from,
@@ -15,6 +17,15 @@ guint64 drv_plan_link_bps(const drv_fleet *fleet, const drv_fleet_node *from,
 static guint64 goal_of(const drv_fleet_vm *vm, const char *name)
 {
     return (guint64)MAX(drv_json_int(vm->goals, name, 0), 0);
+}
+
+/* Of its memory, what that node has already. */
+static double recycled_share(const drv_fleet_vm *vm, const drv_fleet_node *to)
+{
+    json_object *shares = drv_json_object(vm->expects, "recycled");
+    double share = json_object_get_double(json_object_object_get(shares, to->name));
+
+    return isfinite(share) ? CLAMP(share, 0, 1) : 0;
 }
 
 void drv_plan_expect(const drv_fleet *fleet, const drv_fleet_vm *vm, const drv_fleet_node *to,
@@ -33,6 +44,7 @@ void drv_plan_expect(const drv_fleet *fleet, const drv_fleet_vm *vm, const drv_f
     in->max_pause_ms = goal_of(vm, "max_pause_ms");
     in->max_time_ms = goal_of(vm, "max_time_ms");
     in->may_post_copy = g_str_equal(drv_json_string(vm->goals, "post_copy", "never"), "if-needed");
+    in->recycled_share = recycled_share(vm, to);
     in->disk_bytes = 0;
     for (guint i = 0; i < vm->disk_count; i++)
         in->disk_bytes += vm->disks[i].shared ? 0 : vm->disks[i].bytes;

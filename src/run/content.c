@@ -77,6 +77,11 @@ static guint most_loaded(void)
     return MIN(drv_relay_cache_mib() / 16u * 9u, DRV_PACK_SEGMENTS_MAX);
 }
 
+guint64 drv_content_most_known(void)
+{
+    return (guint64)most_loaded() * DRV_SEGMENT_BYTES;
+}
+
 /* ---- beginning ---- */
 
 /* A relay writes more than the head only when its session is over. */

@@ -57,6 +57,9 @@ gboolean drv_content_accept(drv_content_session *session, json_object *answer);
 /** drv_content_hand() - into a relay's configuration; on failure nothing is handed. */
 void drv_content_hand(drv_content_session *session, struct drv_relay_config *config);
 
+/** drv_content_most_known() - bytes of memory that a session on this host may begin with at most. */
+guint64 drv_content_most_known(void);
+
 /* ---- for operators ---- */
 
 /**

@@ -16,6 +16,7 @@
 #include "plan/estimate-json.h"
 #include "plan/history.h"
 #include "plan/sample.h"
+#include "run/recycled.h"
 
 #define BUCKET "vm-facts"
 /* Pages that are looked at: 16 a chunk. */
@@ -75,6 +76,8 @@ void drv_observe_add(drv_run *run, json_object *vm)
         curve = drv_dirty_curve_fit(in.windows, in.window_count, in.memory_bytes);
         drv_json_set_int(vm, "dirty_bps", (gint64)curve.rate_bps);
         drv_json_set(expects, "vm", drv_estimate_history_json(&history));
+        drv_json_set(expects, "recycled",
+                     drv_recycled_json(run, drv_json_string(vm, "uuid", ""), drv_json_array(known, "moves"), &in));
     }
     drv_json_set(vm, "expects", expects);
 }

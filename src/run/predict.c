@@ -8,6 +8,7 @@
 #include "plan/history.h"
 #include "run/links.h"
 #include "run/observe.h"
+#include "run/recycled.h"
 
 #define VM_BUCKET "vm-facts"
 #define LINK_BUCKET "links"
@@ -47,47 +48,6 @@ static void read_step(drv_estimate_input *in, json_object *step)
     in->post_copy = g_str_equal(method, "post-copy") || g_str_equal(method, "hybrid");
 }
 
-/* Whether the VM has moved between here and @target before: then both may have content of it. */
-static gboolean was_between(json_object *moves, const char *here, const char *target)
-{
-    for (gsize i = 0; i < drv_json_length(moves); i++) {
-        json_object *move = json_object_array_get_idx(moves, i);
-        const char *from = drv_json_string(move, "source", "");
-        const char *to = drv_json_string(move, "target", "");
-
-        if ((g_str_equal(from, here) && g_str_equal(to, target)) ||
-            (g_str_equal(from, target) && g_str_equal(to, here)))
-            return TRUE;
-    }
-    return FALSE;
-}
-
-/* What earlier moves left of this VM at both ends, less what it has changed since. */
-static double recycled_share(drv_run *run, const char *uuid, const drv_estimate_input *in)
-{
-    g_autoptr(json_object) list = run->content ? drv_content_list(run->content) : NULL;
-    json_object *contents = list ? drv_json_array(list, "contents") : NULL;
-    drv_dirty_curve curve = drv_dirty_curve_fit(in->windows, in->window_count, in->memory_bytes);
-    double filled = (double)in->memory_bytes * (1 - in->zero_share);
-    double kept = 0;
-    gint64 newest_ms = 0;
-
-    /* A later pack has only what the earlier ones have not. */
-    for (gsize i = 0; i < drv_json_length(contents); i++) {
-        json_object *one = json_object_array_get_idx(contents, i);
-
-        if (!g_str_equal(drv_json_string(one, "uuid", ""), uuid))
-            continue;
-        kept += (double)drv_json_int(one, "bytes", 0);
-        newest_ms = MAX(newest_ms, drv_json_int(one, "created_ms", 0));
-    }
-    if (kept <= 0 || filled <= 0)
-        return 0;
-    kept = MIN(kept, filled) -
-           drv_dirty_curve_bytes(&curve, (double)(drv_clock_real_ms() - newest_ms) / 1000);
-    return CLAMP(kept / filled, 0, 1);
-}
-
 static void gather(drv_run *run, json_object *step, drv_estimate_input *in)
 {
     const char *uuid = drv_json_string(step, "uuid", "");
@@ -101,8 +61,8 @@ static void gather(drv_run *run, json_object *step, drv_estimate_input *in)
     in->rtt_us = (guint64)MAX(drv_json_int(link, "rtt_us", 0), 0);
     in->vm = drv_history_of(drv_json_array(vm, "moves"));
     in->pair = drv_history_of(drv_json_array(link, "moves"));
-    if (in->sampled && was_between(drv_json_array(vm, "moves"), run->node, target))
-        in->recycled_share = recycled_share(run, uuid, in);
+    if (in->sampled && drv_recycled_is_at(run, drv_json_array(vm, "moves"), target))
+        in->recycled_share = drv_recycled_share(run, uuid, in);
     in->handover_ms = drv_history_handover_ms(drv_json_array(link, "moves"));
     in->fixed_ms = drv_history_fixed_ms(drv_json_array(link, "moves"));
 }

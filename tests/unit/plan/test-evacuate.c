@@ -137,6 +137,31 @@ static void test_two_plans_want_the_same_room(void)
     is_refused(second, "a", "conflict", "op-1 is at work", "wait");
 }
 
+static gint64 wire_bytes(json_object *plan, const char *vm)
+{
+    json_object *predicted = drv_json_object(step_of(plan, vm), "predicted");
+
+    return drv_json_int(drv_json_object(predicted, "wire_bytes"), "p50", 0);
+}
+
+/* What the target has already need not be sent. */
+static void test_known_content_is_reckoned(void)
+{
+    g_autoptr(drv_fleet) fleet = fleet_of(
+        "{'nodes': [" NODE("h1", "20G") "," NODE("h2", "60G") "], 'vms': ["
+        VM("known", "h1", "4G", ", 'expects': {'sampled': true, 'first_ratio': 0.5, 'again_ratio': 0.2,"
+                                " 'recycled': {'h2': 0.9, 'h3': 0}}") ","
+        VM("elsewhere", "h1", "4G", ", 'expects': {'sampled': true, 'first_ratio': 0.5, 'again_ratio': 0.2,"
+                                    " 'recycled': {'h3': 0.9}}") ","
+        VM("odd", "h1", "4G", ", 'expects': {'sampled': true, 'first_ratio': 0.5, 'again_ratio': 0.2,"
+                              " 'recycled': {'h2': 'much'}}") "]}");
+    g_autoptr(json_object) plan = evacuate(fleet, "h1");
+
+    g_assert_cmpint(wire_bytes(plan, "elsewhere"), >=, 2 * GIB);
+    g_assert_cmpint(wire_bytes(plan, "odd"), ==, wire_bytes(plan, "elsewhere"));
+    g_assert_cmpint(wire_bytes(plan, "known"), <, wire_bytes(plan, "elsewhere") / 5);
+}
+
 static void test_what_arrives_has_its_room(void)
 {
     g_autoptr(drv_fleet) fleet = fleet_of(
@@ -398,6 +423,7 @@ int main(int argc, char **argv)
     g_test_add_func("/evacuate/not-known", test_not_known_is_no_reason);
     g_test_add_func("/evacuate/who-stays", test_who_stays_and_who_is_busy);
     g_test_add_func("/evacuate/two-plans", test_two_plans_want_the_same_room);
+    g_test_add_func("/evacuate/known-content", test_known_content_is_reckoned);
     g_test_add_func("/evacuate/what-arrives", test_what_arrives_has_its_room);
     g_test_add_func("/evacuate/given-memory", test_given_memory_counts_before_it_is_touched);
     g_test_add_func("/evacuate/wrong-nodes", test_wrong_nodes);
