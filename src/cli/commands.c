@@ -406,6 +406,10 @@ const drv_command drv_commands[] = {
      "  drover cancel node1-7\n"
      "  drover cancel node1-7 && drover job node1-7 --follow",
      none, drv_cmd_cancel},
+    {"pause", "ID", 1, 1, "The same as “drover job pause”", NULL, "  drover pause op-3", none,
+     drv_cmd_job_pause},
+    {"resume", "ID", 1, 1, "The same as “drover job resume”", NULL, "  drover resume op-3", none,
+     drv_cmd_job_resume},
     {"reconcile", "[ID]", 0, 1, "Look again at moves that need attention, and settle what fits",
      "Asks both nodes what they have of the VM. What fits by then is ended as done or\n"
      "rolled back; else the job goes on needing attention and “drover job ID” says what\n"

@@ -109,12 +109,12 @@ def test_pause_resume_cancel(full: Lab) -> None:
     slow(full)
     op = ops.begin(full, {"goal": "evacuate", "node": "h2", "limits": {"per_node": 1}})
     ops.until(full, op, lambda o: "running" in ops.states(o).values(), "it runs")
-    assert full.drover("h3", "job", "pause", op).code == 0
+    assert full.drover("h3", "pause", op).code == 0
     paused = ops.until(full, op, lambda o: o["state"] == "paused" and
                        "running" not in ops.states(o).values(), "what ran is through")
     waiting = [s["vm"] for s in paused["steps"] if s["state"] == "waiting"]
     assert len(waiting) == len(VMS) - 1, paused
-    assert full.drover("h3", "job", "resume", op).code == 0
+    assert full.drover("h3", "resume", op).code == 0
     ops.until(full, op, lambda o: "running" in ops.states(o).values(), "it runs again")
     assert full.drover("h3", "job", "cancel", op).code == 0
     document = ops.ended(full, op)

@@ -26,6 +26,8 @@ static void test_good(void)
         {"drover --json node --server h:1 list", "node list", NULL},
         {"drover job h1-7", "job", "h1-7"},
         {"drover job pause op-3", "job pause", "op-3"},
+        {"drover pause op-3", "pause", "op-3"},
+        {"drover resume op-3", "resume", "op-3"},
         {"drover job -- pause", "job", "pause"},
         {"drover jobs", "jobs", NULL},
         {"drover migrate -- --odd", "migrate", "--odd"},
