@@ -60,6 +60,8 @@ def lab(args: argparse.Namespace) -> Iterator[list[str]]:
             raise LabError("a guest did not start")
         for on in HOSTS:
             run("virsh", "-c", host.uri(args.name, on), "capabilities")
+        for one, other in (("h1", "h2"), ("h1", "h3"), ("h2", "h1"), ("h3", "h1")):
+            drover(args, "link", "probe", one, other)
         wait_until(lambda: all(vm["expects"] for vm in drover(args, "vm", "list")["vms"]), 300,
                    "droverd has looked at each guest, for its predictions", 2)
         yield vms

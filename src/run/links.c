@@ -12,9 +12,10 @@
 #define BUCKET "links"
 /* Up to here a difference is one of measuring, and the mean is nearer. */
 #define ANOTHER_LINK 1.3
-/* In the background: one link at most so often, and only what was not measured for so long. */
+/* In the background: one link at most so often, or so often while some were never measured; and only what was not for so long. */
 #define FIRST_MS (5 * 60 * 1000)
 #define EACH_MS (10 * 60 * 1000)
+#define NEW_MS (60 * 1000)
 #define OLD_MS (6 * 3600 * G_GINT64_CONSTANT(1000))
 
 json_object *drv_links_known(drv_run *run, const char *to)
@@ -116,25 +117,32 @@ json_object *drv_links_local(drv_run *run, GError **error)
 
 /* ---- in the background ---- */
 
-/* The member whose link was measured longest ago, if that is long enough. Transfer full. */
-static char *oldest(drv_run *run)
+/*
+ * The member whose link was measured longest ago, if that is long enough. One that could not be (@tried, ms by
+ * names) comes after the others. *never: it is new. Transfer full.
+ */
+static char *oldest(drv_run *run, GHashTable *tried, gboolean *never)
 {
     g_autoptr(GPtrArray) members = run->peers->members(run->peers->data);
-    gint64 least_ms = drv_clock_real_ms() - OLD_MS;
+    gint64 now_ms = drv_clock_real_ms(), least_ms = G_MAXINT64;
     const char *found = NULL;
 
     for (guint i = 0; i < members->len; i++) {
         const drv_member *member = members->pdata[i];
+        const gint64 *tried_ms = g_hash_table_lookup(tried, member->name);
         g_autoptr(json_object) known = NULL;
+        gint64 measured_ms;
 
         if (g_str_equal(member->name, run->node))
             continue;
         known = drv_links_known(run, member->name);
-        if (drv_json_int(known, "measured_ms", 0) < least_ms) {
-            least_ms = drv_json_int(known, "measured_ms", 0);
+        measured_ms = drv_json_int(known, "measured_ms", 0);
+        if (measured_ms < now_ms - OLD_MS && MAX(measured_ms, tried_ms ? *tried_ms : 0) < least_ms) {
+            least_ms = MAX(measured_ms, tried_ms ? *tried_ms : 0);
             found = member->name;
         }
     }
+    *never = found && !least_ms;
     return g_strdup(found);
 }
 
@@ -151,16 +159,22 @@ static gboolean is_busy(drv_run *run)
 static gpointer links_thread(gpointer data)
 {
     drv_run *run = data;
+    g_autoptr(GHashTable) tried = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     guint pause_ms = FIRST_MS;
 
     while (drv_run_pause(run, pause_ms)) {
-        g_autofree char *to = is_busy(run) ? NULL : oldest(run);
+        gboolean never = FALSE;
+        g_autofree char *to = is_busy(run) ? NULL : oldest(run, tried, &never);
         g_autoptr(GError) error = NULL;
         g_autoptr(json_object) link = to ? drv_links_probe(run, to, 0, &error) : NULL;
 
-        if (to && !link)
+        if (to && !link) {
+            gint64 now_ms = drv_clock_real_ms();
+
             drv_log_debug("the link to %s could not be probed: %s", to, error->message);
-        pause_ms = EACH_MS;
+            g_hash_table_replace(tried, g_strdup(to), g_memdup2(&now_ms, sizeof now_ms));
+        }
+        pause_ms = never ? NEW_MS : EACH_MS;
     }
     drv_run_thread_ended(run);
     return NULL;
