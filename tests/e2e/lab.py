@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAB = ROOT / "lab" / "lab"
 sys.path.insert(0, str(ROOT / "lab"))
 
-from drover_lab import guest, host, names, net  # noqa: E402
+from drover_lab import etcd, guest, host, names, net  # noqa: E402
 
 PORT = 7443
 IMAGES = "/var/lib/libvirt/images"

@@ -81,9 +81,9 @@ def test_all_kinds_in_one_vm(lab: Lab, vm: str) -> None:
             assert "detect_zeroes" not in lab.virsh("h2", "dumpxml", "--inactive", vm)
 
             # Back: media of the same content are kept as they are.
-            before = {f.name: f.stat().st_mtime_ns for f in images.iterdir()}
+            before = {f.name: f.stat().st_mtime_ns for f in images.glob(f"{vm}-*")}
             migrate(lab, "h2", vm, "h1")
-            assert before.items() <= {f.name: f.stat().st_mtime_ns for f in images.iterdir()}.items()
+            assert before.items() <= {f.name: f.stat().st_mtime_ns for f in images.glob(f"{vm}-*")}.items()
             assert raw_content(lab, "h1", top, "qcow2") == expected
 
             # A medium of another content in its place is not overwritten.
