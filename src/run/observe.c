@@ -62,7 +62,7 @@ json_object *drv_observe_known(drv_run *run, const char *uuid)
     return document ? document : json_object_new_object();
 }
 
-void drv_observe_add(drv_run *run, json_object *vm)
+void drv_observe_add(drv_run *run, json_object *vm, json_object *contents)
 {
     g_autoptr(json_object) known = drv_observe_known(run, drv_json_string(vm, "uuid", ""));
     drv_estimate_history history = drv_history_of(drv_json_array(known, "moves"));
@@ -77,7 +77,8 @@ void drv_observe_add(drv_run *run, json_object *vm)
         drv_json_set_int(vm, "dirty_bps", (gint64)curve.rate_bps);
         drv_json_set(expects, "vm", drv_estimate_history_json(&history));
         drv_json_set(expects, "recycled",
-                     drv_recycled_json(run, drv_json_string(vm, "uuid", ""), drv_json_array(known, "moves"), &in));
+                     drv_recycled_json(run->node, contents, drv_json_string(vm, "uuid", ""),
+                                       drv_json_array(known, "moves"), &in, drv_clock_real_ms()));
     }
     drv_json_set(vm, "expects", expects);
 }

@@ -15,8 +15,11 @@ void drv_observe_start(drv_run *run);
 /** drv_observe_known() - the document, empty if there is none. Transfer full. */
 json_object *drv_observe_known(drv_run *run, const char *uuid);
 
-/** drv_observe_add() - to a VM of the fleet's view: "expects", an input as far as this node knows it, or null; and "dirty_bps", if it is known. */
-void drv_observe_add(drv_run *run, json_object *vm);
+/**
+ * drv_observe_add() - to a VM of the fleet's view: "expects", an input as far as this node knows it, or null; and
+ * "dirty_bps", if it is known. @contents: what is kept here (drv_content_list()); NULL: nothing.
+ */
+void drv_observe_add(drv_run *run, json_object *vm, json_object *contents);
 
 /**
  * drv_observe_vm() - look at it now, for some three seconds, unless that was done less than @age_ms ago;

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "plan/estimate-json.h"
 #include "plan/history.h"
+#include "run/content.h"
 #include "run/links.h"
 #include "run/observe.h"
 #include "run/recycled.h"
@@ -61,8 +62,12 @@ static void gather(drv_run *run, json_object *step, drv_estimate_input *in)
     in->rtt_us = (guint64)MAX(drv_json_int(link, "rtt_us", 0), 0);
     in->vm = drv_history_of(drv_json_array(vm, "moves"));
     in->pair = drv_history_of(drv_json_array(link, "moves"));
-    if (in->sampled && drv_recycled_is_at(run, drv_json_array(vm, "moves"), target))
-        in->recycled_share = drv_recycled_share(run, uuid, in);
+    if (run->content && drv_recycled_is_at(run->node, drv_json_array(vm, "moves"), target)) {
+        g_autoptr(json_object) kept = drv_content_list(run->content);
+
+        in->recycled_share =
+            drv_recycled_share(drv_json_array(kept, "contents"), uuid, in, drv_clock_real_ms());
+    }
     in->handover_ms = drv_history_handover_ms(drv_json_array(link, "moves"));
     in->fixed_ms = drv_history_fixed_ms(drv_json_array(link, "moves"));
 }

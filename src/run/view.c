@@ -220,6 +220,7 @@ json_object *drv_run_plans(drv_run *run, GError **error)
 json_object *drv_run_local_vms(drv_run *run, GError **error)
 {
     json_object *vms = drv_model_local_vms(run->hyper, run->node, error);
+    g_autoptr(json_object) kept = vms && run->content ? drv_content_list(run->content) : NULL;
     json_object *object;
     GHashTableIter iter;
     gpointer value;
@@ -232,7 +233,7 @@ json_object *drv_run_local_vms(drv_run *run, GError **error)
         if (drv_incoming_is_arriving(run, drv_json_string(vm, "uuid", "")))
             drv_json_set_bool(vm, "arriving", TRUE);
         drv_json_set(vm, "job", NULL);
-        drv_observe_add(run, vm);
+        drv_observe_add(run, vm, kept ? drv_json_array(kept, "contents") : NULL);
     }
     g_mutex_lock(&run->lock);
     g_hash_table_iter_init(&iter, run->jobs);

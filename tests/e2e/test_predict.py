@@ -90,7 +90,7 @@ def test_what_the_target_has_already_is_reckoned(pair: Lab) -> None:
                 pair.drover(on, "content", "list", "--json").json()["contents"]), "content is kept")
         said = pair.drover(to, "migrate", "p1", at, "--check", "--json").json()["predicted"]
         assert said["wire_bytes"]["p50"] < went["wire_bytes"] / 2, (said, went)
-        planned = pair.drover(at, "plan", "migrate", "p1", at, "--json").json()["steps"][0]["predicted"]
+        planned = pair.drover(at, "plan", "evacuate", to, "--json").json()["steps"][0]["predicted"]
         assert planned["wire_bytes"]["p50"] < went["wire_bytes"] / 2, (planned, went)
         back = pair.move("p1", to, at)
         assert back["recycled_bytes"] > 0
