@@ -6,16 +6,18 @@
 #include "base/log.h"
 #include "plan/estimate-json.h"
 #include "plan/history.h"
+#include "run/link-due.h"
 #include "run/observe.h"
 #include "run/probing.h"
 
 #define BUCKET "links"
 /* Up to here a difference is one of measuring, and the mean is nearer. */
 #define ANOTHER_LINK 1.3
-/* In the background: one link at most so often, or so often while some were never measured; and only what was not for so long. */
+/* In the background: one link at most so often, or so often while some were never measured. */
 #define FIRST_MS (5 * 60 * 1000)
 #define EACH_MS (10 * 60 * 1000)
 #define NEW_MS (60 * 1000)
+/* What was measured more lately than this is left alone. */
 #define OLD_MS (6 * 3600 * G_GINT64_CONSTANT(1000))
 
 json_object *drv_links_known(drv_run *run, const char *to)
@@ -117,33 +119,25 @@ json_object *drv_links_local(drv_run *run, GError **error)
 
 /* ---- in the background ---- */
 
-/*
- * The member whose link was measured longest ago, if that is long enough. One that could not be (@tried, ms by
- * names) comes after the others. *never: it is new. Transfer full.
- */
-static char *oldest(drv_run *run, GHashTable *tried, gboolean *never)
+/* The member whose link is due (run/link-due.h), or NULL. @tried: ms by names. Transfer full. */
+static char *next_due(drv_run *run, GHashTable *tried, gboolean *is_new)
 {
     g_autoptr(GPtrArray) members = run->peers->members(run->peers->data);
-    gint64 now_ms = drv_clock_real_ms(), least_ms = G_MAXINT64;
-    const char *found = NULL;
+    g_autofree drv_link_seen *seen = g_new0(drv_link_seen, members->len);
+    gint due;
 
     for (guint i = 0; i < members->len; i++) {
         const drv_member *member = members->pdata[i];
         const gint64 *tried_ms = g_hash_table_lookup(tried, member->name);
-        g_autoptr(json_object) known = NULL;
-        gint64 measured_ms;
+        g_autoptr(json_object) known = drv_links_known(run, member->name);
 
-        if (g_str_equal(member->name, run->node))
-            continue;
-        known = drv_links_known(run, member->name);
-        measured_ms = drv_json_int(known, "measured_ms", 0);
-        if (measured_ms < now_ms - OLD_MS && MAX(measured_ms, tried_ms ? *tried_ms : 0) < least_ms) {
-            least_ms = MAX(measured_ms, tried_ms ? *tried_ms : 0);
-            found = member->name;
-        }
+        /* There is none to the node itself. */
+        seen[i].measured_ms = g_str_equal(member->name, run->node) ? G_MAXINT64
+                                                                   : drv_json_int(known, "measured_ms", 0);
+        seen[i].tried_ms = tried_ms ? *tried_ms : 0;
     }
-    *never = found && !least_ms;
-    return g_strdup(found);
+    due = drv_link_due(seen, members->len, drv_clock_real_ms(), OLD_MS, is_new);
+    return due < 0 ? NULL : g_strdup(((const drv_member *)members->pdata[due])->name);
 }
 
 static gboolean is_busy(drv_run *run)
@@ -163,8 +157,8 @@ static gpointer links_thread(gpointer data)
     guint pause_ms = FIRST_MS;
 
     while (drv_run_pause(run, pause_ms)) {
-        gboolean never = FALSE;
-        g_autofree char *to = is_busy(run) ? NULL : oldest(run, tried, &never);
+        gboolean is_new = FALSE;
+        g_autofree char *to = is_busy(run) ? NULL : next_due(run, tried, &is_new);
         g_autoptr(GError) error = NULL;
         g_autoptr(json_object) link = to ? drv_links_probe(run, to, 0, &error) : NULL;
 
@@ -174,7 +168,7 @@ static gpointer links_thread(gpointer data)
             drv_log_debug("the link to %s could not be probed: %s", to, error->message);
             g_hash_table_replace(tried, g_strdup(to), g_memdup2(&now_ms, sizeof now_ms));
         }
-        pause_ms = never ? NEW_MS : EACH_MS;
+        pause_ms = is_new ? NEW_MS : EACH_MS;
     }
     drv_run_thread_ended(run);
     return NULL;
