@@ -25,7 +25,6 @@ HOSTS = ("h1", "h2", "h3")
 WAYS = ("drover", "one", "all")
 LABEL = {"drover": "drover node drain", "one": "virsh, one after another", "all": "virsh, all at once"}
 MOST_GAP_MS, OF_ONE, OF_ALL = 1000, 0.7, 0.9
-KEPT_S = 5  # what is learnt and kept of a move is at both ends by then
 
 
 def parser() -> argparse.ArgumentParser:
@@ -131,6 +130,13 @@ def expected(predicted: Any) -> str:
             f"{wire['p50'] / 2**20:.0f} MiB (p90 {wire['p90'] / 2**20:.0f})")
 
 
+def is_kept(args: argparse.Namespace, vms: list[str]) -> bool:
+    """Relays write it when their session is over, and in their own time."""
+    kept = {(one["node"], one["vm"]) for one in drover(args, "content", "list")["contents"]}
+    return all({("h1", vm["name"]), (vm["node"], vm["name"])} <= kept
+               for vm in drover(args, "vm", "list")["vms"] if vm["name"] in vms)
+
+
 def turn(args: argparse.Namespace, way: str, vms: list[str]) -> dict[str, Any]:
     def measured(what: str, work: Any) -> dict[str, Any]:
         found = watched(args, vms, work)
@@ -142,7 +148,7 @@ def turn(args: argparse.Namespace, way: str, vms: list[str]) -> dict[str, Any]:
     if way == "drover":
         drover(args, "content", "prune", "--all")
         away = measured("away", lambda: drover(args, "node", "drain", "h1", "--yes"))
-        time.sleep(KEPT_S)
+        wait_until(lambda: is_kept(args, vms), 60, "what was sent is kept at both ends", 0.2)
         back = measured("back", lambda: drover(args, "node", "resume", "h1", "--bring-back"))
     else:
         away = measured("away", lambda: virsh(args, vms, True, way == "all"))

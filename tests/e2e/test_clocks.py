@@ -37,7 +37,7 @@ def test_it_is_said(apart: Lab) -> None:
 
 
 def test_all_nodes_are_there(apart: Lab) -> None:
-    """Whoever is asked, nobody is lost and no link is unknown for the clocks."""
+    """Whoever is asked, nobody is lost."""
     for at in apart.hosts:
         nodes = apart.api(at).get("/v1/nodes")["nodes"]
         assert {n["name"]: n["state"] for n in nodes} == dict.fromkeys(apart.hosts, "up"), nodes
