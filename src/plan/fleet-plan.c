@@ -87,7 +87,7 @@ static json_object *plan_json(draft *from, const char *goal, GPtrArray *moves)
     drv_json_set_string(plan, "goal", goal);
     drv_json_set_string(plan, "state", "ready");
     drv_json_set_int(plan, "fleet_ms", from->fleet->taken_ms);
-    drv_json_set(plan, "limits", drv_plan_limits_json(from->limits));
+    drv_json_set(plan, "limits", drv_plan_limits_json(from->limits, from->fleet));
     drv_json_set(plan, "steps", steps);
     drv_json_set_int(plan, "side_by_side", schedule->side_by_side);
     drv_json_set(plan, "predicted", predicted_json(schedule));

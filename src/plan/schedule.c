@@ -48,11 +48,29 @@ gboolean drv_plan_limits_from_json(json_object *object, drv_plan_limits *limits,
            limit_from(object, "per_link", &limits->per_link, error);
 }
 
-json_object *drv_plan_limits_json(const drv_plan_limits *limits)
+guint drv_plan_moves_borne(const drv_plan_limits *limits, const drv_fleet_node *node)
 {
-    json_object *object = json_object_new_object();
+    if (limits->per_node)
+        return limits->per_node;
+    /* 0: not known */
+    return node->cpus ? CLAMP(node->cpus / DRV_PLAN_CPUS_A_MOVE, 1, DRV_PLAN_PER_NODE)
+                      : DRV_PLAN_PER_NODE;
+}
 
-    drv_json_set_int(object, "per_node", limits->per_node);
+json_object *drv_plan_limits_json(const drv_plan_limits *limits, const drv_fleet *fleet)
+{
+    json_object *object = json_object_new_object(), *nodes = json_object_new_object();
+    guint per_node = limits->per_node ? limits->per_node : DRV_PLAN_PER_NODE;
+
+    for (guint i = 0; i < fleet->nodes->len; i++) {
+        const drv_fleet_node *node = fleet->nodes->pdata[i];
+        guint borne = drv_plan_moves_borne(limits, node);
+
+        if (borne < per_node)
+            drv_json_set_int(nodes, node->name, borne);
+    }
+    drv_json_set_int(object, "per_node", per_node);
+    drv_json_set(object, "nodes", nodes);
     drv_json_set_int(object, "per_link", limits->per_link);
     drv_json_set_int(object, "bandwidth_bps", (gint64)limits->bandwidth_bps);
     return object;
@@ -338,7 +356,8 @@ static void measure(const drv_fleet *fleet, const drv_plan_limits *limits, order
 
     for (guint i = 0; i < order->count; i++) {
         drv_move *move = order->entries[i].move;
-        guint64 rate = drv_plan_link_bps(fleet, move->from, move->to) / limits->per_node;
+        guint64 rate = drv_plan_link_bps(fleet, move->from, move->to) /
+                       drv_plan_moves_borne(limits, move->from);
         double *unit_ms = g_hash_table_lookup(longest, GUINT_TO_POINTER(move->unit));
 
         drv_plan_expect(fleet, move->vm, move->to, &move->expects);

@@ -12,12 +12,14 @@
 #include "plan/predict.h"
 
 typedef struct {
-    guint per_node;        /* moves that touch a node at once, in and out */
+    guint per_node;        /* moves that touch a node at once, in and out; 0: as its processors bear */
     guint per_link;        /* moves from one node to another at once */
     guint64 bandwidth_bps; /* of a link, shared by the moves on it; 0: what it has */
 } drv_plan_limits;
 
-#define DRV_PLAN_LIMITS_DEFAULT ((drv_plan_limits){.per_node = 2, .per_link = 4})
+#define DRV_PLAN_LIMITS_DEFAULT ((drv_plan_limits){.per_link = 4})
+#define DRV_PLAN_PER_NODE 2
+#define DRV_PLAN_CPUS_A_MOVE 2 /* QEMU and relay, while its VMs go on working */
 #define DRV_PLAN_LIMIT_MOST 1000
 
 /**
@@ -25,7 +27,19 @@ typedef struct {
  * DRV_ERROR_INVALID.
  */
 gboolean drv_plan_limits_from_json(json_object *object, drv_plan_limits *limits, GError **error);
-json_object *drv_plan_limits_json(const drv_plan_limits *limits);
+
+/**
+ * drv_plan_limits_json() - as an operation keeps it: "per_node", and in "nodes" those that bear less than that,
+ * by their names.
+ */
+json_object *drv_plan_limits_json(const drv_plan_limits *limits, const drv_fleet *fleet);
+
+/**
+ * drv_plan_moves_borne() - how many moves may touch @node at once: what @limits say, or one for each
+ * DRV_PLAN_CPUS_A_MOVE of its processors, at least one and at most DRV_PLAN_PER_NODE. More at once take the processor
+ * from VMs, which then stand still, and the whole is no sooner over (docs/planner.rst).
+ */
+guint drv_plan_moves_borne(const drv_plan_limits *limits, const drv_fleet_node *node);
 
 typedef struct {
     drv_fleet_vm *vm;

@@ -29,6 +29,7 @@ typedef struct {
 
 typedef struct {
     guint in, out;
+    guint borne; /* moves at once */
     double send_bps, receive_bps;
     GPtrArray *waiting, *active; /* of thought */
 } place;
@@ -96,8 +97,8 @@ static gboolean may_start(const simulation *world, const thought *one)
     const place *from = &world->places[one->move->from->index];
     const place *to = &world->places[one->move->to->index];
 
-    return !one->started && !one->pending && from->active->len < world->limits->per_node &&
-           to->active->len < world->limits->per_node && *one->on_link < world->limits->per_link;
+    return !one->started && !one->pending && from->active->len < from->borne &&
+           to->active->len < to->borne && *one->on_link < world->limits->per_link;
 }
 
 static void start(simulation *world, thought *one, int because)
@@ -211,6 +212,7 @@ static void set_up(simulation *world)
     for (guint i = 0; i < nodes; i++) {
         place *at = &world->places[i];
 
+        at->borne = drv_plan_moves_borne(world->limits, world->fleet->nodes->pdata[i]);
         at->waiting = g_ptr_array_new();
         at->active = g_ptr_array_new();
         at->send_bps = at->send_bps > 0 ? at->send_bps : (double)DRV_PLAN_LINK_BPS;

@@ -96,6 +96,20 @@ static guint limit(json_object *doc, const char *key, guint otherwise)
     return (guint)CLAMP(value, 1, 1000);
 }
 
+/* How many moves may touch @node at once; see drv_plan_limits_json(). */
+static guint borne_by(json_object *doc, const char *node)
+{
+    json_object *nodes = drv_json_object(drv_json_object(doc, "limits"), "nodes");
+    guint per_node = limit(doc, "per_node", DRV_PICK_PER_NODE);
+
+    return (guint)CLAMP(drv_json_int(nodes, node, per_node), 1, per_node);
+}
+
+static gboolean has_place(json_object *doc, uses *all, const char *node)
+{
+    return moves_at(all, node) < borne_by(doc, node);
+}
+
 /* What is left of the link's budget, divided among those that will share it. FALSE: nothing is left. */
 static gboolean share_of(json_object *doc, link_use *use, guint64 *share)
 {
@@ -115,7 +129,6 @@ static gboolean share_of(json_object *doc, link_use *use, guint64 *share)
 static void begin_what_fits(json_object *doc, gsize which, uses *all, GArray *picked)
 {
     json_object *steps = drv_json_array(doc, "steps");
-    guint per_node = limit(doc, "per_node", DRV_PICK_PER_NODE);
     guint per_link = limit(doc, "per_link", DRV_PICK_PER_LINK);
 
     for (guint i = 0; i < drv_json_length(steps); i++) {
@@ -127,8 +140,8 @@ static void begin_what_fits(json_object *doc, gsize which, uses *all, GArray *pi
             continue;
         use = use_of(all, step);
         if (use->running >= per_link ||
-            moves_at(all, drv_json_string(step, "source", "")) >= per_node ||
-            (!is_local(step) && moves_at(all, drv_json_string(step, "target", "")) >= per_node) ||
+            !has_place(doc, all, drv_json_string(step, "source", "")) ||
+            (!is_local(step) && !has_place(doc, all, drv_json_string(step, "target", ""))) ||
             !share_of(doc, use, &one.bandwidth_bps))
             continue;
         count_move(all, step, one.bandwidth_bps);

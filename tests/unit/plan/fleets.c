@@ -143,8 +143,10 @@ static gboolean ready(const execution *run, guint index, const drv_plan_limits *
             return FALSE;
     }
     return run->state[index] == WAITS &&
-           run->busy[end_of(run, index, "source")->index] < limits->per_node &&
-           run->busy[end_of(run, index, "target")->index] < limits->per_node;
+           run->busy[end_of(run, index, "source")->index] <
+               drv_plan_moves_borne(limits, end_of(run, index, "source")) &&
+           run->busy[end_of(run, index, "target")->index] <
+               drv_plan_moves_borne(limits, end_of(run, index, "target"));
 }
 
 static GPtrArray *present_at(execution *run, guint group, const drv_fleet_node *node)

@@ -325,7 +325,7 @@ static void check_times(json_object *plan)
                       g_str_equal(drv_json_string(other, "source", ""),
                                   drv_json_string(one, "source", "?"));
         }
-        g_assert_cmpuint(beside, <=, DRV_PLAN_LIMITS_DEFAULT.per_node);
+        g_assert_cmpuint(beside, <=, DRV_PLAN_PER_NODE);
     }
     g_assert_cmpint(drv_json_int(drv_json_object(drv_json_object(plan, "predicted"), "time_ms"),
                                  "p50", -1), ==, latest);

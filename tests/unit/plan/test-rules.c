@@ -211,6 +211,31 @@ static void test_side_by_side(void)
     g_assert_cmpint(times[2], >, times[1] * 4);
 }
 
+/* Where nothing is said a host bears a move for every two of its processors, one at least, two at most. */
+static void test_moves_borne(void)
+{
+    static const struct {
+        guint per_node, cpus, borne;
+    } cases[] = {{0, 0, 2}, {0, 1, 1}, {0, 2, 1}, {0, 3, 1}, {0, 4, 2}, {0, 128, 2}, {3, 1, 3}, {1, 64, 1}};
+    g_autoptr(drv_fleet) fleet = fleet_of(
+        "{'nodes': [" NODE("h1", "32G", ", 'cpus': 2") "," NODE("h2", "32G", "") "," NODE("h3", "32G", "")
+        "], 'vms': [" VM("a", "h1", "4G", "") "," VM("b", "h1", "4G", "") "," VM("c", "h1", "4G", "") "]}");
+    const char *nodes[] = {"h1", NULL};
+    g_autoptr(json_object) plan = drv_plan_evacuate(fleet, nodes, &DRV_PLAN_LIMITS_DEFAULT, NULL);
+    json_object *limits = drv_json_object(plan, "limits");
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        const drv_plan_limits given = {cases[i].per_node, 4, 0};
+        const drv_fleet_node node = {.cpus = cases[i].cpus};
+
+        g_assert_cmpuint(drv_plan_moves_borne(&given, &node), ==, cases[i].borne);
+    }
+    g_assert_cmpint(drv_json_int(plan, "side_by_side", 0), ==, 1);
+    g_assert_cmpint(drv_json_int(limits, "per_node", 0), ==, 2);
+    g_assert_cmpint(drv_json_int(drv_json_object(limits, "nodes"), "h1", 0), ==, 1);
+    g_assert_cmpuint((guint)json_object_object_length(drv_json_object(limits, "nodes")), ==, 1);
+}
+
 static void test_limits(void)
 {
     static const char *const wrong[] = {"{\"per_node\": 0}", "{\"per_link\": \"4\"}", "{\"per_node\": 5000}",
@@ -331,6 +356,7 @@ int main(int argc, char **argv)
     g_test_add_func("/rules/room-must-become-free", test_room_must_become_free);
     g_test_add_func("/rules/change-places", test_two_that_would_change_places);
     g_test_add_func("/rules/side-by-side", test_side_by_side);
+    g_test_add_func("/rules/moves-borne", test_moves_borne);
     g_test_add_func("/rules/limits", test_limits);
     g_test_add_func("/rules/return", test_return);
     g_test_add_func("/rules/place", test_place);

@@ -106,6 +106,9 @@ static void test_pick_limits(void)
     /* What runs counts at both ends; a later step may overtake one that has to wait. */
     assert_picked("running", "{}", busy, "0:1 0:3");
     assert_picked("running", "{\"per_node\": 1}", busy, "0:3");
+    /* A host that bears less than others, as a source and as a target. */
+    assert_picked("running", "{\"per_node\": 2, \"nodes\": {\"h1\": 1}}", four, "0:0");
+    assert_picked("running", "{\"per_node\": 3, \"nodes\": {\"h2\": 1}}", four, "0:0 0:1 0:3");
 }
 
 static void test_pick_after(void)
