@@ -110,12 +110,21 @@ static gboolean has_place(json_object *doc, uses *all, const char *node)
     return moves_at(all, node) < borne_by(doc, node);
 }
 
+/* How many moves may be on the way of @step at once. */
+static guint most_on_way(json_object *doc, json_object *step)
+{
+    guint ends = MIN(borne_by(doc, drv_json_string(step, "source", "")),
+                     borne_by(doc, drv_json_string(step, "target", "")));
+
+    return MIN(ends, limit(doc, "per_link", DRV_PICK_PER_LINK));
+}
+
 /* What is left of the link's budget, divided among those that will share it. FALSE: nothing is left. */
-static gboolean share_of(json_object *doc, link_use *use, guint64 *share)
+static gboolean share_of(json_object *doc, json_object *step, const link_use *use, guint64 *share)
 {
     gint64 budget = drv_json_int(drv_json_object(doc, "limits"), "bandwidth_bps", 0);
-    guint per_link = limit(doc, "per_link", DRV_PICK_PER_LINK);
-    guint together = MAX(MIN(per_link, use->running + use->ready), use->running + 1);
+    guint together =
+        MAX(MIN(most_on_way(doc, step), use->running + use->ready), use->running + 1);
 
     *share = 0;
     if (budget <= 0)
@@ -142,7 +151,7 @@ static void begin_what_fits(json_object *doc, gsize which, uses *all, GArray *pi
         if (use->running >= per_link ||
             !has_place(doc, all, drv_json_string(step, "source", "")) ||
             (!is_local(step) && !has_place(doc, all, drv_json_string(step, "target", ""))) ||
-            !share_of(doc, use, &one.bandwidth_bps))
+            !share_of(doc, step, use, &one.bandwidth_bps))
             continue;
         count_move(all, step, one.bandwidth_bps);
         use->ready--;

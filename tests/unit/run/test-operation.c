@@ -146,6 +146,32 @@ static void test_pick_two_operations(void)
     json_object_put(docs[1]);
 }
 
+/* The budget is divided by as many as can share the link, which their hosts may make fewer. */
+static void test_budget_of_few(void)
+{
+    static const char *const three[] = {"a h1 h2 waiting", "b h1 h2 waiting", "c h1 h2 waiting", NULL};
+    static const struct {
+        const char *limits;
+        guint begin;
+        guint64 each_bps;
+    } cases[] = {
+        {"{\"per_node\": 1, \"bandwidth_bps\": 120}", 1, 120},
+        {"{\"per_node\": 2, \"bandwidth_bps\": 120}", 2, 60},
+        {"{\"per_node\": 2, \"nodes\": {\"h2\": 1}, \"bandwidth_bps\": 120}", 1, 120},
+        {"{\"per_node\": 9, \"per_link\": 2, \"bandwidth_bps\": 120}", 2, 60},
+        {"{\"per_node\": 9, \"bandwidth_bps\": 120}", 3, 40},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(json_object) doc = operation_of("running", cases[i].limits, three);
+        g_autoptr(GArray) all = drv_pick_steps(&doc, 1);
+
+        g_assert_cmpuint(all->len, ==, cases[i].begin);
+        for (guint j = 0; j < all->len; j++)
+            g_assert_cmpuint(g_array_index(all, drv_picked, j).bandwidth_bps, ==, cases[i].each_bps);
+    }
+}
+
 /* Whatever begins and ends when: what moves on a link have been given together is never over its budget. */
 static void test_budget(void)
 {
@@ -345,6 +371,7 @@ int main(int argc, char **argv)
     g_test_add_func("/operation/pick/after", test_pick_after);
     g_test_add_func("/operation/pick/two-operations", test_pick_two_operations);
     g_test_add_func("/operation/pick/budget", test_budget);
+    g_test_add_func("/operation/pick/budget-of-few", test_budget_of_few);
     g_test_add("/operation/two-leaders", fixture, NULL, set_up, test_two_leaders, tear_down);
     g_test_add("/operation/taken-up", fixture, NULL, set_up, test_taken_up, tear_down);
     g_test_add_func("/operation/stale", test_stale);
