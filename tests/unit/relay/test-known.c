@@ -284,12 +284,19 @@ static void damage_costs_speed(void)
     struct scene scene;
     struct outcome back;
     struct drv_pack_manifest kept;
+    uint64_t whole_bytes;
     unsigned damaged;
 
     scene_init(&scene);
+    whole_bytes = move(&scene.h2, &scene.h1, &scene.stream).recycled_bytes;
+    scene_done(&scene);
+
+    /* Half of it. How much goes over the wire depends on how well the rest is compressed, which follows the machine. */
+    scene_init(&scene);
     damaged = damage(&scene.h2, 0, false);
     back = move(&scene.h2, &scene.h1, &scene.stream);
-    g_assert_cmpuint(back.wire_bytes, <, scene.first.wire_bytes * 3 / 4);
+    g_assert_cmpuint(back.recycled_bytes, >, whole_bytes / 4);
+    g_assert_cmpuint(back.recycled_bytes, <, whole_bytes * 3 / 4);
     g_assert_cmpuint(back.wire_bytes, >, scene.first.wire_bytes / 10);
     kept = read_manifest(&scene.h2, 1);
     g_assert_cmpuint(kept.use[0].damaged, ==, damaged);
@@ -300,7 +307,7 @@ static void damage_costs_speed(void)
     (void)damage(&scene.h1, 0, true);
     back = move(&scene.h2, &scene.h1, &scene.stream);
     g_assert_cmpuint(back.recycled_bytes, ==, 0);
-    g_assert_cmpuint(back.wire_bytes, >, scene.first.wire_bytes * 9 / 10);
+    g_assert_cmpuint(back.wire_bytes, >, scene.first.wire_bytes / 2);
     scene_done(&scene);
 }
 
