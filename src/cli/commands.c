@@ -136,7 +136,8 @@ static const drv_option job_options[] = {
 };
 
 #define SHARED_LIMITS \
-    {"per-node", 0, DRV_OPTION_COUNT, "N", "at most N moves touch a host at once (default: 2;\n1 where it has less than 4 processors)"}, \
+    {"per-node", 0, DRV_OPTION_COUNT, "N",                                                              \
+     "at most N moves touch a host at once (default: 2;\n1 where it has less than 4 processors)"},      \
     {"per-link", 0, DRV_OPTION_COUNT, "N", "at most N moves share a link (default: 4)"},                \
     {"budget", 0, DRV_OPTION_RATE_LIMIT, "RATE",                                                        \
      "what all moves on a link may use of it together, as\n500mbit (default: what it has)"}

@@ -17,8 +17,9 @@ typedef struct {
     guint64 bandwidth_bps; /* of a link, shared by the moves on it; 0: what it has */
 } drv_plan_limits;
 
-#define DRV_PLAN_LIMITS_DEFAULT ((drv_plan_limits){.per_link = 4})
-#define DRV_PLAN_PER_NODE 2
+#define DRV_PLAN_PER_NODE 2 /* at most, of a node whose limit is not given */
+#define DRV_PLAN_PER_LINK 4
+#define DRV_PLAN_LIMITS_DEFAULT ((drv_plan_limits){.per_link = DRV_PLAN_PER_LINK})
 #define DRV_PLAN_CPUS_A_MOVE 2 /* QEMU and relay, while its VMs go on working */
 #define DRV_PLAN_LIMIT_MOST 1000
 

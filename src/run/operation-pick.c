@@ -2,6 +2,7 @@
 /* Which steps may begin: see operation-pick.h. */
 #include "run/operation-pick.h"
 
+#include "plan/schedule.h"
 #include "run/operation.h"
 
 typedef struct {
@@ -100,7 +101,7 @@ static guint limit(json_object *doc, const char *key, guint otherwise)
 static guint borne_by(json_object *doc, const char *node)
 {
     json_object *nodes = drv_json_object(drv_json_object(doc, "limits"), "nodes");
-    guint per_node = limit(doc, "per_node", DRV_PICK_PER_NODE);
+    guint per_node = limit(doc, "per_node", DRV_PLAN_PER_NODE);
 
     return (guint)CLAMP(drv_json_int(nodes, node, per_node), 1, per_node);
 }
@@ -116,7 +117,7 @@ static guint most_on_way(json_object *doc, json_object *step)
     guint ends = MIN(borne_by(doc, drv_json_string(step, "source", "")),
                      borne_by(doc, drv_json_string(step, "target", "")));
 
-    return MIN(ends, limit(doc, "per_link", DRV_PICK_PER_LINK));
+    return MIN(ends, limit(doc, "per_link", DRV_PLAN_PER_LINK));
 }
 
 /* What is left of the link's budget, divided among those that will share it. FALSE: nothing is left. */
@@ -138,7 +139,7 @@ static gboolean share_of(json_object *doc, json_object *step, const link_use *us
 static void begin_what_fits(json_object *doc, gsize which, uses *all, GArray *picked)
 {
     json_object *steps = drv_json_array(doc, "steps");
-    guint per_link = limit(doc, "per_link", DRV_PICK_PER_LINK);
+    guint per_link = limit(doc, "per_link", DRV_PLAN_PER_LINK);
 
     for (guint i = 0; i < drv_json_length(steps); i++) {
         json_object *step = json_object_array_get_idx(steps, i);

@@ -7,10 +7,6 @@
 
 #include "model/json.h"
 
-/* Where a plan says nothing. */
-#define DRV_PICK_PER_NODE 2
-#define DRV_PICK_PER_LINK 4
-
 typedef struct {
     gsize operation; /* which of those that were given */
     guint index;     /* of the step */

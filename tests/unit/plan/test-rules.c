@@ -218,7 +218,8 @@ static void test_moves_borne(void)
         guint per_node, cpus, borne;
     } cases[] = {{0, 0, 2}, {0, 1, 1}, {0, 2, 1}, {0, 3, 1}, {0, 4, 2}, {0, 128, 2}, {3, 1, 3}, {1, 64, 1}};
     g_autoptr(drv_fleet) fleet = fleet_of(
-        "{'nodes': [" NODE("h1", "32G", ", 'cpus': 2") "," NODE("h2", "32G", "") "," NODE("h3", "32G", "")
+        "{'nodes': [{'name': 'h1', 'cpus': 2, 'memory_bytes': 64G, 'memory_free_bytes': 32G},"
+        NODE("h2", "32G", "") "," NODE("h3", "32G", "")
         "], 'vms': [" VM("a", "h1", "4G", "") "," VM("b", "h1", "4G", "") "," VM("c", "h1", "4G", "") "]}");
     const char *nodes[] = {"h1", NULL};
     g_autoptr(json_object) plan = drv_plan_evacuate(fleet, nodes, &DRV_PLAN_LIMITS_DEFAULT, NULL);
