@@ -92,6 +92,12 @@ def moves_of(lab: Lab, vm: str) -> list[dict[str, Any]]:
     return [job for job in lab.api("h1").get("/v1/jobs")["jobs"] if job.get("vm") == vm]
 
 
+def most_at_once(jobs: list[dict[str, Any]]) -> int:
+    """How many of them ran side by side."""
+    return max(sum(other["started_ms"] <= job["started_ms"] < other["ended_ms"] for other in jobs)
+               for job in jobs)
+
+
 def maintenance(lab: Lab, node: str, at: str = "h1") -> str:
     nodes = lab.api(at).get("/v1/nodes")["nodes"]
     return next(n["maintenance"] for n in nodes if n["name"] == node)

@@ -40,6 +40,11 @@ def test_a_node_is_drained_and_its_vms_come_back(full: Lab) -> None:
         assert set(ops.states(operation).values()) == {"done"}
         assert ops.on_host(full, "h2") == set()
         assert ops.maintenance(full, "h2") == "drained"
+        # A host bears one move for every two of its processors, and two at most.
+        cpus = next(n["cpus"] for n in full.api("h2").get("/v1/nodes")["nodes"] if n["name"] == "h2")
+        jobs = [job for vm in VMS for job in ops.moves_of(full, vm) if job.get("operation") == operation["id"]]
+        assert len(jobs) == len(VMS)
+        assert ops.most_at_once(jobs) <= max(1, min(2, cpus // 2)), jobs
         # It takes nothing, wherever that is asked.
         vm = VMS[0]
         refused = full.drover("h1", "migrate", vm, "h2")
