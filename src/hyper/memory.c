@@ -1,64 +1,259 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A look at a guest's memory: see memory.h. */
+/*
+ * Reading a running guest's memory: see memory.h.
+ *
+ * QEMU's command line, as libvirt writes it, names each block of memory with its size, and /proc/PID/maps has a mapping of
+ * exactly that size. When other mappings have it too nobody can tell which is the guest's, and none is read. Memory
+ * that was plugged in later is on no command line; samples leave it out.
+ */
 #include "hyper/memory.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "hyper/connection.h"
+#include "base/cleanup.h"
+#include "hyper/gerror.h"
 
-/*
- * On a PC memory begins at 0 and goes on at 4 GiB behind a hole for devices, which begins at 2 GiB
- * or above, by machine type. Below 1 MiB there is a video card's. What lies between 2 GiB and the
- * hole is left out, as is as much at the end as may have been above.
- */
-#define FIRST (G_GUINT64_CONSTANT(1) << 20)
-#define LOW_END (G_GUINT64_CONSTANT(2) << 30)
-#define HIGH (G_GUINT64_CONSTANT(4) << 30)
-#define LOW_MOST (G_GUINT64_CONSTANT(7) << 29) /* 3.5 GiB */
+/* Where libvirt's system daemons keep the number of each VM's process. */
+#define PID_FILE "/run/libvirt/qemu/%s.pid"
 
-static guint low_chunks(guint64 memory_bytes)
+typedef struct {
+    guint64 start, size;
+} region;
+
+typedef struct {
+    guint64 start, end, inode;
+    char perms[5];
+    char device[32];
+} mapping;
+
+struct drv_guest_memory {
+    int fd; /* /proc/PID/mem: of this process' memory, also when its number has gone to another */
+    GArray *regions;
+    guint chunks;
+};
+
+/* ---- what QEMU was told ---- */
+
+/* Of "-object" in both notations. Inside a string of JSON a quote has a backslash before it, so the key is found nowhere else. */
+static guint64 backend_bytes(const char *word)
 {
-    guint64 end = MIN(memory_bytes, LOW_END);
+    static const char *const notations[][2] = {{"{\"qom-type\":\"memory-backend-", ",\"size\":"},
+                                               {"memory-backend-", ",size="}};
 
-    return end > FIRST ? (guint)((end - FIRST) / DRV_PEEK_BYTES) : 0;
-}
+    for (gsize i = 0; i < G_N_ELEMENTS(notations); i++)
+        if (g_str_has_prefix(word, notations[i][0])) {
+            const char *said = strstr(word, notations[i][1]);
 
-guint drv_hyper_peek_chunks(const char *arch, guint64 memory_bytes)
-{
-    guint64 high = memory_bytes > LOW_MOST ? memory_bytes - LOW_MOST : 0;
-
-    if (g_strcmp0(arch, "x86_64") != 0 && g_strcmp0(arch, "i686") != 0)
-        return 0;
-    return low_chunks(memory_bytes) + (guint)MIN(high / DRV_PEEK_BYTES, G_MAXINT32);
-}
-
-static guint64 address_of(guint chunk, guint low)
-{
-    return chunk < low ? FIRST + (guint64)chunk * DRV_PEEK_BYTES
-                       : HIGH + (guint64)(chunk - low) * DRV_PEEK_BYTES;
-}
-
-gboolean drv_hyper_peek(drv_hyper *hyper, const char *uuid, guint64 memory_bytes, const guint *chunks,
-                        guint count, drv_hyper_peek_func func, gpointer data, GError **error)
-{
-    g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
-    g_autoptr(virDomain) domain = lease ? drv_lease_domain(lease, uuid, error) : NULL;
-    g_autofree guint8 *bytes = g_malloc(DRV_PEEK_BYTES);
-    guint low = low_chunks(memory_bytes);
-    gboolean go_on = TRUE;
-
-    if (!domain)
-        return FALSE;
-    for (guint i = 0; go_on && i < count; i++) {
-        if (virDomainMemoryPeek(domain, address_of(chunks[i], low), DRV_PEEK_BYTES, bytes,
-                                VIR_MEMORY_PHYSICAL) < 0) {
-            drv_hyper_take_error(error, "the memory of VM %s cannot be looked at", uuid);
-            go_on = FALSE;
-        } else if (!func(i, bytes, data)) {
-            g_set_error(error, DRV_ERROR, DRV_ERROR_CANCELLED, "called off");
-            go_on = FALSE;
+            return said ? g_ascii_strtoull(said + strlen(notations[i][1]), NULL, 10) : 0;
         }
+    return 0;
+}
+
+/* The size of each block of memory; NULL: this process is not that VM's QEMU. */
+static GArray *blocks_of(const char *words, gsize length, const char *uuid)
+{
+    GArray *blocks = g_array_new(FALSE, FALSE, sizeof(guint64));
+    const char *before = "";
+    gboolean ours = FALSE;
+
+    for (const char *word = words; word < words + length; word += strlen(word) + 1) {
+        guint64 bytes = strcmp(before, "-object") == 0 ? backend_bytes(word) : 0;
+
+        ours |= strcmp(before, "-uuid") == 0 && g_ascii_strcasecmp(word, uuid) == 0;
+        if (bytes)
+            g_array_append_val(blocks, bytes);
+        before = word;
     }
-    explicit_bzero(bytes, DRV_PEEK_BYTES);
-    return go_on;
+    if (!ours)
+        g_clear_pointer(&blocks, g_array_unref);
+    return blocks;
+}
+
+/* ---- what its mappings are ---- */
+
+static GArray *mappings_of(const char *text)
+{
+    GArray *mappings = g_array_new(FALSE, FALSE, sizeof(mapping));
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+
+    for (guint i = 0; lines[i]; i++) {
+        mapping m = {0};
+
+        if (sscanf(lines[i], "%" SCNx64 "-%" SCNx64 " %4s %*s %31s %" SCNu64, &m.start, &m.end, m.perms, m.device,
+                   &m.inode) == 5 && m.end > m.start)
+            g_array_append_val(mappings, m);
+    }
+    return mappings;
+}
+
+static gboolean follows(const mapping *m, const mapping *before)
+{
+    return m->start == before->end && m->inode == before->inode && strcmp(m->perms, before->perms) == 0 &&
+           strcmp(m->device, before->device) == 0;
+}
+
+/* How many mappings from here on are a block of so many bytes: advice for a part of it makes several of one. 0: none. */
+static guint block_at(const GArray *mappings, guint at, guint64 bytes)
+{
+    const mapping *first = &g_array_index(mappings, mapping, at);
+
+    if (strncmp(first->perms, "rw-", 3) != 0)
+        return 0;
+    for (guint i = at; i < mappings->len; i++) {
+        const mapping *m = &g_array_index(mappings, mapping, i);
+
+        if (i > at && !follows(m, m - 1))
+            return 0;
+        if (m->end - first->start >= bytes)
+            return m->end - first->start == bytes ? i - at + 1 : 0;
+    }
+    return 0;
+}
+
+static guint count_of(const GArray *blocks, guint64 bytes)
+{
+    guint count = 0;
+
+    for (guint i = 0; i < blocks->len; i++)
+        count += g_array_index(blocks, guint64, i) == bytes;
+    return count;
+}
+
+/* Adds the places of all blocks of this size; none when there are more such places than blocks. */
+static void add_regions(GArray *regions, const GArray *mappings, const GArray *blocks, guint64 bytes)
+{
+    guint before = regions->len, step;
+
+    for (guint i = 0; i < mappings->len; i += MAX(step, 1)) {
+        step = block_at(mappings, i, bytes);
+        if (step)
+            g_array_append_val(regions, ((region){g_array_index(mappings, mapping, i).start, bytes}));
+    }
+    if (regions->len - before > count_of(blocks, bytes))
+        g_array_set_size(regions, before);
+}
+
+static GArray *regions_of(const GArray *blocks, const char *maps)
+{
+    GArray *regions = g_array_new(FALSE, FALSE, sizeof(region));
+    g_autoptr(GArray) mappings = mappings_of(maps);
+
+    for (guint i = 0; i < blocks->len; i++) {
+        guint64 bytes = g_array_index(blocks, guint64, i);
+        gboolean seen = FALSE;
+
+        for (guint j = 0; j < i; j++)
+            seen |= g_array_index(blocks, guint64, j) == bytes;
+        if (!seen)
+            add_regions(regions, mappings, blocks, bytes);
+    }
+    return regions;
+}
+
+/* ---- the process ---- */
+
+static char *read_whole(int directory, const char *name, gsize *length)
+{
+    drv_autoclose int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
+    g_autoptr(GString) text = g_string_new(NULL);
+    char part[16384];
+    ssize_t got = -1;
+
+    while (fd >= 0 && (got = read(fd, part, sizeof part)) > 0)
+        g_string_append_len(text, part, got);
+    if (got < 0)
+        return NULL;
+    *length = text->len;
+    return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+static drv_guest_memory *fail(GError **error, pid_t pid, const char *what)
+{
+    g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "the guest's memory cannot be read in process %d: %s", pid, what);
+    return NULL;
+}
+
+drv_guest_memory *drv_hyper_memory_open_process(pid_t pid, const char *uuid, GError **error)
+{
+    g_autoptr(drv_guest_memory) memory = g_new0(drv_guest_memory, 1);
+    g_autofree char *path = g_strdup_printf("/proc/%d", pid);
+    drv_autoclose int process = open(path, O_DIRECTORY | O_CLOEXEC);
+    g_autoptr(GArray) blocks = NULL;
+    g_autofree char *words = NULL;
+    g_autofree char *maps = NULL;
+    gsize words_length = 0, maps_length = 0;
+
+    memory->fd = -1;
+    if (process < 0 || !(words = read_whole(process, "cmdline", &words_length)))
+        return fail(error, pid, "it is gone");
+    blocks = blocks_of(words, words_length, uuid);
+    if (!blocks)
+        return fail(error, pid, "it is not this VM's QEMU");
+    memory->fd = openat(process, "mem", O_RDONLY | O_CLOEXEC);
+    if (memory->fd < 0 || !(maps = read_whole(process, "maps", &maps_length)))
+        return fail(error, pid, g_strerror(errno));
+    memory->regions = regions_of(blocks, maps);
+    for (guint i = 0; i < memory->regions->len; i++)
+        memory->chunks += (guint)(g_array_index(memory->regions, region, i).size / DRV_PEEK_BYTES);
+    if (!memory->chunks)
+        return fail(error, pid, "its mappings do not show which memory is the guest's");
+    return g_steal_pointer(&memory);
+}
+
+drv_guest_memory *drv_hyper_memory_open(const char *name, const char *uuid, GError **error)
+{
+    g_autofree char *path = g_strdup_printf(PID_FILE, name);
+    g_autofree char *text = NULL;
+    gint64 pid = 0;
+
+    if (!strchr(name, '/') && g_file_get_contents(path, &text, NULL, NULL))
+        pid = g_ascii_strtoll(text, NULL, 10);
+    if (pid <= 1 || pid > G_MAXINT32) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "libvirt has no process for VM %s in %s", name, path);
+        return NULL;
+    }
+    return drv_hyper_memory_open_process((pid_t)pid, uuid, error);
+}
+
+void drv_hyper_memory_free(drv_guest_memory *memory)
+{
+    if (!memory)
+        return;
+    if (memory->fd >= 0)
+        close(memory->fd);
+    if (memory->regions)
+        g_array_unref(memory->regions);
+    g_free(memory);
+}
+
+guint drv_hyper_memory_chunks(const drv_guest_memory *memory)
+{
+    return memory->chunks;
+}
+
+gboolean drv_hyper_memory_read(const drv_guest_memory *memory, guint chunk, guint8 *bytes, GError **error)
+{
+    const region *r = &g_array_index(memory->regions, region, 0);
+    gsize done = 0;
+
+    g_return_val_if_fail(chunk < memory->chunks, FALSE);
+    for (; chunk >= r->size / DRV_PEEK_BYTES; r++)
+        chunk -= (guint)(r->size / DRV_PEEK_BYTES);
+    while (done < DRV_PEEK_BYTES) {
+        ssize_t got = pread(memory->fd, bytes + done, DRV_PEEK_BYTES - done,
+                            (off_t)(r->start + (guint64)chunk * DRV_PEEK_BYTES + done));
+
+        if (got <= 0) {
+            g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "the guest's memory cannot be read: %s",
+                        got < 0 ? g_strerror(errno) : "its process has ended");
+            return FALSE;
+        }
+        done += (gsize)got;
+    }
+    return TRUE;
 }

@@ -9,9 +9,10 @@
  */
 #include "run/observe.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/log.h"
-#include "hyper/machine.h"
 #include "hyper/memory.h"
 #include "plan/estimate-json.h"
 #include "plan/history.h"
@@ -88,34 +89,59 @@ void drv_observe_add(drv_run *run, json_object *vm, json_object *contents)
 typedef struct {
     drv_run *run;
     const char *uuid;
+    const drv_guest_memory *memory;
     drv_sample *sample;
-    guint sweep;
-    gint64 *seen_us; /* of each chunk, first */
+    guint count;
+    guint *chunks;
+    guint8 *bytes; /* DRV_PEEK_BYTES of one chunk */
 } look;
 
-static gboolean see(guint chunk, const guint8 *bytes, gpointer data)
+static gboolean see_all(look *it, guint sweep, GError **error)
 {
-    look *it = data;
-    gint64 now_us = drv_clock_us();
-
-    if (!it->sweep)
-        it->seen_us[chunk] = now_us;
-    drv_sample_see(it->sample, it->sweep, chunk, bytes, now_us);
-    return !drv_run_stopping(it->run) && !drv_run_is_leaving(it->run, it->uuid);
+    for (guint i = 0; i < it->count; i++) {
+        if (drv_run_stopping(it->run) || drv_run_is_leaving(it->run, it->uuid) ||
+            !drv_hyper_memory_read(it->memory, it->chunks[i], it->bytes, error))
+            return FALSE;
+        drv_sample_see(it->sample, sweep, i, it->bytes, drv_clock_us());
+    }
+    return TRUE;
 }
 
-static gboolean sweep(look *it, guint64 memory_bytes, const guint *chunks, guint count, GError **error)
+static gboolean look_again(look *it, GError **error)
 {
-    for (it->sweep = 0; it->sweep <= G_N_ELEMENTS(windows_us); it->sweep++) {
-        gint64 due_us = it->sweep ? it->seen_us[0] + windows_us[it->sweep - 1] : 0;
-        gint64 left_us = due_us - drv_clock_us();
+    gint64 first_us = drv_clock_us();
 
-        if (left_us > 0 && !drv_run_pause(it->run, (guint)(left_us / 1000)))
-            return FALSE;
-        if (!drv_hyper_peek(it->run->hyper, it->uuid, memory_bytes, chunks, count, see, it, error))
+    if (!see_all(it, 0, error))
+        return FALSE;
+    for (guint i = 0; i < G_N_ELEMENTS(windows_us); i++) {
+        gint64 left_us = first_us + windows_us[i] - drv_clock_us();
+
+        if ((left_us > 0 && !drv_run_pause(it->run, (guint)(left_us / 1000))) || !see_all(it, i + 1, error))
             return FALSE;
     }
     return TRUE;
+}
+
+static drv_sample *sample_of(drv_run *run, const drv_domain *domain, GError **error)
+{
+    g_autoptr(drv_guest_memory) memory = drv_hyper_memory_open(domain->name, domain->uuid, error);
+    guint total = memory ? drv_hyper_memory_chunks(memory) : 0;
+    guint count = MIN(total, CHUNKS);
+    g_autoptr(drv_sample) sample = NULL;
+    g_autofree guint *chunks = g_new(guint, count + 1);
+    g_autofree guint8 *bytes = g_malloc(DRV_PEEK_BYTES);
+    gboolean seen;
+    GRand *rand;
+
+    if (!memory)
+        return NULL;
+    rand = g_rand_new();
+    drv_sample_choose(chunks, count, total, rand);
+    g_rand_free(rand);
+    sample = drv_sample_new(count, DRV_PEEK_BYTES, domain->memory_bytes);
+    seen = look_again(&(look){run, domain->uuid, memory, sample, count, chunks, bytes}, error);
+    explicit_bzero(bytes, DRV_PEEK_BYTES);
+    return seen ? g_steal_pointer(&sample) : NULL;
 }
 
 static void put_observed(json_object *document, gpointer data)
@@ -127,31 +153,15 @@ static void put_observed(json_object *document, gpointer data)
 static void observe(drv_run *run, const drv_domain *domain)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(drv_machine) machine = drv_hyper_machine(run->hyper, domain->uuid, &error);
-    guint total = machine ? drv_hyper_peek_chunks(machine->arch, domain->memory_bytes) : 0;
-    guint count = MIN(total, CHUNKS);
-    g_autoptr(drv_sample) sample = NULL;
-    g_autofree guint *chunks = g_new(guint, count + 1);
-    g_autofree gint64 *seen_us = g_new0(gint64, count + 1);
+    g_autoptr(drv_sample) sample = sample_of(run, domain, &error);
     g_autoptr(json_object) observed = NULL;
-    drv_estimate_input in = {0};
-    GRand *rand;
+    drv_estimate_input in = {.memory_bytes = domain->memory_bytes, .running = TRUE, .vcpus = domain->vcpus};
 
-    if (!count)
-        return;
-    rand = g_rand_new();
-    drv_sample_choose(chunks, count, total, rand);
-    g_rand_free(rand);
-    sample = drv_sample_new(count, DRV_PEEK_BYTES, domain->memory_bytes);
-    if (!sweep(&(look){.run = run, .uuid = domain->uuid, .sample = sample, .seen_us = seen_us},
-               domain->memory_bytes, chunks, count, &error)) {
+    if (!sample) {
         if (error)
-            drv_log_debug("VM %s could not be looked at: %s", domain->name, error->message);
+            drv_log_debug("VM %s was not sampled: %s", domain->name, error->message);
         return;
     }
-    in.memory_bytes = domain->memory_bytes;
-    in.running = TRUE;
-    in.vcpus = domain->vcpus;
     drv_sample_fill(sample, &in);
     observed = drv_estimate_input_json(&in);
     drv_observe_change(run, BUCKET, domain->uuid, put_observed, observed);
