@@ -21,7 +21,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "base/sanitized.h"
 
 #if DRV_ASAN
@@ -157,7 +156,11 @@ int drv_sandbox_enter(const char *directory, const struct drv_sandbox_identity *
 
     tzset(); /* later there is no file to read it from */
     if (unshare(CLONE_NEWNET))
-        drv_log_warning("no network namespace of its own: %s", strerror(errno));
+        return drv_error_set(err, errno,
+                             "the relay gets no network namespace of its own (%s) and does not run "
+                             "without one: droverd needs CAP_SYS_ADMIN (CapabilityBoundingSet=, "
+                             "RestrictNamespaces= of its unit) and sysctl user.max_net_namespaces "
+                             "above 0", strerror(errno));
     if (chdir(directory) || chroot(".") || chdir("/"))
         return drv_error_set(err, errno, "cannot enter %s: %s", directory, strerror(errno));
     rc = set_limits(cache_bytes, file_bytes, err);

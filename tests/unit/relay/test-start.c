@@ -2,11 +2,13 @@
 /* Starting relays: what goes wrong and is said, who is kept out, what the process may not do. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -248,6 +250,30 @@ static void process_has_nothing(void)
     check_stop(pair);
 }
 
+/* A relay that may not make a network namespace does not run with the host's. */
+static void no_network_namespace(void)
+{
+    struct pair *pair = prepare(1);
+    int ends[2], how;
+    pid_t child;
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ==, 0);
+    pair->config[PAIR_TARGET].libvirt_fd = ends[0];
+    child = fork();
+    if (child == 0) {
+        /* What is not in this set root does not get by execve() either. */
+        if (prctl(PR_CAPBSET_DROP, CAP_SYS_ADMIN, 0, 0, 0))
+            _exit(2);
+        assert_fails(pair, PAIR_TARGET, "no network namespace of its own");
+        _exit(0);
+    }
+    g_assert_cmpint(waitpid(child, &how, 0), ==, child);
+    g_assert_cmpint(how, ==, 0);
+    close(ends[0]);
+    close(ends[1]);
+    check_stop(pair);
+}
+
 static void nothing_is_left_over(void)
 {
     struct pair *pair = check_start(2);
@@ -300,6 +326,7 @@ int main(int argc, char **argv)
     check_add("/start/wrong-session", wrong_session_is_refused);
     check_add("/start/strangers", strangers_do_not_disturb);
     check_add("/process/has-nothing", process_has_nothing);
+    check_add("/process/no-network-namespace", no_network_namespace);
     check_add("/process/leaves-nothing", nothing_is_left_over);
     check_add("/process/only-root-asks", only_root_may_ask);
     return g_test_run();
