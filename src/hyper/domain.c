@@ -205,17 +205,28 @@ GPtrArray *drv_hyper_domains(drv_hyper *hyper, GError **error)
     return good ? g_steal_pointer(&result) : NULL;
 }
 
-drv_domain *drv_hyper_domain(drv_hyper *hyper, const char *name, GError **error)
+drv_domain *drv_hyper_domain(drv_hyper *hyper, const char *uuid, GError **error)
 {
-    g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
-    virConnectPtr connection = lease ? lease->connection : NULL;
+    g_autoptr(drv_lease) lease = NULL;
     g_autoptr(virDomain) domain = NULL;
 
-    if (!connection)
+    if (!g_uuid_string_is_valid(uuid)) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "'%s' is not a UUID", uuid);
         return NULL;
-    domain = virDomainLookupByName(connection, name);
-    if (!domain && virGetLastErrorCode() == VIR_ERR_NO_DOMAIN && g_uuid_string_is_valid(name))
-        domain = virDomainLookupByUUIDString(connection, name);
+    }
+    lease = drv_hyper_lease(hyper, error);
+    domain = lease ? drv_lease_domain(lease, uuid, error) : NULL;
+    return domain ? read_domain(domain, TRUE, error) : NULL;
+}
+
+drv_domain *drv_hyper_domain_named(drv_hyper *hyper, const char *name, GError **error)
+{
+    g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
+    g_autoptr(virDomain) domain = NULL;
+
+    if (!lease)
+        return NULL;
+    domain = virDomainLookupByName(lease->connection, name);
     if (!domain) {
         if (virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
             g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "there is no VM %s on this host",

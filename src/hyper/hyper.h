@@ -83,8 +83,13 @@ gboolean drv_hyper_can_post_copy(const char *sysctl, GError **error);
 
 /** drv_hyper_domains() - all, with disks' sizes left out. Transfer full, of drv_domain. */
 GPtrArray *drv_hyper_domains(drv_hyper *hyper, GError **error);
-/** drv_hyper_domain() - one, whole. @name: its name or UUID. DRV_ERROR_NOT_FOUND. */
-drv_domain *drv_hyper_domain(drv_hyper *hyper, const char *name, GError **error);
+/**
+ * drv_hyper_domain() - the one with this UUID, whole; what merely has it as its name is another VM.
+ * DRV_ERROR_NOT_FOUND; DRV_ERROR_INVALID: @uuid is none.
+ */
+drv_domain *drv_hyper_domain(drv_hyper *hyper, const char *uuid, GError **error);
+/** drv_hyper_domain_named() - the one of this name, whatever it looks like, whole. DRV_ERROR_NOT_FOUND. */
+drv_domain *drv_hyper_domain_named(drv_hyper *hyper, const char *name, GError **error);
 void drv_domain_free(drv_domain *domain);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(drv_domain, drv_domain_free)
 const char *drv_domain_state_name(drv_domain_state state);

@@ -214,10 +214,10 @@ json_object *drv_model_local_vms(drv_hyper *hyper, const char *node, GError **er
     return list;
 }
 
-json_object *drv_model_local_vm(drv_hyper *hyper, const char *node, const char *name,
+json_object *drv_model_local_vm(drv_hyper *hyper, const char *node, const char *uuid,
                                 GError **error)
 {
-    g_autoptr(drv_domain) domain = drv_hyper_domain(hyper, name, error);
+    g_autoptr(drv_domain) domain = drv_hyper_domain(hyper, uuid, error);
     json_object *object, *disks;
 
     if (!domain)

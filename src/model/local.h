@@ -11,6 +11,6 @@ json_object *drv_model_local_node(drv_hyper *hyper, const char *node, GError **e
 /** drv_model_local_vms() - an array of VM objects. Blocks on libvirt. */
 json_object *drv_model_local_vms(drv_hyper *hyper, const char *node, GError **error);
 
-/** drv_model_local_vm() - one VM with its disks, networks and obstacles. Blocks on libvirt. */
-json_object *drv_model_local_vm(drv_hyper *hyper, const char *node, const char *name,
+/** drv_model_local_vm() - the VM with this UUID, with its disks, networks and obstacles. Blocks on libvirt. */
+json_object *drv_model_local_vm(drv_hyper *hyper, const char *node, const char *uuid,
                                 GError **error);

@@ -44,24 +44,46 @@ static void set_unknown_vm(const drv_fleet *fleet, const char *name, GError **er
                     "there is no VM %s on any node; 'drover vm list' shows all", name);
 }
 
-const drv_fleet_vm *drv_plan_find_vm(const drv_fleet *fleet, const char *name, GError **error)
+static const drv_fleet_vm *look_up(const drv_fleet *fleet, gboolean by_uuid, const char *word,
+                                   GError **error)
 {
     g_autoptr(GString) where = g_string_new(NULL);
     meaning of = {.where = where};
+    const drv_fleet_vm *vm = by_uuid ? drv_fleet_with_uuid(fleet, word) : drv_fleet_named(fleet, word);
 
-    for (const drv_fleet_vm *vm = drv_fleet_named(fleet, name); vm; vm = vm->same_name)
+    for (; vm; vm = by_uuid ? vm->same_uuid : vm->same_name)
         add_meaning(&of, vm);
-    for (const drv_fleet_vm *vm = drv_fleet_with_uuid(fleet, name); vm; vm = vm->same_uuid)
-        if (!g_str_equal(vm->name, name))
-            add_meaning(&of, vm);
     if (!of.found) {
-        set_unknown_vm(fleet, name, error);
+        set_unknown_vm(fleet, word, error);
         return NULL;
     }
     if (of.several == 1 || of.actives == 1)
         return of.actives == 1 ? of.active : of.found;
+    g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "the %s %s stands for several VMs (%s): %s",
+                by_uuid ? "UUID" : "name", word, where->str,
+                by_uuid ? "undefine those that are not the VM any more (virsh undefine)"
+                        : "say which by its UUID");
+    return NULL;
+}
+
+const drv_fleet_vm *drv_plan_vm_with_uuid(const drv_fleet *fleet, const char *uuid, GError **error)
+{
+    return look_up(fleet, TRUE, uuid, error);
+}
+
+const drv_fleet_vm *drv_plan_find_vm(const drv_fleet *fleet, const char *word, GError **error)
+{
+    const drv_fleet_vm *meant = drv_fleet_with_uuid(fleet, word);
+    const drv_fleet_vm *other = drv_fleet_named(fleet, word);
+
+    while (other && g_ascii_strcasecmp(other->uuid, word) == 0)
+        other = other->same_name;
+    if (!meant || !other)
+        return look_up(fleet, meant != NULL, word, error);
     g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                "the name %s stands for several VMs (%s): say which by its UUID", name, where->str);
+                "%s is ambiguous: it is the UUID of the VM %s on %s and the name of another VM on %s: "
+                "say %s for the first, the UUID %s for the other", word, meant->name, meant->node,
+                other->node, meant->name, other->uuid);
     return NULL;
 }
 

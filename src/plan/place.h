@@ -8,13 +8,17 @@
 #define DRV_PLAN_RESERVE_BYTES (G_GUINT64_CONSTANT(256) << 20)
 
 /**
- * drv_plan_find_vm() - the VM that @name (or UUID) means.
+ * drv_plan_find_vm() - the VM that an operator's @word means: its name or its UUID.
  *
  * A name that stands on several nodes means the one that runs; if that does not
- * decide it, DRV_ERROR_CONFLICT names the nodes. DRV_ERROR_NOT_FOUND says also which
- * nodes did not answer, since the VM may be there. Borrowed from @fleet.
+ * decide it, or if the word is one VM's UUID and another one's name, DRV_ERROR_CONFLICT says
+ * between which. DRV_ERROR_NOT_FOUND says also which nodes did not answer, since the VM may be
+ * there. Borrowed from @fleet.
  */
-const drv_fleet_vm *drv_plan_find_vm(const drv_fleet *fleet, const char *name, GError **error);
+const drv_fleet_vm *drv_plan_find_vm(const drv_fleet *fleet, const char *word, GError **error);
+
+/** drv_plan_vm_with_uuid() - the same of what is known to be a UUID: never another VM that has it as its name. */
+const drv_fleet_vm *drv_plan_vm_with_uuid(const drv_fleet *fleet, const char *uuid, GError **error);
 
 /**
  * drv_plan_place() - the node for @vm: @target if it is given and up (whether the VM fits is for

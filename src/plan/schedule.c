@@ -177,13 +177,12 @@ static void link_dependencies(const drv_fleet *fleet, ordering *order)
 
         for (guint k = 0; names && k < names->count; k++) {
             const char *name = drv_names_text(names->pool, names->ids[k]);
-            const drv_fleet_vm *first = drv_fleet_named(fleet, name);
 
-            for (const drv_fleet_vm *vm = first; vm; vm = vm->same_name)
+            /* The one with that UUID and, if the word is another one's name, that one as well. */
+            for (const drv_fleet_vm *vm = drv_fleet_named(fleet, name); vm; vm = vm->same_name)
                 if (g_hash_table_lookup(by_vm, vm))
                     depend(one, g_hash_table_lookup(by_vm, vm));
-            for (const drv_fleet_vm *vm = first ? NULL : drv_fleet_with_uuid(fleet, name); vm;
-                 vm = vm->same_uuid)
+            for (const drv_fleet_vm *vm = drv_fleet_with_uuid(fleet, name); vm; vm = vm->same_uuid)
                 if (g_hash_table_lookup(by_vm, vm))
                     depend(one, g_hash_table_lookup(by_vm, vm));
         }

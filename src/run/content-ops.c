@@ -97,20 +97,45 @@ static gboolean is_meant(const char *name, const char *uuid, const char *whose, 
            (age_s < 0 || now_ms - used_ms > age_s * 1000);
 }
 
+/* Whether @word is one VM's name and another one's UUID. Called with the lock held. */
+static gboolean is_ambiguous_locked(drv_content *content, GPtrArray *kept, const char *word)
+{
+    gboolean as_uuid = FALSE, as_name = FALSE;
+
+    for (guint i = 0; i < content->packs->len + kept->len; i++) {
+        const drv_pack *pack = i < content->packs->len ? content->packs->pdata[i] : NULL;
+        const drv_kept *image = pack ? NULL : kept->pdata[i - content->packs->len];
+        gboolean its_uuid = g_str_equal(pack ? pack->head.uuid : image->uuid, word);
+
+        as_uuid |= its_uuid;
+        as_name |= !its_uuid && g_str_equal(pack ? pack->head.vm : image->vm, word);
+    }
+    return as_uuid && as_name;
+}
+
 json_object *drv_content_prune(drv_content *content, json_object *what, GError **error)
 {
     g_autoptr(GPtrArray) kept = NULL;
+    const char *vm = drv_json_string(what, "vm", NULL);
     gint64 now_ms = drv_clock_real_ms();
     guint64 removed = 0, bytes = 0;
     json_object *answer;
 
-    if (!drv_json_bool(what, "all") && !drv_json_string(what, "vm", NULL) &&
+    if (!drv_json_bool(what, "all") && !vm &&
         !drv_json_string(what, "owner", NULL) && drv_json_int(what, "older_than_s", -1) < 0) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
                     "say what shall go: all, vm, owner, or older_than_s");
         return NULL;
     }
     g_mutex_lock(&content->lock);
+    kept = drv_kept_all_locked(content);
+    if (vm && is_ambiguous_locked(content, kept, vm)) {
+        g_mutex_unlock(&content->lock);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
+                    "%s is ambiguous: it is the name of one VM and the UUID of another; say the first by "
+                    "its UUID, the other by its name ('drover content list --json' has both)", vm);
+        return NULL;
+    }
     for (guint i = content->packs->len; i-- > 0;) {
         drv_pack *pack = content->packs->pdata[i];
 
@@ -120,7 +145,6 @@ json_object *drv_content_prune(drv_content *content, json_object *what, GError *
         bytes += pack->bytes;
         drv_content_remove_locked(content, pack);
     }
-    kept = drv_kept_all_locked(content);
     for (guint i = 0; i < kept->len; i++) {
         const drv_kept *image = kept->pdata[i];
 

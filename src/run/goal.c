@@ -69,7 +69,8 @@ static gboolean check_seeds(json_object *goal, GError **error)
 gboolean drv_goal_check(json_object *goal, GError **error)
 {
     static const char *const known[] = {
-        "goal",      "check", "vm",    "target",      "max_pause_ms", "max_time_ms", "bandwidth_bps",
+        "goal",      "check", "vm",    "uuid",        "target",      "max_pause_ms", "max_time_ms",
+        "bandwidth_bps",
         "post_copy", "disks", "target_pool", "map_networks", "method",      "storage_only",
         "disk_seeds"};
 
@@ -85,10 +86,10 @@ gboolean drv_goal_check(json_object *goal, GError **error)
         }
     }
     if (g_strcmp0(drv_json_string(goal, "goal", NULL), "migrate") != 0 ||
-        !drv_json_string(goal, "vm", NULL)) {
+        !drv_json_string(goal, "vm", NULL) == !drv_json_string(goal, "uuid", NULL)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "a plan needs \"goal\": \"migrate\" and \"vm\": the VM's name or UUID; or a goal of the "
-                    "fleet, as \"evacuate\" and \"node\"");
+                    "a plan needs \"goal\": \"migrate\" and \"vm\", the VM's name or UUID, or \"uuid\", its "
+                    "UUID and nothing else; or a goal of the fleet, as \"evacuate\" and \"node\"");
         return FALSE;
     }
     if (!drv_goals_check(goal, error) || !check_way(goal, error))

@@ -262,11 +262,14 @@ static void set_permissions(drv_run *run, json_object *there, GPtrArray *directo
     set_directories(there, directories, user);
 }
 
-static gboolean set_existing(drv_run *run, json_object *there, const char *key, const char *name,
-                             GError **error)
+/* By UUID or by name. */
+typedef drv_domain *(*look_up)(drv_hyper *hyper, const char *what, GError **error);
+
+static gboolean set_existing(drv_run *run, json_object *there, const char *key, look_up by,
+                             const char *what, GError **error)
 {
     g_autoptr(GError) problem = NULL;
-    g_autoptr(drv_domain) domain = drv_hyper_domain(run->hyper, name, &problem);
+    g_autoptr(drv_domain) domain = by(run->hyper, what, &problem);
 
     if (domain)
         drv_json_set_string(there, key, drv_domain_state_name(domain->state));
@@ -290,8 +293,9 @@ json_object *drv_machine_facts_there(drv_run *run, json_object *told, GPtrArray 
     g_autoptr(GError) unknown = NULL;
 
     if (!set_host(run, there, uuid, error) ||
-        !set_existing(run, there, "existing_uuid", uuid, error) ||
-        !set_existing(run, there, "existing_name", drv_json_string(told, "vm", ""), error))
+        !set_existing(run, there, "existing_uuid", drv_hyper_domain, uuid, error) ||
+        !set_existing(run, there, "existing_name", drv_hyper_domain_named,
+                      drv_json_string(told, "vm", ""), error))
         return NULL;
     if (machine->type && !drv_hyper_knows_machine(run->hyper, machine, &unknown))
         drv_json_set_string(there, "machine_error", unknown->message);

@@ -137,7 +137,7 @@ static json_object *goal_of(stepping *s, json_object *step)
     json_object *goal = json_object_new_object();
 
     drv_json_set_string(goal, "goal", "migrate");
-    drv_json_set_string(goal, "vm", drv_json_string(step, "uuid", ""));
+    drv_json_set_string(goal, "uuid", drv_json_string(step, "uuid", ""));
     drv_json_set_string(goal, "target", drv_json_string(step, "target", ""));
     for (guint i = 0; i < G_N_ELEMENTS(passed); i++)
         if (json_object_object_get(of_all, passed[i]))

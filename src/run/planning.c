@@ -167,8 +167,10 @@ static const char *choose_target(const drv_fleet *fleet, const drv_fleet_vm *vm,
 json_object *drv_planning_move(drv_run *run, json_object *goal, drv_checks *checks, GError **error)
 {
     g_autoptr(drv_fleet) fleet = drv_run_fleet(run, error);
-    const drv_fleet_vm *which =
-        fleet ? drv_plan_find_vm(fleet, drv_json_string(goal, "vm", ""), error) : NULL;
+    const char *uuid = drv_json_string(goal, "uuid", NULL);
+    const drv_fleet_vm *which = !fleet ? NULL
+                                : uuid ? drv_plan_vm_with_uuid(fleet, uuid, error)
+                                       : drv_plan_find_vm(fleet, drv_json_string(goal, "vm", ""), error);
     const char *target = which ? choose_target(fleet, which, goal, error) : NULL;
     g_autoptr(json_object) vm = NULL;
     g_autoptr(json_object) facts = NULL;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What cannot be done is refused before anything is begun, and the message says why."""
 import os
+from uuid import uuid4
 
 import pytest
 
@@ -101,6 +102,27 @@ def test_name_taken_at_the_target(lab: Lab, web: Guest) -> None:
     finally:
         lab.virsh(target, "undefine", VM)
     assert lab.where(VM) == [source]
+
+
+def test_a_vm_named_like_another_one_s_uuid(lab: Lab, web: Guest) -> None:
+    """The guest is found by its own UUID, and moves live; a word that means both is not guessed at."""
+    source, target = web.host, web.other
+    uuid, its_own = lab.virsh(source, "domuuid", VM), str(uuid4())
+    path = define_idle(lab, source, uuid, 64)
+    definition = lab.path(source, path)
+    definition.write_text(definition.read_text().replace("<memory", f"<uuid>{its_own}</uuid><memory"))
+    lab.virsh(source, "define", path)
+    decoy = lab.virsh(source, "dumpxml", its_own)
+    try:
+        check(lab, web, lab.drover(source, "migrate", uuid, target), REFUSED, "ambiguous", VM)
+        report = lab.move(VM, source, target)
+        assert report["method"] != "offline" and report["pause_ms"] is not None, report
+        assert web.data_on(target) == web.filling
+        assert lab.virsh(source, "list", "--all", "--name").split() == [uuid]
+        assert lab.virsh(source, "dumpxml", its_own) == decoy
+    finally:
+        lab.virsh(source, "undefine", its_own, check=False)
+    web.assert_clean(target)
 
 
 def test_medium_in_the_drive(lab: Lab, web: Guest) -> None:

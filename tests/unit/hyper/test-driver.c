@@ -121,12 +121,12 @@ static void test_domains(fixture *f, gconstpointer data)
 
 static void test_domain(fixture *f, gconstpointer data)
 {
-    const char *const names[] = {"test", TEST_UUID};
     const char *const missing[] = {"web9", NO_UUID, ""};
     g_autoptr(GError) error = NULL;
 
-    for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
-        g_autoptr(drv_domain) domain = drv_hyper_domain(f->hyper, names[i], &error);
+    for (gsize i = 0; i < 2; i++) {
+        g_autoptr(drv_domain) domain = i ? drv_hyper_domain(f->hyper, TEST_UUID, &error)
+                                         : drv_hyper_domain_named(f->hyper, "test", &error);
 
         g_assert_no_error(error);
         g_assert_cmpstr(domain->uuid, ==, TEST_UUID);
@@ -135,11 +135,37 @@ static void test_domain(fixture *f, gconstpointer data)
         g_assert_cmpstr(domain->reason, !=, NULL);
     }
     for (gsize i = 0; i < G_N_ELEMENTS(missing); i++) {
-        g_assert_null(drv_hyper_domain(f->hyper, missing[i], &error));
+        g_assert_null(drv_hyper_domain_named(f->hyper, missing[i], &error));
         g_assert_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND);
         g_assert_nonnull(strstr(error->message, missing[i]));
         g_clear_error(&error);
+        g_assert_null(drv_hyper_domain(f->hyper, missing[i], &error));
+        g_assert_cmpint(error->code, ==,
+                        g_str_equal(missing[i], NO_UUID) ? DRV_ERROR_NOT_FOUND : DRV_ERROR_INVALID);
+        g_clear_error(&error);
     }
+}
+
+/* What is kept as a UUID must not find a VM that has it as its name. */
+static void test_named_like_a_uuid(fixture *f, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(drv_domain) web = NULL;
+    g_autoptr(drv_domain) decoy = NULL;
+
+    define(f, TEST_UUID, "/nonexistent/decoy.raw");
+    web = drv_hyper_domain(f->hyper, TEST_UUID, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(web->name, ==, "test");
+    g_assert_cmpstr(web->uuid, ==, TEST_UUID);
+    decoy = drv_hyper_domain_named(f->hyper, TEST_UUID, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(decoy->name, ==, TEST_UUID);
+    g_assert_cmpstr(decoy->uuid, !=, TEST_UUID);
+    /* And none is found where only such a name is. */
+    define(f, NO_UUID, "/nonexistent/decoy.raw");
+    g_assert_null(drv_hyper_domain(f->hyper, NO_UUID, &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND);
 }
 
 static void test_snapshot(fixture *f, gconstpointer data)
@@ -163,7 +189,7 @@ static void test_resume(fixture *f, gconstpointer data)
     g_autoptr(GError) error = NULL;
 
     g_assert_cmpint(virDomainSuspend(domain), ==, 0);
-    found = drv_hyper_domain(f->hyper, "test", NULL);
+    found = drv_hyper_domain_named(f->hyper, "test", NULL);
     g_assert_cmpint(found->state, ==, DRV_DOMAIN_PAUSED);
     g_assert_cmpstr(found->reason, ==, "user");
     g_assert_true(drv_hyper_resume(f->hyper, TEST_UUID, &error));
@@ -184,12 +210,12 @@ static void test_destroy(fixture *f, gconstpointer data)
 
     g_assert_true(drv_hyper_destroy(f->hyper, TEST_UUID, FALSE, &error));
     g_assert_no_error(error);
-    found = drv_hyper_domain(f->hyper, "test", NULL);
+    found = drv_hyper_domain_named(f->hyper, "test", NULL);
     g_assert_cmpint(found->state, ==, DRV_DOMAIN_SHUT_OFF);
     g_assert_true(drv_hyper_destroy(f->hyper, TEST_UUID, FALSE, &error)); /* is off already */
     g_assert_true(drv_hyper_destroy(f->hyper, TEST_UUID, TRUE, &error));
     g_assert_no_error(error);
-    g_assert_null(drv_hyper_domain(f->hyper, "test", &error));
+    g_assert_null(drv_hyper_domain_named(f->hyper, "test", &error));
     g_assert_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND);
     g_clear_error(&error);
     g_assert_true(drv_hyper_destroy(f->hyper, TEST_UUID, TRUE, &error)); /* is gone already */
@@ -257,7 +283,7 @@ static void test_disk(fixture *f, gconstpointer format)
     g_assert_nonnull(strstr(error->message, "user"));
     g_clear_error(&error);
     g_assert_cmpint(stat(path, &st), ==, 0);
-    g_autoptr(drv_domain) user = drv_hyper_domain(f->hyper, "user", NULL);
+    g_autoptr(drv_domain) user = drv_hyper_domain_named(f->hyper, "user", NULL);
     g_assert_true(drv_hyper_destroy(f->hyper, user->uuid, TRUE, NULL));
 
     g_assert_true(drv_hyper_disk_remove(f->hyper, path, &error));
@@ -314,7 +340,7 @@ static gpointer ask_often(gpointer data)
 
     for (int i = 0; i < 100; i++) {
         g_autoptr(GError) error = NULL;
-        g_autoptr(drv_domain) domain = drv_hyper_domain(f->hyper, "test", &error);
+        g_autoptr(drv_domain) domain = drv_hyper_domain_named(f->hyper, "test", &error);
         g_assert_no_error(error);
         g_assert_cmpstr(domain->name, ==, "test");
     }
@@ -351,6 +377,7 @@ int main(int argc, char **argv)
     ADD("host", NULL, test_host);
     ADD("domains", NULL, test_domains);
     ADD("domain", NULL, test_domain);
+    ADD("named-like-a-uuid", NULL, test_named_like_a_uuid);
     ADD("snapshot", NULL, test_snapshot);
     ADD("resume", NULL, test_resume);
     ADD("destroy", NULL, test_destroy);

@@ -29,6 +29,7 @@ static json_object *one_vm(const char *name, const char *uuid, const char *state
 
 #define UUID_WEB "5f3b1fd8-6f5d-4a1e-9f8e-0a0e5d0c0001"
 #define UUID_OTHER "5f3b1fd8-6f5d-4a1e-9f8e-0a0e5d0c0002"
+#define UUID_THIRD "5f3b1fd8-6f5d-4a1e-9f8e-0a0e5d0c0003"
 
 static void test_most_room_wins(void)
 {
@@ -128,6 +129,37 @@ static void test_name_on_several_nodes(void)
     g_assert_nonnull(strstr(error->message, "UUID"));
 }
 
+/* An operator's word may be one VM's UUID and another one's name. */
+static void test_named_like_a_uuid(void)
+{
+    g_autoptr(drv_fleet) fleet = drv_fleet_new();
+    g_autoptr(GError) error = NULL;
+
+    add_node(fleet, "h1", GIB, one_vm("web1", UUID_WEB, "running"));
+    add_node(fleet, "h2", GIB, one_vm(UUID_WEB, UUID_OTHER, "shut off"));
+    add_node(fleet, "h3", GIB, one_vm(UUID_THIRD, UUID_THIRD, "shut off"));
+    expect(fleet, UUID_WEB, NULL, DRV_ERROR_CONFLICT, "is ambiguous");
+    expect(fleet, UUID_WEB, NULL, DRV_ERROR_CONFLICT, "say web1 for the first, the UUID " UUID_OTHER);
+    g_assert_cmpstr(drv_plan_find_vm(fleet, "web1", &error)->node, ==, "h1");
+    g_assert_cmpstr(drv_plan_find_vm(fleet, UUID_OTHER, &error)->node, ==, "h2");
+    g_assert_cmpstr(drv_plan_find_vm(fleet, UUID_THIRD, &error)->node, ==, "h3");
+    /* What is known to be a UUID is never a name. */
+    g_assert_cmpstr(drv_plan_vm_with_uuid(fleet, UUID_WEB, &error)->name, ==, "web1");
+    g_assert_no_error(error);
+    g_assert_null(drv_plan_vm_with_uuid(fleet, "web1", &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND);
+}
+
+/* A VM that was defined again elsewhere, and whose UUID no longer says which. */
+static void test_uuid_on_several_nodes(void)
+{
+    g_autoptr(drv_fleet) fleet = drv_fleet_new();
+
+    add_node(fleet, "h1", GIB, one_vm("web1", UUID_WEB, "shut off"));
+    add_node(fleet, "h2", GIB, one_vm("web1", UUID_WEB, "shut off"));
+    expect(fleet, UUID_WEB, NULL, DRV_ERROR_CONFLICT, "virsh undefine");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -136,5 +168,7 @@ int main(int argc, char **argv)
     g_test_add_func("/place/a-node-that-was-named", test_a_node_that_was_named_is_taken);
     g_test_add_func("/place/room-includes-reserve", test_room_includes_reserve);
     g_test_add_func("/place/name-on-several-nodes", test_name_on_several_nodes);
+    g_test_add_func("/place/named-like-a-uuid", test_named_like_a_uuid);
+    g_test_add_func("/place/uuid-on-several-nodes", test_uuid_on_several_nodes);
     return g_test_run();
 }

@@ -113,6 +113,17 @@ static void test_order(void)
                     drv_json_int(step_of(plan, "db"), "end_ms", G_MAXINT64));
 }
 
+/* A word that is one VM's UUID and another one's name: it waits for both. */
+static void test_order_by_uuid(void)
+{
+    g_autoptr(drv_fleet) fleet = fleet_of(
+        "{" THREE ", 'vms': [" VM("app", "h1", "1G", ", 'depends_on': ['db-uuid']") "," VM("db", "h1", "2G", "") ","
+        VM("db-uuid", "h1", "3G", "") "]}");
+    g_autoptr(json_object) plan = evacuate(fleet, "h1");
+
+    g_assert_cmpuint(drv_json_length(drv_json_array(step_of(plan, "app"), "after")), ==, 2);
+}
+
 static void test_circle(void)
 {
     g_autoptr(drv_fleet) fleet = fleet_of(
@@ -353,6 +364,7 @@ int main(int argc, char **argv)
     g_test_add_func("/rules/contradictions", test_contradictions);
     g_test_add_func("/rules/labels", test_labels);
     g_test_add_func("/rules/order", test_order);
+    g_test_add_func("/rules/order-by-uuid", test_order_by_uuid);
     g_test_add_func("/rules/circle", test_circle);
     g_test_add_func("/rules/room-must-become-free", test_room_must_become_free);
     g_test_add_func("/rules/change-places", test_two_that_would_change_places);

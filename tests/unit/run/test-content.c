@@ -404,6 +404,7 @@ static void prune_and_off(void)
     g_autoptr(GError) error = NULL;
     g_autoptr(json_object) nothing = json_object_new_object();
     g_autoptr(json_object) vm = drv_json_parse("{\"vm\":\"u1\"}", "a test", NULL);
+    g_autoptr(json_object) web = drv_json_parse("{\"vm\":\"web\"}", "a test", NULL);
     g_autoptr(json_object) old = drv_json_parse("{\"vm\":\"u1\",\"older_than_s\":60}", "a test", NULL);
     g_autoptr(json_object) off = drv_json_parse("{\"on\":false}", "a test", NULL);
     g_autoptr(json_object) on = drv_json_parse("{\"on\":true}", "a test", NULL);
@@ -433,6 +434,13 @@ static void prune_and_off(void)
     json_object_put(drv_content_set(h1.content, on, NULL));
     session(&h1, &h2, 8, "u1", NULL, 0);
     wait_count(&h1, 1);
+    /* One VM's name, and another one's UUID: it is not guessed which is meant. */
+    session(&h1, &h2, 9, "web", NULL, 0);
+    wait_count(&h1, 2);
+    g_clear_error(&error);
+    g_assert_null(drv_content_prune(h1.content, web, &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_INVALID);
+    g_assert_cmpint(count(&h1), ==, 2);
     node_done(&h1);
     node_done(&h2);
 }
