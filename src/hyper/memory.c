@@ -39,39 +39,98 @@ struct drv_guest_memory {
 
 /* ---- what QEMU was told ---- */
 
-/* Of "-object" in both notations. Inside a string of JSON a quote has a backslash before it, so the key is found nowhere else. */
-static guint64 backend_bytes(const char *word)
+typedef struct {
+    char *id;
+    guint64 bytes;
+    gboolean memdev; /* a NUMA node or a module of memory names it */
+} backend;
+
+static void backend_clear(gpointer data)
 {
-    static const char *const notations[][2] = {{"{\"qom-type\":\"memory-backend-", ",\"size\":"},
-                                               {"memory-backend-", ",size="}};
+    g_free(((backend *)data)->id);
+}
 
-    for (gsize i = 0; i < G_N_ELEMENTS(notations); i++)
-        if (g_str_has_prefix(word, notations[i][0])) {
-            const char *said = strstr(word, notations[i][1]);
+/*
+ * The value of @key in an option, which is JSON or key=value,...; NULL: it is not there. Inside a string of JSON a quote
+ * has a backslash before it, so a key is found nowhere else. Transfer full.
+ */
+static char *value_of(const char *word, const char *key)
+{
+    g_autofree char *quoted = g_strdup_printf("\"%s\":", key);
+    g_autofree char *plain = g_strdup_printf(",%s=", key);
+    const char *at = strstr(word, *word == '{' ? quoted : plain);
 
-            return said ? g_ascii_strtoull(said + strlen(notations[i][1]), NULL, 10) : 0;
-        }
-    return 0;
+    if (!at)
+        return NULL;
+    at += strlen(*word == '{' ? quoted : plain);
+    at += *at == '"';
+    return g_strndup(at, strcspn(at, ",\"}"));
+}
+
+static guint64 bytes_of(const char *size)
+{
+    static const char units[] = "kmgt";
+    char *end = NULL;
+    guint64 number = g_ascii_strtoull(size, &end, 10);
+    const char *unit = *end ? strchr(units, g_ascii_tolower(*end)) : NULL;
+    guint shift = unit ? 10 * (guint)(unit - units + 1) : 0;
+
+    return number <= G_MAXUINT64 >> shift ? number << shift : 0;
+}
+
+static void add_backend(GArray *backends, const char *word)
+{
+    g_autofree char *id = value_of(word, "id");
+    g_autofree char *size = value_of(word, "size");
+
+    if (id && size && strstr(word, "memory-backend-"))
+        g_array_append_val(backends, ((backend){.id = g_steal_pointer(&id), .bytes = bytes_of(size)}));
+}
+
+static void mark(GArray *backends, const char *word)
+{
+    g_autofree char *memdev = value_of(word, "memdev");
+
+    for (guint i = 0; i < backends->len; i++) {
+        backend *it = &g_array_index(backends, backend, i);
+
+        it->memdev |= g_strcmp0(it->id, memdev) == 0;
+    }
 }
 
 /* The size of each block of memory; NULL: this process is not that VM's QEMU. */
 static GArray *blocks_of(const char *words, gsize length, const char *uuid)
 {
-    GArray *blocks = g_array_new(FALSE, FALSE, sizeof(guint64));
+    g_autoptr(GArray) blocks = g_array_new(FALSE, FALSE, sizeof(guint64));
+    g_autoptr(GArray) backends = g_array_new(FALSE, FALSE, sizeof(backend));
+    g_autofree char *machine = NULL; /* the backend that the machine names last */
     const char *before = "";
     gboolean ours = FALSE;
 
+    g_array_set_clear_func(backends, backend_clear);
     for (const char *word = words; word < words + length; word += strlen(word) + 1) {
-        guint64 bytes = strcmp(before, "-object") == 0 ? backend_bytes(word) : 0;
+        g_autofree char *named = strcmp(before, "-machine") == 0 ? value_of(word, "memory-backend") : NULL;
 
+        if (!named && strcmp(before, "-machine") == 0 && g_str_has_prefix(word, "memory-backend="))
+            named = g_strdup(word + strlen("memory-backend="));
+        if (named) {
+            g_free(machine);
+            machine = g_steal_pointer(&named);
+        }
         ours |= strcmp(before, "-uuid") == 0 && g_ascii_strcasecmp(word, uuid) == 0;
-        if (bytes)
-            g_array_append_val(blocks, bytes);
+        if (strcmp(before, "-object") == 0)
+            add_backend(backends, word);
+        else if (strcmp(before, "-numa") == 0 || strcmp(before, "-device") == 0)
+            mark(backends, word);
         before = word;
     }
-    if (!ours)
-        g_clear_pointer(&blocks, g_array_unref);
-    return blocks;
+    for (guint i = 0; i < backends->len; i++) {
+        const backend *it = &g_array_index(backends, backend, i);
+
+        if (it->bytes && (it->memdev || g_strcmp0(it->id, machine) == 0))
+            g_array_append_val(blocks, it->bytes);
+    }
+    return ours ? g_steal_pointer(&blocks) : NULL;
 }
 
 /* ---- what its mappings are ---- */

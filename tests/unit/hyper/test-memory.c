@@ -14,10 +14,9 @@
 #define OTHER "f09ca627-4ede-4213-b80d-82d1bc69fccf"
 #define ODD_BYTES ((gsize)(37 * 65536 + 8192)) /* no other mapping has just so many */
 #define TWO_BYTES ((gsize)(53 * 65536))
-#define BACKEND(size) "{\"qom-type\":\"memory-backend-ram\",\"id\":\"ram\",\"size\":" G_STRINGIFY(size) "}"
-#define ODD BACKEND(2433024)
-#define TWO BACKEND(3473408)
-#define OLD "memory-backend-file,id=ram,mem-path=/x,size=2433024,share=on"
+#define BACKEND(id, size) "-object", "{\"qom-type\":\"memory-backend-ram\",\"id\":\"" id "\",\"size\":" G_STRINGIFY(size) "}"
+#define MACHINE(id) "-machine", "pc-q35-7.2,usb=off,memory-backend=" id
+#define ODD BACKEND("pc.ram", 2433024)
 
 static char *program;
 
@@ -55,7 +54,7 @@ typedef struct {
     GPid pid;
 } process;
 
-static process start(const char *uuid, const char *const *objects)
+static process start(const char *uuid, const char *const *words)
 {
     process it = {0};
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
@@ -66,10 +65,8 @@ static process start(const char *uuid, const char *const *objects)
     g_ptr_array_add(argv, program);
     g_ptr_array_add(argv, (char *)"-uuid");
     g_ptr_array_add(argv, (char *)uuid);
-    for (; *objects; objects++) {
-        g_ptr_array_add(argv, (char *)"-object");
-        g_ptr_array_add(argv, (char *)*objects);
-    }
+    for (; *words; words++)
+        g_ptr_array_add(argv, (char *)*words);
     g_ptr_array_add(argv, NULL);
     g_spawn_async_with_pipes(NULL, (char **)argv->pdata, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &it.pid, NULL,
                              &out, NULL, &error);
@@ -101,7 +98,10 @@ static void check_bytes(const drv_guest_memory *memory, guint chunk, guint first
 
 static void test_blocks(void)
 {
-    process it = start(UUID, (const char *const[]){ODD, "{\"qom-type\":\"secret\",\"size\":5}", TWO, TWO, NULL});
+    process it = start(UUID, (const char *const[]){ODD, BACKEND("n0", 3473408), MACHINE("pc.ram"), BACKEND("n1", 3473408),
+                                                    "-numa", "node,nodeid=0,memdev=n0", "-device",
+                                                    "{\"driver\":\"pc-dimm\",\"memdev\":\"n1\",\"id\":\"dimm0\"}",
+                                                    NULL});
     g_autoptr(GError) error = NULL;
     g_autoptr(drv_guest_memory) memory = drv_hyper_memory_open_process(it.pid, UUID, &error);
 
@@ -116,9 +116,11 @@ static void test_blocks(void)
     stop(&it);
 }
 
-static void test_old_words(void)
+static void test_machine_says_last(void)
 {
-    process it = start(UUID, (const char *const[]){OLD, NULL});
+    process it = start(UUID, (const char *const[]){BACKEND("pc.ram", 3473408), MACHINE("pc.ram"), "-object",
+                                                    "memory-backend-file,id=own.ram,mem-path=/x,size=2376K,share=on",
+                                                    "-machine", "memory-backend=own.ram", NULL});
     g_autoptr(GError) error = NULL;
     g_autoptr(drv_guest_memory) memory = drv_hyper_memory_open_process(it.pid, UUID, &error);
 
@@ -129,7 +131,7 @@ static void test_old_words(void)
 
 static void test_nothing_is_guessed(void)
 {
-    process it = start(UUID, (const char *const[]){TWO, BACKEND(77), NULL});
+    process it = start(UUID, (const char *const[]){BACKEND("pc.ram", 3473408), MACHINE("pc.ram"), NULL});
     g_autoptr(GError) error = NULL;
 
     /* Two mappings have the size of the one block: which is the guest's? */
@@ -141,7 +143,7 @@ static void test_nothing_is_guessed(void)
 
 static void test_another_process(void)
 {
-    process it = start(UUID, (const char *const[]){ODD, NULL});
+    process it = start(UUID, (const char *const[]){ODD, MACHINE("pc.ram"), NULL});
     g_autoptr(GError) error = NULL;
 
     g_assert_null(drv_hyper_memory_open_process(it.pid, OTHER, &error));
@@ -157,7 +159,7 @@ static void test_another_process(void)
 
 static void test_it_ends(void)
 {
-    process it = start(UUID, (const char *const[]){ODD, NULL});
+    process it = start(UUID, (const char *const[]){ODD, MACHINE("pc.ram"), NULL});
     g_autoptr(GError) error = NULL;
     g_autoptr(drv_guest_memory) memory = drv_hyper_memory_open_process(it.pid, UUID, &error);
     guint8 bytes[DRV_PEEK_BYTES];
@@ -175,7 +177,7 @@ int main(int argc, char **argv)
     program = argv[0];
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/memory/blocks", test_blocks);
-    g_test_add_func("/memory/old-words", test_old_words);
+    g_test_add_func("/memory/the-machine-says-it-last", test_machine_says_last);
     g_test_add_func("/memory/nothing-is-guessed", test_nothing_is_guessed);
     g_test_add_func("/memory/another-process", test_another_process);
     g_test_add_func("/memory/it-ends", test_it_ends);
