@@ -14,6 +14,7 @@
 #include "api/pki.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/ids.h"
 #include "base/paths.h"
 #include "model/json.h"
 
@@ -41,21 +42,12 @@ void drv_identity_free(drv_identity *identity)
 
 gboolean drv_node_name_check(const char *name, GError **error)
 {
-    gsize length = name ? strlen(name) : 0;
+    struct drv_error problem = {0};
+    drv_node_name parsed;
 
-    if (name && (g_str_equal(name, "op") || g_str_equal(name, "plan"))) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "\"%s\" cannot be a node's name: ids of operations and plans begin so; use another", name);
-        return FALSE;
-    }
-    if (length && length <= 63 &&
-        strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == length && name[0] != '-' &&
-        name[length - 1] != '-')
+    if (drv_node_name_parse(&parsed, name, &problem) == 0)
         return TRUE;
-    g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                "\"%.64s\" cannot be a node's name: use 1 to 63 of a-z, 0-9 and -, not - at either "
-                "end",
-                name ? name : "");
+    drv_gerror_from(error, DRV_ERROR_INVALID, &problem);
     return FALSE;
 }
 

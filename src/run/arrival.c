@@ -19,6 +19,7 @@
 #include "hyper/probe.h"
 #include "run/facts.h"
 #include "run/kept.h"
+#include "run/step.h"
 
 #define EXPORT_PID_FILE "export.pid"
 
@@ -140,7 +141,12 @@ gboolean drv_arrival_remove(drv_run *run, json_object *made, GError **error)
         json_object *entry = json_object_array_get_idx(made, i);
         const char *device = drv_json_string(entry, "device", NULL);
         const char *tpm = drv_json_string(entry, "tpm", NULL);
-        g_autofree char *tpm_dir = tpm ? drv_facts_tpm_dir(tpm) : NULL;
+        drv_uuid uuid;
+        g_autofree char *tpm_dir = NULL;
+
+        if (tpm && !drv_door_uuid(&uuid, tpm, error))
+            return FALSE;
+        tpm_dir = tpm ? drv_facts_tpm_dir(&uuid) : NULL;
 
         if (tpm_dir)
             drv_arrival_remove_tree(tpm_dir);
@@ -251,7 +257,7 @@ static gboolean is_inner_path(const char *path)
     return *path != '/';
 }
 
-static gboolean write_tpm(const char *uuid, json_object *files, json_object *made,
+static gboolean write_tpm(const drv_uuid *uuid, json_object *files, json_object *made,
                           drv_arrival_keep keep, gpointer data, GError **error)
 {
     g_autofree char *root = drv_facts_tpm_dir(uuid);
@@ -266,7 +272,7 @@ static gboolean write_tpm(const char *uuid, json_object *files, json_object *mad
         return FALSE;
     }
     entry = json_object_new_object();
-    drv_json_set_string(entry, "tpm", uuid);
+    drv_json_set_string(entry, "tpm", uuid->text);
     json_object_array_add(made, entry);
     if (!keep(data, error))
         return FALSE;
@@ -305,7 +311,7 @@ static GPtrArray *strings(json_object *array)
     return list;
 }
 
-gboolean drv_arrival_define(drv_run *run, const char *uuid, json_object *parcel, json_object *made,
+gboolean drv_arrival_define(drv_run *run, const drv_uuid *uuid, json_object *parcel, json_object *made,
                             drv_arrival_keep keep, gpointer data, GError **error)
 {
     const char *definition = drv_json_string(parcel, "definition", NULL);
@@ -318,8 +324,8 @@ gboolean drv_arrival_define(drv_run *run, const char *uuid, json_object *parcel,
     }
     return write_tpm(uuid, drv_json_array(parcel, "tpm"), made, keep, data, error) &&
            drv_hyper_define(run->hyper, definition, error) &&
-           drv_hyper_redefine_checkpoints(run->hyper, uuid, checkpoints, error) &&
-           drv_hyper_redefine_snapshots(run->hyper, uuid, snapshots,
+           drv_hyper_redefine_checkpoints(run->hyper, uuid->text, checkpoints, error) &&
+           drv_hyper_redefine_snapshots(run->hyper, uuid->text, snapshots,
                                         (int)drv_json_int(parcel, "current_snapshot", -1), error);
 }
 

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "base/ids.h"
 #include "run/internal.h"
 
 /** Record the list as it is now. */
@@ -30,7 +31,7 @@ gboolean drv_arrival_export(const char *dir, json_object *made, json_object *wha
 gboolean drv_arrival_unexport(const char *dir, json_object *made, json_object *what, GError **error);
 
 /** drv_arrival_define() - TPM state, definition and snapshots of a VM that is shut off. */
-gboolean drv_arrival_define(drv_run *run, const char *uuid, json_object *parcel, json_object *made,
+gboolean drv_arrival_define(drv_run *run, const drv_uuid *uuid, json_object *parcel, json_object *made,
                             drv_arrival_keep keep, gpointer data, GError **error);
 
 /** drv_arrival_settle() - it is here for good: checkpoints and autostart. Trouble is logged: the VM runs. */

@@ -63,8 +63,9 @@ static gpointer ask_to_abort(gpointer data)
 static gpointer end_relay(gpointer data)
 {
     errand *it = data;
-    g_autofree char *session = drv_job_session(it->job);
-    g_autofree char *dir = session ? drv_session_dir(it->run->sessions_dir, session) : NULL;
+    drv_session_id session;
+    g_autofree char *dir =
+        drv_job_session(it->job, &session) ? drv_session_dir(it->run->sessions_dir, &session) : NULL;
     drv_relay *relay = NULL;
 
     if (dir && drv_relay_open(dir, &relay, NULL) == 0)
@@ -76,8 +77,9 @@ static gpointer end_relay(gpointer data)
 static gpointer tell_near(gpointer data)
 {
     errand *it = data;
-    g_autofree char *session = drv_job_session(it->job);
-    g_autofree char *dir = session ? drv_session_dir(it->run->sessions_dir, session) : NULL;
+    drv_session_id session;
+    g_autofree char *dir =
+        drv_job_session(it->job, &session) ? drv_session_dir(it->run->sessions_dir, &session) : NULL;
     drv_relay *relay = NULL;
     struct drv_error err;
 

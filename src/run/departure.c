@@ -16,6 +16,7 @@
 #include "run/arrival.h"
 #include "run/facts.h"
 #include "run/kept.h"
+#include "run/step.h"
 
 /* What a TPM keeps is some kilobytes; the request that carries it is limited. */
 #define TPM_MOST_BYTES (256 << 10)
@@ -147,9 +148,13 @@ static gboolean add_offline(json_object *step, const drv_belongings *has, json_o
     gboolean proven;
     g_autoptr(drv_rewrite) rewrite = drv_departure_rewrite(step, &proven);
     g_autofree char *definition = NULL;
-    g_autofree char *tpm_dir = drv_facts_tpm_dir(drv_json_string(step, "uuid", "?"));
+    g_autofree char *tpm_dir = NULL;
+    drv_uuid uuid;
     gsize total = 0;
 
+    if (!drv_door_uuid(&uuid, drv_json_string(step, "uuid", NULL), error))
+        return FALSE;
+    tpm_dir = drv_facts_tpm_dir(&uuid);
     if (!has->definition) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "the VM has no definition any more");
         return FALSE;
@@ -326,6 +331,7 @@ void drv_departure_release(drv_outgoing *outgoing)
     json_object *step = drv_job_step(outgoing->job);
     json_object *disks = drv_json_array(step, "disks");
     const char *nvram = drv_json_string(step, "nvram", NULL);
+    drv_uuid uuid;
 
     for (gsize i = 0; i < drv_json_length(disks); i++) {
         json_object *disk = json_object_array_get_idx(disks, i);
@@ -338,8 +344,9 @@ void drv_departure_release(drv_outgoing *outgoing)
     }
     if (nvram)
         remove_file(outgoing, nvram, "the source's copy of the UEFI variables");
-    if (drv_json_bool(step, "tpm") && !drv_json_bool(step, "tpm_shared")) {
-        g_autofree char *tpm_dir = drv_facts_tpm_dir(drv_json_string(step, "uuid", "?"));
+    if (drv_json_bool(step, "tpm") && !drv_json_bool(step, "tpm_shared") &&
+        drv_door_uuid(&uuid, drv_json_string(step, "uuid", NULL), NULL)) {
+        g_autofree char *tpm_dir = drv_facts_tpm_dir(&uuid);
         g_autoptr(GError) error = NULL;
         g_autoptr(drv_domain) domain =
             drv_hyper_domain(outgoing->run->hyper, drv_job_uuid(outgoing->job), &error);

@@ -11,12 +11,13 @@
 #include "run/kept.h"
 #include "run/machine-facts.h"
 #include "run/seed.h"
+#include "run/step.h"
 
 #define TPM_DIR "/var/lib/libvirt/swtpm"
 
-char *drv_facts_tpm_dir(const char *uuid)
+char *drv_facts_tpm_dir(const drv_uuid *uuid)
 {
-    return g_build_filename(TPM_DIR, uuid, NULL);
+    return g_build_filename(TPM_DIR, uuid->text, NULL);
 }
 
 static void set_file(json_object *object, const drv_file_facts *facts)
@@ -479,12 +480,16 @@ json_object *drv_facts_answer(drv_run *run, json_object *told, GError **error)
     json_object *disks = drv_json_array(told, "disks");
     g_autoptr(GHashTable) taken = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autofree char *pool_path = NULL;
-    g_autofree char *tpm_dir = drv_facts_tpm_dir(drv_json_string(told, "uuid", "?"));
+    g_autofree char *tpm_dir = NULL;
     g_autofree char *swtpm = g_find_program_in_path("swtpm");
     g_autoptr(json_object) answer = json_object_new_object();
     g_autoptr(GError) problem = NULL;
     json_object *list, *there;
+    drv_uuid uuid;
 
+    if (!drv_door_uuid(&uuid, drv_json_string(told, "uuid", NULL), error))
+        return NULL;
+    tpm_dir = drv_facts_tpm_dir(&uuid);
     if (pool) {
         pool_path = drv_hyper_pool_path(run->hyper, pool, &problem);
         if (!pool_path) {

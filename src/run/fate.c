@@ -36,14 +36,14 @@ gboolean drv_incoming_resume(drv_incoming *incoming, GError **error)
         return TRUE;
     }
     drv_fault("target-before-resume");
-    if (!drv_hyper_resume(incoming->run->hyper, incoming->uuid, error))
+    if (!drv_hyper_resume(incoming->run->hyper, incoming->uuid.text, error))
         return FALSE;
     drv_fault("target-resumed");
     g_atomic_int_set(&incoming->resumed, TRUE);
     /* Behind the resume, which the guest is waiting for: libvirt remembers it as well, it runs. */
     if (!drv_incoming_keep(incoming, DRV_REVISION_ANY, &problem))
-        drv_log_warning("that %s was resumed could not be recorded: %s session=%s", incoming->vm,
-                        problem->message, incoming->session);
+        drv_log_warning("that %s was resumed could not be recorded: %s session=%s", incoming->vm.text,
+                        problem->message, incoming->session.text);
     drv_fault("target-resume-recorded");
     return TRUE;
 }
@@ -92,19 +92,19 @@ gboolean drv_incoming_give_up(drv_incoming *incoming, GError **error)
 
     if (incoming->closed)
         return TRUE;
-    domain = drv_hyper_domain(incoming->run->hyper, incoming->uuid, &problem);
+    domain = drv_hyper_domain(incoming->run->hyper, incoming->uuid.text, &problem);
     if (!domain && !g_error_matches(problem, DRV_ERROR, DRV_ERROR_NOT_FOUND)) {
         g_propagate_error(error, g_steal_pointer(&problem));
         return FALSE;
     }
     if (domain && drv_incoming_has_run(incoming, domain)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s has run on %s (it is %s now)",
-                    incoming->vm, incoming->run->node, drv_domain_state_name(domain->state));
+                    incoming->vm.text, incoming->run->node, drv_domain_state_name(domain->state));
         return FALSE;
     }
     if (domain && drv_incoming_was_told(incoming)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "%s is about to run on %s: its source has given it away", incoming->vm,
+                    "%s is about to run on %s: its source has given it away", incoming->vm.text,
                     incoming->run->node);
         return FALSE;
     }
@@ -118,14 +118,14 @@ gboolean drv_incoming_give_up(drv_incoming *incoming, GError **error)
     drv_arrival_unexport(incoming->dir, incoming->created, NULL, NULL);
     drv_session_end_relay(incoming->dir);
     drv_fault("target-abandon-relay-ended");
-    if (!drv_hyper_destroy(incoming->run->hyper, incoming->uuid, TRUE, error))
+    if (!drv_hyper_destroy(incoming->run->hyper, incoming->uuid.text, TRUE, error))
         return FALSE;
     drv_fault("target-copy-destroyed");
     if (!drv_arrival_remove(incoming->run, incoming->created, error))
         return FALSE;
     drv_fault("target-images-removed");
-    drv_log_notice("abandoned the copy of %s from %s session=%s", incoming->vm, incoming->source,
-                   incoming->session);
+    drv_log_notice("abandoned the copy of %s from %s session=%s", incoming->vm.text, incoming->source.text,
+                   incoming->session.text);
     drv_incoming_close(incoming);
     return TRUE;
 }
@@ -135,9 +135,9 @@ gboolean drv_incoming_give_up(drv_incoming *incoming, GError **error)
 /* The source's job. Transfer full; NULL: it cannot be asked. */
 static json_object *ask_job(drv_incoming *incoming)
 {
-    g_autofree char *path = g_strdup_printf("/v1/peer/jobs/%s", incoming->job);
+    g_autofree char *path = g_strdup_printf("/v1/peer/jobs/%s", incoming->job.text);
 
-    return drv_run_call(incoming->run, incoming->source, "GET", path, NULL,
+    return drv_run_call(incoming->run, incoming->source.text, "GET", path, NULL,
                         DRV_RUN_PEER_TIMEOUT_MS, NULL);
 }
 
@@ -177,7 +177,7 @@ static gboolean may_have_run_unseen(drv_incoming *incoming)
         return FALSE;
     job = ask_job(incoming);
     if (!job)
-        return is_member(incoming->run, incoming->source);
+        return is_member(incoming->run, incoming->source.text);
     return drv_json_bool(job, DRV_FACT_HAND_OVER) && !is_through(job);
 }
 
@@ -194,8 +194,8 @@ static void say_waiting(drv_incoming *incoming, const drv_domain *domain)
     drv_log_warning("%s needs attention: it is %s here, arrived from %s, which does not say what "
                     "became of its copy. Once that one is known not to run, 'virsh resume %s' here; "
                     "if it runs there, 'virsh destroy %s' and 'virsh undefine %s' here session=%s",
-                    incoming->vm, drv_domain_state_name(domain->state), incoming->source,
-                    incoming->uuid, incoming->uuid, incoming->uuid, incoming->session);
+                    incoming->vm.text, drv_domain_state_name(domain->state), incoming->source.text,
+                    incoming->uuid.text, incoming->uuid.text, incoming->uuid.text, incoming->session.text);
 }
 
 /* Called with the lock held. It runs, and has begun by itself: recorded, for it is never given up. */
@@ -208,7 +208,7 @@ static void note_arrived(drv_incoming *incoming)
     g_atomic_int_set(&incoming->resumed, TRUE);
     if (!drv_incoming_keep(incoming, DRV_REVISION_ANY, &error))
         drv_log_warning("that %s runs by post-copy could not be recorded: %s session=%s",
-                        incoming->vm, error->message, incoming->session);
+                        incoming->vm.text, error->message, incoming->session.text);
 }
 
 /* Called with the lock held. The link is gone: libvirtd tears the copy down, unless Finish had come. */
@@ -217,7 +217,7 @@ static void settle_orphan(drv_incoming *incoming)
     g_autoptr(GError) error = NULL;
     g_autoptr(json_object) job = NULL;
     g_autoptr(drv_domain) domain =
-        drv_hyper_domain(incoming->run->hyper, incoming->uuid, &error);
+        drv_hyper_domain(incoming->run->hyper, incoming->uuid.text, &error);
     gboolean absent = !domain && g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND);
 
     g_clear_error(&error);
@@ -229,8 +229,8 @@ static void settle_orphan(drv_incoming *incoming)
         if (may_have_run_unseen(incoming))
             return;
         if (!drv_incoming_give_up(incoming, &error))
-            drv_log_warning("cannot clean up after %s: %s session=%s", incoming->vm, error->message,
-                            incoming->session);
+            drv_log_warning("cannot clean up after %s: %s session=%s", incoming->vm.text, error->message,
+                            incoming->session.text);
         return;
     }
     job = ask_job(incoming);
@@ -239,7 +239,7 @@ static void settle_orphan(drv_incoming *incoming)
          * The source has the word, or cannot be asked: a paused copy waits. One that runs and
          * whose source has been put out of the cluster has nobody left to settle with.
          */
-        if (drv_incoming_has_run(incoming, domain) && !is_member(incoming->run, incoming->source))
+        if (drv_incoming_has_run(incoming, domain) && !is_member(incoming->run, incoming->source.text))
             drv_incoming_close(incoming);
         else if (domain && !drv_incoming_has_run(incoming, domain))
             say_waiting(incoming, domain);
@@ -248,8 +248,8 @@ static void settle_orphan(drv_incoming *incoming)
     if (drv_incoming_has_run(incoming, domain) || is_done(job))
         drv_incoming_close(incoming);
     else if (!drv_incoming_give_up(incoming, &error))
-        drv_log_warning("cannot clean up after %s: %s session=%s", incoming->vm, error->message,
-                        incoming->session);
+        drv_log_warning("cannot clean up after %s: %s session=%s", incoming->vm.text, error->message,
+                        incoming->session.text);
 }
 
 /* Called with the lock held. */
@@ -268,12 +268,12 @@ static void resume_now(drv_incoming *incoming, drv_relay *relay)
         /* The source has given it away already: its images are the only ones now. */
         drv_log_error("%s was removed by somebody before it could go on here; its images stay "
                       "session=%s",
-                      incoming->vm, incoming->session);
+                      incoming->vm.text, incoming->session.text);
         drv_incoming_close(incoming);
     } else if (g_strcmp0(error->message, incoming->complaint) != 0) {
         /* It is tried again and again. */
-        drv_log_error("cannot resume %s: %s session=%s", incoming->vm, error->message,
-                      incoming->session);
+        drv_log_error("cannot resume %s: %s session=%s", incoming->vm.text, error->message,
+                      incoming->session.text);
         g_free(incoming->complaint);
         incoming->complaint = g_strdup(error->message);
     }

@@ -83,7 +83,7 @@ static json_object *about_vm(drv_outgoing *outgoing)
 static json_object *call_session(drv_outgoing *outgoing, const char *method, const char *what,
                                  GError **error)
 {
-    g_autofree char *path = g_strdup_printf("/v1/peer/sessions/%s%s", outgoing->session, what);
+    g_autofree char *path = g_strdup_printf("/v1/peer/sessions/%s%s", outgoing->session.text, what);
     g_autoptr(json_object) body = about_vm(outgoing);
     guint timeout_ms = drv_job_cancel_requested(outgoing->job) ? PATIENCE_WHEN_CANCELLED_MS
                                                                : DRV_RUN_PEER_TIMEOUT_MS;
@@ -141,7 +141,7 @@ static void findings_clear(findings *found)
 json_object *drv_outgoing_call_session(drv_outgoing *outgoing, const char *method, const char *what,
                                        json_object *body, GError **error)
 {
-    g_autofree char *path = g_strdup_printf("/v1/peer/sessions/%s%s", outgoing->session, what);
+    g_autofree char *path = g_strdup_printf("/v1/peer/sessions/%s%s", outgoing->session.text, what);
     g_autoptr(json_object) about = body ? json_object_get(body) : about_vm(outgoing);
 
     return drv_run_call(outgoing->run, drv_job_target(outgoing->job), method, path, about,
@@ -447,7 +447,7 @@ void drv_outgoing_give_up(drv_outgoing *outgoing, const GError *why)
     gboolean cancelled = drv_job_cancel_requested(outgoing->job);
     g_autoptr(json_object) answer = NULL;
 
-    if (outgoing->session && !outgoing->left_behind) {
+    if (*outgoing->session.text && !outgoing->left_behind) {
         /* One that it never had is no error; one that it cannot be told of it finds out itself. */
         answer = call_session(outgoing, "DELETE", "", NULL);
         drv_outgoing_read_counters(outgoing);

@@ -14,7 +14,7 @@ struct drv_outgoing {
     drv_job *job;
     gboolean take_up;  /* begun by an earlier droverd */
     gboolean taken_up; /* and found under way */
-    char *session;
+    drv_session_id session; /* no text: there is none yet */
     char *dir;
     drv_ladder ladder;
     drv_progress progress;

@@ -20,6 +20,7 @@
 #include "run/preflight.h"
 #include "run/seed.h"
 #include "run/session.h"
+#include "run/step.h"
 
 void drv_incoming_take_up(drv_run *run, const char *json)
 {
@@ -27,14 +28,13 @@ void drv_incoming_take_up(drv_run *run, const char *json)
     g_autoptr(json_object) doc = drv_json_parse(json, "a stored session", &error);
     g_autoptr(drv_incoming) incoming = NULL;
 
-    if (!doc || !drv_session_is_id(drv_json_string(doc, "session", NULL))) {
-        drv_log_error("a stored session cannot be read%s%s", error ? ": " : "",
-                      error ? error->message : "");
+    incoming = doc ? drv_incoming_from_record(run, doc, &error) : NULL;
+    if (!incoming) {
+        drv_log_error("a stored session cannot be read: %s", error->message);
         return;
     }
-    incoming = drv_incoming_from_record(run, doc);
-    drv_log_notice("taking up an arrival after a restart vm=%s session=%s", incoming->vm,
-                   incoming->session);
+    drv_log_notice("taking up an arrival after a restart vm=%s session=%s", incoming->vm.text,
+                   incoming->session.text);
     drv_incoming_publish(incoming);
     drv_incoming_watch(incoming);
 }
@@ -53,8 +53,8 @@ static drv_content_session *look_for_content(drv_incoming *incoming, json_object
     json_object *offer = drv_json_object(request, "content");
     const char *owner = offer ? drv_json_string(offer, "owner", NULL) : NULL;
     drv_content_session *content =
-        owner ? drv_content_begin(incoming->run->content, incoming->session, incoming->uuid,
-                                  incoming->vm, owner)
+        owner ? drv_content_begin(incoming->run->content, incoming->session.text, incoming->uuid.text,
+                                  incoming->vm.text, owner)
               : NULL;
     json_object *known = content ? drv_content_answer(content, offer) : NULL;
 
@@ -86,7 +86,7 @@ static gboolean start_relay(drv_incoming *incoming, json_object *request, json_o
                     problem.message);
         return FALSE;
     }
-    g_strlcpy(config.session, incoming->session, sizeof config.session);
+    g_strlcpy(config.session, incoming->session.text, sizeof config.session);
     if (!drv_session_make_dir(incoming->dir, error))
         return FALSE;
     config.libvirt_fd = drv_hyper_libvirt_socket(incoming->run->hyper, error);
@@ -121,7 +121,7 @@ static void clear_leftovers(drv_run *run, const char *source, const char *uuid)
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         drv_incoming *incoming = value;
 
-        if (g_str_equal(incoming->uuid, uuid) && g_str_equal(incoming->source, source)) {
+        if (g_str_equal(incoming->uuid.text, uuid) && g_str_equal(incoming->source.text, source)) {
             g_atomic_ref_count_inc(&incoming->references);
             g_ptr_array_add(old, incoming);
         }
@@ -140,19 +140,19 @@ static void clear_leftovers(drv_run *run, const char *source, const char *uuid)
 static gboolean take_over(drv_incoming *next, GError **error)
 {
     drv_run *run = next->run;
-    g_autoptr(drv_domain) domain = drv_hyper_domain(run->hyper, next->uuid, error);
+    g_autoptr(drv_domain) domain = drv_hyper_domain(run->hyper, next->uuid.text, error);
     g_autoptr(drv_incoming) old = NULL;
 
     if (!domain)
         return FALSE;
     if (!drv_incoming_is_split(domain) && domain->state != DRV_DOMAIN_PAUSED) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "%s is %s (%s) on %s, which is not a broken post-copy", next->vm,
+                    "%s is %s (%s) on %s, which is not a broken post-copy", next->vm.text,
                     drv_domain_state_name(domain->state), domain->reason, run->node);
         return FALSE;
     }
     next->resumed = TRUE;
-    old = drv_incoming_find_by_uuid(run, next->source, next->uuid, next);
+    old = drv_incoming_find_by_uuid(run, next->source.text, next->uuid.text, next);
     if (old) {
         g_mutex_lock(&old->lock);
         json_object_put(next->created);
@@ -208,43 +208,43 @@ json_object *drv_incoming_open(drv_run *run, const char *source, json_object *re
     g_autoptr(json_object) answer = json_object_new_object();
     gboolean recover = drv_json_bool(request, "recover");
     json_object *step = drv_json_object(request, "step");
-    const char *session = drv_json_string(request, "session", NULL);
     g_autoptr(json_object) doc = NULL;
     g_autoptr(drv_incoming) incoming = NULL;
     gboolean watch_it = FALSE;
+    drv_step_names names;
     gboolean ok;
 
-    if (!step || !drv_session_is_id(session) || !drv_json_string(request, "job", NULL)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "a session needs its id, its job and the step");
+    if (!step) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "a session needs its id, its job and the step");
         return NULL;
     }
-    if (!is_awaited(run, source, session, drv_json_string(request, "job", ""), error))
+    if (!drv_step_parse(step, &names, error))
         return NULL;
-    if (!recover) {
-        if (drv_run_is_leaving(run, drv_json_string(step, "uuid", ""))) {
-            g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                        "%s has not yet finished the move of %s away from it, and would remove its "
-                        "images: 'drover jobs' shows when it has",
-                        run->node, drv_json_string(step, "vm", "?"));
-            return NULL;
-        }
-        clear_leftovers(run, source, drv_json_string(step, "uuid", ""));
-        if (!drv_run_preflight(run, step, error))
-            return NULL;
-    }
-
     doc = json_object_new_object();
-    drv_json_set_string(doc, "session", session);
+    drv_json_set_string(doc, "session", drv_json_string(request, "session", NULL));
     drv_json_set_string(doc, "source", source);
-    drv_json_set_string(doc, "job", drv_json_string(request, "job", ""));
-    drv_json_set_string(doc, "vm", drv_json_string(step, "vm", ""));
-    drv_json_set_string(doc, "uuid", drv_json_string(step, "uuid", ""));
+    drv_json_set_string(doc, "job", drv_json_string(request, "job", NULL));
+    drv_json_set_string(doc, "vm", names.vm.text);
+    drv_json_set_string(doc, "uuid", names.uuid.text);
     drv_json_set_bool(doc, "was_running", drv_json_bool(step, "was_running"));
     drv_json_set_bool(doc, "may_start", may_post_copy(step));
     drv_json_set_string(doc, "method", drv_json_string(step, "method", NULL));
     drv_json_set(doc, "parcel", json_object_get(drv_json_object(request, "parcel")));
-    incoming = drv_incoming_from_record(run, doc);
+    incoming = drv_incoming_from_record(run, doc, error);
+    if (!incoming || !is_awaited(run, source, incoming->session.text, incoming->job.text, error))
+        return NULL;
+    if (!recover) {
+        if (drv_run_is_leaving(run, names.uuid.text)) {
+            g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
+                        "%s has not yet finished the move of %s away from it, and would remove its "
+                        "images: 'drover jobs' shows when it has",
+                        run->node, names.vm.text);
+            return NULL;
+        }
+        clear_leftovers(run, source, names.uuid.text);
+        if (!drv_run_preflight(run, step, error))
+            return NULL;
+    }
 
     g_mutex_lock(&incoming->lock);
     ok = drv_incoming_publish_new(incoming, error);
@@ -263,7 +263,7 @@ json_object *drv_incoming_open(drv_run *run, const char *source, json_object *re
         drv_fault("target-relay-ready");
         if (!ok && !drv_incoming_give_up(incoming, NULL))
             drv_log_warning("what was made for %s could not be removed yet session=%s",
-                            incoming->vm, incoming->session);
+                            incoming->vm.text, incoming->session.text);
         /* What could not be removed is tried again by the one who watches. */
         watch_it = !incoming->closed;
     }
@@ -274,11 +274,6 @@ json_object *drv_incoming_open(drv_run *run, const char *source, json_object *re
 }
 
 /* ---- what the source asks ---- */
-
-static gboolean is_uuid(const char *text)
-{
-    return g_uuid_string_is_valid(text);
-}
 
 /*
  * The session, or the one that the source has given up for a new id (which never came here) to recover
@@ -291,27 +286,25 @@ static drv_incoming *find_of_job(drv_run *run, const char *session, json_object 
     if (incoming)
         return incoming;
     incoming = drv_incoming_find_by_uuid(run, NULL, drv_json_string(about, "uuid", ""), NULL);
-    if (incoming && !g_str_equal(incoming->job, drv_json_string(about, "job", "")))
+    if (incoming && !g_str_equal(incoming->job.text, drv_json_string(about, "job", "")))
         g_clear_pointer(&incoming, drv_incoming_unref);
     return incoming;
 }
 
 json_object *drv_incoming_look(drv_run *run, const char *session, json_object *about, GError **error)
 {
-    const char *uuid = drv_json_string(about, "uuid", "");
     g_autoptr(drv_incoming) incoming = find_of_job(run, session, about);
     g_autoptr(drv_domain) domain = NULL;
     g_autoptr(GError) problem = NULL;
     json_object *object;
     gboolean resumed = FALSE, told = FALSE;
+    drv_uuid uuid;
 
-    if (!is_uuid(uuid)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "'%s' is not a UUID", uuid);
+    if (!drv_door_uuid(&uuid, drv_json_string(about, "uuid", NULL), error))
         return NULL;
-    }
     if (incoming)
         g_mutex_lock(&incoming->lock);
-    domain = drv_hyper_domain(run->hyper, uuid, &problem);
+    domain = drv_hyper_domain(run->hyper, uuid.text, &problem);
     if (incoming) {
         resumed = drv_incoming_has_run(incoming, domain);
         told = domain && drv_incoming_was_told(incoming);
@@ -350,7 +343,7 @@ static drv_incoming *lock_open(drv_run *run, const char *source, const char *ses
 {
     drv_incoming *incoming = drv_incoming_find(run, session);
 
-    if (incoming && g_str_equal(incoming->source, source)) {
+    if (incoming && g_str_equal(incoming->source.text, source)) {
         g_mutex_lock(&incoming->lock);
         if (!incoming->closed && !incoming->resumed)
             return incoming;
@@ -392,7 +385,7 @@ gboolean drv_incoming_define(drv_run *run, const char *source, const char *sessi
         return FALSE;
     json_object_put(incoming->parcel);
     incoming->parcel = json_object_get(parcel);
-    ok = drv_arrival_define(run, incoming->uuid, parcel, incoming->created, keep_made, incoming,
+    ok = drv_arrival_define(run, &incoming->uuid, parcel, incoming->created, keep_made, incoming,
                             error);
     unlock_open(incoming);
     return ok;
@@ -401,15 +394,13 @@ gboolean drv_incoming_define(drv_run *run, const char *source, const char *sessi
 json_object *drv_incoming_finish(drv_run *run, const char *session, json_object *about,
                                  GError **error)
 {
-    const char *uuid = drv_json_string(about, "uuid", "");
     g_autoptr(drv_incoming) incoming = find_of_job(run, session, about);
     json_object *object;
     gboolean ok = TRUE;
+    drv_uuid uuid;
 
-    if (!is_uuid(uuid)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "'%s' is not a UUID", uuid);
+    if (!drv_door_uuid(&uuid, drv_json_string(about, "uuid", NULL), error))
         return NULL;
-    }
     if (incoming) {
         g_mutex_lock(&incoming->lock);
         ok = incoming->resumed || drv_incoming_resume(incoming, error);
@@ -418,7 +409,7 @@ json_object *drv_incoming_finish(drv_run *run, const char *session, json_object 
         g_mutex_unlock(&incoming->lock);
     } else {
         /* The session was finished before and the answer was lost: the VM must be here, as it was. */
-        g_autoptr(drv_domain) domain = drv_hyper_domain(run->hyper, uuid, error);
+        g_autoptr(drv_domain) domain = drv_hyper_domain(run->hyper, uuid.text, error);
 
         ok = domain && (domain->state == DRV_DOMAIN_RUNNING ||
                         (domain->state == DRV_DOMAIN_PAUSED && !drv_json_bool(about, "was_running")));
@@ -430,7 +421,7 @@ json_object *drv_incoming_finish(drv_run *run, const char *session, json_object 
     if (!ok)
         return NULL;
     object = json_object_new_object();
-    drv_json_set(object, "completed", completed_json(run, uuid));
+    drv_json_set(object, "completed", completed_json(run, uuid.text));
     return object;
 }
 
@@ -442,9 +433,9 @@ gboolean drv_incoming_abandon(drv_run *run, const char *source, const char *sess
 
     if (!incoming)
         return TRUE;
-    if (!g_str_equal(incoming->source, source)) {
+    if (!g_str_equal(incoming->source.text, source)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "the session is between %s and %s",
-                    incoming->source, run->node);
+                    incoming->source.text, run->node);
         return FALSE;
     }
     g_mutex_lock(&incoming->lock);
@@ -455,7 +446,7 @@ gboolean drv_incoming_abandon(drv_run *run, const char *source, const char *sess
 
 gboolean drv_incoming_hand_link(drv_run *run, const char *session, int fd, GError **error)
 {
-    g_autoptr(drv_incoming) incoming = drv_session_is_id(session) ? drv_incoming_find(run, session) : NULL;
+    g_autoptr(drv_incoming) incoming = drv_incoming_find(run, session);
     g_autofree char *dir = incoming ? g_strdup(incoming->dir) : drv_links_probe_dir(run, session);
     struct drv_error problem = {0};
     drv_relay *relay = NULL;

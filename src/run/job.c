@@ -190,14 +190,14 @@ gboolean drv_job_ended(drv_job *job)
     return drv_state_get(drv_job_state(job))->ended;
 }
 
-char *drv_job_session(drv_job *job)
+gboolean drv_job_session(drv_job *job, drv_session_id *session)
 {
-    char *session;
+    gboolean has;
 
     g_mutex_lock(&job->lock);
-    session = g_strdup(drv_json_string(job->doc, "session", NULL));
+    has = drv_session_id_parse(session, drv_json_string(job->doc, "session", NULL), NULL) == 0;
     g_mutex_unlock(&job->lock);
-    return session;
+    return has;
 }
 
 json_object *drv_job_view(drv_job *job)
@@ -262,12 +262,12 @@ void drv_job_enter(drv_job *job, drv_state state)
         reach_state(state);
 }
 
-gboolean drv_job_set_session(drv_job *job, const char *session, GError **error)
+gboolean drv_job_set_session(drv_job *job, const drv_session_id *session, GError **error)
 {
     gboolean kept;
 
     g_mutex_lock(&job->lock);
-    drv_json_set_string(job->doc, "session", session);
+    drv_json_set_string(job->doc, "session", session->text);
     touch(job);
     kept = keep(job, error);
     g_mutex_unlock(&job->lock);

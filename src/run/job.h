@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "base/ids.h"
 #include "model/json.h"
 #include "hyper/gerror.h"
 #include "run/state.h"
@@ -36,8 +37,8 @@ json_object *drv_job_step(drv_job *job);
 
 drv_state drv_job_state(drv_job *job);
 gboolean drv_job_ended(drv_job *job);
-/** drv_job_session() - NULL before there is one. Transfer full. */
-char *drv_job_session(drv_job *job);
+/** drv_job_session() - FALSE before there is one, or if the record has none that is one. */
+gboolean drv_job_session(drv_job *job, drv_session_id *session);
 
 /** drv_job_view() - the document as it is now. Transfer full. */
 json_object *drv_job_view(drv_job *job);
@@ -53,7 +54,7 @@ json_object *drv_job_wait(drv_job *job, gint64 after, guint wait_ms);
  */
 void drv_job_enter(drv_job *job, drv_state state);
 /** drv_job_set_session() - stored at once: what is made afterwards can be found again. */
-gboolean drv_job_set_session(drv_job *job, const char *session, GError **error);
+gboolean drv_job_set_session(drv_job *job, const drv_session_id *session, GError **error);
 /** drv_job_set_fact() - keep a boolean for the one who takes the job up after a crash; stored. */
 void drv_job_set_fact(drv_job *job, const char *key, gboolean value);
 /** drv_job_note_rung() - add to the job's "ladder" what was done for it to converge, and why; stored. */

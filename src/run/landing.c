@@ -16,12 +16,7 @@ void drv_incoming_unref(drv_incoming *incoming)
     json_object_put(incoming->created);
     json_object_put(incoming->parcel);
     g_free(incoming->method);
-    g_free(incoming->session);
     g_free(incoming->dir);
-    g_free(incoming->source);
-    g_free(incoming->job);
-    g_free(incoming->vm);
-    g_free(incoming->uuid);
     g_free(incoming->complaint);
     g_mutex_clear(&incoming->lock);
     g_free(incoming);
@@ -43,7 +38,7 @@ void drv_incoming_publish(drv_incoming *incoming)
 {
     g_atomic_ref_count_inc(&incoming->references);
     g_mutex_lock(&incoming->run->lock);
-    g_hash_table_insert(incoming->run->incoming, g_strdup(incoming->session), incoming);
+    g_hash_table_insert(incoming->run->incoming, g_strdup(incoming->session.text), incoming);
     g_mutex_unlock(&incoming->run->lock);
 }
 
@@ -54,7 +49,7 @@ gboolean drv_incoming_has(drv_run *run, const char *uuid)
 
     g_hash_table_iter_init(&iter, run->incoming);
     while (g_hash_table_iter_next(&iter, NULL, &value))
-        if (g_str_equal(((drv_incoming *)value)->uuid, uuid))
+        if (g_str_equal(((drv_incoming *)value)->uuid.text, uuid))
             return TRUE;
     return FALSE;
 }
@@ -72,8 +67,8 @@ drv_incoming *drv_incoming_find_by_uuid(drv_run *run, const char *source, const 
     while (!found && g_hash_table_iter_next(&iter, NULL, &value)) {
         drv_incoming *incoming = value;
 
-        if (incoming != but && g_str_equal(incoming->uuid, uuid) &&
-            (!source || g_str_equal(incoming->source, source))) {
+        if (incoming != but && g_str_equal(incoming->uuid.text, uuid) &&
+            (!source || g_str_equal(incoming->source.text, source))) {
             g_atomic_ref_count_inc(&incoming->references);
             found = incoming;
         }
@@ -93,7 +88,7 @@ gboolean drv_incoming_is_arriving(drv_run *run, const char *uuid)
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         drv_incoming *incoming = value;
 
-        arriving |= g_str_equal(incoming->uuid, uuid) && !g_atomic_int_get(&incoming->resumed);
+        arriving |= g_str_equal(incoming->uuid.text, uuid) && !g_atomic_int_get(&incoming->resumed);
     }
     g_mutex_unlock(&run->lock);
     return arriving;
@@ -106,28 +101,28 @@ gboolean drv_incoming_publish_new(drv_incoming *incoming, GError **error)
     gboolean leaving, known;
 
     g_mutex_lock(&run->lock);
-    known = g_hash_table_contains(run->incoming, incoming->session);
-    leaving = !g_str_equal(incoming->source, run->node) &&
-              g_hash_table_contains(run->outgoing, incoming->uuid);
+    known = g_hash_table_contains(run->incoming, incoming->session.text);
+    leaving = !g_str_equal(incoming->source.text, run->node) &&
+              g_hash_table_contains(run->outgoing, incoming->uuid.text);
     if (!leaving && !known) {
         g_atomic_ref_count_inc(&incoming->references);
-        g_hash_table_insert(run->incoming, g_strdup(incoming->session), incoming);
+        g_hash_table_insert(run->incoming, g_strdup(incoming->session.text), incoming);
     }
     g_mutex_unlock(&run->lock);
     if (leaving)
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                     "%s is still leaving %s by an earlier job ('drover jobs'): wait for its end",
-                    incoming->vm, run->node);
+                    incoming->vm.text, run->node);
     else if (known)
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "the session %s is open already",
-                    incoming->session);
+                    incoming->session.text);
     return !leaving && !known;
 }
 
 void drv_incoming_unpublish(drv_incoming *incoming)
 {
     g_mutex_lock(&incoming->run->lock);
-    g_hash_table_remove(incoming->run->incoming, incoming->session);
+    g_hash_table_remove(incoming->run->incoming, incoming->session.text);
     g_mutex_unlock(&incoming->run->lock);
 }
 
@@ -137,34 +132,39 @@ gboolean drv_incoming_keep(drv_incoming *incoming, gint64 expected, GError **err
 {
     g_autoptr(json_object) doc = json_object_new_object();
 
-    drv_json_set_string(doc, "session", incoming->session);
-    drv_json_set_string(doc, "source", incoming->source);
-    drv_json_set_string(doc, "job", incoming->job);
-    drv_json_set_string(doc, "vm", incoming->vm);
-    drv_json_set_string(doc, "uuid", incoming->uuid);
+    drv_json_set_string(doc, "session", incoming->session.text);
+    drv_json_set_string(doc, "source", incoming->source.text);
+    drv_json_set_string(doc, "job", incoming->job.text);
+    drv_json_set_string(doc, "vm", incoming->vm.text);
+    drv_json_set_string(doc, "uuid", incoming->uuid.text);
     drv_json_set_bool(doc, "was_running", incoming->was_running);
     drv_json_set_bool(doc, "may_start", incoming->may_start);
     drv_json_set_bool(doc, "resumed", incoming->resumed);
     drv_json_set(doc, "created", json_object_get(incoming->created));
     drv_json_set_string(doc, "method", incoming->method);
     drv_json_set(doc, "parcel", json_object_get(incoming->parcel));
-    return drv_store_put(incoming->run->store, DRV_SESSION_BUCKET, incoming->session,
+    return drv_store_put(incoming->run->store, DRV_SESSION_BUCKET, incoming->session.text,
                          json_object_to_json_string(doc), expected, NULL, error);
 }
 
-drv_incoming *drv_incoming_from_record(drv_run *run, json_object *doc)
+drv_incoming *drv_incoming_from_record(drv_run *run, json_object *doc, GError **error)
 {
     drv_incoming *incoming = g_new0(drv_incoming, 1);
+    struct drv_error problem = {0};
 
     g_atomic_ref_count_init(&incoming->references);
     g_mutex_init(&incoming->lock);
     incoming->run = run;
-    incoming->session = g_strdup(drv_json_string(doc, "session", ""));
-    incoming->dir = drv_session_dir(run->sessions_dir, incoming->session);
-    incoming->source = g_strdup(drv_json_string(doc, "source", ""));
-    incoming->job = g_strdup(drv_json_string(doc, "job", ""));
-    incoming->vm = g_strdup(drv_json_string(doc, "vm", ""));
-    incoming->uuid = g_strdup(drv_json_string(doc, "uuid", ""));
+    if (drv_session_id_parse(&incoming->session, drv_json_string(doc, "session", NULL), &problem) < 0 ||
+        drv_node_name_parse(&incoming->source, drv_json_string(doc, "source", NULL), &problem) < 0 ||
+        drv_job_name_parse(&incoming->job, drv_json_string(doc, "job", NULL), &problem) < 0 ||
+        drv_vm_name_parse(&incoming->vm, drv_json_string(doc, "vm", NULL), &problem) < 0 ||
+        drv_uuid_parse(&incoming->uuid, drv_json_string(doc, "uuid", NULL), &problem) < 0) {
+        drv_gerror_from(error, DRV_ERROR_INVALID, &problem);
+        drv_incoming_unref(incoming);
+        return NULL;
+    }
+    incoming->dir = drv_session_dir(run->sessions_dir, &incoming->session);
     incoming->was_running = drv_json_bool(doc, "was_running");
     incoming->may_start = drv_json_bool(doc, "may_start");
     incoming->resumed = drv_json_bool(doc, "resumed");
@@ -197,19 +197,19 @@ void drv_incoming_close(drv_incoming *incoming)
 
     incoming->closed = TRUE;
     if (incoming->resumed) {
-        drv_arrival_settle(incoming->run, incoming->uuid, incoming->parcel);
-        drv_arrival_announce(incoming->run, incoming->vm, incoming->uuid, incoming->source,
+        drv_arrival_settle(incoming->run, incoming->uuid.text, incoming->parcel);
+        drv_arrival_announce(incoming->run, incoming->vm.text, incoming->uuid.text, incoming->source.text,
                              incoming->method, incoming->parcel);
-        drv_kept_forget(incoming->run->content, incoming->uuid, seed_bytes(incoming));
+        drv_kept_forget(incoming->run->content, incoming->uuid.text, seed_bytes(incoming));
     }
     drv_arrival_unexport(incoming->dir, incoming->created, NULL, NULL);
     drv_session_end_relay(incoming->dir);
     drv_fault("target-relay-ended");
-    if (!drv_store_delete(incoming->run->store, DRV_SESSION_BUCKET, incoming->session, DRV_REVISION_ANY,
+    if (!drv_store_delete(incoming->run->store, DRV_SESSION_BUCKET, incoming->session.text, DRV_REVISION_ANY,
                           &error) &&
         !g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND))
         drv_log_warning("a finished session stays in the store: %s session=%s", error->message,
-                        incoming->session);
+                        incoming->session.text);
     drv_fault("target-session-closed");
     drv_incoming_unpublish(incoming);
 }

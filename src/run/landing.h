@@ -2,6 +2,7 @@
 /* The session of an arrival, which incoming.c opens, fate.c decides and the store remembers. */
 #pragma once
 
+#include "base/ids.h"
 #include "run/internal.h"
 
 #define DRV_SESSION_BUCKET "session"
@@ -9,12 +10,12 @@
 struct drv_incoming {
     gatomicrefcount references;
     drv_run *run;
-    char *session; /* these do not change */
+    drv_session_id session; /* these do not change */
     char *dir;
-    char *source;
-    char *job;
-    char *vm;
-    char *uuid;
+    drv_node_name source;
+    drv_job_name job;
+    drv_vm_name vm;
+    drv_uuid uuid;
     gboolean was_running;
     gboolean may_start;   /* by itself, by post-copy: it was allowed to be handed over so */
     char *method;         /* of the step */
@@ -45,8 +46,8 @@ void drv_incoming_publish(drv_incoming *incoming);
 gboolean drv_incoming_publish_new(drv_incoming *incoming, GError **error);
 void drv_incoming_unpublish(drv_incoming *incoming);
 
-/** drv_incoming_from_record() - Transfer full. */
-drv_incoming *drv_incoming_from_record(drv_run *run, json_object *doc);
+/** drv_incoming_from_record() - Transfer full; NULL: DRV_ERROR_INVALID. */
+drv_incoming *drv_incoming_from_record(drv_run *run, json_object *doc, GError **error);
 /** drv_incoming_keep() - write the record. @expected: see drv_store_put(). */
 gboolean drv_incoming_keep(drv_incoming *incoming, gint64 expected, GError **error);
 /** drv_incoming_close() - called with the lock held, when the copy's fate is decided and carried out. */

@@ -5,6 +5,7 @@
 #include "base/fault.h"
 #include "run/incoming.h"
 #include "run/outgoing.h"
+#include "run/step.h"
 
 /* "op-3.2.1" → {"job"}: which job is, or was to be, that attempt of that step. */
 #define BUCKET "step-job"
@@ -163,12 +164,15 @@ json_object *drv_new_job(drv_run *run, json_object *request, GError **error)
     g_autofree char *key = NULL;
     g_autofree char *id = NULL;
     g_autoptr(drv_job) job = NULL;
+    drv_step_names names;
 
     if (!step || g_strcmp0(drv_json_string(step, "source", NULL), run->node) != 0) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "the job's step does not begin at %s",
                     run->node);
         return NULL;
     }
+    if (!drv_step_parse(step, &names, error))
+        return NULL;
     if (operation) {
         g_autoptr(GError) problem = NULL;
         json_object *known;

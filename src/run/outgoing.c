@@ -367,8 +367,7 @@ static void take_up(drv_outgoing *outgoing)
         drv_storage_take_up(outgoing);
         return;
     }
-    outgoing->session = drv_job_session(job);
-    if (!outgoing->session) {
+    if (!drv_job_session(job, &outgoing->session)) {
         g_set_error(&error, DRV_ERROR, DRV_ERROR_FAILED,
                     "droverd was restarted before anything was begun; start the move again");
         if (drv_job_state(job) == DRV_STATE_PLANNED)
@@ -376,7 +375,7 @@ static void take_up(drv_outgoing *outgoing)
         drv_outgoing_give_up(outgoing, error);
         return;
     }
-    outgoing->dir = drv_session_dir(outgoing->run->sessions_dir, outgoing->session);
+    outgoing->dir = drv_session_dir(outgoing->run->sessions_dir, &outgoing->session);
     outgoing->taken_up = TRUE;
     drv_log_notice("taking up a move after a restart vm=%s job=%s state=%s", drv_job_vm(job),
                    drv_job_id(job), drv_state_get(drv_job_state(job))->name);
@@ -400,7 +399,6 @@ static void outgoing_free(drv_outgoing *outgoing)
     g_clear_error(&outgoing->prepare_error);
     g_free(outgoing->gave_up);
     g_array_unref(outgoing->link_seen);
-    g_free(outgoing->session);
     g_free(outgoing->dir);
     g_mutex_clear(&outgoing->lock);
     g_cond_clear(&outgoing->changed);
@@ -495,8 +493,7 @@ gboolean drv_outgoing_would_settle(drv_run *run, drv_job *job)
     drv_outgoing *outgoing = outgoing_new(run, job, TRUE);
     gboolean would;
 
-    outgoing->session = drv_job_session(job);
-    would = outgoing->session && drv_outgoing_look(outgoing);
+    would = drv_job_session(job, &outgoing->session) && drv_outgoing_look(outgoing);
     outgoing_free(outgoing);
     return would;
 }

@@ -18,7 +18,7 @@ typedef struct {
     drv_outgoing *outgoing; /* NULL once nobody waits any more; guarded by lock */
     drv_run *run;           /* what follows does not change */
     drv_job *job;
-    char *session;
+    drv_session_id session;
     char *dir;
     gboolean recover;
     guint8 secret[DRV_SESSION_SECRET_SIZE];
@@ -35,7 +35,6 @@ static void preparation_unref(preparation *it)
     g_ptr_array_unref(it->older);
     g_mutex_clear(&it->lock);
     drv_job_unref(it->job);
-    g_free(it->session);
     g_free(it->dir);
     g_free(it);
 }
@@ -48,7 +47,7 @@ static void look_for_content(preparation *it)
         it->recover || !it->run->content ? NULL : drv_hyper_domain(it->run->hyper, uuid, NULL);
 
     if (domain)
-        it->content = drv_content_begin(it->run->content, it->session, uuid, domain->name,
+        it->content = drv_content_begin(it->run->content, it->session.text, uuid, domain->name,
                                         domain->owner);
 }
 
@@ -64,7 +63,7 @@ static gboolean ask_target(preparation *it, GError **error)
     if (!it->recover && !parcel)
         return FALSE;
     drv_hex_encode(text, it->secret, DRV_SESSION_SECRET_SIZE);
-    drv_json_set_string(request, "session", it->session);
+    drv_json_set_string(request, "session", it->session.text);
     drv_json_set_string(request, "secret", text);
     drv_json_set_string(request, "job", drv_job_id(it->job));
     drv_json_set_int(request, "links", drv_session_links());
@@ -113,7 +112,7 @@ static gboolean start_relay(preparation *it, GError **error)
     }
     if (!drv_session_make_dir(it->dir, error))
         return FALSE;
-    g_strlcpy(config.session, it->session, sizeof config.session);
+    g_strlcpy(config.session, it->session.text, sizeof config.session);
     memcpy(config.secret, it->secret, sizeof config.secret);
     if (it->content)
         drv_content_hand(it->content, &config);
@@ -132,7 +131,7 @@ static gboolean start_relay(preparation *it, GError **error)
 /* Nobody waits for it any more: neither end shall keep anything. */
 static void clear_up(preparation *it)
 {
-    g_autofree char *path = g_strdup_printf("/v1/peer/sessions/%s", it->session);
+    g_autofree char *path = g_strdup_printf("/v1/peer/sessions/%s", it->session.text);
     g_autoptr(json_object) answer = NULL;
 
     drv_session_end_relay(it->dir);
@@ -199,14 +198,12 @@ gboolean drv_prepare(drv_outgoing *outgoing, gboolean recover, GError **error)
     preparation *it;
     gboolean ok;
 
-    g_free(outgoing->session);
     g_free(outgoing->dir);
     outgoing->dir = NULL;
-    outgoing->session = drv_session_new_id(secret, error);
-    if (!outgoing->session)
+    if (!drv_session_new_id(&outgoing->session, secret, error))
         return FALSE;
-    outgoing->dir = drv_session_dir(outgoing->run->sessions_dir, outgoing->session);
-    ok = drv_job_set_session(outgoing->job, outgoing->session, error);
+    outgoing->dir = drv_session_dir(outgoing->run->sessions_dir, &outgoing->session);
+    ok = drv_job_set_session(outgoing->job, &outgoing->session, error);
     drv_fault("source-session-recorded");
     if (!ok)
         return FALSE;
@@ -218,7 +215,7 @@ gboolean drv_prepare(drv_outgoing *outgoing, gboolean recover, GError **error)
     it->outgoing = outgoing;
     it->run = outgoing->run;
     it->job = drv_job_ref(outgoing->job);
-    it->session = g_strdup(outgoing->session);
+    it->session = outgoing->session;
     it->dir = g_strdup(outgoing->dir);
     it->recover = recover;
     it->older = g_ptr_array_new_with_free_func(g_free);

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "run/links.h"
 #include "run/session.h"
+#include "run/step.h"
 
 #define NOISE_BYTES (G_GUINT64_CONSTANT(256) << 10)
 /* A probe ends after so long, or so many bytes once it has lasted long enough to say something. */
@@ -38,7 +39,7 @@
 
 typedef struct {
     drv_run *run;
-    char *session;
+    drv_session_id session;
     char *dir;
     int listener;
 } far_end;
@@ -59,12 +60,11 @@ static void forget(far_end *it)
 
     drv_session_end_relay(it->dir);
     g_mutex_lock(&run->lock);
-    g_hash_table_remove(run->probes, it->session);
+    g_hash_table_remove(run->probes, it->session.text);
     g_cond_broadcast(&run->idle);
     g_mutex_unlock(&run->lock);
     if (it->listener >= 0)
         close(it->listener);
-    g_free(it->session);
     g_free(it->dir);
     g_free(it);
 }
@@ -122,7 +122,7 @@ static gboolean start_far_end(far_end *it, json_object *request, GError **error)
     if (rc >= 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
         rc = drv_error_set(&problem, errno, "no sockets: %s", g_strerror(errno));
     if (rc >= 0) {
-        g_strlcpy(config.session, it->session, sizeof config.session);
+        g_strlcpy(config.session, it->session.text, sizeof config.session);
         config.libvirt_fd = pair[0];
         rc = drv_relay_spawn(&config, &problem);
         close(pair[0]);
@@ -136,28 +136,25 @@ static gboolean start_far_end(far_end *it, json_object *request, GError **error)
 
 json_object *drv_links_answer(drv_run *run, json_object *request, GError **error)
 {
-    const char *session = drv_json_string(request, "session", NULL);
+    drv_session_id session;
     gboolean room;
     far_end *it;
 
-    if (!drv_session_is_id(session)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "a probe needs a session's id");
+    if (!drv_door_session(&session, drv_json_string(request, "session", NULL), error))
         return NULL;
-    }
     it = g_new0(far_end, 1);
-    *it = (far_end){.run = run, .session = g_strdup(session), .listener = -1,
-                    .dir = drv_session_dir(run->sessions_dir, session)};
+    *it = (far_end){.run = run, .session = session, .listener = -1,
+                    .dir = drv_session_dir(run->sessions_dir, &session)};
     g_mutex_lock(&run->lock);
     room = g_hash_table_size(run->probes) < MOST_FAR_ENDS &&
-           !g_hash_table_contains(run->probes, session) &&
-           !g_hash_table_contains(run->incoming, session);
+           !g_hash_table_contains(run->probes, session.text) &&
+           !g_hash_table_contains(run->incoming, session.text);
     if (room)
-        g_hash_table_insert(run->probes, g_strdup(session), g_strdup(it->dir));
+        g_hash_table_insert(run->probes, g_strdup(session.text), g_strdup(it->dir));
     g_mutex_unlock(&run->lock);
     if (!room) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                     "%s answers as many probes as it may: try again later", run->node);
-        g_free(it->session);
         g_free(it->dir);
         g_free(it);
         return NULL;
@@ -303,22 +300,24 @@ static gboolean probe(drv_run *run, const char *to, const char *address, guint16
                                       .peer_host = address, .peer_port = port,
                                       .user = drv_session_relay_user(),
                                       .group = drv_session_qemu_group()};
-    g_autofree char *session = drv_session_new_id(config.secret, error);
-    g_autofree char *dir = session ? drv_session_dir(run->sessions_dir, session) : NULL;
+    drv_session_id session;
+    g_autofree char *dir = drv_session_new_id(&session, config.secret, error)
+                               ? drv_session_dir(run->sessions_dir, &session)
+                               : NULL;
     struct drv_error problem = {0};
     int rc;
 
-    if (!session || !ask_far_end(run, to, session, config.secret, error) ||
+    if (!dir || !ask_far_end(run, to, session.text, config.secret, error) ||
         !drv_session_make_dir(dir, error))
         return FALSE;
     config.directory = dir;
-    g_strlcpy(config.session, session, sizeof config.session);
+    g_strlcpy(config.session, session.text, sizeof config.session);
     rc = drv_relay_spawn(&config, &problem);
     explicit_bzero(config.secret, sizeof config.secret);
     if (rc == 0)
         rc = carry_noise(dir, rate_bps, rtt_us, &problem);
     drv_session_end_relay(dir);
-    end_far_end(run, to, session);
+    end_far_end(run, to, session.text);
     if (rc < 0)
         drv_gerror_from(error, DRV_ERROR_UNREACHABLE, &problem);
     return rc == 0;

@@ -14,6 +14,7 @@
 #include "run/observe.h"
 #include "run/outgoing.h"
 #include "run/session.h"
+#include "run/step.h"
 
 static void unref_job(gpointer job)
 {
@@ -87,17 +88,18 @@ static void take_up_jobs(drv_run *run, GHashTable *known_sessions)
     for (guint i = 0; i < stored->len; i++) {
         const drv_document *document = stored->pdata[i];
         g_autoptr(drv_job) job = drv_job_load(run->store, document->json, &error);
+        drv_step_names names;
 
-        if (!job) {
+        if (!job || (!drv_job_ended(job) && !drv_step_parse(drv_job_step(job), &names, &error))) {
             drv_log_error("job %s cannot be taken up: %s", document->key, error->message);
             g_clear_error(&error);
         } else if (drv_job_state(job) == DRV_STATE_NEEDS_ATTENTION) {
             g_hash_table_insert(run->attention, g_strdup(drv_job_id(job)), drv_job_ref(job));
         } else if (!drv_job_ended(job)) {
-            char *session = drv_job_session(job);
+            drv_session_id session;
 
-            if (session)
-                g_hash_table_add(known_sessions, session);
+            if (drv_job_session(job, &session))
+                g_hash_table_add(known_sessions, g_strdup(session.text));
             drv_outgoing_start(run, job, TRUE);
         }
     }
@@ -127,10 +129,12 @@ static void remove_strays(drv_run *run, GHashTable *known_sessions)
     const char *name;
 
     while (directory && (name = g_dir_read_name(directory))) {
-        g_autofree char *path = drv_session_dir(run->sessions_dir, name);
+        g_autofree char *path = NULL;
+        drv_session_id session;
 
-        if (!drv_session_is_id(name) || g_hash_table_contains(known_sessions, name))
+        if (drv_session_id_parse(&session, name, NULL) < 0 || g_hash_table_contains(known_sessions, name))
             continue;
+        path = drv_session_dir(run->sessions_dir, &session);
         drv_log_notice("removing what is left of an ended move session=%s", name);
         drv_session_end_relay(path);
     }

@@ -6,37 +6,29 @@
 #include <glib/gstdio.h>
 #include <grp.h>
 #include <pwd.h>
-#include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/hex.h"
 
-char *drv_session_new_id(guint8 secret[DRV_SESSION_SECRET_SIZE], GError **error)
+gboolean drv_session_new_id(drv_session_id *id, guint8 secret[DRV_SESSION_SECRET_SIZE], GError **error)
 {
-    guint8 id[DRV_SESSION_ID_SIZE];
-    char text[DRV_SESSION_ID_TEXT + 1];
+    guint8 bytes[DRV_SESSION_ID_SIZE];
 
-    if (getrandom(id, sizeof id, 0) != sizeof id ||
+    if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes ||
         getrandom(secret, DRV_SESSION_SECRET_SIZE, 0) != DRV_SESSION_SECRET_SIZE) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "the kernel gave no random bytes: %s",
                     g_strerror(errno));
-        return NULL;
+        return FALSE;
     }
-    drv_hex_encode(text, id, sizeof id);
-    return g_strdup(text);
+    drv_hex_encode(id->text, bytes, sizeof bytes);
+    return TRUE;
 }
 
-gboolean drv_session_is_id(const char *text)
+char *drv_session_dir(const char *sessions_dir, const drv_session_id *session)
 {
-    return text && strlen(text) == DRV_SESSION_ID_TEXT &&
-           strspn(text, "0123456789abcdef") == DRV_SESSION_ID_TEXT;
-}
-
-char *drv_session_dir(const char *sessions_dir, const char *session)
-{
-    return g_build_filename(sessions_dir, session, NULL);
+    return g_build_filename(sessions_dir, session->text, NULL);
 }
 
 const char *drv_session_relay_user(void)

@@ -4,17 +4,15 @@
 
 #include <glib.h>
 
+#include "base/ids.h"
 #include "hyper/gerror.h"
 #include "relay/control.h"
 
-/** drv_session_new_id() - a random id (DRV_SESSION_ID_TEXT digits) and secret. Transfer full; NULL on failure. */
-char *drv_session_new_id(guint8 secret[DRV_SESSION_SECRET_SIZE], GError **error);
-
-/** drv_session_is_id() - whether @text has the form of one: what comes from outside becomes a path. */
-gboolean drv_session_is_id(const char *text);
+/** drv_session_new_id() - a random id and secret. */
+gboolean drv_session_new_id(drv_session_id *id, guint8 secret[DRV_SESSION_SECRET_SIZE], GError **error);
 
 /** drv_session_dir() - the path. Transfer full. */
-char *drv_session_dir(const char *sessions_dir, const char *session);
+char *drv_session_dir(const char *sessions_dir, const drv_session_id *session);
 
 /** drv_session_make_dir() - made for QEMU's group (2775). DRV_ERROR_CONFLICT if it exists. */
 gboolean drv_session_make_dir(const char *dir, GError **error);

@@ -65,16 +65,18 @@ static void test_kept_at_each_change(fixture *f, gconstpointer data)
 {
     g_autoptr(drv_job) job = new_job(f);
     g_autoptr(drv_job) again = NULL;
-    g_autofree char *session = NULL;
+    const drv_session_id made = {"0123456789abcdef0123456789abcdef"};
+    drv_session_id session;
     g_autoptr(GError) error = NULL;
 
+    g_assert_false(drv_job_session(job, &session));
     drv_job_enter(job, DRV_STATE_PREPARING);
-    g_assert_true(drv_job_set_session(job, "abc", &error));
+    g_assert_true(drv_job_set_session(job, &made, &error));
     drv_job_enter(job, DRV_STATE_COPYING_MEMORY);
     again = reload(f);
-    session = drv_job_session(again);
+    g_assert_true(drv_job_session(again, &session));
     g_assert_cmpint(drv_job_state(again), ==, DRV_STATE_COPYING_MEMORY);
-    g_assert_cmpstr(session, ==, "abc");
+    g_assert_cmpstr(session.text, ==, made.text);
     g_assert_cmpstr(drv_job_target(again), ==, "h2");
 }
 
