@@ -2,10 +2,12 @@
 /* What other nodes may ask of this one: everything under /v1/peer/ but the API's own. */
 #include "run/internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/ids.h"
 #include "model/local.h"
 #include "run/facts.h"
 #include "run/fleet-plan.h"
@@ -391,6 +393,33 @@ static const struct {
     {"DELETE", "sessions", TRUE, NULL, FALSE, abandon_session},
 };
 
+/* Ids of plans and operations too, and keys of an operation's steps: "op-3.2.1". */
+static int parse_key(const char *id, struct drv_error *err)
+{
+    gsize length = strlen(id);
+
+    if (length <= DRV_JOB_NAME_MOST && *id != '.' &&
+        strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == length)
+        return 0;
+    return drv_error_set(err, EINVAL, "there is nothing of that id");
+}
+
+/* The second element of a path, by the first. Return: 0 or -EINVAL. */
+static int check_id(const char *what, const char *id, struct drv_error *err)
+{
+    drv_uuid uuid;
+    drv_session_id session;
+    drv_node_name node;
+
+    if (g_str_equal(what, "vms"))
+        return drv_uuid_parse(&uuid, id, err);
+    if (g_str_equal(what, "sessions") || g_str_equal(what, "probes"))
+        return drv_session_id_parse(&session, id, err);
+    if (g_str_equal(what, "node-settings"))
+        return drv_node_name_parse(&node, id, err);
+    return parse_key(id, err);
+}
+
 json_object *drv_run_peer(drv_run *run, const char *caller, const char *method, const char *path,
                           json_object *body, GError **error)
 {
@@ -402,6 +431,7 @@ json_object *drv_run_peer(drv_run *run, const char *caller, const char *method, 
                             .id = count > 1 ? elements[1] : NULL,
                             .query = halves[0] && halves[1] ? halves[1] : "",
                             .body = body};
+    struct drv_error problem = {0};
 
     for (guint i = 0; i < G_N_ELEMENTS(routes); i++) {
         guint wanted = 1 + (routes[i].has_id ? 1 : 0) + (routes[i].action ? 1 : 0);
@@ -413,6 +443,10 @@ json_object *drv_run_peer(drv_run *run, const char *caller, const char *method, 
         if (routes[i].has_body && !body) {
             g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s /v1/peer/%s needs a body", method,
                         path);
+            return NULL;
+        }
+        if (routes[i].has_id && check_id(routes[i].what, request.id, &problem) < 0) {
+            drv_gerror_from(error, DRV_ERROR_INVALID, &problem);
             return NULL;
         }
         return routes[i].func(&request, error);
