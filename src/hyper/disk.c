@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <gio/gio.h>
@@ -15,7 +16,7 @@
 #include <unistd.h>
 
 #include "hyper/connection.h"
-#include "hyper/domain-xml.h"
+#include "hyper/image-uses.h"
 
 void drv_hyper_refresh_pool(virConnectPtr connection, const char *directory)
 {
@@ -144,80 +145,15 @@ gboolean drv_hyper_disk_create(drv_hyper *hyper, const char *path, const char *f
     return good;
 }
 
-/* How a disk may be known to a domain: by its file, or as a volume of a pool. */
-typedef struct {
-    struct stat file;
-    char *volume; /* "pool/volume", or NULL */
-} disk_identity;
-
-static char *volume_of(virConnectPtr connection, const char *path)
-{
-    g_autoptr(virStorageVol) volume = virStorageVolLookupByPath(connection, path);
-    g_autoptr(virStoragePool) pool = volume ? virStoragePoolLookupByVolume(volume) : NULL;
-
-    if (pool)
-        return g_strdup_printf("%s/%s", virStoragePoolGetName(pool), virStorageVolGetName(volume));
-    virResetLastError();
-    return NULL;
-}
-
-static gboolean is_same(const disk_identity *identity, const char *source)
-{
-    struct stat file;
-
-    if (identity->volume && g_str_equal(identity->volume, source))
-        return TRUE;
-    return stat(source, &file) == 0 && file.st_dev == identity->file.st_dev &&
-           file.st_ino == identity->file.st_ino;
-}
-
-/* 1: uses it; 0: does not, or is gone; -1 and @error: cannot be told. */
-static int uses(virDomainPtr domain, unsigned flags, const disk_identity *identity, GError **error)
-{
-    char *xml = virDomainGetXMLDesc(domain, flags);
-    g_autoptr(GPtrArray) files = xml ? drv_domain_xml_files(xml) : NULL;
-
-    free(xml);
-    if (!files) {
-        if (virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
-            return 0;
-        drv_hyper_take_error(error, "cannot read which disks VM %s uses", virDomainGetName(domain));
-        return -1;
-    }
-    for (guint i = 0; i < files->len; i++)
-        if (is_same(identity, g_ptr_array_index(files, i)))
-            return 1;
-    return 0;
-}
-
 /* FALSE, and @error, also when that cannot be found out. */
-static gboolean check_unused(virConnectPtr connection, const char *path,
-                             const disk_identity *identity, GError **error)
+static gboolean check_unused(drv_hyper *hyper, const char *path, GError **error)
 {
-    virDomainPtr *domains = NULL;
-    int count = virConnectListAllDomains(connection, &domains, 0);
-    gboolean unused = TRUE;
+    g_autoptr(drv_image_uses) uses = drv_hyper_image_uses(hyper, NULL, error);
+    g_autofree char *who = uses ? drv_image_uses_of(uses, path) : NULL;
 
-    if (count < 0) {
-        drv_hyper_take_error(error, "cannot find out whether a VM uses the disk %s", path);
-        return FALSE;
-    }
-    for (int i = 0; i < count; i++) {
-        /* As it runs, and as it will start the next time. */
-        int used = unused ? uses(domains[i], 0, identity, error) : 0;
-
-        if (unused && used == 0)
-            used = uses(domains[i], VIR_DOMAIN_XML_INACTIVE, identity, error);
-        if (used > 0)
-            g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "VM %s uses the disk %s: it is kept",
-                        virDomainGetName(domains[i]), path);
-        if (used != 0)
-            unused = FALSE;
-        virDomainFree(domains[i]);
-    }
-    free(domains);
-    virResetLastError();
-    return unused;
+    if (who)
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "the disk %s is kept: %s", path, who);
+    return uses && !who;
 }
 
 /* Away with it: removed, or, with @to, renamed. 1: done; 0: there is none; -1 and @error. */
@@ -225,30 +161,26 @@ static int put_away(drv_hyper *hyper, const char *path, const char *to, GError *
 {
     g_autoptr(drv_lease) lease = NULL;
     g_autofree char *directory = NULL;
-    disk_identity identity = {0};
-    gboolean unused;
+    struct stat file;
 
     if (!check_path(path, error))
         return -1;
-    if (lstat(path, &identity.file) < 0) {
+    if (lstat(path, &file) < 0) {
         if (errno == ENOENT || errno == ENOTDIR)
             return 0;
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot look at the disk %s: %s", path,
                     g_strerror(errno));
         return -1;
     }
-    if (!S_ISREG(identity.file.st_mode)) {
+    if (!S_ISREG(file.st_mode)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED,
                     "%s is not a plain file: Drover removes only image files", path);
         return -1;
     }
+    if (!check_unused(hyper, path, error))
+        return -1;
     lease = drv_hyper_lease(hyper, error);
     if (!lease)
-        return -1;
-    identity.volume = volume_of(lease->connection, path);
-    unused = check_unused(lease->connection, path, &identity, error);
-    g_free(identity.volume);
-    if (!unused)
         return -1;
     if (to ? chown(path, 0, 0) < 0 || chmod(path, 0600) < 0 || rename(path, to) < 0
            : unlink(path) < 0 && errno != ENOENT) {

@@ -137,7 +137,8 @@ void drv_arrival_remove_tree(const char *path)
 
 gboolean drv_arrival_remove(drv_run *run, json_object *made, GError **error)
 {
-    for (gsize i = 0; i < drv_json_length(made); i++) {
+    /* Backwards: an image before its bases, which are in use as long as it is there. */
+    for (gsize i = drv_json_length(made); i-- > 0;) {
         json_object *entry = json_object_array_get_idx(made, i);
         const char *device = drv_json_string(entry, "device", NULL);
         const char *tpm = drv_json_string(entry, "tpm", NULL);

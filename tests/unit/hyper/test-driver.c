@@ -8,6 +8,7 @@
 
 #include "hyper/belongings.h"
 #include "hyper/connection.h"
+#include "hyper/image-uses.h"
 
 #define TEST_UUID "6695eb01-f6a4-8304-79aa-97f2502e193f"
 #define NO_UUID "00000000-0000-4000-8000-000000000000"
@@ -334,6 +335,100 @@ static void test_pool(fixture *f, gconstpointer data)
     g_assert_cmpint(virStoragePoolDestroy(pool), ==, 0);
 }
 
+/* A qcow2 image of nothing, based on @base or with @data as its data file. */
+static void write_qcow2(const char *path, const char *base, const char *data)
+{
+    guint8 header[1024] = "QFI\xfb\0\0\0\3";
+    gsize at = 104;
+
+    header[103] = 104;
+    if (data) {
+        memcpy(header + at, "DATA\0\0\0", 7);
+        header[at + 7] = (guint8)strlen(data);
+        memcpy(header + at + 8, data, strlen(data));
+    }
+    if (base) {
+        header[14] = 0x02; /* at 512 */
+        header[19] = (guint8)strlen(base);
+        memcpy(header + 512, base, strlen(base));
+    }
+    g_assert_true(g_file_set_contents(path, (const char *)header, sizeof header, NULL));
+}
+
+static void define_qcow2(fixture *f, const char *name, const char *path)
+{
+    g_autofree char *xml = g_strdup_printf(
+        "<domain type='test'><name>%s</name><memory unit='MiB'>64</memory><os><type>hvm</type></os><devices>"
+        "<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='%s'/>"
+        "<target dev='vda' bus='virtio'/></disk></devices></domain>", name, path);
+    g_autoptr(virDomain) domain = virDomainDefineXML(f->keep->connection, xml);
+
+    if (!domain)
+        g_error("%s", virGetLastErrorMessage());
+}
+
+static void expect_use(drv_image_uses *uses, const char *path, const char *says)
+{
+    g_autofree char *who = drv_image_uses_of(uses, path);
+
+    g_assert_cmpstr(who, ==, says);
+}
+
+/* What needs a file is read from the images: of VMs that are shut off libvirt does not know it. */
+static void test_image_uses(fixture *f, gconstpointer data)
+{
+    const char *const names[] = {"golden.qcow2", "clone.qcow2", "db.qcow2", "db.data", "spare.qcow2", "alone.raw"};
+    char *path[G_N_ELEMENTS(names)];
+    g_autoptr(GError) error = NULL;
+    g_autoptr(drv_image_uses) uses = NULL;
+    g_autoptr(drv_image_uses) others = NULL;
+    g_autoptr(drv_domain) db = NULL;
+    g_autofree char *golden_says = NULL;
+    g_autofree char *clone_says = NULL;
+    g_autofree char *aside = g_build_filename(f->directory, "aside", NULL);
+
+    for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+        path[i] = g_build_filename(f->directory, names[i], NULL);
+        g_assert_true(g_file_set_contents(path[i], "raw", 3, NULL));
+    }
+    write_qcow2(path[0], NULL, NULL);
+    write_qcow2(path[1], "golden.qcow2", NULL);
+    write_qcow2(path[2], NULL, "db.data");
+    write_qcow2(path[4], "clone.qcow2", NULL); /* of no VM */
+    define_qcow2(f, "clone1", path[1]);
+    define_qcow2(f, "db", path[2]);
+    db = drv_hyper_domain_named(f->hyper, "db", NULL);
+    uses = drv_hyper_image_uses(f->hyper, NULL, &error);
+    g_assert_no_error(error);
+    golden_says = g_strdup_printf("VM clone1 has it as the base of its disk vda, the image %s is based on it",
+                                  path[1]);
+    clone_says = g_strdup_printf("VM clone1 has it as its disk vda, the image %s is based on it", path[4]);
+    expect_use(uses, path[0], golden_says);
+    expect_use(uses, path[1], clone_says);
+    expect_use(uses, path[4], NULL);
+    expect_use(uses, path[5], NULL);
+    /* Without the VM that goes, and its images. */
+    others = drv_hyper_image_uses(f->hyper, db->uuid, &error);
+    expect_use(others, path[2], NULL);
+    expect_use(others, path[3], NULL);
+
+    /* Asked again right before it would go, whichever way. */
+    g_assert_false(drv_hyper_disk_remove(f->hyper, path[0], &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_CONFLICT);
+    g_assert_nonnull(strstr(error->message, "VM clone1"));
+    g_clear_error(&error);
+    g_assert_false(drv_hyper_disk_set_aside(f->hyper, path[3], aside, &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_CONFLICT);
+    g_assert_nonnull(strstr(error->message, "VM db has it as the data file of its disk vda"));
+    g_clear_error(&error);
+    g_assert_true(drv_hyper_disk_remove(f->hyper, path[4], &error));
+    g_assert_no_error(error);
+    for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_unlink(path[i]);
+        g_free(path[i]);
+    }
+}
+
 static gpointer ask_often(gpointer data)
 {
     fixture *f = data;
@@ -377,6 +472,7 @@ int main(int argc, char **argv)
     ADD("host", NULL, test_host);
     ADD("domains", NULL, test_domains);
     ADD("domain", NULL, test_domain);
+    ADD("image-uses", NULL, test_image_uses);
     ADD("named-like-a-uuid", NULL, test_named_like_a_uuid);
     ADD("snapshot", NULL, test_snapshot);
     ADD("resume", NULL, test_resume);
