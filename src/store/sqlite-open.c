@@ -64,7 +64,7 @@ void drv_sqlite_take_error(sqlite3 *db, const char *path, const char *what, GErr
     case SQLITE_NOTADB:
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
                     "%s: the store %s is damaged (%s): stop droverd, move the file and its -wal "
-                    "away, and put a backup in their place; running VMs are not affected", what,
+                    "away, and restore a backup (drover restore); running VMs are not affected", what,
                     path, reason);
         break;
     case SQLITE_READONLY:
@@ -84,8 +84,11 @@ void drv_sqlite_take_error(sqlite3 *db, const char *path, const char *what, GErr
 static gboolean make_file(const char *path, GError **error)
 {
     g_autofree char *directory = g_path_get_dirname(path);
-    int fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+    int fd;
 
+    if (access(path, F_OK) < 0 && !drv_seen_forget(path, error))
+        return FALSE;
+    fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
     if (fd < 0) {
         if (errno == EEXIST)
             return TRUE;
@@ -141,8 +144,29 @@ static gboolean ask_number(sqlite3 *db, const char *path, const char *sql, gint6
     return TRUE;
 }
 
+/* SQLite takes a log that it cannot read for an empty one: see sqlite-seen.h. */
+static gboolean check_seen(sqlite3 *db, const char *path, const drv_seen *seen, gint64 version,
+                           GError **error)
+{
+    gint64 revision = 0;
+
+    if (version > 0 && !ask_number(db, path, "SELECT revision FROM clock", &revision, error))
+        return FALSE;
+    if (revision >= drv_seen_last(seen))
+        return TRUE;
+    g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
+                "the store %s has lost its last changes (revision %" G_GINT64_FORMAT " was written, "
+                "%" G_GINT64_FORMAT " is there): its -wal is damaged, or an older file was put in its "
+                "place. Nodes and tokens that were revoked could be valid again, so it is not "
+                "opened. Put the right %s-wal back; or move %s and its -wal away and restore a backup "
+                "(drover restore); or go on without these changes: remove %s, start droverd, and "
+                "revoke again what was revoked. Running VMs are not affected",
+                path, drv_seen_last(seen), revision, path, path, drv_seen_place(seen));
+    return FALSE;
+}
+
 /* Within one exclusive transaction, so that a crash leaves the old version or the new one. */
-static gboolean upgrade(sqlite3 *db, const char *path, GError **error)
+static gboolean upgrade(sqlite3 *db, const char *path, const drv_seen *seen, GError **error)
 {
     gint64 version, application, tables;
 
@@ -162,6 +186,8 @@ static gboolean upgrade(sqlite3 *db, const char *path, GError **error)
                     (guint)G_N_ELEMENTS(upgrades));
         return FALSE;
     }
+    if (!check_seen(db, path, seen, version, error))
+        return FALSE;
     for (gint64 step = version; step < (gint64)G_N_ELEMENTS(upgrades); step++)
         if (!run(db, path, upgrades[step], error))
             return FALSE;
@@ -183,15 +209,16 @@ static gboolean check_whole(sqlite3 *db, const char *path, GError **error)
     if (g_str_equal(answer, "ok"))
         return TRUE;
     g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
-                "the store %s is damaged (%s): move the file and its -wal away and put a backup in "
-                "their place; running VMs are not affected", path, answer);
+                "the store %s is damaged (%s): move the file and its -wal away and restore a backup "
+                "(drover restore); running VMs are not affected", path, answer);
     return FALSE;
 }
 
-sqlite3 *drv_sqlite_open(const char *path, GError **error)
+sqlite3 *drv_sqlite_open(const char *path, drv_seen **seen, GError **error)
 {
     sqlite3 *db = NULL;
 
+    *seen = NULL;
     if (!make_file(path, error))
         return NULL;
     /* Its own lock guards the struct drv_store; SQLite's would be a second one. */
@@ -202,12 +229,18 @@ sqlite3 *drv_sqlite_open(const char *path, GError **error)
         sqlite3_close(db);
         return NULL;
     }
+    /* What cannot be used is left as it was found, the log included, which SQLite would remove. */
+    (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     if (run(db, path, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;"
                       "PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;"
                       "PRAGMA cell_size_check = ON; PRAGMA journal_size_limit = 4194304;"
                       "BEGIN EXCLUSIVE;", error) &&
-        upgrade(db, path, error) && run(db, path, "COMMIT", error) && check_whole(db, path, error))
+        (*seen = drv_seen_open(path, error)) && upgrade(db, path, *seen, error) &&
+        run(db, path, "COMMIT", error) && check_whole(db, path, error)) {
+        (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
         return db;
+    }
     sqlite3_close(db);
+    g_clear_pointer(seen, drv_seen_close);
     return NULL;
 }

@@ -11,6 +11,7 @@ typedef struct {
     char *path;
     GMutex lock; /* guards what follows: one call at a time */
     sqlite3 *db;
+    drv_seen *seen; /* how far it has come */
     GCond changed;
     GHashTable *touched; /* bucket → its last revision since the file was opened */
     gboolean stopped;    /* nobody waits any more */
@@ -51,12 +52,14 @@ static gboolean run(sqlite_store *s, const char *sql, GError **error)
     return FALSE;
 }
 
-/* Ends the transaction: what did not reach the disk did not happen. */
-static gboolean finish(sqlite_store *s, gboolean good, GError **error)
+/* Ends the transaction of @revision (0: none): what did not reach the disk did not happen. */
+static gboolean finish(sqlite_store *s, gint64 revision, GError **error)
 {
+    gboolean good = revision > 0 && run(s, "COMMIT", error);
+
     if (good)
-        good = run(s, "COMMIT", error);
-    if (!good && !sqlite3_get_autocommit(s->db))
+        drv_seen_note(s->seen, revision);
+    else if (!sqlite3_get_autocommit(s->db))
         sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
     return good;
 }
@@ -164,7 +167,7 @@ static gboolean change_all(drv_store *store, const drv_store_change *changes, gu
         good = (now = tick(s, error)) > 0;
         for (guint i = 0; good && i < count; i++)
             good = make_one(s, &changes[i], now, error);
-        good = finish(s, good, error);
+        good = finish(s, good ? now : 0, error);
     }
     if (good)
         tell(s, changes, count, now);
@@ -229,13 +232,15 @@ static gint64 next(drv_store *store, const char *counter, GError **error)
 {
     sqlite_store *s = (sqlite_store *)store;
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&s->lock);
-    statement *st;
-    gint64 number = 0;
+    statement *st = NULL;
+    gint64 number = 0, now;
 
     if (!run(s, "BEGIN IMMEDIATE", error))
         return 0;
-    st = prepare(s, "INSERT INTO counter VALUES (?, 1) "
-                    "ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value", error);
+    now = tick(s, error);
+    if (now)
+        st = prepare(s, "INSERT INTO counter VALUES (?, 1) "
+                        "ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value", error);
     if (st) {
         bind(st, counter, NULL, NULL);
         if (sqlite3_step(st) == SQLITE_ROW)
@@ -244,13 +249,11 @@ static gint64 next(drv_store *store, const char *counter, GError **error)
             fail(s, error);
         sqlite3_finalize(st);
     }
-    return finish(s, number > 0, error) ? number : 0;
+    return finish(s, number > 0 ? now : 0, error) ? number : 0;
 }
 
-static gboolean raise_counter(drv_store *store, const char *counter, gint64 value, GError **error)
+static gboolean raise_one(sqlite_store *s, const char *counter, gint64 value, GError **error)
 {
-    sqlite_store *s = (sqlite_store *)store;
-    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&s->lock);
     g_autoptr(statement) st =
         prepare(s, "INSERT INTO counter VALUES (?1, ?2) "
                    "ON CONFLICT (name) DO UPDATE SET value = max(value, ?2)", error);
@@ -263,6 +266,18 @@ static gboolean raise_counter(drv_store *store, const char *counter, gint64 valu
         return TRUE;
     fail(s, error);
     return FALSE;
+}
+
+static gboolean raise_counter(drv_store *store, const char *counter, gint64 value, GError **error)
+{
+    sqlite_store *s = (sqlite_store *)store;
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&s->lock);
+    gint64 now;
+
+    if (!run(s, "BEGIN IMMEDIATE", error))
+        return FALSE;
+    now = tick(s, error);
+    return finish(s, now && raise_one(s, counter, value, error) ? now : 0, error);
 }
 
 static GPtrArray *counters(drv_store *store, GError **error)
@@ -391,6 +406,7 @@ static void close_store(drv_store *store)
     sqlite_store *s = (sqlite_store *)store;
 
     sqlite3_close(s->db);
+    drv_seen_close(s->seen);
     g_hash_table_unref(s->touched);
     g_cond_clear(&s->changed);
     g_mutex_clear(&s->lock);
@@ -418,7 +434,8 @@ static const struct drv_store_ops ops = {
 
 drv_store *drv_store_open_sqlite(const char *path, GError **error)
 {
-    sqlite3 *db = drv_sqlite_open(path, error);
+    drv_seen *seen = NULL;
+    sqlite3 *db = drv_sqlite_open(path, &seen, error);
     sqlite_store *s;
 
     if (!db)
@@ -427,6 +444,7 @@ drv_store *drv_store_open_sqlite(const char *path, GError **error)
     s->store.ops = &ops;
     s->path = g_strdup(path);
     s->db = db;
+    s->seen = seen;
     g_mutex_init(&s->lock);
     g_cond_init(&s->changed);
     s->touched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);

@@ -235,7 +235,7 @@ static void set_up(fixture *f, gconstpointer data)
 
 static void tear_down(fixture *f, gconstpointer data)
 {
-    static const char *const files[] = {"drover.db", "drover.db-wal", "drover.db-shm", "drover.db.lock"};
+    static const char *const files[] = {"drover.db", "drover.db-wal", "drover.db-seen", "drover.db.lock"};
 
     drv_store_close(f->store);
     for (guint i = 0; i < G_N_ELEMENTS(files); i++) {

@@ -41,7 +41,7 @@ static inline void scratch_init(scratch *s, const char *base)
 
 static inline void scratch_done(scratch *s)
 {
-    const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
+    const char *const suffixes[] = {"", "-wal", "-shm", "-journal", "-seen"};
 
     drv_store_close(s->store);
     for (gsize i = 0; i < G_N_ELEMENTS(suffixes); i++) {

@@ -29,7 +29,7 @@ static void assert_open_fails(const char *path, drv_error_code code, const char 
 static void test_mode(scratch *s, gconstpointer data)
 {
     mode_t old = umask(0);
-    const char *const names[] = {"", "-wal"};
+    const char *const names[] = {"", "-wal", "-seen"};
 
     g_assert_true(drv_store_put(s->store, "a", "b", "{}", DRV_REVISION_ANY, NULL, NULL));
     umask(old);
@@ -305,6 +305,155 @@ static void test_damaged_inside(void)
     scratch_done(&s);
 }
 
+/* ---- what was committed and is not there any more ---- */
+
+/* A store whose last changes are in its log alone: a droverd wrote them and was killed. */
+static void scratch_killed(scratch *s)
+{
+    int ends[2];
+    char byte;
+    pid_t child;
+
+    scratch_init(s, NULL);
+    s->store = scratch_open(s);
+    g_assert_true(drv_store_put(s->store, "node", "h2", "{}", DRV_REVISION_NEW, NULL, NULL));
+    g_clear_pointer(&s->store, drv_store_close);
+    g_assert_cmpint(pipe2(ends, O_CLOEXEC), ==, 0);
+    child = fork();
+    if (child == 0) {
+        drv_store *store = drv_store_open(s->path, NULL);
+        gboolean good = store != NULL;
+
+        for (guint i = 0; good && i < 20; i++) {
+            g_autofree char *key = g_strdup_printf("h-%u", i);
+
+            good = drv_store_put(store, "revoked", key, "{}", DRV_REVISION_NEW, NULL, NULL);
+        }
+        if (!good || write(ends[1], "!", 1) != 1)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    close(ends[1]);
+    g_assert_cmpint(read(ends[0], &byte, 1), ==, 1);
+    close(ends[0]);
+    kill_child(child);
+}
+
+static void expect_revoked(scratch *s, guint count)
+{
+    g_autoptr(GPtrArray) found = drv_store_list(s->store, "revoked", 0, NULL);
+
+    g_assert_nonnull(found);
+    g_assert_cmpuint(found->len, ==, count);
+}
+
+static void put_back(const char *path, const char *bytes, gsize length)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    g_assert_cmpint(write(fd, bytes, length), ==, (gssize)length);
+    close(fd);
+}
+
+static void test_damaged_log(void)
+{
+    /* Its header; its middle, behind which SQLite believes nothing; and all of it. */
+    static const struct {
+        gsize offset, size;
+    } noise[] = {{0, 32}, {20000, 64}, {0, 0}};
+    g_autofree char *log = NULL;
+    g_autofree char *wal = NULL;
+    gsize length;
+    scratch s;
+
+    scratch_killed(&s);
+    wal = g_strconcat(s.path, "-wal", NULL);
+    g_assert_true(g_file_get_contents(wal, &log, &length, NULL));
+    g_assert_cmpuint(length, >, 40000);
+    for (gsize i = 0; i < G_N_ELEMENTS(noise); i++) {
+        g_autofree char *found = NULL;
+        gsize found_bytes;
+
+        overwrite(wal, noise[i].offset, noise[i].size ? noise[i].size : length);
+        for (guint again = 0; again < 2; again++)
+            assert_open_fails(s.path, DRV_ERROR_FAILED, "lost its last changes");
+        /* It is left to who can mend it. */
+        g_assert_true(g_file_get_contents(wal, &found, &found_bytes, NULL));
+        g_assert_cmpuint(found_bytes, ==, length);
+        put_back(wal, log, length);
+    }
+    g_assert_cmpint(unlink(wal), ==, 0);
+    assert_open_fails(s.path, DRV_ERROR_FAILED, "lost its last changes");
+    put_back(wal, log, length);
+    s.store = scratch_open(&s);
+    expect_revoked(&s, 20);
+    scratch_done(&s);
+}
+
+/* A person says that it shall go on with what there is. */
+static void test_loss_accepted(void)
+{
+    g_autofree char *wal = NULL;
+    g_autofree char *seen = NULL;
+    scratch s;
+
+    scratch_killed(&s);
+    wal = g_strconcat(s.path, "-wal", NULL);
+    seen = g_strconcat(s.path, "-seen", NULL);
+    overwrite(wal, 0, 32);
+    assert_open_fails(s.path, DRV_ERROR_FAILED, seen);
+    g_assert_cmpint(unlink(seen), ==, 0);
+    s.store = scratch_open(&s);
+    expect_revoked(&s, 0);
+    g_assert_true(drv_store_put(s.store, "revoked", "h9", "{}", DRV_REVISION_NEW, NULL, NULL));
+    scratch_reopen(&s);
+    expect_revoked(&s, 1);
+    scratch_done(&s);
+}
+
+/* A note that cannot be read must not keep a good store closed; a new store does not heed an old one's. */
+static void test_note_of_no_use(void)
+{
+    g_autofree char *wal = NULL;
+    g_autofree char *seen = NULL;
+    scratch s;
+
+    scratch_killed(&s);
+    wal = g_strconcat(s.path, "-wal", NULL);
+    seen = g_strconcat(s.path, "-seen", NULL);
+    overwrite(seen, 0, 8192);
+    s.store = scratch_open(&s);
+    expect_revoked(&s, 20);
+    g_assert_true(drv_store_put(s.store, "revoked", "h9", "{}", DRV_REVISION_NEW, NULL, NULL));
+    g_clear_pointer(&s.store, drv_store_close);
+    g_assert_cmpint(unlink(s.path), ==, 0);
+    unlink(wal);
+    s.store = scratch_open(&s);
+    expect_revoked(&s, 0);
+    scratch_done(&s);
+}
+
+/* An older copy of the file, put in its place. */
+static void test_older_file(void)
+{
+    g_autofree char *old = NULL;
+    gsize length;
+    scratch s;
+
+    scratch_init(&s, NULL);
+    s.store = scratch_open(&s);
+    g_assert_true(drv_store_put(s.store, "node", "h2", "{}", DRV_REVISION_NEW, NULL, NULL));
+    g_clear_pointer(&s.store, drv_store_close);
+    g_assert_true(g_file_get_contents(s.path, &old, &length, NULL));
+    s.store = scratch_open(&s);
+    g_assert_cmpint(drv_store_next(s.store, "job", NULL), ==, 1);
+    g_clear_pointer(&s.store, drv_store_close);
+    put_back(s.path, old, length);
+    assert_open_fails(s.path, DRV_ERROR_FAILED, "older file");
+    scratch_done(&s);
+}
+
 static void test_no_directory(void)
 {
     assert_open_fails("/nonexistent/drover/drover.db", DRV_ERROR_FAILED, "mkdir");
@@ -325,6 +474,10 @@ int main(int argc, char **argv)
     g_test_add_func("/store/foreign", test_foreign);
     g_test_add_func("/store/garbage", test_garbage);
     g_test_add_func("/store/damaged-inside", test_damaged_inside);
+    g_test_add_func("/store/damaged-log", test_damaged_log);
+    g_test_add_func("/store/loss-accepted", test_loss_accepted);
+    g_test_add_func("/store/note-of-no-use", test_note_of_no_use);
+    g_test_add_func("/store/older-file", test_older_file);
     g_test_add_func("/store/no-directory", test_no_directory);
     return g_test_run();
 }
