@@ -34,8 +34,9 @@ enum {
     EXIT_GOOD = 0,        /* told to end */
     EXIT_BAD = 1,         /* something failed */
     EXIT_USAGE = 2,       /* the command line */
-    EXIT_NO_IDENTITY = 3, /* not a node: drover init, drover join */
+    EXIT_NO_IDENTITY = 3, /* not a node (drover init, drover join), or its identity cannot be read */
     EXIT_TAKEN = 4,       /* another droverd runs, or another program has the port */
+    EXIT_NO_STORE = 5,    /* the store cannot be opened: it takes a person */
 };
 
 #define END_AT_MOST_S 10
@@ -150,13 +151,22 @@ static void raise_limits(void)
     }
 }
 
-static int exit_code(const GError *error)
+/* @otherwise: what it is if nobody else has what this one needs. */
+static int exit_code(const GError *error, int otherwise)
 {
-    if (g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND))
-        return EXIT_NO_IDENTITY;
-    return g_error_matches(error, DRV_ERROR, DRV_ERROR_CONFLICT) ? EXIT_TAKEN : EXIT_BAD;
+    return g_error_matches(error, DRV_ERROR, DRV_ERROR_CONFLICT) ? EXIT_TAKEN : otherwise;
 }
 
+/* Also where people look first: systemctl status. */
+static void say_failure(const GError *error)
+{
+    g_autofree char *status = g_strdup_printf("STATUS=%s", error->message);
+
+    drv_log_error("%s", error->message);
+    drv_daemon_notify(status);
+}
+
+/* And what it must have: the membership. */
 static gboolean open_store(parts *all, const settings *wish, GError **error)
 {
     g_autofree char *path = g_build_filename(wish->state_dir, "drover.db", NULL);
@@ -167,7 +177,9 @@ static gboolean open_store(parts *all, const settings *wish, GError **error)
         return FALSE;
     }
     all->store = drv_store_open(path, error);
-    return all->store != NULL;
+    if (all->store)
+        all->cluster = drv_cluster_new(all->identity, all->store, error);
+    return all->cluster != NULL;
 }
 
 static gboolean open_run(parts *all, const settings *wish, GError **error)
@@ -194,9 +206,6 @@ static gboolean build(parts *all, const settings *wish, GError **error)
 {
     drv_api_config api = {0};
 
-    if (!open_store(all, wish, error) ||
-        !(all->cluster = drv_cluster_new(all->identity, all->store, error)))
-        return FALSE;
     api.cluster = all->cluster;
     api.port = all->identity->port;
     if (!(all->api = drv_api_new(&api, error)) || !drv_authority_start(all->cluster, error))
@@ -259,18 +268,23 @@ static int serve(settings *wish)
     int code = EXIT_GOOD;
 
     if (!all.identity) {
-        drv_log_error("%s", error->message);
-        return exit_code(error);
+        say_failure(error);
+        return EXIT_NO_IDENTITY;
     }
-    if (drv_daemon_lock(wish->run_dir, &error) < 0 || !build(&all, wish, &error)) {
-        drv_log_error("%s", error->message);
-        code = g_error_matches(error, DRV_ERROR, DRV_ERROR_CONFLICT) ? EXIT_TAKEN : EXIT_BAD;
+    if (drv_daemon_lock(wish->run_dir, &error) < 0) {
+        code = exit_code(error, EXIT_BAD);
+    } else if (!open_store(&all, wish, &error)) {
+        code = exit_code(error, EXIT_NO_STORE);
+    } else if (!build(&all, wish, &error)) {
+        code = exit_code(error, EXIT_BAD);
     } else {
         drv_log_notice("droverd is up node=%s cluster=%s port=%u version=%s", all.identity->node,
                        all.identity->cluster, drv_api_port(all.api), DRV_VERSION);
         wait_for_end();
         drv_log_notice("droverd ends; running moves go on");
     }
+    if (error)
+        say_failure(error);
     take_apart(&all);
     return code;
 }

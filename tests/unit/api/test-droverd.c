@@ -185,6 +185,52 @@ static void test_killed(void)
     rest = end_of(last, 0);
 }
 
+/* A store that takes a person: an exit code with which systemd does not try again, and what to do. */
+static void test_no_store(void)
+{
+    g_auto(place) at = place_new();
+    g_autofree char *store = g_build_filename(at.state, "drover.db", NULL);
+    g_autofree char *log = g_strconcat(store, "-wal", NULL);
+    g_autofree char *noise = g_strnfill(8192, 'n');
+    g_autofree char *unit = NULL;
+    g_autoptr(GSubprocess) one = NULL;
+    g_autoptr(GSubprocess) damaged = NULL;
+    g_autoptr(GSubprocess) foreign = NULL;
+    g_autofree char *lost = NULL;
+    g_autofree char *said = NULL;
+
+    found(&at, test_free_port());
+    one = start_up(&at);
+    g_subprocess_force_exit(one);
+    g_assert_true(g_subprocess_wait(one, NULL, NULL));
+    /* Its last changes were in the log alone. */
+    g_assert_true(g_file_set_contents(log, noise, 8192, NULL));
+    damaged = start(&at, NULL);
+    lost = end_of(damaged, 5);
+    g_assert_nonnull(strstr(lost, "lost its last changes"));
+    g_assert_nonnull(strstr(lost, "drover restore"));
+    g_assert_true(g_file_set_contents(store, noise, 8192, NULL));
+    foreign = start(&at, NULL);
+    said = end_of(foreign, 5);
+    g_assert_nonnull(strstr(said, "damaged"));
+    g_assert_true(g_file_get_contents(DROVERD_UNIT, &unit, NULL, NULL));
+    g_assert_nonnull(strstr(unit, "\nRestartPreventExitStatus=2 3 4 5\n"));
+}
+
+static void test_no_identity(void)
+{
+    g_auto(place) at = place_new();
+    g_autofree char *node = g_build_filename(at.etc, "node.json", NULL);
+    g_autoptr(GSubprocess) one = NULL;
+    g_autofree char *said = NULL;
+
+    found(&at, test_free_port());
+    g_assert_true(g_file_set_contents(node, "{", 1, NULL));
+    one = start(&at, NULL);
+    said = end_of(one, 3);
+    g_assert_nonnull(strstr(said, node));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -192,5 +238,7 @@ int main(int argc, char **argv)
     g_test_add_func("/droverd/simple-ends", test_simple_ends);
     g_test_add_func("/droverd/second", test_second);
     g_test_add_func("/droverd/killed", test_killed);
+    g_test_add_func("/droverd/no-store", test_no_store);
+    g_test_add_func("/droverd/no-identity", test_no_identity);
     return g_test_run();
 }
