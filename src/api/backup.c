@@ -25,7 +25,7 @@ static gboolean is_lasting(const char *bucket, const drv_document *document)
     g_autoptr(json_object) job = NULL;
 
     if (g_str_equal(bucket, "session") || g_str_equal(bucket, "content") ||
-        g_str_equal(bucket, DRV_CLAIM_BUCKET))
+        g_str_equal(bucket, "marker") || g_str_equal(bucket, DRV_CLAIM_BUCKET))
         return FALSE;
     if (!g_str_equal(bucket, "job"))
         return TRUE;

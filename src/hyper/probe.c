@@ -149,11 +149,17 @@ gboolean drv_probe_room(const char *directory, guint64 *free_bytes, char **name,
 
 /* ---- markers ---- */
 
-char *drv_probe_mark(const char *path, const char *token, GError **error)
+char *drv_probe_marker(const char *path, const char *token)
 {
     g_autofree char *directory = g_path_get_dirname(path);
     g_autofree char *name = g_strconcat(MARKER_PREFIX, token, NULL);
-    g_autofree char *marker = g_build_filename(directory, name, NULL);
+
+    return g_build_filename(directory, name, NULL);
+}
+
+char *drv_probe_mark(const char *path, const char *token, GError **error)
+{
+    g_autofree char *marker = drv_probe_marker(path, token);
     drv_autoclose int fd = open(marker, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0644);
 
     if (fd < 0) {
@@ -182,6 +188,18 @@ gboolean drv_probe_sees(const char *marker, const char *token)
         return FALSE;
     length = read(fd, text, sizeof text - 1);
     return length > 0 && g_str_equal(text, token);
+}
+
+gboolean drv_probe_unmark(const char *marker, const char *token)
+{
+    g_autofree char *base = g_path_get_basename(marker);
+    g_autofree char *name = g_strconcat(MARKER_PREFIX, token, NULL);
+
+    if (!g_path_is_absolute(marker) || !g_str_equal(base, name)) {
+        errno = EINVAL;
+        return FALSE;
+    }
+    return unlink(marker) == 0 || errno == ENOENT || errno == ENOTDIR;
 }
 
 /* ---- contents ---- */

@@ -29,6 +29,8 @@ void drv_file_facts_clear(drv_file_facts *facts);
 /** drv_probe_room() - of the file system of @directory: free bytes, and a name that tells it from others. */
 gboolean drv_probe_room(const char *directory, guint64 *free_bytes, char **name, GError **error);
 
+/** drv_probe_marker() - where drv_probe_mark() writes. Transfer full. */
+char *drv_probe_marker(const char *path, const char *token);
 /**
  * drv_probe_mark() - write a small hidden file with @token beside @path. Its path, transfer full;
  * NULL and @error where the directory cannot be written. The caller removes it.
@@ -36,6 +38,11 @@ gboolean drv_probe_room(const char *directory, guint64 *free_bytes, char **name,
 char *drv_probe_mark(const char *path, const char *token, GError **error);
 /** drv_probe_sees() - whether this host sees the marker with that token. Other paths than markers': no. */
 gboolean drv_probe_sees(const char *marker, const char *token);
+/**
+ * drv_probe_unmark() - remove the marker of @token, whole or not; nothing else has that name.
+ * Return: whether it is gone, else errno says why.
+ */
+gboolean drv_probe_unmark(const char *marker, const char *token);
 
 /** drv_probe_is_blank() - whether the first and the last MiB of a device are zero: no file system, no table. */
 gboolean drv_probe_is_blank(const char *path, GError **error);

@@ -2,7 +2,6 @@
 /* Facts about a VM's disks and belongings at both ends: see facts.h. */
 #include "run/facts.h"
 
-#include <glib/gstdio.h>
 #include <string.h>
 
 #include "hyper/belongings.h"
@@ -10,6 +9,7 @@
 #include "hyper/probe.h"
 #include "run/kept.h"
 #include "run/machine-facts.h"
+#include "run/markers.h"
 #include "run/seed.h"
 #include "run/step.h"
 
@@ -38,42 +38,10 @@ static void set_file(json_object *object, const drv_file_facts *facts)
 /* ---- the source ---- */
 
 typedef struct {
-    GHashTable *markers; /* directory → marker, "" where none could be written */
-    char *token;
+    drv_markers *markers;
     gboolean offline;
     json_object *seeds; /* older images that were named, by disk */
 } gathering;
-
-static void remove_markers(gathering *g)
-{
-    GHashTableIter iter;
-    gpointer marker;
-
-    g_hash_table_iter_init(&iter, g->markers);
-    while (g_hash_table_iter_next(&iter, NULL, &marker))
-        if (*(char *)marker)
-            g_unlink(marker);
-    g_hash_table_unref(g->markers);
-    g_free(g->token);
-}
-
-/* One marker a directory tells of all files in it. */
-static const char *mark(gathering *g, const char *path)
-{
-    char *directory = g_path_get_dirname(path);
-    const char *known = g_hash_table_lookup(g->markers, directory);
-    char *marker;
-
-    if (known) {
-        g_free(directory);
-        return *known ? known : NULL;
-    }
-    marker = drv_probe_mark(path, g->token, NULL);
-    if (!marker)
-        marker = g_strdup("");
-    g_hash_table_insert(g->markers, directory, marker);
-    return *marker ? marker : NULL;
-}
 
 typedef enum { DIGEST_NONE, DIGEST_SOME, DIGEST_WHOLE } digest_kind;
 
@@ -102,7 +70,7 @@ static void set_image(gathering *g, json_object *object, const char *path, diges
             gboolean whole = digest == DIGEST_WHOLE;
             g_autofree char *sum = digest ? drv_probe_digest(path, whole, NULL) : NULL;
 
-            drv_json_set_string(object, "marker", mark(g, path));
+            drv_json_set_string(object, "marker", drv_markers_at(g->markers, path));
             drv_json_set_string(object, "digest", sum);
             drv_json_set_bool(object, "whole", whole);
         }
@@ -256,6 +224,7 @@ json_object *drv_facts_gather(drv_run *run, const char *uuid, json_object *wish,
     g_autoptr(json_object) facts = json_object_new_object();
     g_autoptr(json_object) answer = NULL;
     g_autoptr(GError) problem = NULL;
+    g_autoptr(drv_markers) markers = NULL;
     const char *target = drv_json_string(wish, "target", run->node);
     drv_belongings has;
     json_object *disks;
@@ -272,8 +241,7 @@ json_object *drv_facts_gather(drv_run *run, const char *uuid, json_object *wish,
     }
     if (!drv_hyper_belongings(run->hyper, uuid, &has, error))
         return NULL;
-    g.markers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    g.token = g_uuid_string_random();
+    g.markers = markers = drv_markers_new(run->store);
     g.offline = drv_json_bool(wish, "offline");
     g.seeds = drv_json_object(wish, "disk_seeds");
     disks = json_object_new_array();
@@ -281,7 +249,7 @@ json_object *drv_facts_gather(drv_run *run, const char *uuid, json_object *wish,
     drv_json_set_string(facts, "vm", domain->name);
     drv_json_set_string(facts, "uuid", domain->uuid);
     drv_json_set_string(facts, "owner", domain->owner);
-    drv_json_set_string(facts, "token", g.token);
+    drv_json_set_string(facts, "token", drv_markers_token(markers));
     drv_json_set_string(facts, "target_pool", drv_json_string(wish, "target_pool", NULL));
     drv_json_set(facts, "map_networks", json_object_get(drv_json_object(wish, "map_networks")));
     for (guint i = 0; i < domain->disks->len; i++)
@@ -291,7 +259,6 @@ json_object *drv_facts_gather(drv_run *run, const char *uuid, json_object *wish,
     drv_belongings_clear(&has);
     answer = drv_run_call(run, target, "POST", "/v1/peer/facts", facts, DRV_RUN_PREPARE_TIMEOUT_MS,
                           error);
-    remove_markers(&g);
     if (!answer)
         return NULL;
     merge(facts, answer);

@@ -11,6 +11,7 @@
 #include "run/operations.h"
 #include "run/outbox.h"
 #include "run/links.h"
+#include "run/markers.h"
 #include "run/observe.h"
 #include "run/outgoing.h"
 #include "run/session.h"
@@ -140,6 +141,36 @@ static void remove_strays(drv_run *run, GHashTable *known_sessions)
     }
 }
 
+typedef struct {
+    drv_run *run;
+    GPtrArray *left;
+} clearing;
+
+/* In a thread: a network file system that hangs must not keep droverd from what runs. */
+static gpointer clear_markers(gpointer data)
+{
+    clearing *what = data;
+
+    drv_markers_clear(what->run->store, what->left);
+    g_ptr_array_unref(what->left);
+    drv_run_thread_ended(what->run);
+    g_free(what);
+    return NULL;
+}
+
+static void remove_markers(drv_run *run)
+{
+    g_autoptr(GPtrArray) left = drv_markers_left(run->store);
+    clearing *what;
+
+    if (!left || !left->len)
+        return;
+    what = g_new0(clearing, 1);
+    what->run = run;
+    what->left = g_steal_pointer(&left);
+    drv_run_thread(run, "markers", clear_markers, what);
+}
+
 void drv_run_start(drv_run *run)
 {
     g_autoptr(GHashTable) known_sessions =
@@ -148,6 +179,7 @@ void drv_run_start(drv_run *run)
     take_up_jobs(run, known_sessions);
     take_up_sessions(run, known_sessions);
     remove_strays(run, known_sessions);
+    remove_markers(run);
     drv_run_reconcile_start(run);
     drv_outbox_start(run);
     drv_operations_start(run->operations);
