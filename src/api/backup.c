@@ -12,6 +12,7 @@
 
 #include "api/backup-file.h"
 #include "base/clock.h"
+#include "base/durable.h"
 #include "base/fd.h"
 #include "drv-config.h"
 #include "model/json.h"
@@ -172,10 +173,10 @@ static gboolean write_text(const char *path, const GString *text, GError **error
         return FALSE;
     }
     written = !drv_fd_write_all(fd, text->str, text->len, &err) &&
-              (g_str_equal(path, "-") || fsync(fd) == 0);
+              (g_str_equal(path, "-") || !drv_durable_open_file(fd, path, &err));
     if (!written) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot write %s: %s", path,
-                    g_strerror(errno));
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "the backup %s is not whole: %s", path,
+                    err.message);
         if (!g_str_equal(path, "-"))
             unlink(path);
     }

@@ -206,7 +206,7 @@ gboolean drv_cluster_move_store(drv_cluster *cluster, const drv_keeping *to, gui
         /* Its certificates are tried from a place of their own: those in use stay. */
         const drv_keeping none = {0};
 
-        if (g_mkdir_with_parents(scratch, 0700) < 0 ||
+        if (!drv_identity_make_directory(scratch, error) ||
             !drv_keeping_write(&keeping, scratch, error) ||
             !(store = drv_keeping_open(&keeping, scratch, cluster->identity->cluster, TRUE, error)))
             return FALSE;

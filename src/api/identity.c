@@ -5,7 +5,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <glib/gstdio.h>
 #include <json-c/json.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,6 +12,7 @@
 
 #include "api/pki.h"
 #include "base/cleanup.h"
+#include "base/durable.h"
 #include "base/fd.h"
 #include "base/ids.h"
 #include "base/paths.h"
@@ -81,40 +81,33 @@ gboolean drv_identity_absent(const char *etc_dir, GError **error)
     return FALSE;
 }
 
-static gboolean file_error(GError **error, const char *what, const char *path)
+static gboolean file_error(GError **error, const struct drv_error *problem)
 {
-    g_set_error(error, DRV_ERROR, errno == EACCES ? DRV_ERROR_DENIED : DRV_ERROR_FAILED,
-                "cannot %s %s: %s%s", what, path, g_strerror(errno),
-                errno == EACCES || errno == EPERM ? " (this needs root)" : "");
+    gboolean denied = problem->code == EACCES || problem->code == EPERM;
+
+    g_set_error(error, DRV_ERROR, denied ? DRV_ERROR_DENIED : DRV_ERROR_FAILED, "%s%s",
+                problem->message, denied ? " (this needs root)" : "");
     return FALSE;
 }
 
-/* Whole or not at all, and on the disk when it returns. */
 gboolean drv_identity_write_file(const char *dir, const char *name, const char *text,
                                  GError **error)
 {
     g_autofree char *path = g_build_filename(dir, name, NULL);
-    g_autofree char *temporary = g_strdup_printf("%s.%d.new", path, (int)getpid());
-    drv_autoclose int dir_fd = -1;
-    drv_autoclose int fd = -1;
-    struct drv_error err;
+    struct drv_error problem = {0};
 
-    g_unlink(temporary);
-    fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return file_error(error, "write", temporary);
-    if (drv_fd_write_all(fd, text, strlen(text), &err)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "%s: %s", temporary, err.message);
-        g_unlink(temporary);
-        return FALSE;
-    }
-    dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fsync(fd) < 0 || rename(temporary, path) < 0 || dir_fd < 0 || fsync(dir_fd) < 0) {
-        file_error(error, "write", path);
-        g_unlink(temporary);
-        return FALSE;
-    }
-    return TRUE;
+    if (!drv_durable_write(path, text, strlen(text), 0600, &problem))
+        return TRUE;
+    return file_error(error, &problem);
+}
+
+gboolean drv_identity_make_directory(const char *dir, GError **error)
+{
+    struct drv_error problem = {0};
+
+    if (!drv_durable_make_directory(dir, 0700, &problem))
+        return TRUE;
+    return file_error(error, &problem);
 }
 
 static char *read_file(const char *dir, const char *name, GError **error)
@@ -135,11 +128,14 @@ static char *read_file(const char *dir, const char *name, GError **error)
 
 static gboolean prepare_dir(const char *dir, GError **error)
 {
-    if (g_mkdir_with_parents(dir, 0700) < 0)
-        return file_error(error, "make", dir);
-    if (chmod(dir, 0700) < 0)
-        return file_error(error, "protect", dir);
-    return TRUE;
+    struct drv_error problem;
+
+    if (!drv_identity_make_directory(dir, error))
+        return FALSE;
+    if (chmod(dir, 0700) == 0)
+        return TRUE;
+    drv_error_set(&problem, errno, "cannot protect %s: %s", dir, g_strerror(errno));
+    return file_error(error, &problem);
 }
 
 gboolean drv_identity_write(const drv_identity *identity, GError **error)

@@ -53,6 +53,9 @@ gboolean drv_node_name_check(const char *name, GError **error);
 /** drv_address_check() - an IPv4 or IPv6 address that others could connect to. */
 gboolean drv_address_check(const char *address, GError **error);
 
+/** drv_identity_make_directory() - @dir and what is missing above it, mode 0700, on the disk when it returns. */
+gboolean drv_identity_make_directory(const char *dir, GError **error);
+
 /** drv_identity_write_file() - @dir/@name with @text, mode 0600: whole or not at all, on the disk when it returns. */
 gboolean drv_identity_write_file(const char *dir, const char *name, const char *text,
                                  GError **error);

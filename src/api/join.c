@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "api/authority.h"
@@ -23,6 +22,7 @@
 #include "api/pki.h"
 #include "api/token.h"
 #include "base/cleanup.h"
+#include "base/durable.h"
 #include "base/paths.h"
 
 #define TIMEOUT_MS 10000
@@ -85,12 +85,7 @@ static drv_store *open_store(const char *state_dir, GError **error)
 {
     g_autofree char *path = g_build_filename(state_dir, "drover.db", NULL);
 
-    if (g_mkdir_with_parents(state_dir, 0700) < 0) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot make %s: %s", state_dir,
-                    g_strerror(errno));
-        return NULL;
-    }
-    return drv_store_open(path, error);
+    return drv_identity_make_directory(state_dir, error) ? drv_store_open(path, error) : NULL;
 }
 
 /* Everything an options struct leaves open. */
@@ -127,12 +122,7 @@ static drv_store *begin_etcd(const settled *all, const drv_init_options *options
     g_autoptr(drv_store) store = NULL;
     g_autoptr(GPtrArray) buckets = NULL;
 
-    if (g_mkdir_with_parents(all->etc_dir, 0700) < 0) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot make %s: %s", all->etc_dir,
-                    g_strerror(errno));
-        return NULL;
-    }
-    if (!drv_keeping_from_files(&keeping, options->store, options->store_ca, options->store_cert,
+    if (!drv_identity_make_directory(all->etc_dir, error) || !drv_keeping_from_files(&keeping, options->store, options->store_ca, options->store_cert,
                                 options->store_key, error) ||
         !drv_keeping_write(&keeping, all->etc_dir, error))
         return NULL;
@@ -180,7 +170,7 @@ drv_identity *drv_init(const drv_init_options *options, GError **error)
     if (identity) {
         g_autofree char *path = g_build_filename(all.etc_dir, "node.json", NULL);
 
-        unlink(path);
+        drv_durable_unlink(path, NULL);
     }
     if (shared)
         drv_keeping_write(&none, all.etc_dir, NULL);
@@ -300,7 +290,7 @@ drv_identity *drv_join(const drv_init_options *options, const char *server, cons
     if (!drv_store_put(store, "cluster", "membership",
                        json_object_to_json_string_ext(membership, JSON_C_TO_STRING_PLAIN),
                        DRV_REVISION_ANY, NULL, error) ||
-        g_mkdir_with_parents(all.etc_dir, 0700) < 0 ||
+        !drv_identity_make_directory(all.etc_dir, error) ||
         !drv_keeping_write(&keeping, all.etc_dir, error) || !drv_identity_write(identity, error))
         return NULL;
     return g_steal_pointer(&identity);

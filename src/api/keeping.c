@@ -2,10 +2,9 @@
 /* Where this cluster keeps what is kept once for it: see keeping.h. */
 #include "api/keeping.h"
 
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/durable.h"
 #include "model/json.h"
 
 #define FILE_JSON "store.json"
@@ -64,13 +63,13 @@ gboolean drv_keeping_load(drv_keeping *keeping, const char *etc_dir, GError **er
 static gboolean write_or_remove(const char *dir, const char *name, const char *text, GError **error)
 {
     g_autofree char *path = g_build_filename(dir, name, NULL);
+    struct drv_error problem = {0};
 
     if (text)
         return drv_identity_write_file(dir, name, text, error);
-    if (unlink(path) == 0 || errno == ENOENT)
+    if (!drv_durable_unlink(path, &problem))
         return TRUE;
-    g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot remove %s: %s", path,
-                g_strerror(errno));
+    drv_gerror_from(error, DRV_ERROR_FAILED, &problem);
     return FALSE;
 }
 

@@ -3,7 +3,6 @@
  * From a backup: see backup.h. All of the file is read and checked before anything is written;
  * node.json, which makes the host a node again, is written last.
  */
-#include <errno.h>
 #include <string.h>
 
 #include "api/backup-file.h"
@@ -124,7 +123,7 @@ static gboolean write_files(GPtrArray *lines, const char *etc_dir, gboolean node
         if (!name || !g_strv_contains(drv_backup_files, name) ||
             g_str_equal(name, "node.json") != node_json)
             continue;
-        if (g_mkdir_with_parents(etc_dir, 0700) < 0 ||
+        if (!drv_identity_make_directory(etc_dir, error) ||
             !drv_identity_write_file(etc_dir, name, drv_json_string(lines->pdata[i], "text", ""),
                                      error))
             return FALSE;
@@ -215,11 +214,8 @@ gboolean drv_backup_restore(const char *path, const char *etc_dir, const char *s
     head = lines->pdata[0];
     if (!check_head(head, path, etc_dir, &is_node, error))
         return FALSE;
-    if (g_mkdir_with_parents(state_dir, 0700) < 0) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot make %s: %s", state_dir,
-                    g_strerror(errno));
+    if (!drv_identity_make_directory(state_dir, error))
         return FALSE;
-    }
     own = drv_store_open(file, error);
     if (!own || (!is_node && !write_files(lines, etc_dir, FALSE, &files, error)) ||
         !write_part(lines, "own", own, &what->documents, error) ||

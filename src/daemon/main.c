@@ -7,7 +7,6 @@
  * running moves alone: they belong to libvirtd and to the relays, and the next droverd
  * takes them up.
  */
-#include <errno.h>
 #include <glib-unix.h>
 #include <glib.h>
 #include <locale.h>
@@ -171,11 +170,8 @@ static gboolean open_store(parts *all, const settings *wish, GError **error)
 {
     g_autofree char *path = g_build_filename(wish->state_dir, "drover.db", NULL);
 
-    if (g_mkdir_with_parents(wish->state_dir, 0700) < 0) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot make %s: %s", wish->state_dir,
-                    g_strerror(errno));
+    if (!drv_identity_make_directory(wish->state_dir, error))
         return FALSE;
-    }
     all->store = drv_store_open(path, error);
     if (all->store)
         all->cluster = drv_cluster_new(all->identity, all->store, error);

@@ -7,6 +7,7 @@
 
 #include "hyper/connection.h"
 #include "hyper/domain-xml.h"
+#include "hyper/flush.h"
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virNetwork, virNetworkFree)
@@ -148,7 +149,7 @@ gboolean drv_hyper_define(drv_hyper *hyper, const char *xml, GError **error)
 
     if (lease && !domain)
         drv_hyper_take_error(error, "cannot define the VM on this host");
-    return domain != NULL;
+    return domain && drv_hyper_flush_definition(virDomainGetName(domain), error);
 }
 
 gboolean drv_hyper_undefine(drv_hyper *hyper, const char *uuid, GError **error)
@@ -163,8 +164,9 @@ gboolean drv_hyper_undefine(drv_hyper *hyper, const char *uuid, GError **error)
     gboolean good;
 
     if (!domain) {
+        /* Whoever has undefined it may have been killed before that was on the disk. */
         if (missing->code == DRV_ERROR_NOT_FOUND)
-            return TRUE;
+            return drv_hyper_flush_definition(NULL, error);
         g_propagate_error(error, g_steal_pointer(&missing));
         return FALSE;
     }
@@ -189,7 +191,7 @@ gboolean drv_hyper_undefine(drv_hyper *hyper, const char *uuid, GError **error)
     }
     free(xml);
     virResetLastError();
-    return good;
+    return good && drv_hyper_flush_definition(virDomainGetName(domain), error);
 }
 
 gboolean drv_hyper_set_autostart(drv_hyper *hyper, const char *uuid, gboolean on, GError **error)
@@ -200,7 +202,7 @@ gboolean drv_hyper_set_autostart(drv_hyper *hyper, const char *uuid, gboolean on
     if (!domain)
         return FALSE;
     if (virDomainSetAutostart(domain, on) == 0)
-        return TRUE;
+        return drv_hyper_flush_definition(virDomainGetName(domain), error);
     drv_hyper_take_error(error, "cannot set VM %s to start with its host", virDomainGetName(domain));
     return FALSE;
 }
@@ -223,7 +225,7 @@ gboolean drv_hyper_redefine_checkpoints(drv_hyper *hyper, const char *uuid, GPtr
             return FALSE;
         }
     }
-    return TRUE;
+    return drv_hyper_flush_definition(virDomainGetName(domain), error);
 }
 
 gboolean drv_hyper_redefine_snapshots(drv_hyper *hyper, const char *uuid, GPtrArray *snapshots,
@@ -247,7 +249,7 @@ gboolean drv_hyper_redefine_snapshots(drv_hyper *hyper, const char *uuid, GPtrAr
             return FALSE;
         }
     }
-    return TRUE;
+    return drv_hyper_flush_definition(virDomainGetName(domain), error);
 }
 
 /* ---- what this host has ---- */

@@ -7,6 +7,7 @@
 
 #include "hyper/connection.h"
 #include "hyper/domain-xml.h"
+#include "hyper/flush.h"
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
 
@@ -113,5 +114,5 @@ gboolean drv_hyper_change_definition(drv_hyper *hyper, const char *uuid, const d
     if (!again && (!xml || changed))
         drv_hyper_take_error(error, "VM %s: cannot change its definition", virDomainGetName(domain));
     free(xml);
-    return again != NULL;
+    return again && drv_hyper_flush_definition(virDomainGetName(again), error);
 }

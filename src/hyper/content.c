@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/durable.h"
 
 #define TICK_MS 200
 #define EXPORT_TIMEOUT_MS 10000
@@ -168,8 +169,9 @@ gboolean drv_content_export(const char *path, const char *format, const char *so
     return TRUE;
 }
 
-void drv_content_unexport(const char *socket, const char *pid_file)
+gboolean drv_content_unexport(const char *socket, const char *pid_file, GError **error)
 {
+    gboolean ended = TRUE;
     g_autofree char *text = NULL;
     drv_autoclose int pidfd = -1;
     g_autofree char *comm_path = NULL;
@@ -188,11 +190,17 @@ void drv_content_unexport(const char *socket, const char *pid_file)
         struct pollfd wait = {.fd = pidfd, .events = POLLIN};
 
         syscall(SYS_pidfd_send_signal, pidfd, SIGTERM, NULL, 0);
-        if (poll(&wait, 1, END_TIMEOUT_MS) == 0)
+        ended = poll(&wait, 1, END_TIMEOUT_MS) != 0;
+        if (!ended)
             syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
     }
     g_unlink(pid_file);
     g_unlink(socket);
+    if (!ended)
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
+                    "qemu-nbd did not close the image within %d s: is its disk that slow?",
+                    END_TIMEOUT_MS / 1000);
+    return ended;
 }
 
 gboolean drv_content_copy(const char *from, const char *from_format, const char *to,
@@ -203,11 +211,21 @@ gboolean drv_content_copy(const char *from, const char *from_format, const char 
     g_autofree char *rate = g_strdup_printf("%" G_GUINT64_FORMAT, rate_bps);
     g_autoptr(GError) failure = NULL;
     gboolean stopped = FALSE;
+    struct drv_error problem = {0};
+    /* It ignores that its last flush failed: this descriptor is told. */
+    drv_autoclose int flushed = *to == '/' ? open(to, O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
     child c;
 
+    if (*to == '/' && flushed < 0) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot open %s: %s", to, g_strerror(errno));
+        return FALSE;
+    }
     g_ptr_array_add(argv, (char *)"qemu-img");
     g_ptr_array_add(argv, (char *)"convert");
     g_ptr_array_add(argv, (char *)"-n");
+    /* Its default never flushes. So it waits for the disk, where it can be stopped, and not whoever asks next. */
+    g_ptr_array_add(argv, (char *)"-t");
+    g_ptr_array_add(argv, (char *)"writeback");
     /* Without -U: as long as it is read nothing may write to it, neither a VM that is started. */
     if (zero)
         g_ptr_array_add(argv, (char *)"--target-is-zero");
@@ -229,8 +247,12 @@ gboolean drv_content_copy(const char *from, const char *from_format, const char 
             stopped = TRUE;
             kill(c.pid, SIGKILL);
         }
-    if (child_end(&c, "qemu-img", NULL, &failure))
-        return TRUE;
+    if (child_end(&c, "qemu-img", NULL, &failure)) {
+        if (flushed < 0 || !drv_durable_open_file(flushed, to, &problem))
+            return TRUE;
+        drv_gerror_from(error, DRV_ERROR_FAILED, &problem);
+        return FALSE;
+    }
     if (stopped)
         g_set_error(error, DRV_ERROR, DRV_ERROR_CANCELLED, "the copy of %s was stopped", from);
     else

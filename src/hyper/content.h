@@ -16,14 +16,15 @@
  */
 gboolean drv_content_export(const char *path, const char *format, const char *socket,
                             const char *pid_file, GError **error);
-/** drv_content_unexport() - end it and wait until all of it is written; none: nothing to do. */
-void drv_content_unexport(const char *socket, const char *pid_file);
+/** drv_content_unexport() - end it and wait until all of it is written; none: nothing to do. FALSE: it had to be killed. */
+gboolean drv_content_unexport(const char *socket, const char *pid_file, GError **error);
 
 /** Called some five times a second. Return: FALSE to stop. */
 typedef gboolean (*drv_content_tick)(gpointer data);
 
 /**
- * drv_content_copy() - write all of an image into another one.
+ * drv_content_copy() - write all of an image into another one. A path is on the disk, with its entry, when it returns;
+ * what is sent to a socket is flushed there.
  * @to: "nbd+unix:///…" or a path, which must exist and be large enough
  * @zero: @to reads as zeros already; zeros are then not written at all
  * @rate_bps: at most so many bytes a second; 0: no limit

@@ -15,6 +15,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/durable.h"
 #include "hyper/connection.h"
 #include "hyper/image-uses.h"
 
@@ -97,6 +98,7 @@ gboolean drv_hyper_disk_create(drv_hyper *hyper, const char *path, const char *f
     gboolean raw = g_strcmp0(format, "raw") == 0;
     g_autofree char *directory = NULL;
     g_autoptr(drv_lease) lease = NULL;
+    struct drv_error problem = {0};
     gboolean good;
     int fd;
 
@@ -139,6 +141,11 @@ gboolean drv_hyper_disk_create(drv_hyper *hyper, const char *path, const char *f
     close(fd);
     if (good && !raw)
         good = make_qcow2(path, capacity_bytes, error);
+    /* Its entry as well: what a guest flushes into it later must be found. */
+    if (good && drv_durable_file(path, &problem)) {
+        drv_gerror_from(error, DRV_ERROR_FAILED, &problem);
+        good = FALSE;
+    }
     if (!good)
         unlink(path);
     drv_hyper_refresh_pool(lease->connection, directory);
@@ -161,13 +168,18 @@ static int put_away(drv_hyper *hyper, const char *path, const char *to, GError *
 {
     g_autoptr(drv_lease) lease = NULL;
     g_autofree char *directory = NULL;
+    struct drv_error problem = {0};
     struct stat file;
+    int rc;
 
     if (!check_path(path, error))
         return -1;
     if (lstat(path, &file) < 0) {
-        if (errno == ENOENT || errno == ENOTDIR)
+        /* Whoever has removed it may have been killed before that was on the disk. */
+        if ((errno == ENOENT || errno == ENOTDIR) && !drv_durable_unlink(path, &problem))
             return 0;
+        if (problem.code)
+            errno = problem.code;
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot look at the disk %s: %s", path,
                     g_strerror(errno));
         return -1;
@@ -182,10 +194,13 @@ static int put_away(drv_hyper *hyper, const char *path, const char *to, GError *
     lease = drv_hyper_lease(hyper, error);
     if (!lease)
         return -1;
-    if (to ? chown(path, 0, 0) < 0 || chmod(path, 0600) < 0 || rename(path, to) < 0
-           : unlink(path) < 0 && errno != ENOENT) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot %s the disk %s: %s",
-                    to ? "set aside" : "remove", path, g_strerror(errno));
+    if (to && (chown(path, 0, 0) < 0 || chmod(path, 0600) < 0))
+        rc = drv_error_set(&problem, errno, "cannot take %s: %s", path, g_strerror(errno));
+    else
+        rc = to ? drv_durable_rename(path, to, &problem) : drv_durable_unlink(path, &problem);
+    if (rc < 0) {
+        drv_error_prefix(&problem, "cannot %s the disk %s", to ? "set aside" : "remove", path);
+        drv_gerror_from(error, DRV_ERROR_FAILED, &problem);
         return -1;
     }
     directory = g_path_get_dirname(path);

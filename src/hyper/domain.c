@@ -4,6 +4,7 @@
 
 #include "hyper/connection.h"
 #include "hyper/domain-xml.h"
+#include "hyper/flush.h"
 
 static const char *const state_names[] = {
     [DRV_DOMAIN_SHUT_OFF] = "shut off", [DRV_DOMAIN_RUNNING] = "running",
@@ -291,8 +292,9 @@ gboolean drv_hyper_destroy(drv_hyper *hyper, const char *uuid, gboolean undefine
     g_autoptr(virDomain) domain = lease ? drv_lease_domain(lease, uuid, &missing) : NULL;
 
     if (!domain) {
+        /* Whoever has undefined it may have been killed before that was on the disk. */
         if (missing->code == DRV_ERROR_NOT_FOUND)
-            return TRUE;
+            return !undefine_too || drv_hyper_flush_definition(NULL, error);
         g_propagate_error(error, g_steal_pointer(&missing));
         return FALSE;
     }
@@ -312,7 +314,8 @@ gboolean drv_hyper_destroy(drv_hyper *hyper, const char *uuid, gboolean undefine
         return TRUE;
     switch (virDomainIsPersistent(domain)) {
     case 1:
-        return undefine(domain, error);
+        return undefine(domain, error) &&
+               drv_hyper_flush_definition(virDomainGetName(domain), error);
     case 0:
         return TRUE;
     default:

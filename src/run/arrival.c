@@ -12,10 +12,13 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/durable.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/paths.h"
 #include "hyper/belongings.h"
 #include "hyper/content.h"
+#include "hyper/flush.h"
 #include "hyper/probe.h"
 #include "run/facts.h"
 #include "run/kept.h"
@@ -108,7 +111,7 @@ gboolean drv_arrival_make(drv_run *run, json_object *step, json_object *made, dr
     if (nvram && nvram_bytes > 0 && g_str_equal(drv_json_string(step, "method", ""), "offline")) {
         g_autofree char *directory = g_path_get_dirname(nvram);
 
-        g_mkdir_with_parents(directory, 0755);
+        drv_durable_make_directory(directory, 0755, NULL);
         return make_file(run, nvram, "raw", whole_sectors(nvram_bytes), (guint64)nvram_bytes, made,
                          keep, data, error);
     }
@@ -149,13 +152,44 @@ gboolean drv_arrival_remove(drv_run *run, json_object *made, GError **error)
             return FALSE;
         tpm_dir = tpm ? drv_facts_tpm_dir(&uuid) : NULL;
 
-        if (tpm_dir)
+        if (tpm_dir) {
             drv_arrival_remove_tree(tpm_dir);
-        else if (device ? !drv_probe_blank(device, error)
+            drv_durable_entry(tpm_dir, NULL);
+        } else if (device ? !drv_probe_blank(device, error)
                    : !drv_hyper_disk_remove(run->hyper, json_object_get_string(entry), error))
             return FALSE;
     }
     return TRUE;
+}
+
+/* A file that libvirt makes may not be there, if the guest came without it. */
+static int flush_made(json_object *entry, struct drv_error *problem)
+{
+    const char *device = drv_json_string(entry, "device", NULL);
+    int rc = 0;
+
+    if (!drv_json_string(entry, "tpm", NULL))
+        rc = drv_durable_file(device ? device : json_object_get_string(entry), problem);
+    return rc == -ENOENT ? 0 : rc;
+}
+
+gboolean drv_arrival_flush(const char *vm, const drv_uuid *uuid, json_object *made, GError **error)
+{
+    g_autofree char *tpm_dir = drv_facts_tpm_dir(uuid);
+    struct drv_error problem = {0};
+    int rc = 0;
+
+    for (gsize i = 0; !rc && i < drv_json_length(made); i++)
+        rc = flush_made(json_object_array_get_idx(made, i), &problem);
+    /* Of a running guest swtpm has written it, and it is not in the list. */
+    if (!rc && g_file_test(tpm_dir, G_FILE_TEST_IS_DIR))
+        rc = drv_durable_tree(tpm_dir, &problem);
+    if (rc) {
+        drv_gerror_from(error, DRV_ERROR_FAILED, &problem);
+        return FALSE;
+    }
+    drv_fault("target-images-flushed");
+    return drv_hyper_flush_definition(vm, error);
 }
 
 /* ---- contents that are sent before, or without, a live move ---- */
@@ -181,7 +215,15 @@ static gboolean check_made(json_object *made, const char *path, GError **error)
     return FALSE;
 }
 
-gboolean drv_arrival_export(const char *dir, json_object *made, json_object *what, GError **error)
+static void forget(int *written)
+{
+    if (*written >= 0)
+        close(*written);
+    *written = -1;
+}
+
+gboolean drv_arrival_export(const char *dir, json_object *made, json_object *what, int *written,
+                            GError **error)
 {
     const char *path = drv_json_string(what, "path", NULL);
     const char *format = drv_json_string(what, "format", "raw");
@@ -190,25 +232,37 @@ gboolean drv_arrival_export(const char *dir, json_object *made, json_object *wha
 
     if (!check_made(made, path, error))
         return FALSE;
-    drv_content_unexport(socket, pid_file);
+    if (!drv_content_unexport(socket, pid_file, error))
+        return FALSE;
+    forget(written);
+    *written = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     return drv_content_export(path, format, socket, pid_file, error);
 }
 
-gboolean drv_arrival_unexport(const char *dir, json_object *made, json_object *what, GError **error)
+gboolean drv_arrival_unexport(const char *dir, json_object *made, json_object *what, int *written,
+                              GError **error)
 {
+    drv_autoclose int fd = *written;
     const char *path = drv_json_string(what, "path", NULL);
     gint64 bytes = drv_json_int(what, "file_bytes", 0);
     g_autofree char *socket = g_build_filename(dir, DRV_SOCKET_DISK, NULL);
     g_autofree char *pid_file = g_build_filename(dir, EXPORT_PID_FILE, NULL);
 
-    drv_content_unexport(socket, pid_file);
-    if (!what)
-        return TRUE;
+    struct drv_error problem = {0};
+    gboolean ended = drv_content_unexport(socket, pid_file, error);
+
+    *written = -1;
+    if (!what || !ended)
+        return ended;
     if (!check_made(made, path, error))
         return FALSE;
     if (bytes > 0 && truncate(path, bytes) < 0) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot give %s its length: %s", path,
                     g_strerror(errno));
+        return FALSE;
+    }
+    if (fd >= 0 ? drv_durable_open_file(fd, path, &problem) : drv_durable_file(path, &problem)) {
+        drv_gerror_from(error, DRV_ERROR_FAILED, &problem);
         return FALSE;
     }
     return TRUE;
@@ -277,7 +331,7 @@ static gboolean write_tpm(const drv_uuid *uuid, json_object *files, json_object 
     json_object_array_add(made, entry);
     if (!keep(data, error))
         return FALSE;
-    g_mkdir_with_parents(parent, 0711);
+    drv_durable_make_directory(parent, 0711, NULL);
     for (gsize i = 0; i < drv_json_length(files); i++) {
         json_object *file = json_object_array_get_idx(files, i);
         const char *inner = drv_json_string(file, "path", "/");
@@ -312,8 +366,8 @@ static GPtrArray *strings(json_object *array)
     return list;
 }
 
-gboolean drv_arrival_define(drv_run *run, const drv_uuid *uuid, json_object *parcel, json_object *made,
-                            drv_arrival_keep keep, gpointer data, GError **error)
+gboolean drv_arrival_define(drv_run *run, const char *vm, const drv_uuid *uuid, json_object *parcel,
+                            json_object *made, drv_arrival_keep keep, gpointer data, GError **error)
 {
     const char *definition = drv_json_string(parcel, "definition", NULL);
     g_autoptr(GPtrArray) snapshots = strings(drv_json_array(parcel, "snapshots"));
@@ -327,7 +381,8 @@ gboolean drv_arrival_define(drv_run *run, const drv_uuid *uuid, json_object *par
            drv_hyper_define(run->hyper, definition, error) &&
            drv_hyper_redefine_checkpoints(run->hyper, uuid->text, checkpoints, error) &&
            drv_hyper_redefine_snapshots(run->hyper, uuid->text, snapshots,
-                                        (int)drv_json_int(parcel, "current_snapshot", -1), error);
+                                        (int)drv_json_int(parcel, "current_snapshot", -1), error) &&
+           drv_arrival_flush(vm, uuid, made, error);
 }
 
 void drv_arrival_settle(drv_run *run, const char *uuid, json_object *parcel)

@@ -25,14 +25,25 @@ gboolean drv_arrival_remove(drv_run *run, json_object *made, GError **error);
 /** drv_arrival_remove_tree() - a directory and all in it; missing: nothing to do. */
 void drv_arrival_remove_tree(const char *path);
 
-/** drv_arrival_export() - let the session's disk channel write to {"path", "format"}, which was made here. */
-gboolean drv_arrival_export(const char *dir, json_object *made, json_object *what, GError **error);
-/** drv_arrival_unexport() - all of it is on the disk. @what: {"path", "file_bytes"}, or NULL. */
-gboolean drv_arrival_unexport(const char *dir, json_object *made, json_object *what, GError **error);
+/**
+ * drv_arrival_export() - let the session's disk channel write to {"path", "format"}, which was made here.
+ * @written: -1, or what an export before has left; a descriptor for drv_arrival_unexport()
+ */
+gboolean drv_arrival_export(const char *dir, json_object *made, json_object *what, int *written,
+                            GError **error);
+/** drv_arrival_unexport() - all of it is on the disk. @what: {"path", "file_bytes"}; NULL: it is given up. */
+gboolean drv_arrival_unexport(const char *dir, json_object *made, json_object *what, int *written,
+                              GError **error);
 
-/** drv_arrival_define() - TPM state, definition and snapshots of a VM that is shut off. */
-gboolean drv_arrival_define(drv_run *run, const drv_uuid *uuid, json_object *parcel, json_object *made,
-                            drv_arrival_keep keep, gpointer data, GError **error);
+/**
+ * drv_arrival_flush() - all that has been made here for a VM survives a power loss: images, UEFI variables, TPM
+ * state, its definition. Only then may its source give its own up. Blocks as long as the disks take.
+ */
+gboolean drv_arrival_flush(const char *vm, const drv_uuid *uuid, json_object *made, GError **error);
+
+/** drv_arrival_define() - TPM state, definition and snapshots of a VM that is shut off; flushed with its images. */
+gboolean drv_arrival_define(drv_run *run, const char *vm, const drv_uuid *uuid, json_object *parcel,
+                            json_object *made, drv_arrival_keep keep, gpointer data, GError **error);
 
 /** drv_arrival_settle() - it is here for good: checkpoints and autostart. Trouble is logged: the VM runs. */
 void drv_arrival_settle(drv_run *run, const char *uuid, json_object *parcel);

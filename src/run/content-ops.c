@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What operators see of the known-content store and may do to it: see content.h. */
-#include <errno.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/durable.h"
 #include "hyper/gerror.h"
 #include "model/json.h"
 #include "run/content-store.h"
@@ -164,23 +164,23 @@ json_object *drv_content_prune(drv_content *content, json_object *what, GError *
 json_object *drv_content_set(drv_content *content, json_object *what, GError **error)
 {
     g_autofree char *off = g_build_filename(content->dir, "off", NULL);
+    struct drv_error problem = {0};
     json_object *on = NULL;
-    gboolean ok;
+    int rc;
 
     if (!json_object_object_get_ex(what, "on", &on) || !json_object_is_type(on, json_type_boolean)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "say whether content is kept: \"on\"");
         return NULL;
     }
     if (json_object_get_boolean(on)) {
-        ok = unlink(off) == 0 || errno == ENOENT;
-        if (!ok)
-            g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot remove %s: %s", off,
-                        g_strerror(errno));
+        rc = drv_durable_unlink(off, &problem);
     } else {
-        ok = g_file_set_contents_full(off, "", 0, G_FILE_SET_CONTENTS_CONSISTENT, 0600, error);
+        rc = drv_durable_write(off, "", 0, 0600, &problem);
     }
-    if (!ok)
+    if (rc < 0) {
+        drv_gerror_from(error, DRV_ERROR_FAILED, &problem);
         return NULL;
+    }
     g_mutex_lock(&content->lock);
     content->on = json_object_get_boolean(on) && content->watcher;
     g_mutex_unlock(&content->lock);

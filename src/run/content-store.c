@@ -21,6 +21,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/durable.h"
 #include "base/hex.h"
 #include "base/log.h"
 #include "content/evict.h"
@@ -333,6 +334,7 @@ static gboolean name_key(drv_content *content, GError **error)
     g_autofree char *text = NULL;
 
     if (!g_file_get_contents(path, &text, NULL, NULL) || strlen(text) != 32) {
+        struct drv_error problem = {0};
         guint8 bytes[16];
         char hex[33];
 
@@ -343,8 +345,10 @@ static gboolean name_key(drv_content *content, GError **error)
         drv_hex_encode(hex, bytes, sizeof bytes);
         g_free(text);
         text = g_strdup(hex);
-        if (!g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0600, error))
+        if (drv_durable_write(path, text, strlen(text), 0600, &problem)) {
+            drv_gerror_from(error, DRV_ERROR_FAILED, &problem);
             return FALSE;
+        }
     }
     content->key_name = g_strconcat("drover:content:", text, NULL);
     return TRUE;

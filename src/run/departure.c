@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/durable.h"
 #include "base/log.h"
 #include "hyper/belongings.h"
 #include "hyper/content.h"
@@ -351,7 +352,9 @@ void drv_departure_release(drv_outgoing *outgoing)
         g_autoptr(drv_domain) domain =
             drv_hyper_domain(outgoing->run->hyper, drv_job_uuid(outgoing->job), &error);
 
-        if (!domain && g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND))
+        if (!domain && g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND)) {
             drv_arrival_remove_tree(tpm_dir);
+            drv_durable_entry(tpm_dir, NULL);
+        }
     }
 }

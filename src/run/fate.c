@@ -115,7 +115,7 @@ gboolean drv_incoming_give_up(drv_incoming *incoming, GError **error)
     }
     /* First the link, so that nothing more arrives, then the copy, then its images. */
     drv_fault("target-before-abandon");
-    drv_arrival_unexport(incoming->dir, incoming->created, NULL, NULL);
+    drv_arrival_unexport(incoming->dir, incoming->created, NULL, &incoming->written, NULL);
     drv_session_end_relay(incoming->dir);
     drv_fault("target-abandon-relay-ended");
     if (!drv_hyper_destroy(incoming->run->hyper, incoming->uuid.text, TRUE, error))
@@ -245,11 +245,15 @@ static void settle_orphan(drv_incoming *incoming)
             say_waiting(incoming, domain);
         return;
     }
-    if (drv_incoming_has_run(incoming, domain) || is_done(job))
-        drv_incoming_close(incoming);
-    else if (!drv_incoming_give_up(incoming, &error))
+    if (drv_incoming_has_run(incoming, domain) || is_done(job)) {
+        if (drv_incoming_flush(incoming, &error))
+            drv_incoming_close(incoming);
+        else
+            drv_log_warning("%s session=%s", error->message, incoming->session.text);
+    } else if (!drv_incoming_give_up(incoming, &error)) {
         drv_log_warning("cannot clean up after %s: %s session=%s", incoming->vm.text, error->message,
                         incoming->session.text);
+    }
 }
 
 /* Called with the lock held. */

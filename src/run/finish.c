@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "hyper/flush.h"
 #include "run/attention.h"
 #include "run/departure.h"
 #include "run/session.h"
@@ -159,11 +160,12 @@ static gboolean remove_definition(drv_outgoing *outgoing)
     g_autoptr(GError) error = NULL;
     drv_presence source = ask_source(outgoing, &(drv_settle_facts){0});
 
-    if (source == DRV_PRESENCE_ABSENT)
-        return TRUE;
-    if (source != DRV_PRESENCE_OFF)
+    if (source != DRV_PRESENCE_ABSENT && source != DRV_PRESENCE_OFF)
         return FALSE;
-    if (drv_hyper_destroy(outgoing->run->hyper, drv_job_uuid(outgoing->job), TRUE, &error))
+    /* libvirt has removed it: it must not be back after a power loss, beside the target's. */
+    if (source == DRV_PRESENCE_ABSENT ? drv_hyper_flush_definition(drv_job_vm(outgoing->job), &error)
+                                      : drv_hyper_destroy(outgoing->run->hyper,
+                                                          drv_job_uuid(outgoing->job), TRUE, &error))
         return TRUE;
     drv_log_warning("the source's definition of %s stays behind: %s job=%s",
                     drv_job_vm(outgoing->job), error->message, drv_job_id(outgoing->job));

@@ -369,8 +369,9 @@ gboolean drv_incoming_export(drv_run *run, const char *source, const char *sessi
 
     if (!incoming)
         return FALSE;
-    ok = open ? drv_arrival_export(incoming->dir, incoming->created, what, error)
-              : drv_arrival_unexport(incoming->dir, incoming->created, what, error);
+    ok = open ? drv_arrival_export(incoming->dir, incoming->created, what, &incoming->written, error)
+              : drv_arrival_unexport(incoming->dir, incoming->created, what, &incoming->written,
+                                     error);
     unlock_open(incoming);
     return ok;
 }
@@ -385,7 +386,7 @@ gboolean drv_incoming_define(drv_run *run, const char *source, const char *sessi
         return FALSE;
     json_object_put(incoming->parcel);
     incoming->parcel = json_object_get(parcel);
-    ok = drv_arrival_define(run, &incoming->uuid, parcel, incoming->created, keep_made, incoming,
+    ok = drv_arrival_define(run, incoming->vm.text, &incoming->uuid, parcel, incoming->created, keep_made, incoming,
                             error);
     unlock_open(incoming);
     return ok;
@@ -404,6 +405,10 @@ json_object *drv_incoming_finish(drv_run *run, const char *session, json_object 
     if (incoming) {
         g_mutex_lock(&incoming->lock);
         ok = incoming->resumed || drv_incoming_resume(incoming, error);
+        g_mutex_unlock(&incoming->lock);
+        /* What is resumed is never given up: who looks at it need not wait for the disks. */
+        ok = ok && drv_incoming_flush(incoming, error);
+        g_mutex_lock(&incoming->lock);
         if (ok && !incoming->closed)
             drv_incoming_close(incoming);
         g_mutex_unlock(&incoming->lock);

@@ -83,7 +83,7 @@ static gboolean keep(drv_job *job, GError **error)
 }
 
 /* Called with the lock held. */
-static void keep_or_log(drv_job *job)
+static gboolean keep_or_log(drv_job *job)
 {
     g_autoptr(GError) error = NULL;
 
@@ -91,6 +91,7 @@ static void keep_or_log(drv_job *job)
     if (job->unkept)
         drv_log_error("the job goes on but could not be recorded: %s job=%s", error->message,
                       job->id);
+    return !job->unkept;
 }
 
 drv_job *drv_job_new(drv_store *store, const char *id, const char *plan, const char *operation,
@@ -274,13 +275,16 @@ gboolean drv_job_set_session(drv_job *job, const drv_session_id *session, GError
     return kept;
 }
 
-void drv_job_set_fact(drv_job *job, const char *key, gboolean value)
+gboolean drv_job_set_fact(drv_job *job, const char *key, gboolean value)
 {
+    gboolean kept;
+
     g_mutex_lock(&job->lock);
     drv_json_set_bool(job->doc, key, value);
     touch(job);
-    keep_or_log(job);
+    kept = keep_or_log(job);
     g_mutex_unlock(&job->lock);
+    return kept;
 }
 
 void drv_job_set_note(drv_job *job, const char *key, json_object *value)

@@ -55,8 +55,8 @@ json_object *drv_job_wait(drv_job *job, gint64 after, guint wait_ms);
 void drv_job_enter(drv_job *job, drv_state state);
 /** drv_job_set_session() - stored at once: what is made afterwards can be found again. */
 gboolean drv_job_set_session(drv_job *job, const drv_session_id *session, GError **error);
-/** drv_job_set_fact() - keep a boolean for the one who takes the job up after a crash; stored. */
-void drv_job_set_fact(drv_job *job, const char *key, gboolean value);
+/** drv_job_set_fact() - keep a boolean for the one who takes the job up after a crash. Return: whether it is stored. */
+gboolean drv_job_set_fact(drv_job *job, const char *key, gboolean value);
 /** drv_job_note_rung() - add to the job's "ladder" what was done for it to converge, and why; stored. */
 void drv_job_note_rung(drv_job *job, const char *rung, const char *why);
 /** drv_job_fact() - what drv_job_set_fact() kept; FALSE before. */

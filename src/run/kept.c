@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/durable.h"
 #include "base/log.h"
 #include "model/json.h"
 #include "run/kept-store.h"
@@ -96,7 +97,7 @@ void drv_kept_remove_locked(drv_content *content, const drv_kept *kept)
 
     /* Whatever a record says, nothing else is removed. */
     if (g_str_equal(name, DRV_KEPT_DIR)) {
-        g_unlink(kept->path);
+        drv_durable_unlink(kept->path, NULL);
         g_rmdir(directory); /* if it was the last one */
     }
     drv_store_delete(content->store, BUCKET, kept->id, DRV_REVISION_ANY, NULL);
@@ -239,7 +240,7 @@ gboolean drv_kept_take(drv_content *content, drv_hyper *hyper, const drv_kept_im
     g_mutex_lock(&content->lock);
     /* Who looked meanwhile found a record of nothing, and has dropped it. */
     if (taken && !(content->on && write_record(content, image, id, path)))
-        g_unlink(path);
+        drv_durable_unlink(path, NULL);
     else if (made && !taken)
         drv_store_delete(content->store, BUCKET, id, DRV_REVISION_ANY, NULL);
     g_rmdir(directory); /* if nothing is in it */

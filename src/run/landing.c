@@ -155,6 +155,7 @@ drv_incoming *drv_incoming_from_record(drv_run *run, json_object *doc, GError **
     g_atomic_ref_count_init(&incoming->references);
     g_mutex_init(&incoming->lock);
     incoming->run = run;
+    incoming->written = -1;
     if (drv_session_id_parse(&incoming->session, drv_json_string(doc, "session", NULL), &problem) < 0 ||
         drv_node_name_parse(&incoming->source, drv_json_string(doc, "source", NULL), &problem) < 0 ||
         drv_job_name_parse(&incoming->job, drv_json_string(doc, "job", NULL), &problem) < 0 ||
@@ -190,6 +191,19 @@ static guint64 seed_bytes(const drv_incoming *incoming)
     return status.channel[DRV_CHANNEL_DISK].pages.older * DRV_RELAY_PAGE_BYTES;
 }
 
+gboolean drv_incoming_flush(drv_incoming *incoming, GError **error)
+{
+    g_autoptr(GError) problem = NULL;
+
+    drv_fault("target-before-flush");
+    if (drv_arrival_flush(incoming->vm.text, &incoming->uuid, incoming->created, &problem))
+        return TRUE;
+    g_propagate_prefixed_error(error, g_steal_pointer(&problem),
+                               "%s is on %s, but its disks there cannot be flushed: ", incoming->vm.text,
+                               incoming->run->node);
+    return FALSE;
+}
+
 /* Called with the lock held, when the copy's fate is decided and carried out. */
 void drv_incoming_close(drv_incoming *incoming)
 {
@@ -202,7 +216,7 @@ void drv_incoming_close(drv_incoming *incoming)
                              incoming->method, incoming->parcel);
         drv_kept_forget(incoming->run->content, incoming->uuid.text, seed_bytes(incoming));
     }
-    drv_arrival_unexport(incoming->dir, incoming->created, NULL, NULL);
+    drv_arrival_unexport(incoming->dir, incoming->created, NULL, &incoming->written, NULL);
     drv_session_end_relay(incoming->dir);
     drv_fault("target-relay-ended");
     if (!drv_store_delete(incoming->run->store, DRV_SESSION_BUCKET, incoming->session.text, DRV_REVISION_ANY,

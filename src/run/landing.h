@@ -23,6 +23,7 @@ struct drv_incoming {
     json_object *created; /* what was made here: see arrival.h */
 
     GMutex lock;          /* held while the fate of the copy is decided; guards what follows */
+    int written;          /* the image that is written to, opened before: see drv_durable_open_file(); or -1 */
     gboolean resumed;     /* set with the lock held, atomically: lists look without it */
     gboolean told;        /* the source's libvirtd has the Finish reply: its copy never runs again */
     gint64 waiting_ms;    /* since when the source is silent, or 0 */
@@ -50,6 +51,11 @@ void drv_incoming_unpublish(drv_incoming *incoming);
 drv_incoming *drv_incoming_from_record(drv_run *run, json_object *doc, GError **error);
 /** drv_incoming_keep() - write the record. @expected: see drv_store_put(). */
 gboolean drv_incoming_keep(drv_incoming *incoming, gint64 expected, GError **error);
+/**
+ * drv_incoming_flush() - what was made here survives a power loss: before the session is closed with the VM here.
+ * Without the lock once it is resumed, for it takes as long as the disks do; the list does not grow any more.
+ */
+gboolean drv_incoming_flush(drv_incoming *incoming, GError **error);
 /** drv_incoming_close() - called with the lock held, when the copy's fate is decided and carried out. */
 void drv_incoming_close(drv_incoming *incoming);
 

@@ -164,7 +164,12 @@ static void go_on(drv_outgoing *outgoing)
             roll_back(outgoing, error);
         return;
     }
-    drv_job_set_fact(outgoing->job, "defined", TRUE);
+    if (!drv_job_set_fact(outgoing->job, "defined", TRUE)) {
+        g_set_error(&error, DRV_ERROR, DRV_ERROR_FAILED,
+                    "that it is whole at %s cannot be recorded here", drv_job_target(outgoing->job));
+        roll_back(outgoing, error);
+        return;
+    }
     finish(outgoing);
 }
 

@@ -12,6 +12,8 @@
 
 #include <string.h>
 
+#include "base/durable.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "hyper/block-copy.h"
 #include "hyper/content.h"
@@ -68,6 +70,18 @@ static void remove_file(drv_outgoing *outgoing, const char *path)
                         drv_job_id(outgoing->job));
 }
 
+static gboolean flush_images(const drv_domain *domain, json_object *disks, GError **error)
+{
+    struct drv_error problem = {0};
+
+    FOREACH_MOVED (disk, disks)
+        if (uses(domain, disk) && drv_durable_file(drv_json_string(disk, "target_path", ""), &problem)) {
+            drv_gerror_from(error, DRV_ERROR_FAILED, &problem);
+            return FALSE;
+        }
+    return TRUE;
+}
+
 /* Definition and files follow what the VM uses now. @moved: names of the disks that are at the new place. */
 static gboolean settle(drv_outgoing *outgoing, GString *moved, GString *stayed, GError **error)
 {
@@ -90,8 +104,11 @@ static gboolean settle(drv_outgoing *outgoing, GString *moved, GString *stayed, 
             drv_rewrite_add_disk(rewrite, name, drv_json_string(disk, "target_path", ""), FALSE,
                                  drv_json_bool(disk, "flatten"), FALSE);
     }
-    if (moved->len && !drv_hyper_change_definition(hyper, uuid, rewrite, error))
+    /* Its new images, then the definition that names them, and only then the old ones go. */
+    if (!flush_images(domain, disks, error) ||
+        (moved->len && !drv_hyper_change_definition(hyper, uuid, rewrite, error)))
         return FALSE;
+    drv_fault("storage-definition-changed");
     FOREACH_MOVED (disk, disks) {
         if (uses(domain, disk)) {
             if (g_file_test(drv_json_string(disk, "path", ""), G_FILE_TEST_IS_REGULAR))

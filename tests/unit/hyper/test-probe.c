@@ -157,7 +157,7 @@ static void test_contents(void)
     uri = g_strdup_printf("nbd+unix:///?socket=%s", socket);
     g_assert_true(drv_content_copy(from, "raw", uri, "raw", TRUE, 0, NULL, NULL, &error));
     g_assert_no_error(error);
-    drv_content_unexport(socket, pid);
+    g_assert_true(drv_content_unexport(socket, pid, NULL));
     g_assert_false(g_file_test(socket, G_FILE_TEST_EXISTS));
     g_assert_false(g_file_test(pid, G_FILE_TEST_EXISTS));
     g_assert_true(g_file_get_contents(to, &found, &length, NULL));
@@ -175,7 +175,7 @@ static void test_contents(void)
     g_clear_error(&error);
     g_assert_false(drv_content_export("/nowhere", "raw", socket, pid, &error));
     g_assert_error(error, DRV_ERROR, DRV_ERROR_FAILED);
-    drv_content_unexport(socket, pid);
+    g_assert_true(drv_content_unexport(socket, pid, NULL));
 }
 
 static void test_programs(void)
