@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Domains, hosts and disks on libvirt's built-in test driver: no libvirtd, no QEMU. */
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include <glib/gstdio.h>
 
 #include "hyper/belongings.h"
+#include "disk-log.h"
 #include "hyper/connection.h"
 #include "hyper/image-uses.h"
 
@@ -238,6 +240,17 @@ static void test_migrate_refused(fixture *f, gconstpointer data)
     g_assert_nonnull(strstr(error->message, "shut off"));
 }
 
+/* What the disk was told; "%s" in @expected: the last part of @directory. */
+static void logged(const char *expected, const char *directory)
+{
+    g_autofree char *name = g_path_get_basename(directory);
+    g_auto(GStrv) parts = g_strsplit(expected, "%s", 2);
+    g_autofree char *all = g_strconcat(parts[0], name, parts[1], NULL);
+    g_autofree char *found = disk_log_end();
+
+    g_assert_cmpstr(found, ==, all);
+}
+
 static void assert_create_fails(fixture *f, const char *path, const char *format, guint64 capacity,
                                 guint64 needed, drv_error_code code, const char *says)
 {
@@ -262,8 +275,10 @@ static void test_disk(fixture *f, gconstpointer format)
         g_test_skip("qemu-img is not installed");
         return;
     }
+    disk_log_begin();
     g_assert_true(drv_hyper_disk_create(f->hyper, path, format, capacity, 1, &error));
     g_assert_no_error(error);
+    logged("flush web1.img, flush %s", f->directory);
     g_assert_cmpint(stat(path, &st), ==, 0);
     g_assert_cmpint(st.st_mode & 07777, ==, 0600);
     g_assert_cmpint(st.st_blocks * 512, <, 1 << 20); /* sparse */
@@ -287,10 +302,68 @@ static void test_disk(fixture *f, gconstpointer format)
     g_autoptr(drv_domain) user = drv_hyper_domain_named(f->hyper, "user", NULL);
     g_assert_true(drv_hyper_destroy(f->hyper, user->uuid, TRUE, NULL));
 
+    disk_log_begin();
     g_assert_true(drv_hyper_disk_remove(f->hyper, path, &error));
+    logged("unlink web1.img, flush %s", f->directory);
+    disk_log_begin();
     g_assert_true(drv_hyper_disk_remove(f->hyper, path, &error)); /* gone: fine */
+    logged("unlink web1.img, flush %s", f->directory); /* perhaps not yet for good */
     g_assert_no_error(error);
     g_assert_cmpint(stat(path, &st), <, 0);
+}
+
+/* What is kept is found after a power loss, and what cannot be flushed is not given up. */
+static void test_disk_set_aside(fixture *f, gconstpointer data)
+{
+    g_autofree char *path = g_build_filename(f->directory, "web1.img", NULL);
+    g_autofree char *inner = g_build_filename(f->directory, "kept", NULL);
+    g_autofree char *to = g_build_filename(inner, "web1.raw", NULL);
+    g_autofree char *name = g_path_get_basename(f->directory);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_cmpint(g_mkdir(inner, 0700), ==, 0);
+    g_assert_true(drv_hyper_disk_create(f->hyper, path, "raw", 1 << 20, 1, &error));
+    disk_log_begin();
+    g_assert_true(drv_hyper_disk_set_aside(f->hyper, path, to, &error));
+    logged("rename web1.img web1.raw, flush kept, flush %s", f->directory);
+    disk_log_fail(name, EIO);
+    g_assert_false(drv_hyper_disk_create(f->hyper, path, "raw", 1 << 20, 1, &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_FAILED);
+    g_clear_error(&error);
+    g_assert_false(drv_hyper_disk_remove(f->hyper, path, &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_FAILED);
+    disk_log_fail(NULL, 0);
+    g_assert_cmpint(g_remove(to), ==, 0);
+    g_assert_cmpint(g_rmdir(inner), ==, 0);
+}
+
+/* libvirt's files are renamed and removed in directories that it does not flush. */
+static void test_definition_is_flushed(fixture *f, gconstpointer data)
+{
+    static const char xml[] = "<domain type='test'><name>%s</name><uuid>" NO_UUID "</uuid>"
+                              "<memory unit='MiB'>64</memory><os><type>hvm</type></os></domain>";
+    g_autofree char *definition = g_strdup_printf(xml, "web1");
+    g_autofree char *found = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (!g_file_test("/etc/libvirt/qemu", G_FILE_TEST_IS_DIR)) {
+        g_test_skip("there is no /etc/libvirt/qemu");
+        return;
+    }
+    disk_log_begin();
+    g_assert_true(drv_hyper_define(f->hyper, definition, &error));
+    found = disk_log_end();
+    g_assert_nonnull(strstr(found, "flush qemu"));
+    disk_log_begin();
+    g_assert_true(drv_hyper_destroy(f->hyper, NO_UUID, TRUE, &error));
+    g_free(found);
+    found = disk_log_end();
+    g_assert_nonnull(strstr(found, "flush qemu"));
+    /* Gone already, perhaps not yet for good; and what cannot be flushed has not gone. */
+    disk_log_fail("qemu", EIO);
+    g_assert_false(drv_hyper_destroy(f->hyper, NO_UUID, TRUE, &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_FAILED);
+    disk_log_fail(NULL, 0);
 }
 
 static void test_disk_refused(fixture *f, gconstpointer data)
@@ -480,6 +553,8 @@ int main(int argc, char **argv)
     ADD("migrate-refused", NULL, test_migrate_refused);
     ADD("disk-raw", "raw", test_disk);
     ADD("disk-qcow2", "qcow2", test_disk);
+    ADD("disk-set-aside", NULL, test_disk_set_aside);
+    ADD("definition-is-flushed", NULL, test_definition_is_flushed);
     ADD("disk-refused", NULL, test_disk_refused);
     ADD("pool", NULL, test_pool);
     ADD("threads", NULL, test_threads);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "disk-log.h"
 #include "hyper/content.h"
 #include "hyper/probe.h"
 
@@ -165,6 +166,18 @@ static void test_contents(void)
     g_assert_cmpint(stat(to, &st), ==, 0);
     g_assert_cmpint(st.st_blocks * 512, <=, 2 << 20);
 
+    /* To a file: qemu-img ignores that its last flush fails, so it is flushed once more. */
+    disk_log_begin();
+    g_assert_true(drv_content_copy(from, "raw", to, "raw", FALSE, 0, NULL, NULL, &error));
+    g_assert_no_error(error);
+    g_free(found);
+    found = disk_log_end();
+    g_assert_true(g_str_has_prefix(found, "flush to, flush "));
+    disk_log_fail("to", EIO);
+    g_assert_false(drv_content_copy(from, "raw", to, "raw", FALSE, 0, NULL, NULL, &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_FAILED);
+    g_clear_error(&error);
+    disk_log_fail(NULL, 0);
     /* Slowed down, so that it is still there to be stopped. */
     g_assert_false(drv_content_copy(from, "raw", to, "raw", FALSE, 1 << 16, stop_at_once, NULL,
                                     &error));

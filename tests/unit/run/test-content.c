@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "content/brief.h"
+#include "disk-log.h"
 #include "content/keyring.h"
 #include "content/pack.h"
 #include "hyper/gerror.h"
@@ -520,6 +521,44 @@ static char *kept_at(node *it, const char *owner, const char *disk)
     return found ? g_strdup(drv_json_string(found, "path", NULL)) : NULL;
 }
 
+/* Record, rename, directories; away: file, directory, record. A power loss never leaves an image without its record. */
+static void image_and_record_in_order(void)
+{
+    g_autofree char *one = NULL, *order = NULL, *at = NULL, *root = NULL;
+    const char *record, *renamed, *kept, *left;
+    drv_hyper *hyper;
+    node it;
+
+    if (geteuid() != 0) {
+        g_test_skip("only root can keep images");
+        return;
+    }
+    hyper = drv_hyper_new("test:///default");
+    node_init(&it);
+    one = make_image(it.dir, "one.raw", 1 << 20);
+    root = g_strconcat("flush ", strrchr(it.dir, '/') + 1, NULL);
+    disk_log_begin();
+    g_assert_true(keep_image(&it, hyper, "vda", one));
+    order = disk_log_end();
+    record = strstr(order, "flush drover.db-wal");
+    renamed = strstr(order, "rename one.raw " UUID "-vda.raw");
+    kept = renamed ? strstr(renamed, "flush " DRV_KEPT_DIR) : NULL;
+    left = kept ? strstr(kept, root) : NULL;
+    if (!record || !renamed || record > renamed || !left)
+        g_error("in this order: %s", order);
+    g_free(order);
+    disk_log_begin();
+    drv_kept_forget(it.content, UUID, 0);
+    order = disk_log_end();
+    renamed = strstr(order, "unlink " UUID "-vda.raw");
+    kept = renamed ? strstr(renamed, "flush " DRV_KEPT_DIR) : NULL;
+    record = strstr(order, "flush drover.db-wal");
+    if (!kept || !record || record < kept)
+        g_error("in this order: %s", order);
+    drv_hyper_free(hyper);
+    node_done(&it);
+}
+
 static void images_are_kept(void)
 {
     g_autofree char *one = NULL, *two = NULL, *large = NULL, *hidden = NULL, *at = NULL, *again = NULL;
@@ -628,5 +667,6 @@ int main(int argc, char **argv)
     g_test_add_func("/run/content/prune-and-off", prune_and_off);
     g_test_add_func("/run/content/lies", peers_may_lie);
     g_test_add_func("/content/images-are-kept", images_are_kept);
+    g_test_add_func("/content/image-and-record-in-order", image_and_record_in_order);
     return g_test_run();
 }
