@@ -97,6 +97,7 @@ def move(lab: str, source: str, target: str, scratch: Path) -> dict:
         "total_ms": report.get("total_ms"), "pause_ms": report.get("pause_ms"),
         "client_gap_ms": round(seen["longest_gap_ms"], 1),
         "qemu_bytes": report.get("qemu_bytes"), "wire_bytes": report.get("wire_bytes"),
+        "known_bytes": report.get("recycled_bytes"),
         "verified": bool(seen["verified"]) and memory.get("errors") == 0
                     and not seen["split_brain"],
         "lost_writes": disk.get("lost"),
@@ -115,6 +116,7 @@ def table(moves: list[dict]) -> None:
             ("longest gap the client saw", *[f"{m['client_gap_ms']} ms" for m in moves]),
             ("written by QEMU", *[mib(m["qemu_bytes"]) for m in moves]),
             ("on the wire, encrypted", *[mib(m["wire_bytes"]) for m in moves]),
+            ("known from an earlier migration", *[mib(m["known_bytes"]) for m in moves]),
             (f"memory verified ({WORK_MIB} MiB of pattern)",
              *["yes" if m["verified"] else "NO" for m in moves]),
             ("disk writes acknowledged", *[str(m["acknowledged_writes"]) for m in moves]),

@@ -90,6 +90,8 @@ static void read_chunk(struct chunk *chunk)
     chunk->size = drv_coder_read(chunk->coder, chunk->fd, chunk->credit,
                                  session->links == 1 ? session->urgent_set : session->stop_event,
                                  &chunk->worker->bale, chunk->payload, &chunk->batch);
+    if (chunk->coder == &session->coding.coder[0])
+        drv_known_pass(&session->known);
 }
 
 static void wait_locked(struct chunk *chunk)

@@ -6,14 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "content/pack.h"
-
-#define NICE_SAVING 19
 
 _Static_assert(DRV_SEGMENT_PAGES == DRV_CACHE_SEGMENT && DRV_CONTENT_PAGE == DRV_PAGE_SIZE,
                "a segment is a piece of the cache");
@@ -21,6 +18,7 @@ _Static_assert(DRV_SEGMENT_PAGES == DRV_CACHE_SEGMENT && DRV_CONTENT_PAGE == DRV
 int drv_known_init(struct drv_known *known, enum drv_relay_role role, struct drv_error *err)
 {
     known->role = role;
+    known->saving.passed = known->saving.over = -1;
     for (size_t i = 0; i < sizeof known->pack / sizeof known->pack[0]; i++)
         known->pack[i] = -1;
     atomic_store(&known->settled, true);
@@ -44,7 +42,7 @@ int drv_known_take(struct drv_known *known, int brief, int first, unsigned files
         known->pack[i] = first + (int)i;
     known->on = true;
     atomic_store(&known->settled, false);
-    return 0;
+    return drv_saving_open(&known->saving, err);
 }
 
 uint64_t drv_known_pack_bytes(const struct drv_known *known)
@@ -170,21 +168,28 @@ static void *run(void *argument)
     (void)settle_locked(known);
     pthread_mutex_unlock(&known->lock);
     atomic_store(&known->due, true);
-    if (write(known->wake, &one, sizeof one) < 0)
-        return NULL; /* it is raised already */
+    /* If it cannot be written it is raised already. */
+    if ((write(known->wake, &one, sizeof one) == sizeof one || errno == EAGAIN) &&
+        known->saving.cache)
+        drv_saving_run(&known->saving);
     return NULL;
 }
 
 int drv_known_start(struct drv_known *known, struct drv_coding *coding, int wake,
                     struct drv_error *err)
 {
+    struct drv_cache *cache;
     int rc;
 
     known->coding = coding;
     known->wake = wake;
     if (!known->on)
         return 0;
-    rc = pthread_create(&known->loader, NULL, run, known);
+    cache = cache_of(known);
+    if (cache && drv_saving_init(&known->saving, known->pack[0], &known->brief.key,
+                                 known->brief.most_segments, cache, err))
+        return -err->code;
+    rc = pthread_create(&known->thread, NULL, run, known);
     if (rc)
         return drv_error_set(err, rc, "cannot start a thread: %s", strerror(rc));
     known->started = true;
@@ -194,9 +199,7 @@ int drv_known_start(struct drv_known *known, struct drv_coding *coding, int wake
 void drv_known_stop(struct drv_known *known)
 {
     atomic_store(&known->stop, true);
-    if (known->started)
-        pthread_join(known->loader, NULL);
-    known->started = false;
+    drv_saving_stop(&known->saving);
 }
 
 /* ---- agreeing ---- */
@@ -261,61 +264,33 @@ static void count_uses(struct drv_known *known, const struct drv_cache *cache)
             (uint64_t)cache->served[slot] * DRV_PAGE_SIZE;
 }
 
-/* The segments that are still there as a whole, the last one perhaps not full. */
-static int save(struct drv_known *known, struct drv_cache *cache,
-                struct drv_pack_manifest *manifest, struct drv_error *err)
-{
-    uint64_t first = cache->known / DRV_SEGMENT_PAGES;
-    uint64_t end = (cache->next + DRV_SEGMENT_PAGES - 1) / DRV_SEGMENT_PAGES;
-
-    while (first < end && !drv_cache_holds(cache, first * DRV_SEGMENT_PAGES))
-        first++;
-    if (end - first > known->brief.most_segments)
-        first = end - known->brief.most_segments;
-    for (; first < end; first++) {
-        uint64_t number = first * DRV_SEGMENT_PAGES, left = cache->next - number;
-        size_t place = drv_cache_place(cache, number);
-        int rc = drv_pack_save(known->pack[0], &known->brief.key, manifest->count,
-                               cache->page + place * DRV_PAGE_SIZE, cache->address + place,
-                               left < DRV_SEGMENT_PAGES ? (unsigned)left : DRV_SEGMENT_PAGES,
-                               &manifest->segment[manifest->count], err);
-
-        if (rc) {
-            manifest->missing = (unsigned)(end - first);
-            return rc;
-        }
-        manifest->count++;
-    }
-    return 0;
-}
-
 void drv_known_save(struct drv_known *known, const char *session)
 {
-    struct drv_cache *cache = cache_of(known);
-    struct drv_pack_manifest manifest = {.uses = known->brief.packs};
+    struct drv_saving *saving = &known->saving;
+    struct drv_pack_manifest *manifest = &saving->manifest;
     int64_t began_us = drv_clock_us();
     struct drv_error err;
-    int rc;
+    unsigned late;
 
-    if (!known->on || !cache || !atomic_load(&known->settled) || known->pack[0] < 0)
+    if (known->started)
+        pthread_join(known->thread, NULL);
+    known->started = false;
+    if (!saving->cache || !atomic_load(&known->settled) || known->pack[0] < 0)
         return;
-    (void)setpriority(PRIO_PROCESS, 0, NICE_SAVING);
-    manifest.segment = calloc(known->brief.most_segments + 1, sizeof *manifest.segment);
-    if (!manifest.segment)
-        return;
-    count_uses(known, cache);
-    memcpy(manifest.use, known->use, sizeof manifest.use);
-    rc = save(known, cache, &manifest, &err);
+    count_uses(known, saving->cache);
+    manifest->uses = known->brief.packs;
+    memcpy(manifest->use, known->use, sizeof manifest->use);
+    late = drv_saving_rest(saving);
     /* A full disk: what was written before counts. */
-    if (rc)
-        drv_log_warning("session=%.8s not all of its content is kept: %s", session, err.message);
-    rc = drv_pack_finish(known->pack[0], &known->brief.key, &manifest, &err);
-    if (rc)
+    if (saving->failed.code)
+        drv_log_warning("session=%.8s not all of its content is kept: %s", session,
+                        saving->failed.message);
+    if (drv_pack_finish(known->pack[0], &known->brief.key, manifest, &err))
         drv_log_warning("session=%.8s its content is not kept: %s", session, err.message);
     else
-        drv_log_notice("session=%.8s kept %u MiB of content in %lld ms", session, manifest.count,
+        drv_log_notice("session=%.8s kept %u MiB of content, %u of them in the %lld ms since its end",
+                       session, manifest->count, late,
                        (long long)(drv_clock_us() - began_us) / 1000);
-    drv_pack_manifest_done(&manifest);
 }
 
 void drv_known_done(struct drv_known *known)
@@ -323,5 +298,6 @@ void drv_known_done(struct drv_known *known)
     for (size_t i = 0; i < sizeof known->pack / sizeof known->pack[0]; i++)
         if (known->pack[i] >= 0)
             close(known->pack[i]);
+    drv_saving_done(&known->saving);
     drv_brief_done(&known->brief);
 }

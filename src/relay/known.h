@@ -3,10 +3,11 @@
  * Known content in a session: what both hosts kept of earlier ones is put into the codec's cache
  * before its first byte, and what this one leaves in the cache is kept for later.
  *
- * A thread of low weight opens what the brief (content/brief.h) names, while libvirt prepares. Both
+ * A thread opens what the brief (content/brief.h) names, while libvirt prepares. Both
  * ends tell each other what they could open; what only one of them has is zeros at both. Until that
  * is settled the source takes no stream of memory or disks: QEMU's bytes wait in their socket.
- * A time limit bounds it. The pack is written when the session is over and all else is closed.
+ * A time limit bounds it. Then the thread writes the pack (saving.h), of which the rest is written when the session
+ * is over and all else is closed.
  */
 #pragma once
 
@@ -18,6 +19,7 @@
 #include "content/agreement.h"
 #include "content/brief.h"
 #include "relay/coding.h"
+#include "relay/saving.h"
 
 struct drv_known {
     bool on; /* droverd gave a brief: both ends will say what they have */
@@ -25,11 +27,12 @@ struct drv_known {
     int pack[1 + DRV_PACKS_MAX]; /* descriptors: the one to write, those to read */
     enum drv_relay_role role;
     struct drv_coding *coding;
-    pthread_t loader;
+    pthread_t thread; /* loads, and then saves */
     bool started;
+    struct drv_saving saving; /* its cache is NULL when nothing is kept */
     int wake; /* eventfd of link 0 */
     _Atomic bool stop;
-    struct drv_pack_use use[DRV_PACKS_MAX]; /* the loader's, and then who saves */
+    struct drv_pack_use use[DRV_PACKS_MAX]; /* the thread's, and then who saves */
     uint64_t load_us;
 
     pthread_mutex_t lock;
@@ -76,13 +79,19 @@ bool drv_known_told(struct drv_known *known);
 int drv_known_hear(struct drv_known *known, const uint8_t *bytes, size_t size,
                    struct drv_error *err);
 
-/** drv_known_stop() - end the thread and wait for it. */
+/** drv_known_pass() - who has the first coder may have added pages to its cache. Never waits. */
+static inline void drv_known_pass(struct drv_known *known)
+{
+    drv_saving_pass(&known->saving);
+}
+
+/** drv_known_stop() - let the thread end; nobody waits for it yet. */
 void drv_known_stop(struct drv_known *known);
 
 /** drv_known_bytes() - of the channel, that were references to what earlier sessions left. Any thread. */
 uint64_t drv_known_bytes(const struct drv_known *known);
 
-/** drv_known_save() - the session is over, nothing else runs: write the pack. Ruins the cache. */
+/** drv_known_save() - the session is over, nothing else runs: write the rest of the pack. Ruins the cache. */
 void drv_known_save(struct drv_known *known, const char *session);
 
 /** drv_known_done() - close and free. */

@@ -148,6 +148,8 @@ int drv_session_start(struct drv_session *session, struct drv_error *err)
     /* Before any thread that may hear what the other end knows. */
     if (!rc && drv_known_start(&session->known, &session->coding, session->urgent_event, err))
         return -err->code;
+    if (session->known.saving.cache)
+        session->memory_bytes += drv_saving_memory();
     /* From here on a failure is fatal for the process: nobody is left to be told. */
     atomic_store(&session->state, DRV_RELAY_UP);
     if (!rc)

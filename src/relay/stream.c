@@ -286,8 +286,8 @@ static size_t write_unlocked(struct drv_stream *stream, const uint8_t *bytes, si
 }
 
 /* Decodes without the lock what has come of a record. */
-static int decode_unlocked(struct drv_stream *stream, const uint8_t *bytes, size_t size,
-                           struct drv_error *err)
+static int decode_unlocked(struct drv_session *session, struct drv_stream *stream,
+                           const uint8_t *bytes, size_t size, struct drv_error *err)
 {
     drv_decoder *decoder = stream->coder->decoder;
     size_t used;
@@ -296,6 +296,8 @@ static int decode_unlocked(struct drv_stream *stream, const uint8_t *bytes, size
     stream->delivering = true;
     pthread_mutex_unlock(&stream->lock);
     rc = drv_decoder_feed(decoder, bytes, size, &used, err);
+    if (stream->coder_number == 1)
+        drv_known_pass(&session->known);
     pthread_mutex_lock(&stream->lock);
     stream->delivering = false;
     drv_window_take(&stream->window, used);
@@ -365,7 +367,7 @@ static int deliver_coded_locked(struct drv_session *session, struct drv_stream *
             tell_shared_locked(session, stream, size ? SHARED_STEP : 1);
             if (!size)
                 break;
-            if (decode_unlocked(stream, bytes, size, err) < 0)
+            if (decode_unlocked(session, stream, bytes, size, err) < 0)
                 return -err->code;
             continue;
         }

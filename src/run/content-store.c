@@ -436,6 +436,7 @@ drv_content *drv_content_open(const drv_content_config *config)
     g_autoptr(GError) error = NULL;
 
     content->dir = g_strdup(config->dir);
+    content->sessions_dir = g_strdup(config->sessions_dir);
     content->store = config->store;
     content->most_bytes = config->most_bytes;
     content->age_s = config->age_s ? config->age_s : DRV_CONTENT_AGE_S;
@@ -486,5 +487,6 @@ void drv_content_close(drv_content *content)
     g_free(content->problem);
     g_free(content->key_name);
     g_free(content->dir);
+    g_free(content->sessions_dir);
     g_free(content);
 }

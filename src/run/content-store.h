@@ -26,6 +26,7 @@ void drv_pack_unref(drv_pack *pack);
 
 struct drv_content {
     char *dir;
+    char *sessions_dir; /* or NULL */
     drv_store *store;
     guint64 most_bytes;
     guint64 age_s;

@@ -28,7 +28,10 @@
 
 #define PREFIX 8u             /* bytes of a digest in the talk */
 #define SIBLINGS_MAX 512u     /* segments of other VMs: what is loaded takes its time */
-#define WAIT_US (1500 * 1000) /* for what earlier sessions are just writing */
+/* For what earlier sessions are just writing: as long as more of it comes, within reason. */
+#define WAIT_US (10 * G_USEC_PER_SEC)
+#define STALL_US (1500 * 1000)
+#define LOOK_US (100 * 1000)
 
 typedef struct {
     drv_pack *pack; /* owned */
@@ -84,30 +87,65 @@ guint64 drv_content_most_known(void)
 
 /* ---- beginning ---- */
 
-/* A relay writes more than the head only when its session is over. */
-static gboolean has_begun(drv_content *content, const char *session)
+/* A relay that works can be asked; from when it is over it only writes. */
+static gboolean is_over(const drv_content *content, const char *session)
+{
+    g_autofree char *path =
+        content->sessions_dir
+            ? g_build_filename(content->sessions_dir, session, DRV_SOCKET_ADMIN, NULL)
+            : NULL;
+
+    return !path || !g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
+static guint64 part_bytes(const drv_content *content, const char *session)
 {
     g_autofree char *path = g_strdup_printf("%s/%s" DRV_CONTENT_PART, content->dir, session);
     struct stat info;
 
-    return stat(path, &info) == 0 && info.st_size > (off_t)DRV_PACK_HEAD_BYTES;
+    return stat(path, &info) == 0 ? (guint64)info.st_size : 0;
 }
 
-/* Whether something is just written that @head's VM could use: a VM is in one session at a time. */
-static gboolean is_written_locked(drv_content *content, const struct drv_pack_head *head)
+/*
+ * Whether something is just written that @head's VM could use: a VM is in one session at a time.
+ * @bytes: receives how much of it there is
+ */
+static gboolean is_written_locked(drv_content *content, const struct drv_pack_head *head,
+                                  guint64 *bytes)
 {
     GHashTableIter iter;
     gpointer session, value;
+    gboolean any = FALSE;
+
+    *bytes = 0;
 
     g_hash_table_iter_init(&iter, content->writing);
     while (g_hash_table_iter_next(&iter, &session, &value)) {
         const struct drv_pack_head *part = value;
 
-        if (g_str_equal(part->owner, head->owner) &&
-            (g_str_equal(part->uuid, head->uuid) || has_begun(content, session)))
-            return TRUE;
+        if (!g_str_equal(part->owner, head->owner) ||
+            !(g_str_equal(part->uuid, head->uuid) || is_over(content, session)))
+            continue;
+        *bytes += part_bytes(content, session);
+        any = TRUE;
     }
-    return FALSE;
+    return any;
+}
+
+/* Most of it was written while it passed: this is about the rest. */
+static void wait_written_locked(drv_content *content, const struct drv_pack_head *head)
+{
+    gint64 began_us = g_get_monotonic_time(), now_us = began_us, grown_us = began_us;
+    guint64 before = 0, bytes;
+
+    while (content->on && is_written_locked(content, head, &bytes) &&
+           now_us - began_us < WAIT_US && now_us - grown_us < STALL_US) {
+        g_cond_wait_until(&content->swept, &content->lock, now_us + LOOK_US);
+        now_us = g_get_monotonic_time();
+        if (bytes != before)
+            grown_us = now_us;
+        before = bytes;
+    }
 }
 
 static gboolean fill_head(drv_content_session *session, const char *uuid, const char *vm,
@@ -127,7 +165,6 @@ static gboolean fill_head(drv_content_session *session, const char *uuid, const 
 drv_content_session *drv_content_begin(drv_content *content, const char *session, const char *uuid,
                                        const char *vm, const char *owner)
 {
-    gint64 until = g_get_monotonic_time() + WAIT_US;
     drv_content_session *it;
     gboolean on;
 
@@ -141,9 +178,8 @@ drv_content_session *drv_content_begin(drv_content *content, const char *session
     it->brief = -1;
     on = fill_head(it, uuid, vm, owner ? owner : DRV_CONTENT_OWNER);
     g_mutex_lock(&content->lock);
-    while (on && content->on && is_written_locked(content, &it->head) &&
-           g_cond_wait_until(&content->swept, &content->lock, until))
-        ;
+    if (on)
+        wait_written_locked(content, &it->head);
     on = on && content->on;
     g_mutex_unlock(&content->lock);
     if (!on)

@@ -25,6 +25,7 @@ typedef struct {
     guint64 most_bytes; /* cap; 0: 1/16 of the room that is free there now, 8 GiB at most */
     guint64 age_s;      /* what was not used for so long goes; 0: DRV_CONTENT_AGE_S */
     drv_store *store;   /* of what was used when, and what it saved */
+    const char *sessions_dir; /* of sessions' directories; NULL: each that writes is over */
 } drv_content_config;
 
 /** drv_content_open() - takes over what is whole, removes what is not, and watches. Never NULL. */

@@ -57,6 +57,7 @@ drv_run *drv_run_new(const drv_run_config *config, GError **error)
     run->sessions_dir = g_strdup(config->sessions_dir);
     if (config->content_dir) {
         const drv_content_config content = {.dir = config->content_dir,
+                                            .sessions_dir = config->sessions_dir,
                                             .most_bytes = config->content_most_bytes,
                                             .age_s = config->content_age_s,
                                             .store = config->store};

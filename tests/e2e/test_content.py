@@ -75,6 +75,17 @@ def test_return(known: Lab) -> None:
     assert "known" in shown and "it has saved" in shown
 
 
+def test_return_at_once(known: Lab) -> None:
+    """A drain that is undone at once: nobody waits between the two migrations."""
+    first = known.move("known", "h1", "h2")
+    back = known.move("known", "h2", "h1")
+    assert back["wire_bytes"] <= first["wire_bytes"] / 10, (first, back)
+    assert back["recycled_bytes"] > 48 << 20
+    again = known.move("known", "h1", "h2")
+    assert again["wire_bytes"] <= first["wire_bytes"] / 10, (first, again)
+    settle(known)
+
+
 def test_after_a_restart_of_droverd(known: Lab) -> None:
     first = move(known, "known", "h1", "h2")
     for on in known.hosts:
@@ -158,10 +169,13 @@ def test_no_room_left(known: Lab) -> None:
     known.service("h2", "droverd", "start")
     try:
         wait_until(lambda: known.drover("h2", "content", "list").code == 0, "droverd is back")
+        # What passes is written at once: slowly, until the place is full.
+        known.rate("10mbit")
         going = known.begin("known", "h1", "h2")
-        going.until("copying-memory", wire_bytes=1 << 20)
+        going.until("copying-memory")
         # 25 MiB are allowed in such a place; now there is room for ten.
         known.run("h2", "fallocate", "-l", "390m", f"{STORE}/filler")
+        known.rate("200mbit")
         assert going.wait().code == 0
         settle(known)
         wait_until(lambda: figures(known, "h2")["problem"], "h2 says that not all is kept")

@@ -9,7 +9,7 @@ from pathlib import Path
 from lab import ROOT
 
 FIELDS = {"vm", "from", "to", "outcome", "total_ms", "pause_ms", "client_gap_ms", "qemu_bytes",
-          "wire_bytes", "verified", "lost_writes"}
+          "wire_bytes", "known_bytes", "verified", "lost_writes"}
 
 
 def test_try(tmp_path: Path) -> None:
@@ -27,6 +27,10 @@ def test_try(tmp_path: Path) -> None:
         assert move["lost_writes"] == 0
         assert move["wire_bytes"] > 0 and move["qemu_bytes"] > 0
         assert 0 <= move["pause_ms"] <= move["total_ms"]
+    # The way back begins at once, and what the hosts know from the way there is not sent again.
+    there, back = moves
+    assert back["known_bytes"] > there["qemu_bytes"] / 2, moves
+    assert back["wire_bytes"] < there["wire_bytes"] / 2, moves
     assert "memory verified" in done.stdout and "disk writes lost" in done.stdout
     assert name not in subprocess.run([str(ROOT / "lab/lab"), "list"], capture_output=True,
                                       text=True).stdout

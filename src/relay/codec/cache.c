@@ -42,9 +42,42 @@ void drv_cache_clear(struct drv_cache *cache)
 {
     cache->next = cache->known = 0;
     atomic_store(&cache->shared, 0);
+    atomic_store(&cache->written, 0);
     atomic_store(&cache->served_pages, 0);
     if (cache->served)
         memset(cache->served, 0, segments(cache->pages) * sizeof *cache->served);
+}
+
+/*
+ * What is copied may just be overwritten. That is seen afterwards, and the copy is not used then, so a race does
+ * no harm: hence no lock in the way of who adds pages, and no complaint of a sanitizer.
+ */
+__attribute__((no_sanitize("thread"))) static void copy_words(uint64_t *to, const uint64_t *from,
+                                                              size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+}
+
+static bool holds_whole(const struct drv_cache *cache, uint64_t number)
+{
+    uint64_t written = atomic_load_explicit(&cache->written, memory_order_acquire);
+
+    return written + DRV_CACHE_UNDER_WAY <= number + cache->pages - cache->known;
+}
+
+bool drv_cache_copy(const struct drv_cache *cache, uint64_t number, uint8_t *pages,
+                    uint64_t *addresses)
+{
+    size_t place = drv_cache_place(cache, number);
+
+    if (!holds_whole(cache, number))
+        return false;
+    copy_words((uint64_t *)(void *)pages, (const uint64_t *)(const void *)(cache->page + place * DRV_PAGE_SIZE),
+               (size_t)DRV_CACHE_SEGMENT * DRV_PAGE_SIZE / sizeof(uint64_t));
+    copy_words(addresses, cache->address + place, DRV_CACHE_SEGMENT);
+    atomic_thread_fence(memory_order_acquire);
+    return holds_whole(cache, number);
 }
 
 void drv_cache_done(struct drv_cache *cache)

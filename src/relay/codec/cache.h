@@ -34,9 +34,28 @@ struct drv_cache {
     bool kept;         /* a page that is there stays there */
     /* Kept: pages below it may be referred to by other streams; it never goes back. */
     _Atomic uint64_t shared;
+    /* Pages below it are written, those that follow are being written: for drv_cache_copy(). */
+    _Atomic uint64_t written;
 };
 
 #define DRV_CACHE_SEGMENT 256u
+#define DRV_CACHE_UNDER_WAY 256u /* pages that are added at most between two drv_cache_publish() */
+
+/** drv_cache_publish() - all pages that were added are written. Who writes them. */
+static inline void drv_cache_publish(struct drv_cache *cache)
+{
+    atomic_store_explicit(&cache->written, cache->next, memory_order_release);
+}
+
+/**
+ * drv_cache_copy() - a segment of pages that were published, while others are being added. Any thread.
+ * @number:    of its first page, a multiple of DRV_CACHE_SEGMENT
+ * @pages:     receives DRV_CACHE_SEGMENT of them
+ * @addresses: receives as many
+ * Return: false: it made room for others, and what was copied is worthless.
+ */
+bool drv_cache_copy(const struct drv_cache *cache, uint64_t number, uint8_t *pages,
+                    uint64_t *addresses);
 
 /** drv_cache_init() - @pages may be 0. Return: 0 or -ENOMEM. */
 int drv_cache_init(struct drv_cache *cache, size_t pages, struct drv_error *err);

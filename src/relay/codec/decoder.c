@@ -406,6 +406,7 @@ static int decode(drv_decoder *decoder, const struct drv_record *record, const u
     decoder->broken = false;
     decoder->out_used = record->raw;
     atomic_store_explicit(&decoder->cache.shared, decoder->cache.next, memory_order_release);
+    drv_cache_publish(&decoder->cache);
     return 1;
 }
 

@@ -273,6 +273,7 @@ bool drv_encoder_pack(drv_encoder *encoder, struct drv_bale *bale, uint8_t *out)
         drv_fresh_take(&encoder->fresh, &bale->fresh_raw, &bale->fresh_body);
     }
     bale->remembered = encoder->cache.next;
+    drv_cache_publish(&encoder->cache);
     encoder->stats.raw_bytes += bale->record.raw;
     encoder->stats.content_bytes += bale->record.expanded;
     encoder->raw_used = encoder->raw_at = encoder->ops_used = encoder->literals_used = 0;

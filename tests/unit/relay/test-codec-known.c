@@ -131,11 +131,51 @@ static void random_splits(void)
     }
 }
 
+static void add_page(struct drv_cache *cache)
+{
+    uint64_t number = cache->next;
+    uint8_t *page = drv_cache_add(cache, number * DRV_PAGE_SIZE);
+
+    g_assert_nonnull(page);
+    memset(page, (int)(number % 251), DRV_PAGE_SIZE);
+}
+
+/* A segment is copied as long as nothing can be in its place, and never later. */
+static void copies(void)
+{
+    const size_t pages = 6 * (size_t)DRV_CACHE_SEGMENT;
+    g_autofree uint8_t *copy = g_malloc((size_t)DRV_CACHE_SEGMENT * DRV_PAGE_SIZE);
+    uint64_t address[DRV_CACHE_SEGMENT];
+    struct drv_cache cache;
+    struct drv_error err;
+
+    g_assert_cmpint(drv_cache_init(&cache, pages, &err), ==, 0);
+    cache.next = cache.known = DRV_CACHE_SEGMENT; /* five are left for what is new */
+    while (cache.next < 5 * DRV_CACHE_SEGMENT)
+        add_page(&cache);
+    drv_cache_publish(&cache);
+    for (uint64_t first = cache.known; first < cache.next; first += DRV_CACHE_SEGMENT) {
+        g_assert_true(drv_cache_copy(&cache, first, copy, address));
+        for (uint64_t i = 0; i < DRV_CACHE_SEGMENT; i++) {
+            g_assert_cmpuint(address[i], ==, (first + i) * DRV_PAGE_SIZE);
+            g_assert_cmpuint(copy[i * DRV_PAGE_SIZE], ==, (first + i) % 251);
+            g_assert_cmpuint(copy[(i + 1) * DRV_PAGE_SIZE - 1], ==, (first + i) % 251);
+        }
+    }
+    /* From here on the next pages may be written where the oldest ones are. */
+    add_page(&cache);
+    drv_cache_publish(&cache);
+    g_assert_false(drv_cache_copy(&cache, cache.known, copy, address));
+    g_assert_true(drv_cache_copy(&cache, 2 * DRV_CACHE_SEGMENT, copy, address));
+    drv_cache_done(&cache);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/relay/codec-known/rings", rings);
     g_test_add_func("/relay/codec-known/full", full);
+    g_test_add_func("/relay/codec-known/copies", copies);
     g_test_add_func("/relay/codec-known/larger-than-the-cache", larger_than_the_cache);
     g_test_add_func("/relay/codec-known/random-splits", random_splits);
     return g_test_run();

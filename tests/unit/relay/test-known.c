@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -94,11 +95,13 @@ struct side {
     struct drv_brief brief;
     int brief_fd;
     int files[1 + 4];
+    unsigned passing; /* segments that must be written while the session is up */
 };
 
 static void side_init(struct side *side, struct host *host)
 {
     side->host = host;
+    side->passing = 0;
     make_brief(host, &side->brief);
 }
 
@@ -151,6 +154,19 @@ static void wait_for_exit(int process)
     close(process);
 }
 
+/* Until so much of the pack is written, by a relay that still works. */
+static void wait_passing(const struct side *side)
+{
+    gint64 until = g_get_monotonic_time() + CHECK_MS * G_TIME_SPAN_MILLISECOND;
+    struct stat info = {0};
+
+    while (side->passing && info.st_size <= (off_t)drv_slot_at(side->passing - 1)) {
+        g_assert_cmpint(g_get_monotonic_time(), <, until);
+        g_usleep(2000);
+        g_assert_cmpint(fstat(side->files[0], &info), ==, 0);
+    }
+}
+
 /* A whole session that carries @stream, from one side to the other. */
 static struct outcome carry(struct side *source, struct side *target,
                             const struct ram_stream *stream)
@@ -183,6 +199,8 @@ static struct outcome carry(struct side *source, struct side *target,
     status = check_status(&pair, PAIR_SOURCE);
     outcome = (struct outcome){status.wire_out_bytes, status.recycled_bytes};
     g_assert_cmpuint(check_status(&pair, PAIR_TARGET).recycled_bytes, ==, status.recycled_bytes);
+    wait_passing(source);
+    wait_passing(target);
     pair_stop(&pair);
     for (size_t end = 0; end < PAIR_ENDS; end++)
         wait_for_exit(process[end]);
@@ -276,6 +294,61 @@ static void return_costs_a_fraction(void)
     /* And out again, with two packs at each end. */
     g_assert_cmpuint(move(&scene.h1, &scene.h2, &scene.stream).wire_bytes, <,
                      scene.first.wire_bytes / 10);
+    scene_done(&scene);
+}
+
+/* The first pack of both ends anew, with room for @most segments, of which @passing are written by relays that still work. */
+static struct drv_pack_manifest again(struct scene *scene, unsigned most, unsigned passing)
+{
+    struct drv_pack_manifest here, there;
+    struct side source, target;
+
+    host_done(&scene->h1);
+    host_done(&scene->h2);
+    side_init(&source, &scene->h1);
+    side_init(&target, &scene->h2);
+    source.brief.most_segments = target.brief.most_segments = most;
+    source.passing = target.passing = passing;
+    (void)carry(&source, &target, &scene->stream);
+    here = read_manifest(&scene->h1, 0);
+    there = read_manifest(&scene->h2, 0);
+    g_assert_cmpuint(here.count, ==, there.count);
+    g_assert_cmpuint(here.missing + there.missing, ==, 0);
+    g_assert_cmpint(memcmp(here.segment, there.segment, here.count * sizeof *here.segment), ==, 0);
+    drv_pack_manifest_done(&there);
+    return here;
+}
+
+/* A way back that begins at once: nearly all is written before the session is over, the same at both ends. */
+static void written_while_it_passes(void)
+{
+    struct drv_pack_manifest whole, kept;
+    struct scene scene;
+
+    scene_init(&scene);
+    whole = read_manifest(&scene.h1, 0);
+    kept = again(&scene, 512, whole.count - 2);
+    g_assert_cmpuint(kept.count, >=, whole.count - 1);
+    drv_pack_manifest_done(&kept);
+    drv_pack_manifest_done(&whole);
+    g_assert_cmpuint(move(&scene.h2, &scene.h1, &scene.stream).wire_bytes, <,
+                     scene.first.wire_bytes / 10);
+    scene_done(&scene);
+}
+
+/* A pack that is too small has the first of what passes, and the newest of it: the same at both ends. */
+static void no_room_for_all(void)
+{
+    struct drv_pack_manifest kept;
+    struct scene scene;
+
+    scene_init(&scene);
+    kept = again(&scene, 8, 6);
+    g_assert_cmpuint(kept.count, ==, 8);
+    /* The last segment is one that is not full. */
+    g_assert_cmpuint(kept.segment[5].pages, ==, DRV_SEGMENT_PAGES);
+    g_assert_cmpuint(kept.segment[7].pages, <, DRV_SEGMENT_PAGES);
+    drv_pack_manifest_done(&kept);
     scene_done(&scene);
 }
 
@@ -404,6 +477,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     check_add("/relay/known/loading-ends", loading_ends);
     check_add("/relay/known/return", return_costs_a_fraction);
+    check_add("/relay/known/written-while-it-passes", written_while_it_passes);
+    check_add("/relay/known/no-room-for-all", no_room_for_all);
     check_add("/relay/known/damage", damage_costs_speed);
     check_add("/relay/known/other-list", other_list);
     check_add("/relay/known/wrong-key", wrong_key);

@@ -28,7 +28,7 @@ typedef struct {
 static void node_open(node *it, guint64 most_bytes, guint64 age_s)
 {
     g_autofree char *content = g_build_filename(it->dir, "content", NULL);
-    drv_content_config config = {content, most_bytes, age_s, it->store};
+    drv_content_config config = {content, most_bytes, age_s, it->store, NULL};
 
     it->content = drv_content_open(&config);
 }
