@@ -69,6 +69,21 @@ static gboolean check_room(const char *directory, const char *path, guint64 need
     return TRUE;
 }
 
+/*
+ * QEMU finds out how direct I/O must be aligned by reading the beginning of the file, and of a hole every
+ * read is good: it then takes the largest alignment for needed, and a size that is no multiple of it for
+ * unwritable. So the first block is written, as qemu-img create does (allocate_first_block()).
+ */
+#define FIRST_BLOCK_BYTES 4096
+
+static gboolean make_raw(int fd, guint64 capacity_bytes)
+{
+    static const char zeros[FIRST_BLOCK_BYTES];
+    gsize bytes = capacity_bytes < FIRST_BLOCK_BYTES ? (gsize)MIN(capacity_bytes, 512) : FIRST_BLOCK_BYTES;
+
+    return ftruncate(fd, (off_t)capacity_bytes) == 0 && pwrite(fd, zeros, bytes, 0) == (gssize)bytes;
+}
+
 static gboolean make_qcow2(const char *path, guint64 capacity_bytes, GError **error)
 {
     g_autofree char *size = g_strdup_printf("%" G_GUINT64_FORMAT, capacity_bytes);
@@ -134,7 +149,7 @@ gboolean drv_hyper_disk_create(drv_hyper *hyper, const char *path, const char *f
         return FALSE;
     }
     /* qemu-img writes into the file that is there now: nobody else's can be hit. */
-    good = fchmod(fd, 0600) == 0 && (!raw || ftruncate(fd, (off_t)capacity_bytes) == 0);
+    good = fchmod(fd, 0600) == 0 && (!raw || make_raw(fd, capacity_bytes));
     if (!good)
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot make the disk %s: %s", path,
                     g_strerror(errno));
