@@ -17,7 +17,8 @@
 G_DEFINE_AUTO_CLEANUP_FREE_FUNC(gnutls_x509_crt_t, gnutls_x509_crt_deinit, NULL)
 
 static json_object *node_document(const drv_identity *identity, const char *name,
-                                  const char *address, gint64 port, gnutls_x509_crt_t certificate)
+                                  const char *address, gint64 port, const char *host_uuid,
+                                  gnutls_x509_crt_t certificate)
 {
     g_autofree char *fingerprint = drv_pki_fingerprint(certificate);
     g_autofree char *pin = drv_pki_pin(certificate);
@@ -31,6 +32,8 @@ static json_object *node_document(const drv_identity *identity, const char *name
     json_object_object_add(node, "founder",
                            json_object_new_boolean(g_str_equal(name, identity->founder)));
     drv_json_set_int(node, "joined_ms", drv_clock_real_ms());
+    if (host_uuid)
+        drv_json_set_string(node, "host_uuid", host_uuid);
     return node;
 }
 
@@ -60,7 +63,8 @@ gboolean drv_authority_found(drv_store *store, drv_store *own, const drv_identit
 
     if (!certificate)
         return FALSE;
-    node = node_document(identity, identity->node, identity->address, identity->port, certificate);
+    node = node_document(identity, identity->node, identity->address, identity->port,
+                         identity->host_uuid, certificate);
     if (!clear_bucket(store, DRV_NODES_BUCKET, error) ||
         !clear_bucket(store, DRV_TOKENS_BUCKET, error) ||
         !clear_bucket(store, DRV_REVOKED_BUCKET, error) || !clear_bucket(store, POLICIES, error))
@@ -187,8 +191,25 @@ typedef struct {
     const char *name;
     const char *address;
     gint64 port;
-    char *leaf; /* receives the certificate */
+    const char *host_uuid; /* libvirt's, or NULL */
+    char *leaf;            /* receives the certificate */
+    char *twin;            /* and the name of a node whose host had the same UUID when it joined, or NULL */
 } joining;
+
+/* libvirt would refuse each migration between the two. */
+static char *find_twin(drv_store *store, const char *host_uuid)
+{
+    g_autoptr(GPtrArray) nodes = host_uuid ? drv_store_list(store, DRV_NODES_BUCKET, 0, NULL) : NULL;
+
+    for (guint i = 0; nodes && i < nodes->len; i++) {
+        const drv_document *document = nodes->pdata[i];
+        g_autoptr(json_object) node = json_tokener_parse(document->json);
+
+        if (g_strcmp0(drv_json_string(node, "host_uuid", NULL), host_uuid) == 0)
+            return g_strdup(document->key);
+    }
+    return NULL;
+}
 
 static gboolean check_wish(const joining *wish, GError **error)
 {
@@ -218,6 +239,8 @@ static gboolean sign(drv_cluster *cluster, gpointer data, gboolean *again, GErro
         !place_free(store, wish->name, wish->address, wish->port, error))
         return FALSE;
     g_clear_pointer(&wish->leaf, g_free);
+    g_free(wish->twin);
+    wish->twin = find_twin(store, wish->host_uuid);
     wish->leaf = drv_pki_sign(identity->ca_pem, identity->ca_key_pem,
                               drv_json_string(wish->body, "csr", NULL), DRV_PKI_NODE, wish->name,
                               wish->address, error);
@@ -225,7 +248,8 @@ static gboolean sign(drv_cluster *cluster, gpointer data, gboolean *again, GErro
     if (!certificate)
         return FALSE;
     spent = used(token, wish->name);
-    node = node_document(identity, wish->name, wish->address, wish->port, certificate);
+    node = node_document(identity, wish->name, wish->address, wish->port, wish->host_uuid,
+                         certificate);
     drv_publish_add(&changes, DRV_TOKENS_BUCKET, token->key, spent, token->revision);
     drv_publish_add(&changes, DRV_NODES_BUCKET, wish->name, drv_publish_text(node),
                     DRV_REVISION_NEW);
@@ -250,6 +274,7 @@ static json_object *welcome(drv_cluster *cluster, const joining *wish)
     drv_json_set_string(answer, "founder", identity->founder);
     drv_json_set_string(answer, "name", wish->name);
     drv_json_set_string(answer, "address", wish->address);
+    drv_json_set_string(answer, "same_host_uuid", wish->twin);
     json_object_object_add(answer, "membership", drv_cluster_document(cluster));
     if (drv_store_is_shared(drv_cluster_store(cluster)))
         json_object_object_add(answer, "store", drv_cluster_keeping(cluster));
@@ -263,7 +288,11 @@ json_object *drv_authority_join(drv_cluster *cluster, json_object *body, const c
                     .name = drv_json_string(body, "name", NULL),
                     .address = drv_json_string(body, "address", NULL) ?: from,
                     .port = drv_json_int(body, "port", 0)};
+    const char *host_uuid = drv_json_string(body, "host_uuid", NULL);
     json_object *answer = NULL;
+
+    if (host_uuid && g_uuid_string_is_valid(host_uuid))
+        wish.host_uuid = host_uuid;
 
     if (!drv_cluster_keeps(cluster) || !drv_cluster_identity(cluster)->ca_key_pem) {
         drv_json_set_string(body, "address", wish.address);
@@ -275,6 +304,7 @@ json_object *drv_authority_join(drv_cluster *cluster, json_object *body, const c
         drv_cluster_push(cluster);
     }
     g_free(wish.leaf);
+    g_free(wish.twin);
     return answer;
 }
 

@@ -26,6 +26,8 @@ void drv_identity_free(drv_identity *identity)
 {
     if (!identity)
         return;
+    g_free(identity->host_uuid);
+    g_free(identity->same_host_uuid);
     g_free(identity->etc_dir);
     g_free(identity->cluster);
     g_free(identity->node);

@@ -26,6 +26,9 @@ typedef struct {
     char *node_key_pem;
     char *node_fingerprint;
     char *ca_key_pem;       /* NULL: this node cannot sign; once it is there it stays */
+    /* Not kept in files: known to who has just made or joined a cluster. */
+    char *host_uuid;        /* libvirt's of this host, or NULL */
+    char *same_host_uuid;   /* a node whose host has the same, or NULL */
 } drv_identity;
 
 /** drv_identity_load() - and check: key and certificate belong together, chain, dates. DRV_ERROR_NOT_FOUND: none. */

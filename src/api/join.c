@@ -165,6 +165,8 @@ drv_identity *drv_init(const drv_init_options *options, GError **error)
     if (!store || (options->store && !(shared = begin_etcd(&all, options, cluster, error))))
         return NULL;
     identity = drv_identity_init(all.etc_dir, cluster, all.node, address, all.port, error);
+    if (identity)
+        identity->host_uuid = g_strdup(options->host_uuid);
     if (identity && drv_authority_found(shared ?: store, store, identity, error))
         return g_steal_pointer(&identity);
     if (identity) {
@@ -214,6 +216,7 @@ static gboolean take_answer(drv_identity *identity, json_object *answer, GError 
     identity->node_pem = g_strdup(drv_json_string(answer, "certificate", NULL));
     identity->cluster = g_strdup(drv_json_string(answer, "cluster", NULL));
     identity->founder = g_strdup(drv_json_string(answer, "founder", NULL));
+    identity->same_host_uuid = g_strdup(drv_json_string(answer, "same_host_uuid", NULL));
     if (!identity->node_pem || !identity->cluster || !g_uuid_string_is_valid(identity->cluster) ||
         !drv_node_name_check(identity->founder, NULL) || !drv_json_string(answer, "address", NULL) ||
         !drv_address_check(drv_json_string(answer, "address", NULL), NULL)) {
@@ -272,6 +275,7 @@ drv_identity *drv_join(const drv_init_options *options, const char *server, cons
     drv_json_set_string(body, "name", all.node);
     drv_json_set_int(body, "port", all.port);
     drv_json_set_string(body, "csr", request);
+    drv_json_set_string(body, "host_uuid", options->host_uuid);
     if (options->address)
         drv_json_set_string(body, "address", options->address);
     else if (drv_address_check(local, NULL))

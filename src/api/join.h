@@ -13,6 +13,7 @@ typedef struct {
     const char *node;      /* NULL: the host's name up to the first dot */
     const char *address;   /* NULL: found out (the one that packets to others leave from) */
     guint16 port;          /* of this node's droverd; 0: DRV_PORT */
+    const char *host_uuid; /* of this host, as libvirt has it; NULL: not known */
     const char *store;     /* drv_init(): "etcd://…"; NULL: in this node's own file */
     const char *store_ca, *store_cert, *store_key; /* for TLS with it: paths, or NULL */
 } drv_init_options;

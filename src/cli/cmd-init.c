@@ -4,6 +4,7 @@
 
 #include "api/join.h"
 #include "cli/cli.h"
+#include "cli/doctor.h"
 
 static void said_and_next(drv_cli *cli, const drv_identity *identity, const char *what)
 {
@@ -67,6 +68,7 @@ int drv_cmd_init(drv_cli *cli, const drv_args *args, GError **error)
 {
     drv_init_options options = options_of(args);
     g_autoptr(drv_identity) identity = NULL;
+    g_autofree char *host_uuid = NULL;
 
     options.store = drv_args_text(args, "store");
     options.store_ca = drv_args_text(args, "store-ca");
@@ -77,6 +79,8 @@ int drv_cmd_init(drv_cli *cli, const drv_args *args, GError **error)
                     "certificates for a store need the store: --store etcd://HOST:PORT");
         return -1;
     }
+    host_uuid = drv_host_uuid();
+    options.host_uuid = host_uuid;
     identity = drv_init(&options, error);
     if (!identity)
         return -1;
@@ -90,6 +94,7 @@ int drv_cmd_join(drv_cli *cli, const drv_args *args, GError **error)
 {
     drv_init_options options = options_of(args);
     g_autofree char *token = NULL;
+    g_autofree char *host_uuid = NULL;
     g_autoptr(drv_identity) identity = NULL;
 
     if (drv_args_has(args, "token") == drv_args_has(args, "token-file")) {
@@ -105,10 +110,15 @@ int drv_cmd_join(drv_cli *cli, const drv_args *args, GError **error)
     } else {
         token = g_strdup(drv_args_text(args, "token"));
     }
+    host_uuid = drv_host_uuid();
+    options.host_uuid = host_uuid;
     identity = drv_join(&options, drv_args_operand(args, 0), token, error);
     if (!identity)
         return -1;
     said_and_next(cli, identity, "Joined cluster");
+    if (identity->same_host_uuid)
+        drv_cli_message(cli, "warning: this host has the same host UUID as node %s (%s), and libvirt will not migrate "
+                        "running VMs between them: " DRV_HOST_UUID_REMEDY, identity->same_host_uuid, host_uuid);
     next_steps(cli, FALSE);
     return DRV_EXIT_DONE;
 }

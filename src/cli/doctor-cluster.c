@@ -116,6 +116,26 @@ static void check_node(drv_doctor *doctor, json_object *node, gint64 asked_ms, g
     }
 }
 
+/* Hosts that were cloned: libvirt would refuse each migration between them. */
+static void check_host_uuids(drv_doctor *doctor, json_object *list)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal); /* UUID → name */
+
+    for (gsize i = 0; i < drv_json_length(list); i++) {
+        json_object *node = json_object_array_get_idx(list, i);
+        const char *uuid = drv_json_string(node, "host_uuid", NULL);
+        const char *name = drv_json_string(node, "name", "-");
+        const char *other = uuid ? g_hash_table_lookup(seen, uuid) : NULL;
+
+        if (other)
+            drv_doctor_found(doctor, DRV_CHECK_PROBLEM, "host UUID", g_strdup(DRV_HOST_UUID_REMEDY),
+                             "%s and %s have the same (%s), and libvirt will not migrate running VMs between them",
+                             other, name, uuid);
+        else if (uuid)
+            g_hash_table_insert(seen, (gpointer)uuid, (gpointer)name);
+    }
+}
+
 void drv_check_nodes(drv_doctor *doctor, const char *name)
 {
     g_autoptr(GError) error = NULL;
@@ -135,4 +155,5 @@ void drv_check_nodes(drv_doctor *doctor, const char *name)
     }
     for (gsize i = 0; i < drv_json_length(list); i++)
         check_node(doctor, json_object_array_get_idx(list, i), asked_ms, drv_clock_real_ms());
+    check_host_uuids(doctor, list);
 }

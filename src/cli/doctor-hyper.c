@@ -14,6 +14,17 @@ gboolean drv_libvirt_suffices(const char *version)
            (major > 6 || (major == 6 && minor >= 8));
 }
 
+char *drv_host_uuid(void)
+{
+    drv_hyper *hyper = drv_hyper_new("qemu:///system");
+    drv_host_facts facts = {0};
+    char *uuid = drv_hyper_host(hyper, &facts, NULL) ? g_strdup(facts.uuid) : NULL;
+
+    drv_host_facts_clear(&facts);
+    drv_hyper_free(hyper);
+    return uuid;
+}
+
 void drv_check_hyper(drv_doctor *doctor, const char *name)
 {
     drv_hyper *hyper = drv_hyper_new("qemu:///system");

@@ -53,6 +53,8 @@ void drv_check_confinement(drv_doctor *doctor, const char *name);
 void drv_check_hyper(drv_doctor *doctor, const char *name);
 /** drv_libvirt_suffices() - @version ("9.0.0") knows migration over unix sockets. */
 gboolean drv_libvirt_suffices(const char *version);
+/** drv_host_uuid() - by which libvirt tells this host from others; NULL: it does not say. Transfer full. */
+char *drv_host_uuid(void);
 /* doctor-files.c: what Drover keeps on this host */
 void drv_check_relay_program(drv_doctor *doctor, const char *name);
 void drv_check_sessions(drv_doctor *doctor, const char *name);

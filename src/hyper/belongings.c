@@ -21,9 +21,15 @@ static void read_xml(const char *xml, drv_belongings *into)
                                               XML_PARSE_NOWARNING);
     xmlNodePtr root = doc ? xmlDocGetRootElement(doc) : NULL;
     xmlNodePtr os = drv_xml_child(root, "os");
+    xmlNodePtr nvram = drv_xml_child(os, "nvram");
 
     into->loader = drv_xml_text(drv_xml_child(os, "loader"));
-    into->nvram = drv_xml_text(drv_xml_child(os, "nvram"));
+    into->nvram = drv_xml_attr(drv_xml_child(nvram, "source"), "file");
+    if (!into->nvram && !drv_xml_child(nvram, "source"))
+        into->nvram = drv_xml_text(nvram);
+    if (into->nvram && !*into->nvram)
+        g_clear_pointer(&into->nvram, g_free);
+    into->nvram_raw = !drv_xml_attr_is(nvram, "format", "qcow2");
     DRV_XML_FOREACH_CHILD(device, drv_xml_child(root, "devices"))
         if (drv_xml_is(device, "tpm") &&
             drv_xml_attr_is(drv_xml_child(device, "backend"), "type", "emulator"))

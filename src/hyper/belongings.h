@@ -9,6 +9,7 @@ typedef struct {
     char *definition;       /* of its next start, with secrets; NULL: it is transient */
     char *loader;           /* firmware's code, NULL: none or the built-in one */
     char *nvram;            /* file of its UEFI variables, or NULL */
+    gboolean nvram_raw;     /* that file has no format of its own */
     gboolean tpm;           /* an emulated one, whose state is kept on this host */
     gboolean autostart;
     gboolean saved;         /* libvirt holds a saved state of it (managed save) */

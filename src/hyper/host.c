@@ -8,24 +8,30 @@
 #include "base/clock.h"
 #include "hyper/connection.h"
 
-/* The model that libvirt found the processor to be like, else its architecture. */
-static char *cpu_model(virConnectPtr connection, const char *arch)
+static char *string_at(xmlXPathContextPtr context, const char *path)
+{
+    xmlXPathObjectPtr found = context ? xmlXPathEvalExpression(BAD_CAST path, context) : NULL;
+    char *text = found && found->stringval && *found->stringval ? g_strdup((const char *)found->stringval) : NULL;
+
+    xmlXPathFreeObject(found);
+    return text;
+}
+
+/* The model that libvirt found the processor to be like, else its architecture; and the host's UUID. */
+static void read_capabilities(virConnectPtr connection, const char *arch, drv_host_facts *facts)
 {
     char *xml = virConnectGetCapabilities(connection);
     xmlDocPtr doc = xml ? xmlReadMemory(xml, (int)strlen(xml), NULL, NULL,
                                         XML_PARSE_NONET | XML_PARSE_NOERROR) : NULL;
     xmlXPathContextPtr context = doc ? xmlXPathNewContext(doc) : NULL;
-    xmlXPathObjectPtr found =
-        context ? xmlXPathEvalExpression(BAD_CAST "string(/capabilities/host/cpu/model)", context)
-                : NULL;
-    char *result = g_strdup(found && found->stringval && *found->stringval
-                                ? (const char *)found->stringval : arch);
 
-    xmlXPathFreeObject(found);
+    facts->uuid = string_at(context, "string(/capabilities/host/uuid)");
+    facts->cpu_model = string_at(context, "string(/capabilities/host/cpu/model)");
+    if (!facts->cpu_model)
+        facts->cpu_model = g_strdup(arch);
     xmlXPathFreeContext(context);
     xmlFreeDoc(doc);
     free(xml);
-    return result;
 }
 
 /*
@@ -92,7 +98,7 @@ gboolean drv_hyper_host(drv_hyper *hyper, drv_host_facts *facts, GError **error)
     hostname = virConnectGetHostname(connection);
     found.hostname = g_strdup(hostname ? hostname : g_get_host_name());
     free(hostname);
-    found.cpu_model = cpu_model(connection, info.model);
+    read_capabilities(connection, info.model, &found);
     found.cpus = info.cpus;
     found.memory_bytes = (guint64)info.memory * 1024;
     read_memory(connection, &found);
@@ -108,6 +114,7 @@ void drv_host_facts_clear(drv_host_facts *facts)
 {
     g_free(facts->hostname);
     g_free(facts->cpu_model);
+    g_free(facts->uuid);
     g_free(facts->libvirt_version);
     g_free(facts->qemu_version);
     memset(facts, 0, sizeof(*facts));

@@ -14,10 +14,16 @@
 typedef struct drv_hyper drv_hyper;
 typedef struct drv_rewrite drv_rewrite; /* rewrite.h */
 
+/* Where hosts were cloned, or their mainboards have the same serial number. */
+#define DRV_HOST_UUID_REMEDY                                                                       \
+    "give one of them another: host_uuid = \"…\" (from uuidgen) in /etc/libvirt/libvirtd.conf there "  \
+    "(virtqemud.conf where that is the daemon), and restart libvirtd"
+
 /** What is true of this host. Strings owned; drv_host_facts_clear(). */
 typedef struct {
     char *hostname;
     char *cpu_model;
+    char *uuid;                /* by which libvirt tells hosts apart; NULL: it does not say */
     guint cpus;
     guint64 memory_bytes;
     guint64 memory_free_bytes; /* free plus what caches could give back */

@@ -18,15 +18,6 @@ static void pin_free(gpointer data)
     g_free(pin);
 }
 
-static void screen_free(gpointer data)
-{
-    drv_screen *screen = data;
-
-    g_free(screen->type);
-    g_free(screen->address);
-    g_free(screen);
-}
-
 void drv_machine_free(drv_machine *machine)
 {
     if (!machine)
@@ -41,7 +32,6 @@ void drv_machine_free(drv_machine *machine)
     g_free(machine->nodes);
     g_clear_pointer(&machine->pins, g_ptr_array_unref);
     g_clear_pointer(&machine->pages, g_ptr_array_unref);
-    g_clear_pointer(&machine->screens, g_ptr_array_unref);
     g_free(machine);
 }
 
@@ -225,42 +215,6 @@ static void read_pages(xmlNodePtr domain, drv_machine *into)
     }
 }
 
-static void add_screen(drv_machine *into, const char *type, const char *address, guint port)
-{
-    drv_screen *screen = g_new0(drv_screen, 1);
-
-    screen->type = g_strdup(type);
-    screen->address = g_strdup(address);
-    screen->port = port;
-    g_ptr_array_add(into->screens, screen);
-}
-
-static void read_screen(xmlNodePtr graphics, drv_machine *into)
-{
-    g_autofree char *type = drv_xml_attr(graphics, "type");
-    g_autofree char *listen = drv_xml_attr(graphics, "listen");
-    g_autofree char *port = drv_xml_attr(graphics, "port");
-    gint64 number = port ? g_ascii_strtoll(port, NULL, 10) : 0;
-    guint fixed = number > 0 && number < 65536 && !drv_xml_attr_is(graphics, "autoport", "yes")
-                      ? (guint)number : 0;
-    gboolean any = FALSE;
-
-    if (g_strcmp0(type, "vnc") != 0 && g_strcmp0(type, "spice") != 0)
-        return;
-    DRV_XML_FOREACH_CHILD(child, graphics) {
-        g_autofree char *address = drv_xml_attr(child, "address");
-
-        if (!drv_xml_is(child, "listen"))
-            continue;
-        any = TRUE;
-        /* One on a network gets the address of that network there. */
-        if (address && drv_xml_attr_is(child, "type", "address"))
-            add_screen(into, type, address, fixed);
-    }
-    if (!any && listen)
-        add_screen(into, type, listen, fixed);
-}
-
 drv_machine *drv_machine_from_xml(const char *xml, GError **error)
 {
     g_autoptr(xmlDoc) doc = parse(xml);
@@ -277,7 +231,6 @@ drv_machine *drv_machine_from_xml(const char *xml, GError **error)
     machine = g_new0(drv_machine, 1);
     machine->pins = g_ptr_array_new_with_free_func(pin_free);
     machine->pages = g_ptr_array_new_with_free_func(g_free);
-    machine->screens = g_ptr_array_new_with_free_func(screen_free);
     machine->virt_type = drv_xml_attr(root, "type");
     machine->arch = drv_xml_attr(type, "arch");
     machine->type = drv_xml_attr(type, "machine");
@@ -286,9 +239,6 @@ drv_machine *drv_machine_from_xml(const char *xml, GError **error)
     read_pins(root, machine);
     read_nodes(root, machine);
     read_pages(root, machine);
-    DRV_XML_FOREACH_CHILD(child, devices)
-        if (drv_xml_is(child, "graphics"))
-            read_screen(child, machine);
     DRV_XML_FOREACH_CHILD(label, root)
         if (drv_xml_is(label, "seclabel") && drv_xml_attr_is(label, "model", "dac") &&
             drv_xml_attr_is(label, "type", "static"))

@@ -16,13 +16,6 @@ typedef struct {
     guint64 bytes;    /* of the VM's memory in them */
 } drv_pages;
 
-/** An address that a VM's screen listens on. */
-typedef struct {
-    char *type; /* "vnc", "spice" */
-    char *address;
-    guint port; /* 0: any that is free */
-} drv_screen;
-
 /** drv_machine_free(). */
 typedef struct {
     char *emulator;
@@ -38,7 +31,6 @@ typedef struct {
     gboolean own_label;    /* runs as another user than QEMU's */
     GPtrArray *pins;    /* of drv_pin */
     GPtrArray *pages;   /* of drv_pages */
-    GPtrArray *screens; /* of drv_screen */
 } drv_machine;
 
 void drv_machine_free(drv_machine *machine);

@@ -62,6 +62,7 @@ json_object *drv_model_local_node(drv_hyper *hyper, const char *node, GError **e
     object = json_object_new_object();
     drv_json_set_string(object, "name", node);
     drv_json_set_string(object, "hostname", facts.hostname);
+    drv_json_set_string(object, "host_uuid", facts.uuid);
     drv_json_set_int(object, "cpus", facts.cpus);
     drv_json_set_string(object, "cpu_model", facts.cpu_model);
     drv_json_set_int(object, "memory_bytes", (gint64)facts.memory_bytes);

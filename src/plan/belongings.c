@@ -114,6 +114,9 @@ static void check_firmware(context *c, json_object *facts, const char *loader, c
     if (nvram && drv_json_bool(facts, "nvram_there") && !drv_json_bool(facts, "nvram_same"))
         drv_checks_problem(c->checks, DRV_ABOUT_FIRMWARE, "UEFI variables %s exist on %s already: of an earlier "
                            "stay, or of another VM" DRV_REMEDY "move the file away", nvram, target);
+    if (nvram && drv_json_string(facts, "nvram_error", NULL))
+        drv_checks_problem(c->checks, DRV_ABOUT_FIRMWARE, "%s cannot be made on %s: %s" DRV_REMEDY "make it "
+                           "writable for root there", nvram, target, drv_json_string(facts, "nvram_error", ""));
     drv_checks_ok(c->checks, DRV_ABOUT_FIRMWARE, "%s has %s", target, loader ? loader : "what it needs");
 }
 
@@ -148,8 +151,10 @@ void drv_plan_belongings(json_object *facts, const drv_plan_belongings_goal *goa
     check_tpm(&c, facts, step);
     check_snapshots(&c, facts);
     drv_json_set_string(step, "nvram", nvram && !shared_nvram ? nvram : NULL);
+    /* 0: libvirt makes it there, from its template. */
     drv_json_set_int(step, "nvram_bytes",
-                     drv_json_int(drv_json_object(facts, "nvram_image"), "size_bytes", 0));
+                     drv_json_bool(facts, "nvram_raw") || goal->offline
+                         ? drv_json_int(drv_json_object(facts, "nvram_image"), "size_bytes", 0) : 0);
     drv_json_set_bool(step, "tpm", drv_json_bool(facts, "tpm"));
     /* Seen there before the move: one directory for both hosts, so nothing of it is the source's alone. */
     drv_json_set_bool(step, "tpm_shared", drv_json_bool(facts, "tpm_there"));

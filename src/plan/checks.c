@@ -8,6 +8,7 @@ const drv_check drv_check_table[] = {
     [DRV_ABOUT_STATE] = {"state", "state", "whether the VM is in a state that this way of moving needs"},
     [DRV_ABOUT_LINKS] = {"links", "links", "whether the source's droverd reaches the target's"},
     [DRV_ABOUT_CLOCK] = {"clock", "clock", "the clocks of both hosts"},
+    [DRV_ABOUT_HOST_UUID] = {"host-uuid", "host UUID", "the UUIDs by which libvirt tells both hosts apart"},
     [DRV_ABOUT_CPU] = {"cpu", "CPU", "the guest's CPU and what the target's hypervisor provides"},
     [DRV_ABOUT_MACHINE_TYPE] = {"machine-type", "machine type",
                                 "emulator, acceleration and machine type, and what the target knows"},
@@ -17,7 +18,9 @@ const drv_check drv_check_table[] = {
     [DRV_ABOUT_PINNING] = {"pinning", "pinning", "processors that the VM is pinned to"},
     [DRV_ABOUT_NUMA] = {"numa", "NUMA", "NUMA nodes that the VM's memory is bound to"},
     [DRV_ABOUT_DEVICES] = {"devices", "devices", "devices and features that cannot move live"},
-    [DRV_ABOUT_GRAPHICS] = {"graphics", "VNC, SPICE", "addresses that the screen listens on"},
+    [DRV_ABOUT_GRAPHICS] = {"graphics", "VNC, SPICE", "addresses, ports, sockets and certificates of its screens"},
+    [DRV_ABOUT_NEEDS] = {"needs", "files, ports", "files, directories, sockets, ports, secrets and devices "
+                                                  "that the definition names"},
     [DRV_ABOUT_LOCK_MANAGER] = {"lock-manager", "lock manager", "lock_manager in both qemu.conf"},
     [DRV_ABOUT_DISKS] = {"disks", "disks", "each disk, and what the target has of it"},
     [DRV_ABOUT_DISK_ROOM] = {"disk-room", "room for disks", "what is copied and what is free there"},

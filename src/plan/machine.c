@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CPU, machine type, QEMU, screen and locks: see target.h; docs/preflight.rst has the rules. */
+/* CPU, machine type, QEMU and locks: see target.h; docs/preflight.rst has the rules. */
 #include "plan/target.h"
 
 #include <string.h>
+
+#include "plan/version.h"
 
 static gboolean has_text(json_object *list, const char *text)
 {
@@ -100,25 +102,11 @@ static void check_machine_type(json_object *facts, const drv_plan_target_goal *g
                       drv_json_string(machine, "arch", "?"), type, goal->target);
 }
 
-/* "7.2.22" as one number; 0: it is none. */
-static guint64 version_number(const char *text)
-{
-    g_auto(GStrv) parts = g_strsplit(text ? text : "", ".", 4);
-    guint64 number = 0;
-
-    if (!parts[0] || !g_ascii_isdigit(*parts[0]))
-        return 0;
-    for (guint i = 0; i < 3; i++)
-        number = number * 1000 + (i < g_strv_length(parts) ? MIN(g_ascii_strtoull(parts[i], NULL, 10), 999)
-                                                           : 0);
-    return number;
-}
-
 static void check_qemu(json_object *facts, const drv_plan_target_goal *goal, drv_checks *checks)
 {
     const char *here = drv_json_string(drv_json_object(facts, "here"), "qemu", NULL);
     const char *there = drv_json_string(drv_json_object(facts, "there"), "qemu", NULL);
-    guint64 from = version_number(here), to = version_number(there);
+    guint64 from = drv_version_number(here), to = drv_version_number(there);
 
     if (!from || !to)
         return;
@@ -138,41 +126,6 @@ static void check_qemu(json_object *facts, const drv_plan_target_goal *goal, drv
                         "promises only the way to the same or a newer one; if it refuses the VM goes on "
                         "at %s" DRV_REMEDY "update QEMU there", goal->target, there, here, goal->source,
                         goal->source);
-}
-
-static void check_graphics(json_object *facts, const drv_plan_target_goal *goal, drv_checks *checks)
-{
-    json_object *list = drv_json_array(drv_json_object(facts, "machine"), "graphics");
-    json_object *there = drv_json_array(drv_json_object(facts, "there"), "graphics");
-
-    if (list && !drv_json_length(list))
-        drv_checks_skip(checks, DRV_ABOUT_GRAPHICS, "the VM has no screen that listens on a network");
-    for (gsize i = 0; i < drv_json_length(list) && i < drv_json_length(there); i++) {
-        json_object *screen = json_object_array_get_idx(list, i);
-        json_object *answer = json_object_array_get_idx(there, i);
-        const char *type = drv_json_string(screen, "type", "?");
-        const char *address = drv_json_string(screen, "address", "?");
-        gint64 port = drv_json_int(screen, "port", 0);
-        const char *error = drv_json_string(answer, "error", NULL);
-
-        if (drv_json_bool(answer, "unknown"))
-            drv_checks_warn(checks, DRV_ABOUT_GRAPHICS, "%s listens on %s, which is no address: whether %s "
-                            "has it is seen only when it starts" DRV_REMEDY "use an address, or 0.0.0.0",
-                            type, address, goal->target);
-        else if (error && drv_json_bool(answer, "in_use"))
-            drv_checks_problem(checks, DRV_ABOUT_GRAPHICS, "%s listens on port %" G_GINT64_FORMAT " of %s, "
-                               "which is in use on %s" DRV_REMEDY "give it another port or autoport='yes' "
-                               "while it is shut off (virsh edit %s)", type, port, address, goal->target,
-                               goal->vm);
-        else if (error)
-            drv_checks_problem(checks, DRV_ABOUT_GRAPHICS, "%s listens on %s, which %s does not have (%s)"
-                               DRV_REMEDY "while it is shut off let it listen on 0.0.0.0 or 127.0.0.1 (virsh "
-                               "edit %s), or give %s that address", type, address, goal->target, error,
-                               goal->vm, goal->target);
-        else
-            drv_checks_ok(checks, DRV_ABOUT_GRAPHICS, "%s can listen on %s at %s", type, address,
-                          goal->target);
-    }
 }
 
 static void check_lock_manager(json_object *facts, const drv_plan_target_goal *goal,
@@ -218,7 +171,6 @@ void drv_plan_machine(json_object *facts, const drv_plan_target_goal *goal, drv_
         check_cpu(facts, goal, checks);
     check_machine_type(facts, goal, checks);
     check_qemu(facts, goal, checks);
-    check_graphics(facts, goal, checks);
     check_lock_manager(facts, goal, checks);
     check_post_copy(facts, goal, checks);
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hyper/hyper.h"
+
 /* From here on a user notices. Nothing in a move needs equal clocks, so it is never a problem. */
 #define CLOCK_WARNING_MS 1000
 
@@ -95,6 +97,26 @@ static void check_permissions(json_object *facts, json_object *step,
                   "be", goal->target, group ? group : "?");
 }
 
+/* libvirt refuses to send a VM to what it takes for the host that the VM is on. */
+static void check_host_uuid(json_object *facts, const drv_plan_target_goal *goal, drv_checks *checks)
+{
+    const char *here = drv_json_string(drv_json_object(facts, "here"), "host_uuid", NULL);
+    const char *there = drv_json_string(drv_json_object(facts, "there"), "host_uuid", NULL);
+
+    if (!here || !there)
+        return;
+    if (!g_str_equal(here, there))
+        drv_checks_ok(checks, DRV_ABOUT_HOST_UUID, "libvirt tells %s and %s apart", goal->source, goal->target);
+    else if (goal->offline)
+        drv_checks_warn(checks, DRV_ABOUT_HOST_UUID, "%s and %s have the same host UUID (%s), and libvirt will "
+                        "not migrate running VMs between them" DRV_REMEDY DRV_HOST_UUID_REMEDY, goal->source,
+                        goal->target, here);
+    else
+        drv_checks_problem(checks, DRV_ABOUT_HOST_UUID, "%s and %s have the same host UUID (%s), and libvirt "
+                           "takes them for one host" DRV_REMEDY DRV_HOST_UUID_REMEDY, goal->source,
+                           goal->target, here);
+}
+
 static void check_existing(json_object *facts, const drv_plan_target_goal *goal, drv_checks *checks)
 {
     json_object *there = drv_json_object(facts, "there");
@@ -144,6 +166,8 @@ void drv_plan_target(json_object *facts, json_object *step, const drv_plan_targe
 {
     drv_plan_machine(facts, goal, checks);
     drv_plan_resources(facts, goal, checks);
+    drv_plan_needs(facts, step, goal, checks);
+    check_host_uuid(facts, goal, checks);
     check_permissions(facts, step, goal, checks);
     check_existing(facts, goal, checks);
     check_leftovers(facts, goal, checks);

@@ -21,9 +21,12 @@ typedef struct {
 void drv_plan_target(json_object *facts, json_object *step, const drv_plan_target_goal *goal,
                      drv_checks *checks);
 
-/** drv_plan_machine() - CPU, machine type, QEMU's version, graphics, lock manager, post-copy. */
+/** drv_plan_machine() - CPU, machine type, QEMU's version, lock manager, post-copy. */
 void drv_plan_machine(json_object *facts, const drv_plan_target_goal *goal, drv_checks *checks);
 /** drv_plan_resources() - memory, huge pages, pinning, NUMA. */
 void drv_plan_resources(json_object *facts, const drv_plan_target_goal *goal, drv_checks *checks);
+/** drv_plan_needs() - files, ports, secrets, devices that the definition names, screens among them. */
+void drv_plan_needs(json_object *facts, json_object *step, const drv_plan_target_goal *goal,
+                    drv_checks *checks);
 /** drv_plan_links() - the way between the hosts, and their clocks. Asked of the source only. */
 void drv_plan_links(json_object *facts, const drv_plan_target_goal *goal, drv_checks *checks);

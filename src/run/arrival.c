@@ -107,14 +107,16 @@ gboolean drv_arrival_make(drv_run *run, json_object *step, json_object *made, dr
         if (!good)
             return FALSE;
     }
-    /* libvirt makes it when the guest comes, and leaves it when the move fails. */
-    if (nvram && nvram_bytes > 0 && g_str_equal(drv_json_string(step, "method", ""), "offline")) {
+    if (nvram) {
         g_autofree char *directory = g_path_get_dirname(nvram);
 
         drv_durable_make_directory(directory, 0755, NULL);
+    }
+    /* Of a running VM QEMU writes them when the guest is here. Then no template is needed. */
+    if (nvram && nvram_bytes > 0 && !g_file_test(nvram, G_FILE_TEST_EXISTS))
         return make_file(run, nvram, "raw", whole_sectors(nvram_bytes), (guint64)nvram_bytes, made,
                          keep, data, error);
-    }
+    /* libvirt makes it when the guest comes, and leaves it when the move fails. */
     if (nvram && !g_file_test(nvram, G_FILE_TEST_EXISTS)) {
         json_object_array_add(made, json_object_new_string(nvram));
         return keep(data, error);

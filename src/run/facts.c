@@ -7,6 +7,7 @@
 #include "hyper/belongings.h"
 #include "hyper/content.h"
 #include "hyper/probe.h"
+#include "run/host-facts.h"
 #include "run/kept.h"
 #include "run/machine-facts.h"
 #include "run/markers.h"
@@ -182,6 +183,7 @@ static void set_belongings(gathering *g, json_object *facts, const drv_belonging
     drv_json_set_bool(facts, "external_snapshots", external);
     if (has->nvram) {
         drv_json_set_string(facts, "nvram", has->nvram);
+        drv_json_set_bool(facts, "nvram_raw", has->nvram_raw);
         if (g_file_test(has->nvram, G_FILE_TEST_EXISTS)) {
             json_object *image = json_object_new_object();
 
@@ -483,7 +485,11 @@ json_object *drv_facts_answer(drv_run *run, json_object *told, GError **error)
     drv_json_set_bool(answer, "swtpm_there", swtpm != NULL);
     drv_json_set_bool(answer, "tpm_there", g_file_test(tpm_dir, G_FILE_TEST_EXISTS));
     if (nvram) {
+        g_autofree char *directory = g_path_get_dirname(nvram);
+        g_autofree char *closed = drv_host_can_write(directory);
         drv_file_facts facts;
+
+        drv_json_set_string(answer, "nvram_error", closed);
 
         if (drv_probe_file(nvram, &facts, NULL)) {
             drv_json_set_bool(answer, "nvram_there", facts.exists);

@@ -101,10 +101,10 @@ gint64 drv_host_nodes_free(const char *nodes)
     return known ? (gint64)(sum_kib * 1024) : -1;
 }
 
-drv_bind_result drv_host_can_bind(const char *address, guint port, char **reason)
+drv_bind_result drv_host_can_bind(const char *address, int type, guint port, char **reason)
 {
     const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
-                                   .ai_socktype = SOCK_STREAM};
+                                   .ai_socktype = type};
     g_autofree char *service = g_strdup_printf("%u", port);
     struct addrinfo *found = NULL;
     drv_autoclose int fd = -1;
@@ -114,10 +114,12 @@ drv_bind_result drv_host_can_bind(const char *address, guint port, char **reason
     *reason = NULL;
     if (getaddrinfo(address, service, &hints, &found) != 0)
         return DRV_BIND_UNKNOWN;
-    fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    /* As QEMU does: what waits to be forgotten is not in the way. */
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
-        bind(fd, found->ai_addr, found->ai_addrlen) < 0 || (port && listen(fd, 1) < 0))
+    fd = socket(found->ai_family, type | SOCK_CLOEXEC, 0);
+    /* As QEMU does: what waits to be forgotten is not in the way. (Of datagrams it would share a port.) */
+    if (fd < 0 ||
+        (type == SOCK_STREAM && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0) ||
+        bind(fd, found->ai_addr, found->ai_addrlen) < 0 ||
+        (port && type == SOCK_STREAM && listen(fd, 1) < 0))
         problem = errno;
     freeaddrinfo(found);
     if (!problem)

@@ -24,8 +24,11 @@ gint64 drv_host_nodes_free(const char *nodes);
 
 typedef enum { DRV_BIND_OK, DRV_BIND_UNKNOWN, DRV_BIND_IN_USE, DRV_BIND_FAILED } drv_bind_result;
 
-/** drv_host_can_bind() - whether a program could listen there, tried. @port 0: any. @reason: transfer full. */
-drv_bind_result drv_host_can_bind(const char *address, guint port, char **reason);
+/**
+ * drv_host_can_bind() - whether a program could listen there, tried. @type: SOCK_STREAM, SOCK_DGRAM.
+ * @port 0: any. @reason: transfer full.
+ */
+drv_bind_result drv_host_can_bind(const char *address, int type, guint port, char **reason);
 
 /** drv_host_can_write() - whether root can make files in @directory, or, if it is missing, in what is above it. NULL: yes. Transfer full. */
 char *drv_host_can_write(const char *directory);

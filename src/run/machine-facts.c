@@ -6,6 +6,7 @@
 #include "hyper/machine.h"
 #include "run/host-facts.h"
 #include "run/incoming.h"
+#include "run/need-facts.h"
 #include "run/session.h"
 
 /* The fastest of some: what else the hosts do shall not count. */
@@ -17,7 +18,6 @@ static json_object *machine_json(const drv_machine *machine)
 {
     json_object *object = json_object_new_object();
     json_object *pins = json_object_new_array(), *pages = json_object_new_array();
-    json_object *screens = json_object_new_array();
 
     drv_json_set_string(object, "emulator", machine->emulator);
     drv_json_set_string(object, "arch", machine->arch);
@@ -45,18 +45,8 @@ static json_object *machine_json(const drv_machine *machine)
         drv_json_set_int(entry, "bytes", (gint64)of->bytes);
         json_object_array_add(pages, entry);
     }
-    for (guint i = 0; i < machine->screens->len; i++) {
-        const drv_screen *screen = machine->screens->pdata[i];
-        json_object *entry = json_object_new_object();
-
-        drv_json_set_string(entry, "type", screen->type);
-        drv_json_set_string(entry, "address", screen->address);
-        drv_json_set_int(entry, "port", screen->port);
-        json_object_array_add(screens, entry);
-    }
     drv_json_set(object, "pins", pins);
     drv_json_set(object, "pages", pages);
-    drv_json_set(object, "graphics", screens);
     return object;
 }
 
@@ -114,6 +104,7 @@ static gboolean set_host(drv_run *run, json_object *object, const char *uuid, GE
     if (!drv_hyper_host(run->hyper, &host, error))
         return FALSE;
     drv_json_set_string(object, "qemu", host.qemu_version);
+    drv_json_set_string(object, "host_uuid", host.uuid);
     drv_json_set_int(object, "memory_free_bytes", (gint64)host.memory_free_bytes);
     drv_host_facts_clear(&host);
     drv_json_set_string(object, "lock_manager", lock_manager);
@@ -130,11 +121,17 @@ gboolean drv_machine_facts_here(drv_run *run, const char *uuid, json_object *fac
 {
     g_autoptr(drv_machine) machine = drv_hyper_machine(run->hyper, uuid, error);
     g_autoptr(json_object) here = json_object_new_object();
+    json_object *json, *needs;
 
     if (!machine || !set_host(run, here, uuid, error))
         return FALSE;
     set_cpu(run, here, machine);
-    drv_json_set(facts, "machine", machine_json(machine));
+    needs = drv_need_facts_here(run, uuid, error);
+    if (!needs)
+        return FALSE;
+    json = machine_json(machine);
+    drv_json_set(json, "needs", needs);
+    drv_json_set(facts, "machine", json);
     drv_json_set(facts, "here", g_steal_pointer(&here));
     return TRUE;
 }
@@ -210,27 +207,6 @@ static void set_pages(json_object *there, json_object *machine)
                          drv_host_nodes_free(drv_json_string(machine, "nodes", "")));
 }
 
-static void set_screens(json_object *there, json_object *machine)
-{
-    json_object *wanted = drv_json_array(machine, "graphics");
-    json_object *list = json_object_new_array();
-
-    for (gsize i = 0; i < drv_json_length(wanted); i++) {
-        json_object *screen = json_object_array_get_idx(wanted, i);
-        json_object *entry = json_object_new_object();
-        g_autofree char *reason = NULL;
-        drv_bind_result result =
-            drv_host_can_bind(drv_json_string(screen, "address", ""),
-                              (guint)CLAMP(drv_json_int(screen, "port", 0), 0, 65535), &reason);
-
-        drv_json_set_string(entry, "error", reason);
-        drv_json_set_bool(entry, "in_use", result == DRV_BIND_IN_USE);
-        drv_json_set_bool(entry, "unknown", result == DRV_BIND_UNKNOWN);
-        json_object_array_add(list, entry);
-    }
-    drv_json_set(there, "graphics", list);
-}
-
 static void set_directories(json_object *there, GPtrArray *directories, const char *user)
 {
     json_object *list = json_object_new_array();
@@ -291,6 +267,7 @@ json_object *drv_machine_facts_there(drv_run *run, json_object *told, GPtrArray 
     g_autofree char *nodes = drv_host_online("node");
     g_autoptr(GError) problem = NULL;
     g_autoptr(GError) unknown = NULL;
+    json_object *wanted;
 
     if (!set_host(run, there, uuid, error) ||
         !set_existing(run, there, "existing_uuid", drv_hyper_domain, uuid, error) ||
@@ -304,7 +281,9 @@ json_object *drv_machine_facts_there(drv_run *run, json_object *told, GPtrArray 
     drv_json_set_string(there, "cpus", cpus);
     drv_json_set_string(there, "nodes", nodes);
     set_pages(there, needs);
-    set_screens(there, needs);
+    wanted = drv_json_array(needs, "needs");
+    if (wanted)
+        drv_json_set(there, "needs", drv_need_facts_answer(run, wanted));
     if (!drv_hyper_can_post_copy(NULL, &problem))
         drv_json_set_string(there, "post_copy_error", problem->message);
     set_permissions(run, there, directories);

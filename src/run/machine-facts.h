@@ -4,11 +4,11 @@
  *
  * "machine": {"emulator", "arch", "machine", "virt_type", "cpu", "cpu_name", "cpu_check", "nodes",
  * "nodes_strict", "own_label", "pins": [{"what", "cpus"}…], "pages": [{"size_kib", "bytes"}…],
- * "graphics": [{"type", "address", "port"}…]}: what the VM needs.
- * "here": {"qemu", "lock_manager", "cpu_missing": […], "cpu_incompatible", "cpu_error", "attention"
+ * "needs": of need-facts.h}: what the VM needs.
+ * "here": {"qemu", "host_uuid", "lock_manager", "cpu_missing": […], "cpu_incompatible", "cpu_error", "attention"
  * and "moving" (jobs)}: of the source.
  * "there": the same of the target, and "machine_error", "memory_free_bytes", "pages": [{"size_kib",
- * "total_bytes", "free_bytes", "nodes"}…] and "graphics": [{"error", "in_use", "unknown"}…] beside
+ * "total_bytes", "free_bytes", "nodes"}…] and "needs": [{"error", "in_use", "unknown"}…] beside
  * the machine's, "cpus" and "nodes" (as "0-3"), "nodes_free_bytes", "post_copy_error", "qemu_group",
  * "qemu_user", "sessions_error", "directories": [{"path", "error", "closed"}…], "existing_uuid" and
  * "existing_name" (states), "session".

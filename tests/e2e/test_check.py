@@ -5,6 +5,8 @@ lab share one kernel: what they differ in here is their network, files, and libv
 """
 import contextlib
 import os
+import re
+import socket
 from typing import Any, Iterator
 
 import pytest
@@ -97,6 +99,7 @@ def test_a_guest_that_can_move(lab: Lab, web: Guest) -> None:
         assert name in ok, (name, report)
     assert set(found(report, "skipped")) == {"hugepages", "pinning", "numa", "graphics", "firmware", "tpm",
                                              "snapshots", "post-copy"}
+    assert {"host-uuid", "needs"} <= set(ok), ok
 
     for words in ((VM,), (VM, target), (VM, target, "--method", "pre-copy", "--bandwidth", "80mbit")):
         ended = lab.drover(target, "migrate", *words, "--check")
@@ -136,7 +139,7 @@ def test_all_that_is_wrong_is_said_at_once(lab: Lab, off: str) -> None:
     uuid = lab.virsh("h1", "domuuid", off)  # the name alone stands for both
     wanted = {
         "cpu": ("avx512f", "avx512bw", "hypervisor-cpu-baseline"),
-        "hugepages": ("huge pages", "allocpages"),
+        "hugepages": ("huge pages", "allocpages", "mount -t hugetlbfs"),
         "pinning": (f"vCPU 0 to {PROCESSOR}", "vcpupin"),
         "numa": (f"no node {NODE}", "<numatune>"),
         "graphics": (f"vnc listens on {SCREEN}", "0.0.0.0"),
@@ -157,8 +160,9 @@ def test_all_that_is_wrong_is_said_at_once(lab: Lab, off: str) -> None:
 
         table = lab.drover("h2", "migrate", uuid, "h2", "--offline", "--check")
         assert table.code == REFUSED, table
-        assert table.out.splitlines()[-1] == f"{off} cannot move to h2: {len(wanted)} problems"
-        assert table.out.count("to do: ") == len(wanted) + 1
+        # Of huge pages both is said: that there are none, and that no file system for them is mounted.
+        assert table.out.splitlines()[-1] == f"{off} cannot move to h2: {len(wanted) + 1} problems"
+        assert table.out.count("to do: ") == len(wanted) + 2
 
         for options in (("--offline",), (), ("--offline", "--no-wait")):
             real = lab.drover("h1", "migrate", uuid, "h2", *options)
@@ -179,6 +183,96 @@ def test_all_that_is_wrong_is_said_at_once(lab: Lab, off: str) -> None:
     finally:
         lab.run("h2", "ip", "link", "del", "lone")
         lab.run("h2", "ip", "address", "del", f"{SCREEN}/32", "dev", "lo")
+
+
+def listen(lab: Lab, on: str, port: int) -> socket.socket:
+    def bind() -> socket.socket:
+        it = socket.socket()
+        it.bind(("127.0.0.1", port))
+        it.listen()
+        return it
+    return lab.in_netns(on, bind)
+
+
+def test_what_a_definition_names(lab: Lab, web: Guest) -> None:
+    """Paths, ports and secrets that libvirt looks at only when the VM is there already: seen before."""
+    vm, secret, own = "named", "5f1b0000-0000-4000-8000-000000000001", "/var/lib/libvirt/named"
+    volume, directory = f"{own}/secret.qcow2", lab.path("h1", own)
+    lab.run("h1", "mkdir", "-p", f"{own}/logs", f"{own}/run")
+    (directory / "fw.bin").write_bytes(b"of h1")
+    xml = (f"<secret ephemeral='no' private='no'><uuid>{secret}</uuid>"
+           f"<usage type='volume'><volume>{volume}</volume></usage></secret>")
+
+    def give_secret(on: str) -> None:
+        lab.path(on, "/run/secret.xml").write_text(xml)
+        lab.virsh(on, "secret-define", "/run/secret.xml")
+        lab.virsh(on, "secret-set-value", secret, "c2VjcmV0")  # "secret"
+
+    give_secret("h1")
+    lab.run("h1", "qemu-img", "create", "-q", "-f", "qcow2", "--object", "secret,id=s,data=secret", "-o",
+            "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10", volume, "1M")
+    define_named = (
+        f"<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><name>{vm}</name>"
+        "<memory unit='MiB'>64</memory><os><type arch='x86_64' machine='q35'>hvm</type></os><devices>"
+        f"<disk type='file' device='disk'><driver name='qemu' type='qcow2' cache='none'/><source file='{volume}'>"
+        f"<encryption format='luks'><secret type='passphrase' uuid='{secret}'/></encryption></source>"
+        "<target dev='vda' bus='virtio'/><readonly/></disk>"
+        f"<serial type='file'><source path='{own}/logs/serial.log'/><log file='{own}/logs/copy.log'/></serial>"
+        "<serial type='tcp'><source mode='bind' host='127.0.0.1' service='5555' tls='no'/>"
+        "<protocol type='raw'/></serial>"
+        f"<channel type='unix'><source mode='bind' path='{own}/run/agent.sock'/>"
+        "<target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
+        "<graphics type='vnc' port='-1' autoport='yes' websocket='5777' listen='127.0.0.1'/></devices>"
+        f"<qemu:commandline><qemu:arg value='-fw_cfg'/><qemu:arg value='name=opt/a,file={own}/fw.bin'/>"
+        "</qemu:commandline></domain>")
+    lab.path("h1", f"/run/{vm}.xml").write_text(define_named)
+    lab.virsh("h1", "create", f"/run/{vm}.xml", "--paused")
+    try:
+        with listen(lab, "h2", 5555), listen(lab, "h2", 5777):
+            before = everything(lab)
+            problems = found(check(lab, "h1", vm, "h2"), "problem")
+            assert set(problems) == {"needs", "graphics", "disks"}, problems
+            for words in (f"mkdir -p {own}/logs", f"{own}/logs/copy.log", f"{own}/run/agent.sock", "port 5555",
+                          secret, "secret-set-value", f"the file {own}/fw.bin, which -fw_cfg needs"):
+                assert words in problems["needs"], (words, problems)
+            assert "port 5777" in problems["graphics"] and "mkdir -p" in problems["disks"]
+            ended = lab.drover("h1", "migrate", vm, "h2")
+            assert ended.code == REFUSED and "port 5555" in ended.err, ended
+            assert everything(lab) == before
+        lab.run("h2", "mkdir", "-p", f"{own}/logs", f"{own}/run")
+        lab.path("h2", f"{own}/fw.bin").write_bytes(b"of h1")
+        give_secret("h2")
+        report = check(lab, "h1", vm, "h2")
+        assert report["ok"] and {"needs", "graphics"} <= set(found(report, "ok")), report
+        assert lab.drover("h1", "migrate", vm, "h2", "--quiet").code == 0
+        assert lab.where(vm) == ["h2"]
+    finally:
+        for on in lab.hosts:
+            lab.virsh(on, "destroy", vm, check=False)
+            lab.virsh(on, "secret-undefine", secret, check=False)
+            lab.run(on, "rm", "-rf", own)
+
+
+def test_a_disk_that_kills_the_target_s_qemu(lab: Lab, web: Guest) -> None:
+    """QEMU before 9.0: an I/O thread of a virtio-scsi controller, and a copied disk on it."""
+    vm, image = "scsi", f"{IMAGES}/scsi.raw"
+    lab.path("h1", image).write_bytes(bytes(1 << 20))
+    lab.path("h1", f"/run/{vm}.xml").write_text(
+        f"<domain type='qemu'><name>{vm}</name><memory unit='MiB'>64</memory><iothreads>1</iothreads>"
+        "<os><type arch='x86_64' machine='q35'>hvm</type></os><devices>"
+        "<controller type='scsi' index='0' model='virtio-scsi'><driver iothread='1'/></controller>"
+        + disk_xml("sda", image).replace("bus='sata'", "bus='scsi'") + "</devices></domain>")
+    lab.virsh("h1", "create", f"/run/{vm}.xml", "--paused")
+    try:
+        version = lab.run("h1", "qemu-system-x86_64", "--version").out
+        old = int(re.search(r"version (\d+)", version).group(1)) < 9  # type: ignore[union-attr]
+        problems = found(check(lab, "h1", vm, "h2"), "problem")
+        assert set(problems) == ({"devices"} if old else set()), problems
+        if old:
+            assert "disk sda" in problems["devices"] and "--offline" in problems["devices"]
+    finally:
+        lab.virsh("h1", "destroy", vm)
+        lab.path("h1", image).unlink()
 
 
 def test_live_and_not_live(lab: Lab, web: Guest) -> None:

@@ -13,6 +13,7 @@ from drover_lab import names
 from lab import Lab, wait_until
 
 NVRAM = "/var/lib/libvirt/qemu/nvram"
+TEMPLATE = "/run/of-h1-alone.fd"
 SWTPM = "/var/lib/libvirt/swtpm"
 TPM = "<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>"
 
@@ -48,11 +49,18 @@ def define(lab: Lab, vm: str, on: str, *changes: tuple[str, str], start: bool = 
 
 
 def make_uefi(lab: Lab, vm: str, on: str) -> None:
-    """With UEFI variables and a TPM. The kernel is given directly, the firmware starts it."""
+    """
+    With UEFI variables and a TPM. The kernel is given directly, the firmware starts it. Of the variables'
+    template and directory the other host has nothing.
+    """
+    lab.run(on, "cp", "/usr/share/OVMF/OVMF_VARS_4M.fd", TEMPLATE)
+    for other in lab.hosts:
+        if other != on:
+            lab.run(other, "rm", "-rf", NVRAM)
     make(lab, vm, on, memory=192)
     define(lab, vm, on, ("</type>", "</type><loader readonly='yes' type='pflash'>"
                          "/usr/share/OVMF/OVMF_CODE_4M.fd</loader>"
-                         f"<nvram template='/usr/share/OVMF/OVMF_VARS_4M.fd'>{NVRAM}/{vm}.fd</nvram>"),
+                         f"<nvram template='{TEMPLATE}'>{NVRAM}/{vm}.fd</nvram>"),
            ("<devices>", "<devices>" + TPM))
 
 

@@ -64,12 +64,14 @@ static void test_refusals(void)
         g_autofree char *server = g_strdup_printf("127.0.0.1:%u", port);
         g_autofree char *remove = g_strdup_printf("rm -r %s", dir);
         drv_init_options options = {
-            .etc_dir = dir, .state_dir = dir, .node = "h9", .address = "127.0.0.9"};
+            .etc_dir = dir, .state_dir = dir, .node = "h9", .address = "127.0.0.9",
+            .host_uuid = "11111111-2222-3333-4444-555555555555"};
         g_autoptr(GError) error = NULL;
         g_autoptr(drv_identity) identity = drv_join(&options, server, token, &error);
 
         g_assert_no_error(error);
         g_assert_null(identity->ca_key_pem);
+        g_assert_null(identity->same_host_uuid);
         /* Twice on one host, and the token twice. */
         g_assert_null(drv_join(&options, server, token, &error));
         g_assert_error(error, DRV_ERROR, DRV_ERROR_CONFLICT);
@@ -78,6 +80,22 @@ static void test_refusals(void)
     expect_refusal(port, "h2", "127.0.0.2", 7, token, DRV_ERROR_DENIED, "used already, by node h9");
     second = test_node_join("h2", founder, FALSE);
     test_node_free(second);
+    /* A clone of h9's host: it may join, and is told. */
+    {
+        g_autofree char *next = test_token(founder, "join", 60, NULL);
+        g_autofree char *dir = g_dir_make_tmp("drover-join-XXXXXX", NULL);
+        g_autofree char *server = g_strdup_printf("127.0.0.1:%u", port);
+        g_autofree char *remove = g_strdup_printf("rm -r %s", dir);
+        drv_init_options options = {
+            .etc_dir = dir, .state_dir = dir, .node = "h8", .address = "127.0.0.8",
+            .host_uuid = "11111111-2222-3333-4444-555555555555"};
+        g_autoptr(GError) error = NULL;
+        g_autoptr(drv_identity) clone = drv_join(&options, server, next, &error);
+
+        g_assert_no_error(error);
+        g_assert_cmpstr(clone->same_host_uuid, ==, "h9");
+        g_assert_true(g_spawn_command_line_sync(remove, NULL, NULL, NULL, NULL));
+    }
     test_node_free(other);
     test_node_free(founder);
 }

@@ -168,8 +168,8 @@ static json_object *nodes(script *s, guint nth, const char *method, const char *
                           json_object *body, GError **error)
 {
     g_autofree char *text = g_strdup_printf(
-        "{'nodes':[{'name':'n1','state':'up','clock_ms':%" G_GINT64_FORMAT "},"
-        "{'name':'n2','state':'up','clock_ms':%" G_GINT64_FORMAT "},"
+        "{'nodes':[{'name':'n1','state':'up','host_uuid':'u','clock_ms':%" G_GINT64_FORMAT "},"
+        "{'name':'n2','state':'up','host_uuid':'u','clock_ms':%" G_GINT64_FORMAT "},"
         "{'name':'n3','state':'lost','address':'10.0.0.3','error':'no route to host'},null,7,{}]}",
         drv_clock_real_ms(), drv_clock_real_ms() - 3600000);
 
@@ -181,7 +181,8 @@ static void test_nodes(void)
 {
     static const drv_check_state wanted[] = {DRV_CHECK_WARNING, DRV_CHECK_WARNING,
                                              DRV_CHECK_WARNING, DRV_CHECK_OK,
-                                             DRV_CHECK_WARNING, DRV_CHECK_WARNING};
+                                             DRV_CHECK_WARNING, DRV_CHECK_WARNING,
+                                             DRV_CHECK_PROBLEM};
     script *s = script_new(nodes, NULL);
     drv_cli cli = {.api = &s->base};
     host h;
@@ -199,6 +200,8 @@ static void test_nodes(void)
         strstr(((drv_finding *)h.doctor.findings->pdata[4])->message, "1 h 0 min behind"));
     g_assert_nonnull(
         strstr(((drv_finding *)h.doctor.findings->pdata[5])->message, "no route to host"));
+    g_assert_nonnull(strstr(((drv_finding *)h.doctor.findings->pdata[6])->message, "n1 and n2 have the same (u)"));
+    g_assert_nonnull(strstr(((drv_finding *)h.doctor.findings->pdata[6])->remedy, "host_uuid ="));
     host_close(&h);
     drv_cli_api_unref(&s->base);
     script_done(s);

@@ -27,15 +27,10 @@ static void test_whole(void)
         "<os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os>"
         "<cpu mode='custom' check='full'><model>EPYC</model><feature name='aes' policy='require'/><numa>"
         "<cell id='0' memory='32768' unit='KiB'/><cell id='1' memory='2' unit='GiB'/></numa></cpu>"
-        "<devices><emulator>/usr/bin/qemu</emulator>"
-        "<graphics type='vnc' port='5901' autoport='no' listen='10.9.9.9'><listen type='address' "
-        "address='10.9.9.9'/></graphics>"
-        "<graphics type='spice' port='5900' autoport='yes' listen='::'/>"
-        "<graphics type='vnc' socket='/x'><listen type='socket' socket='/x'/></graphics></devices>"
+        "<devices><emulator>/usr/bin/qemu</emulator></devices>"
         "<seclabel type='static' model='dac'><label>root:root</label></seclabel>"));
     const drv_pin *pin;
     const drv_pages *pages;
-    const drv_screen *screen;
 
     g_assert_cmpstr(machine->virt_type, ==, "kvm");
     g_assert_cmpstr(machine->arch, ==, "x86_64");
@@ -58,13 +53,6 @@ static void test_whole(void)
     pages = machine->pages->pdata[1];
     g_assert_cmpuint(pages->size_kib, ==, 1 << 20);
     g_assert_cmpuint(pages->bytes, ==, G_GUINT64_CONSTANT(2) << 30);
-    g_assert_cmpuint(machine->screens->len, ==, 2);
-    screen = machine->screens->pdata[0];
-    g_assert_cmpstr(screen->address, ==, "10.9.9.9");
-    g_assert_cmpuint(screen->port, ==, 5901);
-    screen = machine->screens->pdata[1];
-    g_assert_cmpstr(screen->type, ==, "spice");
-    g_assert_cmpuint(screen->port, ==, 0);
 }
 
 static void test_little(void)

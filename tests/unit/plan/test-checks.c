@@ -26,8 +26,11 @@ typedef struct {
 #define QEMU(from, to) "{'here':{'qemu':'" from "'},'there':{'qemu':'" to "'}}"
 #define PAGES(total, free) "{'machine':{'pages':[{'size_kib':2048,'bytes':67108864}]},'there':{'pages':"  \
                            "[{'size_kib':2048,'total_bytes':" total ",'free_bytes':" free "}]}}"
-#define SCREEN(answer) "{'machine':{'graphics':[{'type':'vnc','address':'10.9.9.9','port':5901}]},"       \
-                       "'there':{'graphics':[{" answer "}]}}"
+#define NEED(check, need, answer) "{'machine':{'needs':[{'check':'" check "','what':'vnc'," need "}]},"         \
+                                  "'there':{'qemu':'7.2.22','needs':[{" answer "}]}}"
+#define SCREEN(answer) NEED("graphics", "'kind':'tcp','address':'10.9.9.9','port':5901", answer)
+#define PATH(kind, answer) NEED("needs", "'kind':'" kind "','value':'/a/b'", answer)
+#define HOSTS(here, there) "{'here':{'host_uuid':'" here "'},'there':{'host_uuid':'" there "'}}"
 #define PINS(set) "{'machine':{'pins':[{'what':'vCPU 0','cpus':'" set "'}]},'there':{'cpus':'0-3'}}"
 #define NODES(set, more) "{'machine':{'nodes':'" set "','nodes_strict':true},'there':{'nodes':'0-1'" more "}}"
 #define LINK(more) "{'link':{'member':true,'address':'10.0.0.2','port':7443," more "}}"
@@ -97,7 +100,50 @@ static const row rows[] = {
     {"screen's port in use", DRV_ABOUT_GRAPHICS, SCREEN("'error':'in use','in_use':true"), "problem",
      "port 5901", LIVE},
     {"screen by a name", DRV_ABOUT_GRAPHICS, SCREEN("'unknown':true"), "warning", NULL, LIVE},
-    {"no screen", DRV_ABOUT_GRAPHICS, "{'machine':{'graphics':[]}}", "skipped", NULL, LIVE},
+    {"screen's port in use, shut off", DRV_ABOUT_GRAPHICS, SCREEN("'error':'in use','in_use':true"), "warning",
+     "port 5901", OFFLINE},
+    {"screen's socket", DRV_ABOUT_GRAPHICS,
+     NEED("graphics", "'kind':'new-file','value':'/screens/a'", "'error':'/screens: No such file'"), "problem",
+     "mkdir -p /screens", LIVE},
+    {"no screen", DRV_ABOUT_GRAPHICS, "{'machine':{'needs':[]},'there':{'needs':[]}}", "skipped", "no screen", LIVE},
+    {"not told of screens", DRV_ABOUT_GRAPHICS, "{'machine':{},'there':{}}", "skipped", NULL, LIVE},
+    {"file there", DRV_ABOUT_NEEDS, PATH("file", ""), "ok", "all that", LIVE},
+    {"no file", DRV_ABOUT_NEEDS, PATH("file", "'error':'No such file'"), "problem", "the file /a/b, which vnc", LIVE},
+    {"no file, shut off", DRV_ABOUT_NEEDS, PATH("file", "'error':'x'"), "problem", "virsh edit web1", OFFLINE},
+    {"no directory", DRV_ABOUT_NEEDS, PATH("directory", "'error':'x'"), "problem", "mkdir -p", LIVE},
+    {"no directory for a log", DRV_ABOUT_NEEDS, PATH("new-file", "'error':'x'"), "problem", "mkdir -p /a)", LIVE},
+    {"no socket", DRV_ABOUT_NEEDS, PATH("socket", "'error':'x'"), "problem", "what listens on it", LIVE},
+    {"no pipe", DRV_ABOUT_NEEDS, PATH("pipe", "'error':'x'"), "problem", "mkfifo", LIVE},
+    {"no device", DRV_ABOUT_NEEDS, PATH("device", "'error':'x'"), "problem", "the device /a/b", LIVE},
+    {"no secret", DRV_ABOUT_NEEDS, PATH("secret", "'error':'x'"), "problem", "secret-set-value", LIVE},
+    {"no network card", DRV_ABOUT_NEEDS, PATH("network-card", "'error':'x'"), "problem", "network device", LIVE},
+    {"no certificates", DRV_ABOUT_GRAPHICS, NEED("graphics", "'kind':'tls','value':'vnc'", "'error':'x'"), "problem",
+     "TLS certificates for vnc", LIVE},
+    {"no huge pages mounted", DRV_ABOUT_HUGEPAGES,
+     NEED("hugepages", "'kind':'hugetlbfs','value':'2048'", "'error':'x'"), "problem", "mount -t hugetlbfs", LIVE},
+    {"no PCI device", DRV_ABOUT_NEEDS, PATH("pci", "'error':'x'"), "problem", NULL, OFFLINE},
+    {"port of a serial line in use", DRV_ABOUT_NEEDS,
+     NEED("needs", "'kind':'tcp','address':'0.0.0.0','port':5555", "'error':'x','in_use':true"), "problem",
+     "port 5555 of 0.0.0.0", LIVE},
+    {"only its next start", DRV_ABOUT_NEEDS, NEED("needs", "'later':true,'kind':'file','value':'/a'", "'error':'x'"),
+     "warning", "at its next start", LIVE},
+    {"a kind of a later version", DRV_ABOUT_NEEDS, PATH("dream", "'error':'x'"), "skipped", NULL, LIVE},
+    {"no needs", DRV_ABOUT_NEEDS, "{'machine':{'needs':[]},'there':{}}", "skipped", "names none", LIVE},
+    {"template missing", DRV_ABOUT_FIRMWARE, NEED("firmware", "'kind':'file','value':'/t.fd'", "'error':'x'"), "problem",
+     "/t.fd", OFFLINE},
+    {"scsi with a thread, copied", DRV_ABOUT_DEVICES, NEED("devices", "'kind':'scsi-thread','value':'sda'", ""),
+     "problem", "mended in 9.0", LIVE},
+    {"scsi with a thread, shut off", DRV_ABOUT_DEVICES, NEED("devices", "'kind':'scsi-thread','value':'sda'", ""),
+     "skipped", NULL, OFFLINE},
+    {"scsi with a thread, shared", DRV_ABOUT_DEVICES, NEED("devices", "'kind':'scsi-thread','value':'sdb'", ""),
+     "skipped", NULL, LIVE},
+    {"scsi with a thread, newer", DRV_ABOUT_DEVICES,
+     "{'machine':{'needs':[{'check':'devices','kind':'scsi-thread','value':'sda'}]},'there':{'qemu':'9.0.0',"
+     "'needs':[{}]}}", "skipped", NULL, LIVE},
+    {"two hosts", DRV_ABOUT_HOST_UUID, HOSTS("a", "b"), "ok", NULL, LIVE},
+    {"one host UUID", DRV_ABOUT_HOST_UUID, HOSTS("a", "a"), "problem", "host_uuid =", LIVE},
+    {"one host UUID, shut off", DRV_ABOUT_HOST_UUID, HOSTS("a", "a"), "warning", "uuidgen", OFFLINE},
+    {"host UUID not told", DRV_ABOUT_HOST_UUID, "{'here':{'host_uuid':'a'},'there':{}}", "skipped", NULL, LIVE},
     {"locks", DRV_ABOUT_LOCK_MANAGER, "{'here':{'lock_manager':'nop'},'there':{'lock_manager':'nop'}}", "ok",
      NULL, LIVE},
     {"locks differ", DRV_ABOUT_LOCK_MANAGER,
@@ -158,7 +204,7 @@ static json_object *parse(const char *text)
 static drv_checks *judge(json_object *facts, way which)
 {
     g_autoptr(json_object) step =
-        parse("{'disks':[{'how':'copy','target_path':'/i/a.raw'},{'how':'shared','target_path':'/else/b'}]}");
+        parse("{'nvram':'/n.fd','disks':[{'target':'sda','how':'copy','target_path':'/i/a.raw'},{'target':'sdb','how':'shared','target_path':'/else/b'}]}");
     const drv_plan_target_goal goal = {.vm = "web1", .source = "h1", .target = "h2",
                                        .offline = which == OFFLINE, .post_copy = which == POST_COPY,
                                        .memory_bytes = 64 << 20};

@@ -18,19 +18,19 @@ static void test_bind(void)
     socklen_t length = sizeof here;
     drv_autoclose int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    g_assert_cmpint(drv_host_can_bind("0.0.0.0", 0, &reason), ==, DRV_BIND_OK);
-    g_assert_cmpint(drv_host_can_bind("127.0.0.1", 0, &reason), ==, DRV_BIND_OK);
+    g_assert_cmpint(drv_host_can_bind("0.0.0.0", SOCK_STREAM, 0, &reason), ==, DRV_BIND_OK);
+    g_assert_cmpint(drv_host_can_bind("127.0.0.1", SOCK_STREAM, 0, &reason), ==, DRV_BIND_OK);
     g_assert_null(reason);
-    g_assert_cmpint(drv_host_can_bind("vnc.example", 0, &reason), ==, DRV_BIND_UNKNOWN);
-    g_assert_cmpint(drv_host_can_bind("", 0, &reason), ==, DRV_BIND_UNKNOWN);
+    g_assert_cmpint(drv_host_can_bind("vnc.example", SOCK_STREAM, 0, &reason), ==, DRV_BIND_UNKNOWN);
+    g_assert_cmpint(drv_host_can_bind("", SOCK_STREAM, 0, &reason), ==, DRV_BIND_UNKNOWN);
     /* An address for documents: nobody's. */
-    g_assert_cmpint(drv_host_can_bind("203.0.113.9", 0, &reason), ==, DRV_BIND_FAILED);
+    g_assert_cmpint(drv_host_can_bind("203.0.113.9", SOCK_STREAM, 0, &reason), ==, DRV_BIND_FAILED);
     g_assert_nonnull(reason);
     g_clear_pointer(&reason, g_free);
     g_assert_cmpint(bind(fd, (struct sockaddr *)&here, sizeof here), ==, 0);
     g_assert_cmpint(listen(fd, 1), ==, 0);
     g_assert_cmpint(getsockname(fd, (struct sockaddr *)&here, &length), ==, 0);
-    g_assert_cmpint(drv_host_can_bind("127.0.0.1", ntohs(here.sin_port), &reason), ==, DRV_BIND_IN_USE);
+    g_assert_cmpint(drv_host_can_bind("127.0.0.1", SOCK_STREAM, ntohs(here.sin_port), &reason), ==, DRV_BIND_IN_USE);
 }
 
 static void test_numbers(void)
