@@ -254,10 +254,24 @@ int drv_cmd_job_resume(drv_cli *cli, const drv_args *args, GError **error)
 
 int drv_cmd_cancel(drv_cli *cli, const drv_args *args, GError **error)
 {
-    g_autofree char *said = g_strdup_printf("is asked to end; “drover job %s --follow” shows its end",
-                                            drv_args_operand(args, 0));
+    const char *id = drv_args_operand(args, 0);
+    g_autofree char *path = drv_cli_path("/v1/jobs/", id, "/cancel");
+    g_autoptr(json_object) job = drv_cli_call(cli, "POST", path, NULL, error);
 
-    return act(cli, args, "/cancel", said, error);
+    if (!job)
+        return -1;
+    if (cli->json)
+        drv_cli_print_json(cli, job);
+    else if (!drv_json_bool(job, "cancel_repeated"))
+        drv_cli_message(cli, "%s is asked to end; “drover job %s --follow” shows its end", id, id);
+    else if (drv_operating_is(id))
+        drv_cli_message(cli, "%s was cancelled before, and ends what still moves; “drover job %s --follow” shows "
+                        "its end", id, id);
+    else
+        drv_cli_message(cli, "%s was cancelled before, and %s is being rolled back to %s already; “drover job %s "
+                        "--follow” shows its end", id, drv_json_string(job, "vm", "its VM"),
+                        drv_json_string(job, "source", "its source"), id);
+    return DRV_EXIT_DONE;
 }
 
 /* Transfer full; NULL on failure. */

@@ -10,7 +10,9 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "hyper/flush.h"
+#include "hyper/qemu-log.h"
 #include "run/attention.h"
+#include "run/cause.h"
 #include "run/departure.h"
 #include "run/session.h"
 #include "run/settle.h"
@@ -237,43 +239,44 @@ static gboolean carry_out_complete(drv_outgoing *outgoing)
     return FALSE;
 }
 
-/* Why it did not succeed, the cause before its consequences. */
-static char *why_rolled_back(drv_outgoing *outgoing, drv_presence source, int *code)
+/* What was broken before this end gives anything up: behind that everything is, see cause.c. */
+static void note_broken(drv_outgoing *outgoing)
 {
+    if (outgoing->broken_known)
+        return;
+    outgoing->broken_known = TRUE;
+    g_mutex_lock(&outgoing->lock);
+    outgoing->link_lost = outgoing->relay.state == DRV_RELAY_LOST && outgoing->relay.error[0];
+    outgoing->relay_died = outgoing->relay_dead && !outgoing->relay_ended;
+    g_mutex_unlock(&outgoing->lock);
+}
+
+/* @answer: of the target, when it gave its copy up; may be NULL. Transfer full. */
+static char *why_rolled_back(drv_outgoing *outgoing, drv_presence source, json_object *answer, int *code)
+{
+    g_autofree char *words = drv_qemu_log_clean(drv_json_string(answer, "qemu_words", NULL));
+    gboolean restart;
     char *why;
 
-    *code = DRV_ERROR_FAILED;
-    if (source == DRV_PRESENCE_OFF)
-        return g_strdup_printf("%s is shut off at %s: it ended there during the move, by itself or "
-                               "with its host; 'virsh start %s' there starts it",
-                               drv_job_vm(outgoing->job), drv_job_source(outgoing->job),
-                               drv_job_vm(outgoing->job));
-    if (outgoing->gave_up)
-        return g_strdup_printf("the move would not converge: %s; %s goes on at %s. Allow a longer "
-                               "pause (--max-pause), more time (--max-time), post-copy (--post-copy "
-                               "if-needed), or move it when it is less busy",
-                               outgoing->gave_up, drv_job_vm(outgoing->job),
-                               drv_job_source(outgoing->job));
     g_mutex_lock(&outgoing->lock);
-    if (outgoing->relay.state == DRV_RELAY_LOST && outgoing->relay.error[0]) {
-        *code = DRV_ERROR_UNREACHABLE;
-        why = g_strdup_printf("the connection with %s is lost: %s; %s goes on at %s",
-                              drv_job_target(outgoing->job), outgoing->relay.error,
-                              drv_job_vm(outgoing->job), drv_job_source(outgoing->job));
-    } else if (outgoing->relay_dead && !outgoing->relay_ended) {
-        why = g_strdup_printf("%s%sthis node's relay died; %s goes on at %s",
-                              outgoing->call_error ? outgoing->call_error->message : "",
-                              outgoing->call_error ? "; " : "", drv_job_vm(outgoing->job),
-                              drv_job_source(outgoing->job));
-    } else if (outgoing->call_error) {
-        *code = outgoing->call_error->code;
-        why = g_strdup_printf("%s; %s goes on at %s", outgoing->call_error->message,
-                              drv_job_vm(outgoing->job), drv_job_source(outgoing->job));
-    } else {
-        why = g_strdup_printf("libvirt gave the move up while droverd was restarted; %s goes on at %s",
-                              drv_job_vm(outgoing->job), drv_job_source(outgoing->job));
+    {
+        const drv_cause cause = {.vm = drv_job_vm(outgoing->job),
+                                 .source = drv_job_source(outgoing->job),
+                                 .target = drv_job_target(outgoing->job),
+                                 .shut_off = source == DRV_PRESENCE_OFF,
+                                 .gave_up = outgoing->gave_up,
+                                 .link_lost = outgoing->link_lost,
+                                 .relay_dead = outgoing->relay_died,
+                                 .relay_error = outgoing->relay.error,
+                                 .call_error = outgoing->call_error,
+                                 .qemu_words = words};
+
+        why = drv_cause_text(&cause, code);
+        restart = drv_cause_is_restart(&cause);
     }
     g_mutex_unlock(&outgoing->lock);
+    if (restart)
+        drv_job_set_fact(outgoing->job, DRV_FACT_INTERRUPTED, TRUE);
     return why;
 }
 
@@ -289,6 +292,7 @@ static gboolean carry_out_roll_back(drv_outgoing *outgoing, drv_presence source,
     int code;
 
     drv_outgoing_read_counters(outgoing);
+    note_broken(outgoing);
     drv_fault("source-before-abandon");
     if (target_answers)
         answer = call_session(outgoing, "DELETE", "", &error);
@@ -312,7 +316,7 @@ static gboolean carry_out_roll_back(drv_outgoing *outgoing, drv_presence source,
     if (!drv_hyper_answers(outgoing->run->hyper, drv_job_uuid(outgoing->job)) &&
         ask_source(outgoing, &(drv_settle_facts){0}) == DRV_PRESENCE_OFF)
         source = DRV_PRESENCE_OFF;
-    why = why_rolled_back(outgoing, source, &code);
+    why = why_rolled_back(outgoing, source, answer, &code);
     if (outgoing->restart && !cancelled && answer && source == DRV_PRESENCE_RUNNING)
         return TRUE; /* not ended: it begins again */
     if (cancelled && source != DRV_PRESENCE_OFF)

@@ -32,7 +32,10 @@ struct drv_outgoing {
     gboolean stuck;      /* … and it does not */
     char *gave_up;       /* why the ladder came to its end, or NULL */
     struct drv_relay_status earlier; /* counters of the job's earlier relays, added up */
-    gboolean relay_ended;
+    gboolean relay_ended; /* by this droverd */
+    gboolean broken_known; /* what follows is known: it was so before anything was given up */
+    gboolean link_lost;
+    gboolean relay_died;
     GThread *listener;
 
     GMutex lock;         /* guards what follows */

@@ -13,6 +13,7 @@
 #include "base/fault.h"
 #include "base/hex.h"
 #include "base/log.h"
+#include "hyper/qemu-log.h"
 #include "run/arrival.h"
 #include "run/content.h"
 #include "run/landing.h"
@@ -430,23 +431,41 @@ json_object *drv_incoming_finish(drv_run *run, const char *session, json_object 
     return object;
 }
 
-gboolean drv_incoming_abandon(drv_run *run, const char *source, const char *session,
-                              GError **error)
+/* Of a copy whose QEMU has ended by itself, which the source wants to know why. Transfer full; NULL. */
+static char *last_words(drv_incoming *incoming)
+{
+    g_autoptr(GError) problem = NULL;
+    g_autoptr(drv_domain) domain =
+        drv_hyper_domain(incoming->run->hyper, incoming->uuid.text, &problem);
+
+    if (domain ? domain->state != DRV_DOMAIN_SHUT_OFF && domain->state != DRV_DOMAIN_CRASHED
+               : !g_error_matches(problem, DRV_ERROR, DRV_ERROR_NOT_FOUND))
+        return NULL;
+    return drv_qemu_log_read(&incoming->vm, incoming->opened_ms);
+}
+
+json_object *drv_incoming_abandon(drv_run *run, const char *source, const char *session,
+                                  GError **error)
 {
     g_autoptr(drv_incoming) incoming = drv_incoming_find(run, session);
+    g_autoptr(json_object) answer = json_object_new_object();
+    g_autofree char *words = NULL;
     gboolean ok;
 
     if (!incoming)
-        return TRUE;
+        return g_steal_pointer(&answer);
     if (!g_str_equal(incoming->source.text, source)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "the session is between %s and %s",
                     incoming->source.text, run->node);
-        return FALSE;
+        return NULL;
     }
     g_mutex_lock(&incoming->lock);
+    words = incoming->closed ? NULL : last_words(incoming);
     ok = drv_incoming_give_up(incoming, error);
     g_mutex_unlock(&incoming->lock);
-    return ok;
+    if (words)
+        drv_json_set_string(answer, "qemu_words", words);
+    return ok ? g_steal_pointer(&answer) : NULL;
 }
 
 gboolean drv_incoming_hand_link(drv_run *run, const char *session, int fd, GError **error)

@@ -36,9 +36,12 @@ gboolean drv_incoming_export(drv_run *run, const char *source, const char *sessi
 gboolean drv_incoming_define(drv_run *run, const char *source, const char *session,
                              json_object *parcel, GError **error);
 
-/** drv_incoming_abandon() - destroy the copy that has never run and all that was made. DRV_ERROR_CONFLICT if it has run. */
-gboolean drv_incoming_abandon(drv_run *run, const char *source, const char *session,
-                              GError **error);
+/**
+ * drv_incoming_abandon() - destroy the copy that has never run and all that was made. DRV_ERROR_CONFLICT if it has run.
+ * Return: {"qemu_words"}: what its QEMU said last (hyper/qemu-log.h), if that has ended by itself. Transfer full.
+ */
+json_object *drv_incoming_abandon(drv_run *run, const char *source, const char *session,
+                                  GError **error);
 
 /** drv_incoming_arrived() - from libvirt's event thread: a VM runs here by post-copy. */
 void drv_incoming_arrived(drv_run *run, const char *uuid);

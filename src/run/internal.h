@@ -13,6 +13,8 @@
 
 /* Kept with the job before libvirt is asked to hand over by post-copy: the target may run it from then on. */
 #define DRV_FACT_HAND_OVER "hand_over_asked"
+/* The job ended because droverd was restarted, and nothing else was wrong. */
+#define DRV_FACT_INTERRUPTED "interrupted"
 
 typedef struct drv_incoming drv_incoming;
 typedef struct drv_outgoing drv_outgoing;
@@ -61,6 +63,8 @@ gboolean drv_run_is_copied(json_object *disk);
 
 /** drv_run_is_leaving() - whether a move of the VM away from here has not ended yet. */
 gboolean drv_run_is_leaving(drv_run *run, const char *uuid);
+/** drv_run_leaving_by() - the id of the job that moves it away. Transfer full; NULL: none does. */
+char *drv_run_leaving_by(drv_run *run, const char *uuid);
 
 /** drv_run_owner() - the node in an id ("h1-7", "h1-p3"). Transfer full; NULL and DRV_ERROR_NOT_FOUND if it has none. */
 char *drv_run_owner(const char *id, const char *what, GError **error);

@@ -395,9 +395,13 @@ gboolean drv_job_cancel(drv_job *job, GError **error)
                     "move it back afterwards",
                     job->id);
     } else {
-        drv_json_set_bool(job->doc, "cancel_requested", TRUE);
-        touch(job);
-        keep_or_log(job);
+        if (drv_json_bool(job->doc, "cancel_requested")) {
+            drv_json_set_bool(job->doc, "cancel_repeated", TRUE);
+        } else {
+            drv_json_set_bool(job->doc, "cancel_requested", TRUE);
+            touch(job);
+            keep_or_log(job);
+        }
         cancelled = TRUE;
     }
     g_mutex_unlock(&job->lock);

@@ -73,6 +73,9 @@ void drv_job_progress(drv_job *job, json_object *progress);
 void drv_job_end(drv_job *job, drv_state state, drv_error_code code, const char *why,
                  json_object *report);
 
-/** drv_job_cancel() - ask it to stop. DRV_ERROR_CONFLICT when it cannot any more, saying why. */
+/**
+ * drv_job_cancel() - ask it to stop. DRV_ERROR_CONFLICT when it cannot any more, saying why. Asked again it has
+ * nothing to do, and the job's document says "cancel_repeated".
+ */
 gboolean drv_job_cancel(drv_job *job, GError **error);
 gboolean drv_job_cancel_requested(drv_job *job);

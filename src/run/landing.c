@@ -2,6 +2,7 @@
 /* The session of an arrival: its lookup, its record, its end. See landing.h. */
 #include "run/landing.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "run/arrival.h"
@@ -137,6 +138,7 @@ gboolean drv_incoming_keep(drv_incoming *incoming, gint64 expected, GError **err
     drv_json_set_string(doc, "job", incoming->job.text);
     drv_json_set_string(doc, "vm", incoming->vm.text);
     drv_json_set_string(doc, "uuid", incoming->uuid.text);
+    drv_json_set_int(doc, "opened_ms", incoming->opened_ms);
     drv_json_set_bool(doc, "was_running", incoming->was_running);
     drv_json_set_bool(doc, "may_start", incoming->may_start);
     drv_json_set_bool(doc, "resumed", incoming->resumed);
@@ -166,6 +168,7 @@ drv_incoming *drv_incoming_from_record(drv_run *run, json_object *doc, GError **
         return NULL;
     }
     incoming->dir = drv_session_dir(run->sessions_dir, &incoming->session);
+    incoming->opened_ms = drv_json_int(doc, "opened_ms", drv_clock_real_ms());
     incoming->was_running = drv_json_bool(doc, "was_running");
     incoming->may_start = drv_json_bool(doc, "may_start");
     incoming->resumed = drv_json_bool(doc, "resumed");

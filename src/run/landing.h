@@ -16,6 +16,7 @@ struct drv_incoming {
     drv_job_name job;
     drv_vm_name vm;
     drv_uuid uuid;
+    gint64 opened_ms;     /* real time */
     gboolean was_running;
     gboolean may_start;   /* by itself, by post-copy: it was allowed to be handed over so */
     char *method;         /* of the step */

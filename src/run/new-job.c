@@ -15,6 +15,13 @@ char *drv_new_job_key(const char *operation, gint64 index, gint64 attempt)
     return g_strdup_printf("%s.%" G_GINT64_FORMAT ".%" G_GINT64_FORMAT, operation, index, attempt);
 }
 
+void drv_new_job_set_moving(const char *vm, const char *job, GError **error)
+{
+    g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
+                "%s is being moved already by job %s: wait for its end ('drover job %s --follow'), or cancel "
+                "it ('drover cancel %s')", vm, job, job, job);
+}
+
 static gboolean still_here(drv_run *run, json_object *step, GError **error)
 {
     g_autoptr(drv_domain) domain =
@@ -48,6 +55,7 @@ static gboolean still_here(drv_run *run, json_object *step, GError **error)
 static gboolean is_free(drv_run *run, json_object *step, GError **error)
 {
     const char *uuid = drv_json_string(step, "uuid", "");
+    g_autofree char *other = NULL;
     gboolean arriving;
 
     g_mutex_lock(&run->lock);
@@ -61,13 +69,11 @@ static gboolean is_free(drv_run *run, json_object *step, GError **error)
                     drv_json_string(step, "vm", "?"));
         return FALSE;
     }
-    if (drv_run_is_leaving(run, uuid)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "%s is being moved already; 'drover jobs' shows by which job",
-                    drv_json_string(step, "vm", "?"));
-        return FALSE;
-    }
-    return TRUE;
+    other = drv_run_leaving_by(run, uuid);
+    if (!other)
+        return TRUE;
+    drv_new_job_set_moving(drv_json_string(step, "vm", "?"), other, error);
+    return FALSE;
 }
 
 /* The job's id of a key. Transfer full; NULL without @error: there is none. */

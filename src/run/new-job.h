@@ -19,3 +19,6 @@ char *drv_new_job_key(const char *operation, gint64 index, gint64 attempt);
 
 /** drv_new_job_find() - the job of a key. DRV_ERROR_NOT_FOUND: there is none here. */
 json_object *drv_new_job_find(drv_run *run, const char *key, GError **error);
+
+/** drv_new_job_set_moving() - DRV_ERROR_CONFLICT: @vm is being moved by @job. */
+void drv_new_job_set_moving(const char *vm, const char *job, GError **error);

@@ -191,6 +191,7 @@ void drv_offline_take_up(drv_outgoing *outgoing)
     } else {
         g_set_error(&error, DRV_ERROR, DRV_ERROR_FAILED,
                     "droverd was restarted before the copy began; start the move again");
+        drv_job_set_fact(outgoing->job, DRV_FACT_INTERRUPTED, TRUE);
         roll_back(outgoing, error);
     }
 }

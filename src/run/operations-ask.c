@@ -78,6 +78,8 @@ static gboolean set_resumed(json_object *doc, gpointer data, GError **error)
 
 static gboolean set_cancelled(json_object *doc, gpointer data, GError **error)
 {
+    if (drv_json_bool(doc, "cancel_requested"))
+        drv_json_set_bool(doc, "cancel_repeated", TRUE);
     drv_json_set_bool(doc, "cancel_requested", TRUE);
     return TRUE;
 }

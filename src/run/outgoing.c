@@ -329,7 +329,7 @@ static void carry_through(drv_outgoing *outgoing, drv_call *call)
             drv_ladder_again(&outgoing->ladder, drv_clock_ms());
             outgoing->abort_ms = outgoing->aborted_ms = 0;
             outgoing->aborts = 0;
-            outgoing->restart = FALSE;
+            outgoing->restart = outgoing->broken_known = FALSE;
             outgoing->paused_us = 0;
             drv_job_set_fact(outgoing->job, "with_post_copy", TRUE);
             next = begin_pass(outgoing);
@@ -370,6 +370,7 @@ static void take_up(drv_outgoing *outgoing)
     if (!drv_job_session(job, &outgoing->session)) {
         g_set_error(&error, DRV_ERROR, DRV_ERROR_FAILED,
                     "droverd was restarted before anything was begun; start the move again");
+        drv_job_set_fact(job, DRV_FACT_INTERRUPTED, TRUE);
         if (drv_job_state(job) == DRV_STATE_PLANNED)
             drv_job_enter(job, DRV_STATE_PREPARING);
         drv_outgoing_give_up(outgoing, error);
@@ -514,4 +515,9 @@ void drv_outgoing_wake(drv_outgoing *outgoing)
     outgoing->woken = TRUE;
     g_cond_broadcast(&outgoing->changed);
     g_mutex_unlock(&outgoing->lock);
+}
+
+const char *drv_outgoing_job_id(drv_outgoing *outgoing)
+{
+    return drv_job_id(outgoing->job);
 }

@@ -330,9 +330,7 @@ static json_object *finish_session(const peer_request *request, GError **error)
 
 static json_object *abandon_session(const peer_request *request, GError **error)
 {
-    return drv_incoming_abandon(request->run, request->caller, request->id, error)
-               ? json_object_new_object()
-               : NULL;
+    return drv_incoming_abandon(request->run, request->caller, request->id, error);
 }
 
 static const struct {

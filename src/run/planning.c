@@ -9,6 +9,7 @@
 #include "plan/place.h"
 #include "plan/target.h"
 #include "run/goals.h"
+#include "run/new-job.h"
 #include "run/predict.h"
 #include "run/preflight.h"
 
@@ -171,13 +172,18 @@ json_object *drv_planning_move(drv_run *run, json_object *goal, drv_checks *chec
     const drv_fleet_vm *which = !fleet ? NULL
                                 : uuid ? drv_plan_vm_with_uuid(fleet, uuid, error)
                                        : drv_plan_find_vm(fleet, drv_json_string(goal, "vm", ""), error);
-    const char *target = which ? choose_target(fleet, which, goal, error) : NULL;
+    const char *target = NULL;
     g_autoptr(json_object) vm = NULL;
     g_autoptr(json_object) facts = NULL;
     g_autofree char *path = NULL;
     json_object *step;
     gboolean offline;
 
+    /* What else would be found is a consequence: a VM of that name at the target, a session, a busy libvirt. */
+    if (which && which->busy && !g_str_equal(which->busy, "libvirt"))
+        drv_new_job_set_moving(which->name, which->busy, error);
+    else if (which)
+        target = choose_target(fleet, which, goal, error);
     if (!target)
         return NULL;
     path = g_strdup_printf("/v1/peer/vms/%s", which->uuid);

@@ -289,6 +289,18 @@ gboolean drv_run_is_leaving(drv_run *run, const char *uuid)
     return leaving;
 }
 
+char *drv_run_leaving_by(drv_run *run, const char *uuid)
+{
+    drv_outgoing *outgoing;
+    char *job;
+
+    g_mutex_lock(&run->lock);
+    outgoing = g_hash_table_lookup(run->outgoing, uuid);
+    job = outgoing ? g_strdup(drv_outgoing_job_id(outgoing)) : NULL;
+    g_mutex_unlock(&run->lock);
+    return job;
+}
+
 char *drv_run_owner(const char *id, const char *what, GError **error)
 {
     const char *dash = strrchr(id, '-');

@@ -50,3 +50,31 @@ def test_cancel(lab: Lab, calm: None, moment: str) -> None:
     lab.rate("none")
     assert lab.move(VM, source, target)["outcome"] == "done"
     assert lab.move(VM, target, source)["outcome"] == "done"
+
+
+def test_again_amid_it(lab: Lab, calm: None) -> None:
+    """Who migrates the VM again, or cancels again, is told what goes on."""
+    source, = lab.where(VM)
+    target = next(h for h in lab.hosts if h != source)
+    lab.rate("20mbit")
+    move = Move(lab, VM, source, target, ())
+    move.until("copying-memory", wire_bytes=1 << 20)
+    for on in lab.hosts:
+        for more in ((target,), (), (target, "--check")):
+            again = lab.drover(on, "migrate", VM, *more)
+            assert again.code == 4 and f"being moved already by job {move.job}" in again.err, again
+            assert "session" not in again.err and "virsh" not in again.err, again
+    # A link that is cut keeps the cancel from being over before the second one comes.
+    lab.link(target, "--down")
+    first = lab.drover(source, "cancel", move.job)
+    second = lab.drover(source, "cancel", move.job)
+    ended = move.wait()
+    lab.link(target, "--up")
+    lab.rate("none")
+    assert first.code == 0 and "is asked to end" in first.err, first
+    # It may have been quicker all the same.
+    assert ("is being rolled back" in second.err if second.code == 0
+            else second.code == 4 and "over already" in second.err), second
+    assert ended.code == CANCELLED, ended
+    assert lab.job(move.job)["error"] == "cancelled by the operator"
+    lab.wait_clean({source: (VM,), target: ()})

@@ -3,6 +3,9 @@
 Something breaks in the middle of a move. The guest is watched from inside its own host, so
 that whatever is missed was missed by the guest and not by the network.
 """
+import os
+import signal
+
 import pytest
 
 from conftest import VM, Guest
@@ -68,6 +71,26 @@ def test_relay_killed(lab: Lab, slow: Guest, middle: str, end: str) -> None:
         lab.kill(move.source if end == "source" else move.target, "drover-relay")
         check_rolled_back(lab, move, FAILED, "rolled-back", "relay died" if end == "source" else
                           f"connection with {move.target}")
+    watch.assert_unharmed()
+    watch.assert_never_away()
+    check_next_try(lab, slow, move)
+
+
+def test_targets_qemu_dies_with_words(lab: Lab, slow: Guest) -> None:
+    """What the target's QEMU said last is the reason, and nothing that followed from its death."""
+    with lab.watching(VM, at=slow.host) as watch:
+        move = begin_and_get_to(lab, slow, "copying-memory")
+        assert move.target
+        pid = lab.qemu(move.target, VM)
+        words = "qemu-system-x86_64: hw/core/cause.c:12: first_cause: Assertion `0' failed."
+        # Where its own messages go: libvirt's log of the VM.
+        with open(f"/proc/{pid}/fd/2", "w", encoding="ascii") as messages:
+            messages.write(words + "\n")
+        os.kill(pid, signal.SIGKILL)
+        check_rolled_back(lab, move, FAILED, "rolled-back", f'QEMU ended at {move.target}, and said last: "{words}"')
+    why = move.view()["error"]
+    for consequence in ("relay died", "connection with", "the migration"):
+        assert consequence not in why.replace("migrate it", ""), why
     watch.assert_unharmed()
     watch.assert_never_away()
     check_next_try(lab, slow, move)

@@ -323,6 +323,26 @@ static void test_jobs(void)
     outcome_clear(&o);
 }
 
+static void test_cancel(void)
+{
+    static const struct {
+        const char *answer, *command, *says;
+    } rows[] = {
+        {"{'vm':'web1','source':'h1','cancel_requested':true}", "cancel h1-7", "h1-7 is asked to end"},
+        {"{'vm':'web1','source':'h1','cancel_requested':true,'cancel_repeated':true}", "cancel h1-7",
+         "web1 is being rolled back to h1 already"},
+        {"{'cancel_requested':true,'cancel_repeated':true}", "cancel op-3", "op-3 was cancelled before"},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        outcome o = script_run(fixed, (gpointer)rows[i].answer, rows[i].command);
+
+        g_assert_cmpint(o.code, ==, 0);
+        has(o.err, rows[i].says);
+        outcome_clear(&o);
+    }
+}
+
 static json_object *sees_path(script *s, guint nth, const char *method, const char *path,
                               json_object *body, GError **error)
 {
@@ -405,6 +425,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cli/commands/refused-plan", test_refused_plan);
     g_test_add_func("/cli/commands/token-create", test_token_create);
     g_test_add_func("/cli/commands/jobs", test_jobs);
+    g_test_add_func("/cli/commands/cancel", test_cancel);
     g_test_add_func("/cli/commands/ids", test_ids_are_escaped);
     g_test_add_func("/cli/commands/without", test_without_command);
     g_test_add_func("/cli/commands/full-disk", test_full_disk);

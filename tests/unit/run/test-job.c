@@ -103,10 +103,18 @@ static void test_wakes_waiters(fixture *f, gconstpointer data)
 static void test_cancel_only_while_it_helps(fixture *f, gconstpointer data)
 {
     g_autoptr(drv_job) job = new_job(f);
+    g_autoptr(json_object) once = NULL;
+    g_autoptr(json_object) twice = NULL;
     g_autoptr(GError) error = NULL;
 
     g_assert_true(drv_job_cancel(job, &error));
     g_assert_true(drv_job_cancel_requested(job));
+    once = drv_job_view(job);
+    g_assert_false(drv_json_bool(once, "cancel_repeated"));
+    /* Who asks again is told so. */
+    g_assert_true(drv_job_cancel(job, &error));
+    twice = drv_job_view(job);
+    g_assert_true(drv_json_bool(twice, "cancel_repeated"));
     drv_job_enter(job, DRV_STATE_PREPARING);
     drv_job_enter(job, DRV_STATE_COPYING_MEMORY);
     drv_job_enter(job, DRV_STATE_FINISHING);
