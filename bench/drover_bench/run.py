@@ -75,7 +75,7 @@ def bench(args: argparse.Namespace, found: dict[str, Any]) -> int:
         try:
             with tempfile.TemporaryDirectory(prefix="drover-bench-") as scratch:
                 runner.run_case(case, args.name, Path(scratch), say, ran, args.keep, args.repeat,
-                                args.away, args.ways.split(",") if args.ways else None, args.exact)
+                                args.away, args.ways.split(",") if args.ways else None, args.exact, args.busy)
         except LabError as e:
             print(f"bench/run: {case.name}: {e}", file=sys.stderr)
             failed = 1
@@ -105,6 +105,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--ways", metavar="LIST", help=f"only these of {','.join(ways.LABEL)}")
     p.add_argument("--away", type=float, metavar="S",
                    help="how long a guest is away before it returns (default: the case's, 60)")
+    p.add_argument("--busy", type=int, default=0, metavar="N",
+                   help="while the moves are made, N processes compute, each in a session of its own, as "
+                        "VMs are (default 0)")
     p.add_argument("--exact", action="store_true",
                    help="emulated guests that lose no writes in a move (docs/lab.rst), at the price of "
                         "standing still at its beginning, which spoils the longest gap")
@@ -120,8 +123,8 @@ def main(argv: list[str]) -> int:
     if args.list:
         show_list()
         return 0
-    if not args.cases or (args.repeat is not None and args.repeat < 1):
-        p.error("say which cases (bench/run --list), and --repeat of at least 1")
+    if not args.cases or (args.repeat is not None and args.repeat < 1) or args.busy < 0:
+        p.error("say which cases (bench/run --list), --repeat of at least 1, --busy of at least 0")
     if args.add and not args.json:
         p.error("--add needs --json")
     if args.ways and set(args.ways.split(",")) - set(ways.LABEL):

@@ -15,7 +15,7 @@ from drover_lab import host
 from drover_lab.errors import LabError
 from drover_lab.shell import run
 
-from . import aged, bed, measure, ways
+from . import aged, bed, load, measure, ways
 from .bed import HOSTS, LAB
 from .cases import Case
 from .guests import Debian, Guest, LibvirtGuest
@@ -249,10 +249,10 @@ class Bench:
 
 def run_case(case: Case, lab: str, scratch: Path, say: Say, ran: dict[str, Any],
              keep: bool = False, repeat: Optional[int] = None, away_s: Optional[float] = None,
-             chosen: Optional[list[str]] = None, exact: bool = False) -> None:
+             chosen: Optional[list[str]] = None, exact: bool = False, busy: int = 0) -> None:
     """
     Adds to ran["moves"] and ran["lost"] as it goes, so that a run that is ended early is not for
-    nothing. Makes a lab and takes it down.
+    nothing. Makes a lab and takes it down. `busy` processes compute while the moves are made.
     """
     used = [way for way in case.ways if not chosen or way in chosen]
     if not used:
@@ -261,7 +261,7 @@ def run_case(case: Case, lab: str, scratch: Path, say: Say, ran: dict[str, Any],
     away_s = case.away_s if away_s is None else away_s
     before = 1 + max((m["repetition"] for m in ran["moves"]), default=-1)
     ran["setting"] = {"cpus": os.cpu_count(), "away_s": away_s, "ways": used,
-                      "exact": exact or isinstance(case.guest, Debian)}
+                      "exact": exact or isinstance(case.guest, Debian), "busy": busy}
     with bed.lab(lab, case.link.rate, "drover" in used, keep):
         if "tls" in used:
             bed.enable_tls(lab, scratch)
@@ -272,9 +272,10 @@ def run_case(case: Case, lab: str, scratch: Path, say: Say, ran: dict[str, Any],
         for number in range(repeat):
             say(f"  repetition {number + 1} of {repeat}")
             first = (before + number) % len(used)
-            for way in used[first:] + used[:first]:
-                for move in bench.turn(way, away_s):
-                    ran["moves"].append({"repetition": before + number, **move})
+            with load.computing(busy):
+                for way in used[first:] + used[:first]:
+                    for move in bench.turn(way, away_s):
+                        ran["moves"].append({"repetition": before + number, **move})
         set_link_free(lab)
         bench.check_guests()
 

@@ -363,11 +363,13 @@ static bool take_look(struct drv_coder *coder, struct drv_effort_look *look)
 
 /*
  * References cost less than to encrypt, send and decrypt what they stand for. What a disk
- * brings must be remembered in any case: memory refers to it later.
+ * brings must be remembered in any case, as memory refers to it later; and so must all that is kept for a later
+ * session, which costs more without it than a plain copy ever gains.
  */
 static unsigned least_effort(const struct drv_coder *coder, const struct drv_effort_look *look)
 {
-    return coder->channel == DRV_CHANNEL_DISK || look->encoded_bytes < look->raw_bytes / 4 * 3
+    return coder->channel == DRV_CHANNEL_DISK || coder->kept ||
+                   look->encoded_bytes < look->raw_bytes / 4 * 3
                ? DRV_EFFORT_STORED
                : DRV_EFFORT_PLAIN;
 }

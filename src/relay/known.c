@@ -186,6 +186,8 @@ int drv_known_start(struct drv_known *known, struct drv_coding *coding, int wake
     if (!known->on)
         return 0;
     cache = cache_of(known);
+    if (cache && known->brief.most_segments)
+        coding->coder[0].kept = true;
     if (cache && drv_saving_init(&known->saving, known->pack[0], &known->brief.key,
                                  known->brief.most_segments, cache, err))
         return -err->code;

@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lab import ROOT
+from lab import ROOT, wait_until
+
+sys.path.insert(0, str(ROOT / "bench"))
+from drover_bench import load  # noqa: E402
 
 WAYS = ["drover", "plain", "qmp"]
 MEASURED = {"total_ms", "pause_ms", "client_gap_ms", "uplink_bytes", "hosts_cpu_s", "qemu_cpu_s",
@@ -16,6 +19,11 @@ MEASURED = {"total_ms", "pause_ms", "client_gap_ms", "uplink_bytes", "hosts_cpu_
 def bench(*words: object) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([sys.executable, str(ROOT / "bench/run"), *map(str, words)],
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=400)
+
+
+def cpu_ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
 
 
 def test_tiny(tmp_path: Path) -> None:
@@ -46,6 +54,16 @@ def test_tiny(tmp_path: Path) -> None:
     assert "ratios to virsh" in done.stdout and "QEMU multifd+zstd" in done.stdout
     assert name not in subprocess.run([str(ROOT / "lab/lab"), "list"], capture_output=True,
                                       text=True).stdout
+
+
+def test_busy() -> None:
+    """What --busy adds computes, each in a session of its own, and is gone afterwards."""
+    with load.computing(3) as pids:
+        assert len(set(pids)) == 3
+        wait_until(lambda: all(cpu_ticks(pid) > 5 for pid in pids), "they compute")
+        assert all(os.getsid(pid) == pid for pid in pids)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert bench("tiny", "--busy", "-1").returncode == 2
 
 
 def test_names() -> None:

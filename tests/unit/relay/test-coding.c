@@ -409,9 +409,40 @@ static void reader_goes(void)
     check_stop(pair);
 }
 
+/* Looks on a link that was never full, with pages that nothing makes smaller. Return: the effort after them. */
+static unsigned effort_without_a_link(bool kept)
+{
+    struct drv_coding coding = {.on = true, .cache_pages = 16 * 256};
+    struct drv_coder *coder = &coding.coder[0];
+    struct drv_error err;
+
+    g_assert_cmpint(drv_coding_start(&coding, DRV_RELAY_SOURCE, 1, &err), ==, 0);
+    coder->kept = kept;
+    coder->channel = DRV_CHANNEL_RAM;
+    for (unsigned i = 0; i < 2000; i++) {
+        const struct drv_batch batch = {.raw = 131072, .encoded = 131100, .content = 131072, .full = true,
+                                        .effort = coder->effort.now, .alone_us = 100, .press_us = 300,
+                                        .pressed_us = 300};
+
+        drv_coder_sent(coder, &batch, 600, 0);
+        drv_coder_adapt(coder, 2, 65536);
+    }
+    for (unsigned i = 0; i < DRV_CODERS; i++)
+        drv_encoder_free(coding.coder[i].encoder);
+    return coder->effort.now;
+}
+
+/* Where processors are the limit nothing is remembered, unless it serves a later session. */
+static void remembers_for_later(void)
+{
+    g_assert_cmpuint(effort_without_a_link(false), ==, DRV_EFFORT_PLAIN);
+    g_assert_cmpuint(effort_without_a_link(true), ==, DRV_EFFORT_STORED);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/relay/coding/remembers-for-later", remembers_for_later);
     g_test_add_func("/relay/coding/agreed", both_must_know_it);
     g_test_add_func("/relay/coding/rings-are-whole-segments", rings_are_whole_segments);
     g_test_add_func("/relay/coding/serves-once", each_coder_serves_once);
