@@ -2,6 +2,7 @@
 /* What has become of a step, and what is known of it meanwhile: see operation-outcome.h. */
 #include "run/operation-outcome.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 static gboolean set_outcome(json_object *doc, gpointer data, GError **error)
@@ -24,6 +25,8 @@ static gboolean set_outcome(json_object *doc, gpointer data, GError **error)
         drv_json_set_string(step, "source", what->source);
     if (what->failed)
         drv_json_set_int(step, "failures", drv_json_int(step, "failures", 0) + 1);
+    if (what->passing && !drv_json_int(step, "passing_since_ms", 0))
+        drv_json_set_int(step, "passing_since_ms", drv_clock_real_ms());
     if (what->fine)
         drv_json_set_bool(step, "fine", TRUE);
     return TRUE;

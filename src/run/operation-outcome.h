@@ -13,6 +13,7 @@ typedef struct {
     const char *avoid;  /* a target that is not to be tried again */
     gboolean failed;    /* a job has */
     gboolean fine;      /* skipped, and in nobody's way */
+    gboolean passing;   /* what kept it from going passes by itself: see operation-passing.h */
 } drv_outcome;
 
 /** drv_outcome_set() - the running step ends, or waits for its next attempt. */

@@ -14,11 +14,13 @@
 #include "run/maintenance.h"
 #include "run/new-job.h"
 #include "run/operation-outcome.h"
+#include "run/operation-passing.h"
 #include "run/planning.h"
 
 #define FOLLOW_MS 1000       /* so soon a cancel is noticed */
 #define AGAIN_MS 1000        /* a node that does not answer is asked again */
 #define PATIENCE_MS 120000   /* and after that the step is given up; so is a move that needs attention */
+#define PASSING_MS 60000     /* nodes that are restarted amid planning, again and again */
 #define MOST_FAILURES 2      /* jobs of one step that may fail */
 #define MOST_AVOIDED 4       /* targets that are tried for one step */
 
@@ -65,6 +67,23 @@ static gboolean be_patient(stepping *s, const GError *error)
            drv_run_pause(s->run, AGAIN_MS);
 }
 
+/* TRUE: @node answers. FALSE: not within @most_ms, or the step is not to go on. */
+static gboolean comes_back(stepping *s, const char *node, gint64 most_ms)
+{
+    gint64 until_ms = drv_clock_ms() + most_ms;
+
+    for (;;) {
+        g_autoptr(drv_fleet) fleet = drv_run_fleet(s->run, NULL);
+        const drv_fleet_node *found = drv_fleet_find_node(fleet, node);
+
+        if (found && found->up)
+            return TRUE;
+        if (!found || drv_clock_ms() >= until_ms || drv_fault_soon("step-patience") || !goes_on(s) ||
+            !drv_run_pause(s->run, AGAIN_MS))
+            return FALSE;
+    }
+}
+
 static void heard(stepping *s)
 {
     if (!s->silent_ms)
@@ -100,8 +119,10 @@ static void try_another(stepping *s, json_object *step, const char *why, gboolea
     const char *target = drv_json_string(step, "target", "");
     json_object *avoid = drv_json_array(step, "avoid");
     g_autoptr(json_object) tried = avoid ? drv_json_copy(avoid) : json_object_new_array();
+    /* Without its source the VM would be taken for one that is gone. */
+    gboolean there = comes_back(s, drv_json_string(step, "source", ""), PATIENCE_MS);
     g_autoptr(drv_fleet) fleet = drv_run_fleet(s->run, NULL);
-    const drv_fleet_vm *vm = fleet ? drv_fleet_goal_vm(fleet, drv_json_string(step, "uuid", "")) : NULL;
+    const drv_fleet_vm *vm = there ? drv_fleet_goal_vm(fleet, drv_json_string(step, "uuid", "")) : NULL;
     gboolean enough = drv_json_int(step, "failures", 0) + (job_failed ? 1 : 0) >= MOST_FAILURES ||
                       drv_json_length(tried) + 1 >= MOST_AVOIDED;
     gboolean fixed = is_bound(s);
@@ -109,6 +130,8 @@ static void try_another(stepping *s, json_object *step, const char *why, gboolea
     g_autofree char *text = NULL;
     drv_outcome what = {.index = s->index, .state = DRV_STEP_WAITING, .failed = job_failed};
 
+    if (!goes_on(s))
+        return; /* the next leader finds the step as it is */
     json_object_array_add(tried, json_object_new_string(target));
     if (vm && g_str_equal(vm->node, drv_json_string(step, "source", "")) && !enough && !fixed)
         next = drv_fleet_goal_target(s->run, fleet, vm, tried, NULL);
@@ -224,21 +247,33 @@ static json_object *ask_for_job(stepping *s, json_object *step, GError **error)
                         DRV_RUN_PEER_TIMEOUT_MS, error);
 }
 
-/* Whether droverd answers where the VM is. */
-static gboolean source_answers(stepping *s, json_object *step)
+/*
+ * Planning failed. Whether it did since a node is being restarted, which by now answers again, or whose
+ * source is waited for by look_for_vm(). @move: what was planned, with problems; or NULL and @error.
+ */
+static gboolean was_passing(stepping *s, json_object *step, const drv_checks *checks, json_object *move,
+                            const GError *error)
 {
-    g_autoptr(GError) error = NULL;
-    g_autoptr(json_object) job = ask_for_job(s, step, &error);
+    const char *target = move ? drv_json_string(move, "target", "") : drv_json_string(step, "target", "");
+    g_autoptr(drv_fleet) fleet = NULL;
+    const drv_fleet_node *source;
 
-    return job || error->code != DRV_ERROR_UNREACHABLE;
+    if (move ? !drv_checks_has(checks, DRV_ABOUT_LINKS) : error->code != DRV_ERROR_UNREACHABLE) {
+        /* Something else, unless the source was lost behind it: then what it found may be half of the truth. */
+        fleet = drv_run_fleet(s->run, NULL);
+        source = drv_fleet_find_node(fleet, drv_json_string(step, "source", ""));
+        return source && !source->up;
+    }
+    return comes_back(s, target, DRV_PASSING_TARGET_MS);
 }
 
 /* The move with all facts. Transfer full; NULL: the step has ended, or waits again. */
 static json_object *plan_move(stepping *s, json_object *step)
 {
     g_autoptr(json_object) goal = goal_of(s, step);
+    gint64 until_ms = drv_clock_ms() + PASSING_MS;
 
-    for (gboolean again = FALSE;; again = TRUE) {
+    for (;;) {
         g_autoptr(drv_checks) checks = drv_checks_new();
         g_autoptr(GError) error = NULL;
         g_autoptr(json_object) move = NULL;
@@ -253,10 +288,13 @@ static json_object *plan_move(stepping *s, json_object *step)
         }
         if (!goes_on(s))
             return NULL;
-        /* Amid it the source was lost, or restarted: it is waited for, and once more all is asked. */
-        if (!again &&
-            ((!move && error->code == DRV_ERROR_UNREACHABLE) || !source_answers(s, step)))
+        if (drv_clock_ms() < until_ms && was_passing(s, step, checks, move, error)) {
+            if (!drv_run_pause(s->run, AGAIN_MS))
+                return NULL;
             continue;
+        }
+        if (!goes_on(s))
+            return NULL;
         if (move)
             against = drv_checks_text(checks);
         try_another(s, step, move ? against : error->message, FALSE, FALSE);
@@ -311,6 +349,7 @@ static json_object *begin_job(stepping *s, json_object *step)
     json_object *job = NULL;
     g_autoptr(json_object) move = NULL;
     g_autoptr(GError) error = NULL;
+    gint64 until_ms;
 
     if (s->taken_up && !find_job(s, step, &job))
         return NULL;
@@ -324,13 +363,16 @@ static json_object *begin_job(stepping *s, json_object *step)
     if (!move)
         return NULL;
     drv_fault("step-planned");
+    until_ms = drv_clock_ms() + PATIENCE_MS;
     job = post_job(s, step, move, &error);
     drv_fault("step-begun");
-    if (!job && error->code == DRV_ERROR_UNREACHABLE && goes_on(s)) {
+    while (!job && error->code == DRV_ERROR_UNREACHABLE && drv_clock_ms() < until_ms && goes_on(s)) {
         if (!find_job(s, step, &job))
             return NULL;
-        if (!job)
-            job = post_job(s, step, move, NULL);
+        if (!job) {
+            g_clear_error(&error);
+            job = post_job(s, step, move, &error);
+        }
     }
     if (!job && goes_on(s))
         try_another(s, step, error->message, FALSE, FALSE);
@@ -407,6 +449,22 @@ static void note_place(stepping *s, json_object *step)
                       error->message);
 }
 
+/* The same once more, to the same target, and it does not count as a failure. FALSE: that does not help. */
+static gboolean try_again(stepping *s, json_object *step, json_object *job, const char *why)
+{
+    const char *target = drv_json_string(job, "target", "");
+    g_autofree char *text = NULL;
+    drv_outcome what = {.index = s->index, .state = DRV_STEP_WAITING, .target = target, .passing = TRUE};
+
+    if (!drv_passing_job(job) || !drv_passing_is_borne(step, drv_clock_real_ms()) ||
+        !comes_back(s, target, DRV_PASSING_TARGET_MS))
+        return FALSE;
+    text = g_strdup_printf("it was interrupted (%s); it begins again", why);
+    what.why = text;
+    drv_outcome_set(s->operation, &what);
+    return TRUE;
+}
+
 static void judge(stepping *s, json_object *step, json_object *job)
 {
     const char *state = drv_json_string(job, "state", "");
@@ -423,7 +481,7 @@ static void judge(stepping *s, json_object *step, json_object *job)
         fail(s, text);
     } else if (drv_json_bool(job, "cancel_requested")) {
         skip(s, s->cancel_asked ? "the operation was cancelled" : "its job was cancelled", FALSE);
-    } else {
+    } else if (!try_again(s, step, job, why)) {
         try_another(s, step, why, TRUE, g_str_equal(state, "failed"));
     }
 }

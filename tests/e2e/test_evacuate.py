@@ -89,6 +89,30 @@ def test_the_source_dies_in_the_middle(full: Lab) -> None:
     assert ops.on_host(full, "h2") == set()
 
 
+def test_droverds_that_die_again_and_again(full: Lab) -> None:
+    """Each one, the source's most of all, as soon as it answers: what is restarted is waited for."""
+    victims = ("h2", "h3", "h2", "h1")
+    op = ops.begin(full, {"goal": "evacuate", "node": "h2"}, at="h3")
+    for turn in range(40):
+        victim = victims[turn % len(victims)]
+
+        def answers(on: str = victim) -> bool:
+            with contextlib.suppress(OSError):
+                return full.api(on).ask("GET", "/v1/version")[0] == 200
+            return False
+
+        wait_until(answers, f"droverd answers on {victim}")
+        full.kill(victim, "droverd")
+    document = ops.ended(full, op, at="h3")
+    assert document["state"] == "done", [(s["vm"], s["state"], s["why"]) for s in document["steps"]]
+    assert set(ops.states(document).values()) == {"done"}, document
+    assert ops.on_host(full, "h2") == set()
+    for vm in VMS:
+        done = [job for job in ops.moves_of(full, vm)
+                if job.get("operation") == op and job["state"] == "done"]
+        assert len(done) == 1, done
+
+
 def test_a_target_that_is_lost_is_replaced(full: Lab) -> None:
     slow(full)
     op = ops.begin(full, {"goal": "evacuate", "node": "h2", "limits": {"per_node": 1}})

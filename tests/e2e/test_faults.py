@@ -84,7 +84,7 @@ def test_targets_qemu_dies_with_words(lab: Lab, slow: Guest) -> None:
         pid = lab.qemu(move.target, VM)
         words = "qemu-system-x86_64: hw/core/cause.c:12: first_cause: Assertion `0' failed."
         # Where its own messages go: libvirt's log of the VM.
-        with open(f"/proc/{pid}/fd/2", "w", encoding="ascii") as messages:
+        with open(f"/proc/{pid}/fd/2", "a", encoding="ascii") as messages:
             messages.write(words + "\n")
         os.kill(pid, signal.SIGKILL)
         check_rolled_back(lab, move, FAILED, "rolled-back", f'QEMU ended at {move.target}, and said last: "{words}"')
