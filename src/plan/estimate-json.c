@@ -18,6 +18,7 @@ static const struct {
     {"zero_share", AT(zero_share), SHARE},       {"first_ratio", AT(first_ratio), SHARE},
     {"again_ratio", AT(again_ratio), SHARE},     {"recycled_share", AT(recycled_share), SHARE},
     {"disk_bytes", AT(disk_bytes), WHOLE},       {"disk_ratio", AT(disk_ratio), SHARE},
+    {"disk_older_bytes", AT(disk_older_bytes), WHOLE},
     {"link_bps", AT(link_bps), WHOLE},           {"rtt_us", AT(rtt_us), WHOLE},
     {"bandwidth_bps", AT(bandwidth_bps), WHOLE}, {"relay_bps", AT(relay_bps), WHOLE},
     {"fixed_ms", AT(fixed_ms), WHOLE},           {"handover_ms", AT(handover_ms), WHOLE},

@@ -214,7 +214,7 @@ static void model_memory(const drv_estimate_input *in, drv_estimate *out)
 
 static void model_disks(const drv_estimate_input *in, drv_estimate *out)
 {
-    double wire = (double)in->disk_bytes * or_usual(in->disk_ratio, USUAL_DISK_RATIO);
+    double wire = (double)in->disk_bytes * drv_estimate_disk_ratio(in, USUAL_DISK_RATIO);
 
     out->model_wire_bytes += wire;
     out->model_copy_ms += 1000 * MAX(wire / link_bps(in), (double)in->disk_bytes / qemu_bps(in));

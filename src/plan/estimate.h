@@ -58,7 +58,8 @@ typedef struct {
 
     /* its disks, as far as they are copied */
     guint64 disk_bytes;     /* allocated */
-    double disk_ratio;      /* bytes on the wire for one of them; 0: as usual */
+    guint64 disk_older_bytes; /* of these: of disks that the target has in an older state */
+    double disk_ratio;      /* bytes on the wire for one of the others; 0: as usual */
 
     /* the way */
     guint64 link_bps;       /* what this move gets of it; 0: not known */
@@ -101,6 +102,23 @@ typedef struct {
 
 /* So much is as good as for ever, and still a whole number wherever JSON is read. */
 #define DRV_ESTIMATE_MOST 0x1p53
+
+/* Of a disk that the target has in an older state: digests, and what differs, by a guess from moves back minutes later. */
+#define DRV_ESTIMATE_OLDER_RATIO (16.0 / 4096 + 0.03)
+
+/**
+ * drv_estimate_disk_ratio() - bytes on the wire for one of all disks' bytes.
+ * @usual: for one that the target has not, if it is not known
+ */
+static inline double drv_estimate_disk_ratio(const drv_estimate_input *in, double usual)
+{
+    double ratio = in->disk_ratio > 0 ? in->disk_ratio : usual;
+    double older = in->disk_bytes
+                       ? (double)MIN(in->disk_older_bytes, in->disk_bytes) / (double)in->disk_bytes
+                       : 0;
+
+    return ratio * (1 - older) + MIN(ratio, DRV_ESTIMATE_OLDER_RATIO) * older;
+}
 
 /** drv_estimate_whole() - @amount without its fraction, from 0 to DRV_ESTIMATE_MOST; no number: that, too. */
 static inline guint64 drv_estimate_whole(double amount)

@@ -41,7 +41,7 @@ gint64 drv_plan_remaining_ms(const drv_estimate_input *in, const drv_estimate_no
 
     drv_plan_rounds_input(in, &memory, &fixed_ms);
     memory.link_bps = MAX(rate(in, now, memory.link_bps), 1);
-    rest_s = (double)now->disk_left_bytes * (in->disk_ratio > 0 ? in->disk_ratio : 1) / memory.link_bps;
+    rest_s = (double)now->disk_left_bytes * drv_estimate_disk_ratio(in, 1) / memory.link_bps;
     memory.throttle_percent = now->throttle_percent;
     memory.begun_s = now->rounds ? now->round_s : 0;
     memory.rounds = now->rounds ? now->rounds - 1 : 0;

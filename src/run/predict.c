@@ -20,7 +20,8 @@
 
 /* ---- what is known ---- */
 
-static guint64 copied_bytes(json_object *step)
+/* @older: only of those of which the target has an older image */
+static guint64 copied_bytes(json_object *step, gboolean older)
 {
     json_object *disks = drv_json_array(step, "disks");
     guint64 bytes = 0;
@@ -28,7 +29,7 @@ static guint64 copied_bytes(json_object *step)
     for (gsize i = 0; i < drv_json_length(disks); i++) {
         json_object *disk = json_object_array_get_idx(disks, i);
 
-        if (drv_run_is_copied(disk))
+        if (drv_run_is_copied(disk) && (!older || drv_json_object(disk, "seed")))
             bytes += (guint64)MAX(drv_json_int(disk, "allocation_bytes", 0), 0);
     }
     return bytes;
@@ -41,7 +42,8 @@ static void read_step(drv_estimate_input *in, json_object *step)
     in->memory_bytes = (guint64)MAX(drv_json_int(step, "memory_bytes", 0), 0);
     in->running = drv_json_bool(step, "was_running");
     in->offline = g_str_equal(method, "offline");
-    in->disk_bytes = copied_bytes(step);
+    in->disk_bytes = copied_bytes(step, FALSE);
+    in->disk_older_bytes = copied_bytes(step, TRUE);
     in->bandwidth_bps = (guint64)MAX(drv_json_int(step, "bandwidth_bps", 0), 0);
     in->max_pause_ms = (guint64)MAX(drv_json_int(step, "max_pause_ms", 0), 0);
     in->max_time_ms = (guint64)MAX(drv_json_int(step, "max_time_ms", 0), 0);

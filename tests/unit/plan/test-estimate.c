@@ -256,6 +256,25 @@ static void test_verdicts(void)
     g_assert_cmpuint(out.pause_ms.p50, ==, 0);
 }
 
+/* What the target has of disks in an older state is hardly sent. */
+static void test_older_disks(void)
+{
+    drv_estimate_input in = {.offline = TRUE, .disk_bytes = 1000000000, .link_bps = 12500000};
+    drv_estimate none, half, all;
+
+    drv_plan_estimate(&in, &none);
+    in.disk_older_bytes = in.disk_bytes / 2;
+    drv_plan_estimate(&in, &half);
+    in.disk_older_bytes = in.disk_bytes;
+    drv_plan_estimate(&in, &all);
+    g_assert_cmpfloat(all.model_wire_bytes, <, 0.1 * none.model_wire_bytes);
+    assert_near(half.model_wire_bytes, (all.model_wire_bytes + none.model_wire_bytes) / 2, 0.001);
+    g_assert_cmpuint(all.time_ms.p50, <, none.time_ms.p50 / 4);
+    in.disk_older_bytes = 2 * in.disk_bytes; /* nonsense */
+    drv_plan_estimate(&in, &half);
+    g_assert_cmpfloat(half.model_wire_bytes, ==, all.model_wire_bytes);
+}
+
 static void test_history(void)
 {
     drv_estimate_input in = usual();
@@ -327,6 +346,7 @@ int main(int argc, char **argv)
     g_test_add_func("/estimate/usual", test_usual);
     g_test_add_func("/estimate/verdicts", test_verdicts);
     g_test_add_func("/estimate/history", test_history);
+    g_test_add_func("/estimate/older-disks", test_older_disks);
     g_test_add_func("/estimate/anything", test_anything);
     return g_test_run();
 }
