@@ -25,7 +25,6 @@
 #define BODY_MOST_BYTES (1u << 20)
 #define STRANGER_BODY_MOST_BYTES (64u << 10)
 #define HEADERS_MOST_BYTES (64u << 10)
-#define JOINS_AT_ONCE 8
 #define JSON_DEPTH 32
 /* TLS 1.3 only, and of it AES-GCM first; ECDHE over P-256 and X25519. */
 #define PRIORITIES "SECURE128:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"
@@ -35,23 +34,28 @@ struct drv_api {
     drv_connections *connections;
     drv_door *door;
     struct MHD_Daemon *http;
+    drv_collector *collector; /* from drv_api_start() on */
     gnutls_x509_crt_t ca;
     volatile gint stopping;
-    volatile gint joins;
 };
+
+/* The connection whose request this thread answers. Who revokes himself is told so before he has to go. */
+static GPrivate answering;
 
 /* One request while it comes in. */
 typedef struct {
+    drv_api *api;
     drv_connection *connection;
     GByteArray *body;
     gboolean too_big;
-    gboolean joins; /* counted in drv_api.joins */
+    guint roles;    /* DRV_MAY() of each that whoever sends it has */
+    gboolean joins; /* has one of the places of drv_connections_join() */
 } incoming;
 
 /* ---- answering ---- */
 
 static enum MHD_Result send_json(struct MHD_Connection *http, guint status, json_object *body,
-                                 gboolean close)
+                                 const char *location, gboolean close)
 {
     const char *text = json_object_to_json_string_ext(
         body, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
@@ -66,6 +70,8 @@ static enum MHD_Result send_json(struct MHD_Connection *http, guint status, json
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     if (status == 401)
         MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
+    if (location)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_LOCATION, location);
     if (close)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     result = MHD_queue_response(http, status, response);
@@ -74,11 +80,11 @@ static enum MHD_Result send_json(struct MHD_Connection *http, guint status, json
 }
 
 static enum MHD_Result send_error(struct MHD_Connection *http, guint status, const GError *error,
-                                  gboolean close)
+                                  const char *location, gboolean close)
 {
     g_autoptr(json_object) body = drv_routes_error_body(error);
 
-    return send_json(http, status, body, close);
+    return send_json(http, status, body, location, close);
 }
 
 static enum MHD_Result send_refusal(struct MHD_Connection *http, guint status, drv_error_code code,
@@ -86,7 +92,7 @@ static enum MHD_Result send_refusal(struct MHD_Connection *http, guint status, d
 {
     GError error = {.domain = DRV_ERROR, .code = (gint)code, .message = (char *)(gsize)message};
 
-    return send_error(http, status, &error, TRUE);
+    return send_error(http, status, &error, NULL, TRUE);
 }
 
 /* ---- one request ---- */
@@ -145,6 +151,21 @@ static json_object *parse_body(const GByteArray *bytes, GError **error)
     return NULL;
 }
 
+/* The request lasts as long as its event stream does. */
+static gboolean may_still_watch(gpointer data)
+{
+    const incoming *in = data;
+
+    return drv_auth_still(in->api->context.cluster, in->connection, NULL);
+}
+
+static gint64 watches_until_ms(gpointer data)
+{
+    const incoming *in = data;
+
+    return drv_auth_ends_ms(in->api->context.cluster, in->connection);
+}
+
 static enum MHD_Result answer(drv_api *api, struct MHD_Connection *http, const char *method,
                               const char *path, incoming *in)
 {
@@ -152,23 +173,26 @@ static enum MHD_Result answer(drv_api *api, struct MHD_Connection *http, const c
     g_autoptr(GError) error = NULL;
     g_autoptr(json_object) body = NULL;
     g_autoptr(json_object) result = NULL;
+    g_autofree char *location = NULL;
     drv_connection *from = in->connection;
     drv_request request = {.context = &api->context,
                            .method = method,
                            .path = path,
                            .query = query_value,
                            .query_data = http,
-                           .role = from->role,
+                           .roles = in->roles,
                            .caller = from->name ?: "",
+                           .token = from->token_id,
                            .address = from->address};
     guint status = 500;
 
     if (in->too_big)
         return send_refusal(http, 413, DRV_ERROR_INVALID, "the body is too big");
-    if (drv_routes_is_events(method, path)) {
+    if (g_str_equal(method, "GET") && g_str_equal(path, DRV_ROUTES_EVENTS)) {
         const char *job = query_value(http, "job");
-        struct MHD_Response *response =
-            drv_events_response(api->context.run, job, &api->stopping);
+        const drv_events_access access = {may_still_watch, watches_until_ms, in};
+        struct MHD_Response *response = drv_events_response(api->context.run, api->collector, job,
+                                                            &access, &api->stopping);
         enum MHD_Result queued = response ? MHD_queue_response(http, 200, response) : MHD_NO;
 
         if (response)
@@ -179,18 +203,21 @@ static enum MHD_Result answer(drv_api *api, struct MHD_Connection *http, const c
     request.raw_query = query->str;
     body = parse_body(in->body, &error);
     if (error)
-        return send_error(http, 400, error, FALSE);
+        return send_error(http, 400, error, NULL, FALSE);
     request.body = body;
+    g_private_set(&answering, from);
     result = drv_routes_answer(&request, &status, &error);
+    g_private_set(&answering, NULL);
     if (result)
-        return send_json(http, status, result, FALSE);
+        return send_json(http, status, result, NULL, FALSE);
     drv_log_debug("%s %s status=%u caller=%s: %s", method, path, status, request.caller,
                   error->message);
-    if (from->role == DRV_CALLER_NOBODY) {
+    if (in->roles == DRV_MAY(DRV_CALLER_NOBODY)) {
         drv_auth_log_failure(from->address, error->message);
-        return send_error(http, status, error, TRUE);
+        return send_error(http, status, error, NULL, TRUE);
     }
-    return send_error(http, status, error, FALSE);
+    location = request.location;
+    return send_error(http, status, error, location, FALSE);
 }
 
 /* The headers are here: who is it, and may it go on? */
@@ -200,32 +227,34 @@ static enum MHD_Result begin(drv_api *api, struct MHD_Connection *http, const ch
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(http, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     drv_connection *connection = info ? info->socket_context : NULL;
+    guint roles = DRV_MAY(DRV_CALLER_NOBODY);
     g_autoptr(GError) error = NULL;
     incoming *in;
 
     if (!connection)
         return MHD_NO;
     if (drv_auth_request(api->context.cluster, api->ca, http, connection, &error)) {
+        roles = drv_auth_roles(api->context.cluster, connection);
         if (!drv_connections_know(api->connections, connection))
             return send_refusal(http, 503, DRV_ERROR_REFUSED,
                                 "too many connections: try again in a moment");
     } else if (!drv_routes_open(method, path)) {
         drv_auth_log_failure(connection->address, error->message);
-        return send_error(http, 401, error, TRUE);
+        return send_error(http, 401, error, NULL, TRUE);
     }
+    g_clear_error(&error);
     if (from_elsewhere(http, method))
         return send_refusal(http, 403, DRV_ERROR_DENIED,
                             "the request comes from a page of another origin");
+    /* Before a body is taken in. */
+    if (!drv_routes_may(method, path, roles, &error))
+        return send_error(http, 403, error, NULL, TRUE);
     in = g_new0(incoming, 1);
+    in->api = api;
     in->connection = connection;
+    in->roles = roles;
     in->body = g_byte_array_new();
     *state = in;
-    if (connection->role == DRV_CALLER_NOBODY) {
-        in->joins = TRUE;
-        if (g_atomic_int_add(&api->joins, 1) >= JOINS_AT_ONCE)
-            return send_refusal(http, 503, DRV_ERROR_REFUSED,
-                                "too many hosts are joining: try again in a moment");
-    }
     drv_connections_busy(api->connections, connection, FALSE); /* it has done something */
     return MHD_YES;
 }
@@ -240,8 +269,8 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *http, const
     if (!in)
         return begin(api, http, method, path, state);
     if (*size) {
-        gsize most = in->connection->role == DRV_CALLER_NOBODY ? STRANGER_BODY_MOST_BYTES
-                                                               : BODY_MOST_BYTES;
+        gsize most = in->roles == DRV_MAY(DRV_CALLER_NOBODY) ? STRANGER_BODY_MOST_BYTES
+                                                             : BODY_MOST_BYTES;
 
         if (in->body->len + *size > most)
             in->too_big = TRUE;
@@ -251,6 +280,13 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *http, const
         return MHD_YES;
     }
     drv_connections_busy(api->connections, in->connection, TRUE);
+    /* Only now: whoever sends his body slowly has no place that others wait for. */
+    if (in->roles == DRV_MAY(DRV_CALLER_NOBODY) && !in->too_big) {
+        in->joins = drv_connections_join(api->connections, in->connection);
+        if (!in->joins)
+            return send_refusal(http, 503, DRV_ERROR_REFUSED,
+                                "too many hosts are joining: try again in a moment");
+    }
     return answer(api, http, method, path, in);
 }
 
@@ -264,7 +300,7 @@ static void on_completed(void *data, struct MHD_Connection *http, void **state,
         return;
     drv_connections_busy(api->connections, in->connection, FALSE);
     if (in->joins)
-        g_atomic_int_add(&api->joins, -1);
+        drv_connections_joined(api->connections, in->connection);
     g_byte_array_unref(in->body);
     g_free(in);
     *state = NULL;
@@ -319,13 +355,7 @@ static void on_log(void *data, const char *format, va_list args)
 
 static gboolean no_longer_admitted(const drv_connection *connection, gpointer data)
 {
-    drv_cluster *cluster = data;
-
-    if (connection->fingerprint)
-        return !drv_cluster_admit(
-            cluster, connection->role == DRV_CALLER_NODE ? DRV_PKI_NODE : DRV_PKI_OPERATOR,
-            connection->name, connection->fingerprint, NULL);
-    return connection->token_id && !drv_cluster_token_valid(cluster, connection->token_id);
+    return connection != g_private_get(&answering) && !drv_auth_still(data, connection, NULL);
 }
 
 /* Who has just been revoked must go now, also from a connection that is open. */
@@ -334,6 +364,8 @@ static void on_membership(gpointer data)
     drv_api *api = data;
 
     drv_connections_end(api->connections, no_longer_admitted, api->context.cluster);
+    if (g_atomic_pointer_get(&api->collector))
+        drv_collector_wake(api->collector);
 }
 
 drv_api *drv_api_new(const drv_api_config *config, GError **error)
@@ -367,6 +399,7 @@ gboolean drv_api_start(drv_api *api, GError **error)
 {
     const drv_identity *identity = drv_cluster_identity(api->context.cluster);
 
+    g_atomic_pointer_set(&api->collector, drv_collector_new(api->context.run));
     api->http = MHD_start_daemon(
         MHD_USE_TLS | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC |
             MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG,
@@ -403,8 +436,11 @@ void drv_api_free(drv_api *api)
     drv_cluster_on_change(api->context.cluster, NULL, NULL);
     g_atomic_int_set(&api->stopping, 1);
     drv_door_free(api->door);
+    if (api->collector)
+        drv_collector_stop(api->collector);
     if (api->http)
         MHD_stop_daemon(api->http);
+    drv_collector_free(api->collector);
     drv_connections_free(api->connections);
     if (api->ca)
         gnutls_x509_crt_deinit(api->ca);

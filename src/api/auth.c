@@ -38,8 +38,9 @@ void drv_auth_log_failure(const char *address, const char *reason)
 }
 
 /* Certificate: its chain once for each connection, the rest is for drv_cluster_admit(). */
-static gboolean read_certificate(gnutls_x509_crt_t ca, const gnutls_datum_t *der,
-                                 drv_connection *connection, GError **error)
+static gboolean read_certificate(drv_cluster *cluster, gnutls_x509_crt_t ca,
+                                 const gnutls_datum_t *der, drv_connection *connection,
+                                 GError **error)
 {
     g_auto(gnutls_x509_crt_t) leaf = NULL;
     g_autofree char *organization = NULL;
@@ -63,8 +64,21 @@ static gboolean read_certificate(gnutls_x509_crt_t ca, const gnutls_datum_t *der
                     "the certificate is neither a node's nor an operator's");
         return FALSE;
     }
-    connection->fingerprint = drv_pki_fingerprint(leaf);
+    if (role == DRV_CALLER_OPERATOR && !drv_pki_is_short_lived(leaf)) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
+                    "the operator's certificate was made for too long a time, by an older Drover: copy "
+                    "/etc/drover/operator.crt anew from a node that has the authority's key, where each "
+                    "drover command renews it");
+        return FALSE;
+    }
+    /* Operators' certificates are renewed every few hours, so it is their keys that are revoked. */
+    connection->fingerprint =
+        role == DRV_CALLER_OPERATOR ? drv_pki_key_fingerprint(leaf) : drv_pki_fingerprint(leaf);
+    if (role == DRV_CALLER_NODE &&
+        !g_strcmp0(connection->fingerprint, drv_cluster_identity(cluster)->node_fingerprint))
+        role = DRV_CALLER_SELF;
     connection->name = g_steal_pointer(&name);
+    connection->expires_ms = (gint64)gnutls_x509_crt_get_expiration_time(leaf) * 1000;
     connection->role = role;
     return connection->fingerprint != NULL;
 }
@@ -78,6 +92,39 @@ static const char *bearer(struct MHD_Connection *http)
     return header + 7;
 }
 
+gboolean drv_auth_still(drv_cluster *cluster, const drv_connection *connection, GError **error)
+{
+    if (connection->token_id)
+        return drv_cluster_token_valid(cluster, connection->token_id, error);
+    if (!connection->fingerprint)
+        return TRUE;
+    if (connection->expires_ms <= drv_clock_real_ms()) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "the certificate has expired");
+        return FALSE;
+    }
+    return drv_cluster_admit(cluster,
+                             connection->role == DRV_CALLER_OPERATOR ? DRV_PKI_OPERATOR
+                                                                     : DRV_PKI_NODE,
+                             connection->name, connection->fingerprint, error);
+}
+
+gint64 drv_auth_ends_ms(drv_cluster *cluster, const drv_connection *connection)
+{
+    if (connection->token_id)
+        return drv_cluster_token_ends_ms(cluster, connection->token_id);
+    return connection->fingerprint ? connection->expires_ms : G_MAXINT64;
+}
+
+guint drv_auth_roles(drv_cluster *cluster, const drv_connection *connection)
+{
+    guint roles = DRV_MAY(connection->role);
+
+    if (connection->role == DRV_CALLER_SELF &&
+        g_atomic_pointer_get(&drv_cluster_identity(cluster)->ca_key_pem))
+        roles |= DRV_MAY(DRV_CALLER_OPERATOR);
+    return roles;
+}
+
 gboolean drv_auth_request(drv_cluster *cluster, gnutls_x509_crt_t ca,
                           struct MHD_Connection *http, drv_connection *connection, GError **error)
 {
@@ -89,14 +136,11 @@ gboolean drv_auth_request(drv_cluster *cluster, gnutls_x509_crt_t ca,
         info = MHD_get_connection_info(http, MHD_CONNECTION_INFO_GNUTLS_SESSION);
         if (info)
             chain = gnutls_certificate_get_peers((gnutls_session_t)info->tls_session, &count);
-        if (chain && count && !read_certificate(ca, &chain[0], connection, error))
+        if (chain && count && !read_certificate(cluster, ca, &chain[0], connection, error))
             return FALSE;
     }
     if (connection->fingerprint)
-        return drv_cluster_admit(cluster,
-                                 connection->role == DRV_CALLER_NODE ? DRV_PKI_NODE
-                                                                     : DRV_PKI_OPERATOR,
-                                 connection->name, connection->fingerprint, error);
+        return drv_auth_still(cluster, connection, error);
     if (bearer(http)) {
         g_autofree char *id = NULL;
 
@@ -111,7 +155,7 @@ gboolean drv_auth_request(drv_cluster *cluster, gnutls_x509_crt_t ca,
         if (!connection->token_id) {
             connection->name = g_strdup_printf("token %s", id);
             connection->token_id = g_steal_pointer(&id);
-            connection->role = DRV_CALLER_OPERATOR;
+            connection->role = DRV_CALLER_TOKEN;
         }
         return TRUE;
     }

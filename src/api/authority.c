@@ -103,9 +103,10 @@ gboolean drv_authority_start(drv_cluster *cluster, GError **error)
 /* ---- joining ---- */
 
 /* The token's document if it may be used now. */
-static drv_document *usable(drv_store *store, const drv_identity *identity, const char *text,
-                            GError **error)
+static drv_document *usable(drv_cluster *cluster, const char *text, GError **error)
 {
+    const drv_identity *identity = drv_cluster_identity(cluster);
+    drv_store *store = drv_cluster_store(cluster);
     g_autoptr(drv_document) document = NULL;
     g_autoptr(json_object) stored = NULL;
     g_autoptr(GError) failure = NULL;
@@ -142,6 +143,10 @@ static drv_document *usable(drv_store *store, const drv_identity *identity, cons
     if (drv_json_int(stored, "expires_ms", 0) <= drv_clock_real_ms()) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
                     "the token has expired: make a new one with `drover token create`");
+        return NULL;
+    }
+    if (!drv_authority_token_stands(cluster, stored, error)) {
+        g_prefix_error(error, "the token was made with another one, and ");
         return NULL;
     }
     return g_steal_pointer(&document);
@@ -228,7 +233,7 @@ static gboolean sign(drv_cluster *cluster, gpointer data, gboolean *again, GErro
     const drv_identity *identity = drv_cluster_identity(cluster);
     drv_store *store = drv_cluster_store(cluster);
     g_autoptr(drv_document) token =
-        usable(store, identity, drv_json_string(wish->body, "token", NULL), error);
+        usable(cluster, drv_json_string(wish->body, "token", NULL), error);
     g_autofree char *spent = NULL;
     g_auto(gnutls_x509_crt_t) certificate = NULL;
     g_autoptr(json_object) node = NULL;
@@ -330,7 +335,6 @@ json_object *drv_authority_give(drv_cluster *cluster, const char *name, GError *
 {
     const drv_identity *identity = drv_cluster_identity(cluster);
     const drv_peers *peers = drv_cluster_peers(cluster);
-    g_autofree char *path = g_strdup_printf("/v1/nodes/%s/authority", name);
     g_autoptr(json_object) key = NULL;
     g_autoptr(json_object) answer = NULL;
 
@@ -342,7 +346,7 @@ json_object *drv_authority_give(drv_cluster *cluster, const char *name, GError *
         return NULL;
     }
     if (!identity->ca_key_pem)
-        return drv_cluster_ask_signer(cluster, "POST", path, NULL, error);
+        return drv_cluster_send_to_signer(cluster, error);
     if (!g_str_equal(name, identity->node)) {
         key = json_object_new_object();
         drv_json_set_string(key, "key", identity->ca_key_pem);
@@ -419,8 +423,6 @@ static gboolean is_dispensable(drv_cluster *cluster, const char *name, GError **
 
 json_object *drv_authority_revoke(drv_cluster *cluster, const char *name, GError **error)
 {
-    g_autofree char *path = g_strconcat("/v1/nodes/", name, NULL);
-
     if (!drv_node_name_check(name, NULL)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND,
                     "the cluster has no node %.64s (see `drover node list`)", name);
@@ -429,7 +431,7 @@ json_object *drv_authority_revoke(drv_cluster *cluster, const char *name, GError
     if (!is_dispensable(cluster, name, error))
         return NULL;
     if (!drv_cluster_keeps(cluster))
-        return drv_cluster_ask_founder(cluster, "DELETE", path, NULL, error);
+        return drv_cluster_send_to_founder(cluster, error);
     if (!drv_publish_change(cluster, revoke_node, (gpointer)name, error))
         return NULL;
     drv_log_notice("a node has been revoked node=%s", name);

@@ -24,8 +24,17 @@ gboolean drv_authority_publish(drv_cluster *cluster, GError **error);
 /** drv_authority_start() - publish what the buckets say: a crash may have come between. No-op elsewhere. */
 gboolean drv_authority_start(drv_cluster *cluster, GError **error);
 
-/** drv_authority_token_create() - body and answer of POST /v1/tokens. */
-json_object *drv_authority_token_create(drv_cluster *cluster, json_object *body, GError **error);
+/**
+ * drv_authority_token_create() - body and answer of POST /v1/tokens.
+ * @with: id of the token that whoever asks has shown: what is made with it is good for no longer. NULL:
+ * a certificate was shown.
+ */
+json_object *drv_authority_token_create(drv_cluster *cluster, json_object *body, const char *with,
+                                        GError **error);
+
+/** drv_authority_token_stands() - is the token with which this one was made, if there is one, in force? */
+gboolean drv_authority_token_stands(drv_cluster *cluster, json_object *document, GError **error);
+
 json_object *drv_authority_tokens(drv_cluster *cluster, GError **error);
 json_object *drv_authority_token_delete(drv_cluster *cluster, const char *id, GError **error);
 

@@ -18,6 +18,7 @@
 
 #include "api/cluster.h"
 #include "api/endpoint.h"
+#include "api/operators.h"
 #include "model/json.h"
 #include "api/token.h"
 #include "base/fd.h"
@@ -27,6 +28,7 @@
 #define DEFAULT_MS 30000
 #define IDLE_MOST 8
 #define ANSWER_MOST_BYTES (64u << 20)
+#define ELSEWHERE_MOST 3  /* how often one is sent on */
 #define STREAM_SILENCE_S 60 /* the server sends a comment more often than that */
 
 struct drv_client {
@@ -102,12 +104,20 @@ static gboolean ca_from_token(drv_client *client, GError **error)
     return TRUE;
 }
 
+/* What root on this host is to use, if somebody has put a token there. Transfer full. */
+static char *token_of(const char *etc_dir)
+{
+    g_autofree char *path = g_build_filename(etc_dir, "operator.token", NULL);
+    char *text = NULL;
+
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return NULL;
+    return g_strstrip(text);
+}
+
 static gboolean find_credentials(drv_client *client, const drv_client_options *options,
                                  const char *etc_dir, GError **error)
 {
-    static const char *const pairs[][2] = {{"node.crt", "node.key"},
-                                           {"operator.crt", "operator.key"}};
-
     client->ca_file = options->ca_file ? g_strdup(options->ca_file) : readable(etc_dir, "ca.crt");
     if (options->anonymous)
         return TRUE;
@@ -117,11 +127,20 @@ static gboolean find_credentials(drv_client *client, const drv_client_options *o
     }
     client->cert_file = g_strdup(options->cert_file);
     client->key_file = g_strdup(options->key_file);
-    for (guint i = 0; i < G_N_ELEMENTS(pairs) && !(client->cert_file && client->key_file); i++) {
-        g_clear_pointer(&client->cert_file, g_free);
-        g_clear_pointer(&client->key_file, g_free);
-        client->cert_file = readable(etc_dir, pairs[i][0]);
-        client->key_file = readable(etc_dir, pairs[i][1]);
+    if (!client->cert_file && options->person && drv_operator_ready(etc_dir)) {
+        client->cert_file = readable(etc_dir, "operator.crt");
+        client->key_file = readable(etc_dir, "operator.key");
+    }
+    if (!client->cert_file && options->person) {
+        client->token = token_of(etc_dir);
+        if (client->token)
+            return client->ca_file || ca_from_token(client, error);
+    }
+    if (!client->cert_file || !client->key_file) {
+        g_free(client->cert_file);
+        g_free(client->key_file);
+        client->cert_file = readable(etc_dir, "node.crt");
+        client->key_file = readable(etc_dir, "node.key");
     }
     if (client->cert_file && client->key_file && client->ca_file)
         return TRUE;
@@ -425,8 +444,10 @@ static json_object *read_answer(const GString *text, long status, const char *wh
     return g_steal_pointer(&answer);
 }
 
+/* @elsewhere: receives where the server says that this has to be asked; NULL: it is an error. */
 static json_object *call(drv_client *client, const destination *to, const char *method,
-                         const char *path, json_object *body, guint timeout_ms, GError **error)
+                         const char *path, json_object *body, guint timeout_ms, char **elsewhere,
+                         GError **error)
 {
     g_autofree char *where = drv_endpoint_text(to->host, to->port);
     g_autoptr(GString) text = g_string_new(NULL);
@@ -452,7 +473,12 @@ static json_object *call(drv_client *client, const destination *to, const char *
     }
     rc = curl_easy_perform(curl);
     if (rc == CURLE_OK) {
+        const char *url = NULL;
+
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+        if (elsewhere && status == 307 &&
+            curl_easy_getinfo(curl, CURLINFO_REDIRECT_URL, &url) == CURLE_OK && url)
+            *elsewhere = g_strdup(url);
         answer = read_answer(text, status, where, error);
     } else {
         set_failure(error, curl, rc, where, lists.failure);
@@ -463,12 +489,44 @@ static json_object *call(drv_client *client, const destination *to, const char *
     return answer;
 }
 
+/* "https://HOST:PORT/PATH" of the same protocol, taken apart. */
+static gboolean split_url(const char *url, char **host, guint16 *port, char **path)
+{
+    const char *at = g_str_has_prefix(url, "https://") ? url + strlen("https://") : NULL;
+    const char *slash = at ? strchr(at, '/') : NULL;
+    g_autofree char *where = slash ? g_strndup(at, (gsize)(slash - at)) : NULL;
+
+    if (!where || !drv_endpoint_parse(where, host, port, NULL))
+        return FALSE;
+    *path = g_strdup(slash);
+    return TRUE;
+}
+
 json_object *drv_client_call(drv_client *client, const char *method, const char *path,
                              json_object *body, guint timeout_ms, GError **error)
 {
     destination to = {.name = client->name, .host = client->host, .port = client->port};
+    g_autofree char *host = NULL;
+    g_autofree char *next = NULL;
+    g_autofree char *again = NULL;
+    g_autoptr(GError) problem = NULL;
+    json_object *answer = call(client, &to, method, path, body, timeout_ms, &again, &problem);
 
-    return call(client, &to, method, path, body, timeout_ms, error);
+    for (int i = 0; again && i < ELSEWHERE_MOST; i++) {
+        g_autofree char *url = g_steal_pointer(&again);
+
+        g_clear_pointer(&host, g_free);
+        g_clear_pointer(&next, g_free);
+        if (!split_url(url, &host, &to.port, &next))
+            break;
+        to.name = NULL; /* its certificate has its address */
+        to.host = host;
+        g_clear_error(&problem);
+        answer = call(client, &to, method, next, body, timeout_ms, &again, &problem);
+    }
+    if (!answer)
+        g_propagate_error(error, g_steal_pointer(&problem));
+    return answer;
 }
 
 json_object *drv_client_call_node(drv_client *client, const char *name, const char *address,
@@ -477,7 +535,7 @@ json_object *drv_client_call_node(drv_client *client, const char *name, const ch
 {
     g_autofree char *full = g_strconcat(name, DRV_NODE_SUFFIX, NULL);
     destination to = {.name = full, .host = address, .pin = pin, .port = port};
-    json_object *answer = call(client, &to, method, path, body, timeout_ms, error);
+    json_object *answer = call(client, &to, method, path, body, timeout_ms, NULL, error);
 
     if (!answer && error && g_error_matches(*error, DRV_ERROR, DRV_ERROR_UNREACHABLE))
         g_prefix_error(error, "node %s: ", name);

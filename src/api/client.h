@@ -22,7 +22,9 @@ typedef struct {
     const char *server;
     const char *etc_dir;   /* where the identity is; NULL: DRV_ETC_DIR */
     const char *ca_file;   /* NULL: ca.crt of etc_dir, else what the token vouches for */
-    const char *cert_file; /* NULL: node.crt, else operator.crt of etc_dir */
+    const char *cert_file; /* NULL: node.crt of etc_dir; for a person operator.crt first */
+    gboolean person;       /* for a person: operator.crt of etc_dir first, renewed if that can be done here, then
+                              operator.token */
     const char *key_file;
     const char *token;     /* an operator's bearer token; no certificate is used then */
     gboolean anonymous;    /* no credentials at all: only for POST /v1/join; needs @ca_file */
@@ -44,6 +46,7 @@ const char *drv_client_server(drv_client *client);
  * drv_client_call() - one request. Blocks for up to @timeout_ms (0: 30 s).
  * @path: with the query, escaped ("/v1/jobs/h1-7?after=3&wait_ms=20000")
  * @body: borrowed, NULL for none
+ * A node that sends us to another one for this (307) is obeyed if the other one is of the same cluster.
  * A request that was sent on a kept connection which the server had just closed is sent
  * once more; what must not happen twice has to be safe against that at the server.
  * Return: the answer (transfer full, an object), or NULL and @error: the server's own

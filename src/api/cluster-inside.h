@@ -19,6 +19,7 @@ typedef struct {
 
 typedef struct {
     char *hash;
+    char *by; /* id of the token with which it was made, or NULL */
     gint64 expires_ms;
 } drv_snapshot_token;
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "api/cluster-inside.h"
+#include "api/endpoint.h"
 #include "api/pki.h"
 #include "api/token.h"
 #include "base/clock.h"
@@ -76,6 +77,13 @@ gboolean drv_cluster_admit(drv_cluster *cluster, const char *organization, const
     g_autoptr(drv_snapshot) view = drv_cluster_view(cluster);
     const drv_snapshot_member *known;
 
+    if (g_hash_table_contains(view->revoked, fingerprint) &&
+        g_str_equal(organization, DRV_PKI_OPERATOR)) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
+                    "the operator's key has been revoked; on a node that has the authority's key remove "
+                    "/etc/drover/operator.key, and the next drover command there makes a new one");
+        return FALSE;
+    }
     if (g_hash_table_contains(view->revoked, fingerprint)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
                     "the certificate of %s %s has been revoked; a node comes back with a new token, "
@@ -95,6 +103,43 @@ gboolean drv_cluster_admit(drv_cluster *cluster, const char *organization, const
     return TRUE;
 }
 
+#define UNKNOWN_TOKEN "the operator's token is not known here (wrong, deleted, or a join token)"
+#define GENERATIONS_MOST 16 /* tokens that were made with tokens */
+
+/* The earliest end among the token and those with which it was made; 0: one of them is not there. */
+static gint64 ends_ms(const drv_snapshot *view, const char *id)
+{
+    gint64 ends = G_MAXINT64;
+
+    for (int i = 0; id; i++) {
+        const drv_snapshot_token *known = g_hash_table_lookup(view->operators, id);
+
+        if (!known || i == GENERATIONS_MOST)
+            return 0;
+        ends = MIN(ends, known->expires_ms);
+        id = known->by;
+    }
+    return ends;
+}
+
+static gboolean in_force(const drv_snapshot *view, const char *id, GError **error)
+{
+    gint64 ends = ends_ms(view, id);
+
+    if (ends > drv_clock_real_ms())
+        return TRUE;
+    if (ends)
+        g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
+                    "the operator's token has expired: make a new one with `drover token create --operator`");
+    else if (g_hash_table_contains(view->operators, id))
+        g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
+                    "the operator's token is good for nothing any more: the one with which it was made "
+                    "has been deleted");
+    else
+        g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, UNKNOWN_TOKEN);
+    return FALSE;
+}
+
 gboolean drv_cluster_admit_bearer(drv_cluster *cluster, const char *text, char **id, GError **error)
 {
     g_autoptr(drv_snapshot) view = drv_cluster_view(cluster);
@@ -108,25 +153,27 @@ gboolean drv_cluster_admit_bearer(drv_cluster *cluster, const char *text, char *
     }
     known = g_hash_table_lookup(view->operators, token.id);
     if (!known || !drv_token_matches(&token, known->hash)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
-                    "the operator's token is not known here (wrong, deleted, or a join token)");
+        g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, UNKNOWN_TOKEN);
         return FALSE;
     }
-    if (known->expires_ms <= drv_clock_real_ms()) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
-                    "the operator's token has expired: make a new one with `drover token create --operator`");
+    if (!in_force(view, token.id, error))
         return FALSE;
-    }
     *id = g_strdup(token.id);
     return TRUE;
 }
 
-gboolean drv_cluster_token_valid(drv_cluster *cluster, const char *id)
+gboolean drv_cluster_token_valid(drv_cluster *cluster, const char *id, GError **error)
 {
     g_autoptr(drv_snapshot) view = drv_cluster_view(cluster);
-    const drv_snapshot_token *known = g_hash_table_lookup(view->operators, id);
 
-    return known && known->expires_ms > drv_clock_real_ms();
+    return in_force(view, id, error);
+}
+
+gint64 drv_cluster_token_ends_ms(drv_cluster *cluster, const char *id)
+{
+    g_autoptr(drv_snapshot) view = drv_cluster_view(cluster);
+
+    return ends_ms(view, id);
 }
 
 /* ---- the other nodes ---- */
@@ -208,6 +255,45 @@ json_object *drv_cluster_keeping(drv_cluster *cluster)
 gboolean drv_cluster_is_founder(drv_cluster *cluster)
 {
     return g_str_equal(cluster->identity->node, cluster->identity->founder);
+}
+
+char *drv_cluster_url(drv_cluster *cluster, const char *name)
+{
+    g_autoptr(drv_snapshot) view = drv_cluster_view(cluster);
+    const drv_snapshot_member *to = g_hash_table_lookup(view->members, name);
+    g_autofree char *where = to ? drv_endpoint_text(to->address, to->port) : NULL;
+
+    return where ? g_strconcat("https://", where, NULL) : NULL;
+}
+
+json_object *drv_cluster_send_to_founder(drv_cluster *cluster, GError **error)
+{
+    g_set_error_literal(error, DRV_ELSEWHERE, 0, cluster->identity->founder);
+    return NULL;
+}
+
+json_object *drv_cluster_send_to_signer(drv_cluster *cluster, GError **error)
+{
+    g_autoptr(drv_snapshot) view = drv_cluster_view(cluster);
+    g_autoptr(json_object) answer =
+        drv_cluster_ask_founder(cluster, "GET", "/v1/peer/membership", NULL, NULL);
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, view->members);
+    while (!answer && g_hash_table_iter_next(&iter, NULL, &value)) {
+        const drv_snapshot_member *to = value;
+
+        if (!to->signs || g_str_equal(to->name, cluster->identity->node) ||
+            g_str_equal(to->name, cluster->identity->founder))
+            continue;
+        answer = peers_call(cluster, to->name, "GET", "/v1/peer/membership", NULL, CALL_MS, NULL);
+        if (answer) {
+            g_set_error_literal(error, DRV_ELSEWHERE, 0, to->name);
+            return NULL;
+        }
+    }
+    return drv_cluster_send_to_founder(cluster, error);
 }
 
 json_object *drv_cluster_ask_founder(drv_cluster *cluster, const char *method, const char *path,

@@ -61,6 +61,15 @@ json_object *drv_cluster_keeping(drv_cluster *cluster);
 gboolean drv_cluster_move_store(drv_cluster *cluster, const drv_keeping *to, guint *documents,
                                 GError **error);
 
+/** drv_cluster_url() - "https://ADDRESS:PORT" of member @name; NULL: there is none. Transfer full. */
+char *drv_cluster_url(drv_cluster *cluster, const char *name);
+
+/** drv_cluster_send_to_founder() - what an operator asks for is done there: DRV_ELSEWHERE. Return: NULL. */
+json_object *drv_cluster_send_to_founder(drv_cluster *cluster, GError **error);
+
+/** drv_cluster_send_to_signer() - the same: a member that has the authority's key and answers. */
+json_object *drv_cluster_send_to_signer(drv_cluster *cluster, GError **error);
+
 /** drv_cluster_ask_founder() - a call to it, as this node. DRV_ERROR_UNREACHABLE names it. */
 json_object *drv_cluster_ask_founder(drv_cluster *cluster, const char *method, const char *path,
                                      json_object *body, GError **error);
@@ -104,5 +113,11 @@ gboolean drv_cluster_admit(drv_cluster *cluster, const char *organization, const
  */
 gboolean drv_cluster_admit_bearer(drv_cluster *cluster, const char *text, char **id, GError **error);
 
-/** drv_cluster_token_valid() - is the operator's token @id (still) in force? */
-gboolean drv_cluster_token_valid(drv_cluster *cluster, const char *id);
+/**
+ * drv_cluster_token_valid() - is the operator's token @id (still) in force? One that was made with another
+ * token is so no longer than that one. DRV_ERROR_DENIED says why not.
+ */
+gboolean drv_cluster_token_valid(drv_cluster *cluster, const char *id, GError **error);
+
+/** drv_cluster_token_ends_ms() - until when, if nobody revokes it (real time); 0: it is not. */
+gint64 drv_cluster_token_ends_ms(drv_cluster *cluster, const char *id);

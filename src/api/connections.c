@@ -16,6 +16,7 @@ struct drv_connections {
     GQueue known;
     GQueue doomed;      /* shut down, not yet closed by whoever reads them */
     GHashTable *by_fd;  /* the HTTP server's descriptor → connection */
+    GCond join_left;
 };
 
 drv_connections *drv_connections_new(void)
@@ -27,6 +28,7 @@ drv_connections *drv_connections_new(void)
     g_queue_init(&table->known);
     g_queue_init(&table->doomed);
     table->by_fd = g_hash_table_new(NULL, NULL);
+    g_cond_init(&table->join_left);
     return table;
 }
 
@@ -49,6 +51,7 @@ void drv_connections_free(drv_connections *table)
     g_queue_clear_full(&table->doomed, (GDestroyNotify)connection_free);
     g_hash_table_unref(table->by_fd);
     g_mutex_clear(&table->lock);
+    g_cond_clear(&table->join_left);
     g_free(table);
 }
 
@@ -201,13 +204,81 @@ drv_connection *drv_connections_find(drv_connections *table, int mhd_fd)
     return connection;
 }
 
+/* ---- those who are known ---- */
+
+static const char *caller_of(const drv_connection *connection)
+{
+    return connection->fingerprint ?: connection->token_id ?: "";
+}
+
+static gboolean is_person(const drv_connection *connection)
+{
+    return connection->role == DRV_CALLER_OPERATOR || connection->role == DRV_CALLER_TOKEN;
+}
+
+/* How many of @caller's, or of all operators' if it is NULL. */
+static guint count_known(const drv_connections *table, const char *caller)
+{
+    guint count = 0;
+
+    for (const GList *at = table->known.head; at; at = at->next)
+        count += caller ? g_str_equal(caller_of(at->data), caller) : is_person(at->data);
+    return count;
+}
+
+/* Among the idle ones of @caller, or of @people (NULL: of anybody), the oldest of who has most. */
+static drv_connection *idlest(drv_connections *table, const char *caller, gboolean people)
+{
+    g_autoptr(GHashTable) counts = g_hash_table_new(g_str_hash, g_str_equal);
+    drv_connection *worst = NULL;
+    guint most = 0;
+
+    for (const GList *at = table->known.head; at; at = at->next) {
+        gpointer key = (gpointer)(gsize)caller_of(at->data);
+
+        g_hash_table_insert(counts, key,
+                            GUINT_TO_POINTER(GPOINTER_TO_UINT(g_hash_table_lookup(counts, key)) + 1));
+    }
+    for (const GList *at = table->known.head; at; at = at->next) {
+        drv_connection *one = at->data;
+        guint count = GPOINTER_TO_UINT(g_hash_table_lookup(counts, caller_of(one)));
+
+        if (one->busy || (caller && !g_str_equal(caller_of(one), caller)) ||
+            (people && !is_person(one)))
+            continue;
+        if (count > most || (count == most && one->active_ms < worst->active_ms)) {
+            worst = one;
+            most = count;
+        }
+    }
+    return worst;
+}
+
+static gboolean make_room(drv_connections *table, const drv_connection *connection)
+{
+    const char *caller = caller_of(connection);
+    gboolean person = is_person(connection);
+    drv_connection *goes = NULL;
+
+    if (count_known(table, caller) >= DRV_KNOWN_MOST_PER_CALLER)
+        goes = idlest(table, caller, FALSE);
+    else if (person && count_known(table, NULL) >= DRV_KNOWN_MOST - DRV_KNOWN_FOR_NODES)
+        goes = idlest(table, NULL, TRUE);
+    else if (g_queue_get_length(&table->known) >= DRV_KNOWN_MOST)
+        goes = idlest(table, NULL, person);
+    else
+        return TRUE;
+    end(table, goes);
+    return goes != NULL;
+}
+
 gboolean drv_connections_know(drv_connections *table, drv_connection *connection)
 {
     gboolean good = TRUE;
 
     g_mutex_lock(&table->lock);
     if (!connection->known && !connection->doomed) {
-        good = g_queue_get_length(&table->known) < DRV_KNOWN_MOST;
+        good = make_room(table, connection);
         if (good)
             move(table, connection, TRUE, FALSE);
     }
@@ -220,6 +291,43 @@ void drv_connections_busy(drv_connections *table, drv_connection *connection, gb
     g_mutex_lock(&table->lock);
     connection->busy = busy;
     connection->active_ms = drv_clock_ms();
+    g_mutex_unlock(&table->lock);
+}
+
+/* ---- joining ---- */
+
+static gboolean may_join(const drv_connections *table, const drv_connection *connection)
+{
+    guint all = 0, from_there = 0;
+
+    for (const GList *at = table->strangers.head; at; at = at->next) {
+        const drv_connection *one = at->data;
+
+        all += one->joining;
+        from_there += one->joining && !memcmp(one->place, connection->place, 16);
+    }
+    return all < DRV_JOINS_AT_ONCE && from_there < DRV_JOINS_MOST_PER_ADDRESS;
+}
+
+gboolean drv_connections_join(drv_connections *table, drv_connection *connection)
+{
+    gint64 until = g_get_monotonic_time() + DRV_JOIN_WAIT_MS * 1000LL;
+    gboolean good;
+
+    g_mutex_lock(&table->lock);
+    while (!(good = may_join(table, connection)) &&
+           g_cond_wait_until(&table->join_left, &table->lock, until))
+        ;
+    connection->joining = good;
+    g_mutex_unlock(&table->lock);
+    return good;
+}
+
+void drv_connections_joined(drv_connections *table, drv_connection *connection)
+{
+    g_mutex_lock(&table->lock);
+    connection->joining = FALSE;
+    g_cond_broadcast(&table->join_left);
     g_mutex_unlock(&table->lock);
 }
 

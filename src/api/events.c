@@ -3,7 +3,7 @@
  * The event stream: see events.h.
  *
  * One job is waited for where it runs (a long poll), so its changes come at once. All
- * jobs of all nodes are looked at once a second: there is nobody who would tell of them all.
+ * jobs of all nodes are looked at by the collector, for everybody who watches.
  */
 #include "api/events.h"
 
@@ -19,8 +19,10 @@
 typedef struct {
     drv_run *run;
     char *job;
+    drv_collector *collector; /* NULL with @job */
+    drv_events_access access;
     const volatile gint *stopping;
-    GHashTable *seen; /* job id → revision, as pointers to gint64 */
+    guint64 seen;
     GString *pending;
     gsize sent;
     gint64 revision;
@@ -64,36 +66,16 @@ static void look_at_one(events *state)
     json_object_put(job);
 }
 
+/* Until something changes, or it is time for a comment or for the end. */
 static void look_at_all(events *state)
 {
     g_autoptr(GError) error = NULL;
-    json_object *answer = drv_run_jobs(state->run, &error);
-    json_object *jobs = answer ? json_object_object_get(answer, "jobs") : NULL;
+    gint64 ends_ms = state->access.ends_ms(state->access.data);
+    gint64 left_ms = MIN(COMMENT_MS, ends_ms == G_MAXINT64 ? ends_ms : ends_ms - drv_clock_real_ms());
 
-    if (!answer) {
+    if (!drv_collector_wait(state->collector, &state->seen,
+                            g_get_monotonic_time() + MAX(left_ms, 0) * 1000, state->pending, &error))
         add_error(state, error);
-        return;
-    }
-    for (gsize i = 0; json_object_is_type(jobs, json_type_array) && i < json_object_array_length(jobs);
-         i++) {
-        json_object *job = json_object_array_get_idx(jobs, i);
-        const char *id = drv_json_string(job, "id", NULL);
-        gint64 revision = drv_json_int(job, "revision", 0);
-        gint64 *known = id ? g_hash_table_lookup(state->seen, id) : NULL;
-
-        if (!id || (known && *known >= revision))
-            continue;
-        g_hash_table_insert(state->seen, g_strdup(id), g_memdup2(&revision, sizeof revision));
-        add_event(state, "job", job);
-    }
-    json_object_put(answer);
-}
-
-/* A second's rest between two looks at all nodes, cut short when droverd ends. */
-static void pause_between(events *state)
-{
-    for (int i = 0; i < 10 && !g_atomic_int_get(state->stopping); i++)
-        g_usleep(LOOK_MS * 1000 / 10);
 }
 
 static ssize_t read_events(void *data, uint64_t at, char *buffer, size_t most)
@@ -102,17 +84,15 @@ static ssize_t read_events(void *data, uint64_t at, char *buffer, size_t most)
     gsize part;
 
     while (state->sent == state->pending->len) {
-        if (state->over || g_atomic_int_get(state->stopping))
+        if (state->over || g_atomic_int_get(state->stopping) ||
+            !state->access.still(state->access.data))
             return MHD_CONTENT_READER_END_OF_STREAM;
         g_string_truncate(state->pending, 0);
         state->sent = 0;
-        if (state->job) {
+        if (state->job)
             look_at_one(state);
-        } else {
-            if (state->started)
-                pause_between(state);
+        else
             look_at_all(state);
-        }
         if (!state->started ||
             (!state->pending->len && drv_clock_ms() - state->last_ms >= COMMENT_MS))
             g_string_append(state->pending, ": here\n\n");
@@ -129,13 +109,15 @@ static void events_free(void *data)
 {
     events *state = data;
 
-    g_hash_table_unref(state->seen);
+    if (state->collector)
+        drv_collector_leave(state->collector);
     g_string_free(state->pending, TRUE);
     g_free(state->job);
     g_free(state);
 }
 
-struct MHD_Response *drv_events_response(drv_run *run, const char *job,
+struct MHD_Response *drv_events_response(drv_run *run, drv_collector *collector, const char *job,
+                                         const drv_events_access *access,
                                          const volatile gint *stopping)
 {
     events *state = g_new0(events, 1);
@@ -146,7 +128,11 @@ struct MHD_Response *drv_events_response(drv_run *run, const char *job,
     state->stopping = stopping;
     state->revision = -1;
     state->last_ms = drv_clock_ms();
-    state->seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    state->access = *access;
+    if (!job) {
+        state->collector = collector;
+        drv_collector_join(collector);
+    }
     state->pending = g_string_new(NULL);
     response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_events, state,
                                                  events_free);

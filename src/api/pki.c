@@ -272,7 +272,7 @@ char *drv_pki_sign(const char *ca_pem, const char *ca_key_pem, const char *reque
         return NULL;
     rc = gnutls_x509_crt_init(&leaf);
     if (rc >= 0)
-        rc = begin(leaf, LEAF_S);
+        rc = begin(leaf, server ? LEAF_S : DRV_PKI_OPERATOR_S);
     if (rc >= 0)
         rc = set_name(leaf, GNUTLS_OID_X520_ORGANIZATION_NAME, organization);
     if (rc >= 0)
@@ -300,6 +300,14 @@ char *drv_pki_sign(const char *ca_pem, const char *ca_key_pem, const char *reque
     return export_pem(leaf, rc, "cannot sign the certificate", error);
 }
 
+gboolean drv_pki_is_short_lived(gnutls_x509_crt_t certificate)
+{
+    time_t from = gnutls_x509_crt_get_activation_time(certificate);
+    time_t until = gnutls_x509_crt_get_expiration_time(certificate);
+
+    return from != (time_t)-1 && until != (time_t)-1 && until - from <= BACKDATE_S + DRV_PKI_OPERATOR_S;
+}
+
 char *drv_pki_fingerprint_der(const gnutls_datum_t *der)
 {
     unsigned char digest[DIGEST_BYTES];
@@ -321,6 +329,18 @@ char *drv_pki_fingerprint(gnutls_x509_crt_t certificate)
     text = drv_pki_fingerprint_der(&der);
     gnutls_free(der.data);
     return text;
+}
+
+char *drv_pki_key_fingerprint(gnutls_x509_crt_t certificate)
+{
+    unsigned char digest[DIGEST_BYTES];
+    char text[2 * DIGEST_BYTES + 1];
+    size_t size = sizeof digest;
+
+    if (gnutls_x509_crt_get_key_id(certificate, GNUTLS_KEYID_USE_SHA256, digest, &size) < 0)
+        return NULL;
+    drv_hex_encode(text, digest, sizeof digest);
+    return g_strdup(text);
 }
 
 char *drv_pki_pin(gnutls_x509_crt_t certificate)

@@ -13,6 +13,7 @@
 
 #define DRV_PKI_NODE "node"         /* O= of a node's certificate */
 #define DRV_PKI_OPERATOR "operator" /* O= of an operator's */
+#define DRV_PKI_OPERATOR_S (24 * 3600) /* how long an operator's is good */
 
 /** drv_pki_error() - set @error from a GnuTLS result: "<what>: <GnuTLS's words>". */
 void drv_pki_error(GError **error, int code, int rc, const char *what);
@@ -30,11 +31,14 @@ char *drv_pki_request_new(const char *key_pem, const char *name, GError **error)
  * drv_pki_sign() - sign a certificate for the key of @request (whose own signature is
  * checked: it proves possession). Nothing but the key is taken from the request.
  * @organization: DRV_PKI_NODE (names it <name>.drover, localhost, @address, loopback;
- * server and client) or DRV_PKI_OPERATOR (client only, @address unused)
+ * server and client; 10 years) or DRV_PKI_OPERATOR (client only, DRV_PKI_OPERATOR_S; @address unused)
  * Return: the leaf as PEM.
  */
 char *drv_pki_sign(const char *ca_pem, const char *ca_key_pem, const char *request,
                    const char *organization, const char *name, const char *address, GError **error);
+
+/** drv_pki_is_short_lived() - is it good for as long as drv_pki_sign() makes an operator's, or shorter? */
+gboolean drv_pki_is_short_lived(gnutls_x509_crt_t certificate);
 
 /** drv_pki_load() - the first certificate of a PEM text; gnutls_x509_crt_deinit() it. */
 gnutls_x509_crt_t drv_pki_load(const char *pem, GError **error);
@@ -42,6 +46,9 @@ gnutls_x509_crt_t drv_pki_load(const char *pem, GError **error);
 /** drv_pki_fingerprint() - hex SHA-256 of the certificate. Transfer full; NULL if it cannot be computed. */
 char *drv_pki_fingerprint(gnutls_x509_crt_t certificate);
 char *drv_pki_fingerprint_der(const gnutls_datum_t *der);
+
+/** drv_pki_key_fingerprint() - hex SHA-256 of the public key. Transfer full; NULL if it cannot be computed. */
+char *drv_pki_key_fingerprint(gnutls_x509_crt_t certificate);
 
 /** drv_pki_pin() - "sha256//<base64>" of the public key, as libcurl wants it. Transfer full. */
 char *drv_pki_pin(gnutls_x509_crt_t certificate);

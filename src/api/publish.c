@@ -77,6 +77,8 @@ static json_object *operators(drv_store *store, const drv_pending *changes, GErr
 
             drv_json_set_string(to, "id", drv_json_string(from, "id", NULL));
             drv_json_set_string(to, "hash", drv_json_string(from, "hash", NULL));
+            if (drv_json_string(from, "by", NULL))
+                drv_json_set_string(to, "by", drv_json_string(from, "by", NULL));
             drv_json_set_int(to, "expires_ms", drv_json_int(from, "expires_ms", 0));
             json_object_array_add(array, to);
         }

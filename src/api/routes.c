@@ -6,6 +6,7 @@
 
 #include "api/authority.h"
 #include "api/backup.h"
+#include "api/operators.h"
 #include "api/store-calls.h"
 #include "model/json.h"
 #include "base/clock.h"
@@ -55,10 +56,28 @@ static json_object *node_maintenance(drv_request *request, GError **error)
     return drv_run_node_settings(request->context->run, request->part, error);
 }
 
+/* Root on a node that is no operator does this with his own node only. */
+static gboolean own_or_operator(drv_request *request, const char *node, GError **error)
+{
+    const drv_identity *identity = drv_cluster_identity(request->context->cluster);
+
+    if (request->roles & (DRV_MAY(DRV_CALLER_OPERATOR) | DRV_MAY(DRV_CALLER_TOKEN)) ||
+        !g_strcmp0(node, identity->node))
+        return TRUE;
+    g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
+                "root on node %s may do this for %s only, and for everything else only an operator may: run "
+                "it on a node that has the authority's key (the founder), or with an operator's token "
+                "(DROVER_TOKEN; 'drover token create --operator NAME' makes one there)",
+                identity->node, identity->node);
+    return FALSE;
+}
+
 static json_object *node_maintenance_set(drv_request *request, GError **error)
 {
     g_autoptr(json_object) what = drv_json_copy(request->body);
 
+    if (!own_or_operator(request, request->part, error))
+        return NULL;
     drv_json_set_string(what, "by", request->caller);
     return drv_run_node_settings_set(request->context->run, request->part, what, error);
 }
@@ -100,11 +119,15 @@ static json_object *content(drv_request *request, GError **error)
 
 static json_object *content_set(drv_request *request, GError **error)
 {
+    if (!own_or_operator(request, drv_json_string(request->body, "node", NULL), error))
+        return NULL;
     return drv_run_contents_set(request->context->run, request->body, error);
 }
 
 static json_object *content_prune(drv_request *request, GError **error)
 {
+    if (!own_or_operator(request, drv_json_string(request->body, "node", NULL), error))
+        return NULL;
     return drv_run_contents_prune(request->context->run, request->body, error);
 }
 
@@ -131,6 +154,14 @@ static json_object *policy_delete(drv_request *request, GError **error)
                                  error);
 }
 
+/* What has ids as "plan-3" and "op-3" is of the whole fleet; "h1-p3" and "h1-3" are of one VM. */
+static gboolean one_move_or_operator(drv_request *request, GError **error)
+{
+    gboolean whole = g_str_has_prefix(request->part, "op-") || g_str_has_prefix(request->part, "plan-");
+
+    return !whole || own_or_operator(request, NULL, error);
+}
+
 static json_object *plan_make(drv_request *request, GError **error)
 {
     return drv_run_plan(request->context->run, request->body, error);
@@ -148,6 +179,8 @@ static json_object *plan_get(drv_request *request, GError **error)
 
 static json_object *plan_apply(drv_request *request, GError **error)
 {
+    if (!one_move_or_operator(request, error))
+        return NULL;
     return drv_run_apply(request->context->run, request->part, error);
 }
 
@@ -208,16 +241,22 @@ static json_object *accuracy(drv_request *request, GError **error)
 
 static json_object *job_cancel(drv_request *request, GError **error)
 {
+    if (!one_move_or_operator(request, error))
+        return NULL;
     return drv_run_cancel(request->context->run, request->part, error);
 }
 
 static json_object *job_pause(drv_request *request, GError **error)
 {
+    if (!one_move_or_operator(request, error))
+        return NULL;
     return drv_run_job_act(request->context->run, request->part, "pause", error);
 }
 
 static json_object *job_resume(drv_request *request, GError **error)
 {
+    if (!one_move_or_operator(request, error))
+        return NULL;
     return drv_run_job_act(request->context->run, request->part, "resume", error);
 }
 
@@ -228,7 +267,7 @@ static json_object *job_reconcile(drv_request *request, GError **error)
 
 static json_object *token_make(drv_request *request, GError **error)
 {
-    return drv_authority_token_create(request->context->cluster, request->body, error);
+    return drv_authority_token_create(request->context->cluster, request->body, request->token, error);
 }
 
 static json_object *tokens(drv_request *request, GError **error)
@@ -239,6 +278,11 @@ static json_object *tokens(drv_request *request, GError **error)
 static json_object *token_delete(drv_request *request, GError **error)
 {
     return drv_authority_token_delete(request->context->cluster, request->part, error);
+}
+
+static json_object *operator_revoke(drv_request *request, GError **error)
+{
+    return drv_operators_revoke(request->context->cluster, request->part, error);
 }
 
 static json_object *join(drv_request *request, GError **error)
@@ -297,60 +341,73 @@ static json_object *peer(drv_request *request, GError **error)
                         request->body, error);
 }
 
+/*
+ * Who may: roles, none of which includes another. Nodes read what they could gather themselves; they do
+ * nothing in an operator's name. Root on a node does with his own node what the handler says.
+ */
+#define OPERATOR DRV_MAY(DRV_CALLER_OPERATOR) /* what would outlive a token */
+#define OPERATORS (OPERATOR | DRV_MAY(DRV_CALLER_TOKEN))
+#define PEOPLE (OPERATORS | DRV_MAY(DRV_CALLER_SELF))
+#define NODES (DRV_MAY(DRV_CALLER_NODE) | DRV_MAY(DRV_CALLER_SELF))
+#define MEMBERS (PEOPLE | NODES)
+#define EVERYBODY (MEMBERS | DRV_MAY(DRV_CALLER_NOBODY))
+
 /* "*" stands for one part of a path, "**" for all that follows. The first that matches is it. */
 static const struct {
     const char *method; /* NULL: any */
     const char *pattern;
-    drv_caller_role least;
+    guint who;
     gboolean body; /* an object is needed */
     handler handle;
 } routes[] = {
-    {"GET", "/v1/version", DRV_CALLER_OPERATOR, FALSE, version},
-    {"GET", "/v1/nodes", DRV_CALLER_OPERATOR, FALSE, nodes},
-    {"GET", "/v1/nodes/*/maintenance", DRV_CALLER_OPERATOR, FALSE, node_maintenance},
-    {"PUT", "/v1/nodes/*/maintenance", DRV_CALLER_OPERATOR, TRUE, node_maintenance_set},
-    {"GET", "/v1/nodes/*/settings", DRV_CALLER_OPERATOR, FALSE, node_maintenance},
-    {"PUT", "/v1/nodes/*/settings", DRV_CALLER_OPERATOR, TRUE, node_maintenance_set},
-    {"DELETE", "/v1/nodes/*", DRV_CALLER_OPERATOR, FALSE, node_revoke},
-    {"GET", "/v1/store", DRV_CALLER_OPERATOR, FALSE, store_status},
-    {"GET", "/v1/store/backup", DRV_CALLER_OPERATOR, FALSE, store_backup},
-    {"POST", "/v1/store/move", DRV_CALLER_OPERATOR, TRUE, store_move},
-    {"POST", "/v1/nodes/*/authority", DRV_CALLER_OPERATOR, FALSE, authority_give},
-    {"GET", "/v1/vms", DRV_CALLER_OPERATOR, FALSE, vms},
-    {"GET", "/v1/vms/*/goals", DRV_CALLER_OPERATOR, FALSE, vm_goals},
-    {"PUT", "/v1/vms/*/goals", DRV_CALLER_OPERATOR, TRUE, vm_goals_set},
-    {"DELETE", "/v1/vms/*/goals", DRV_CALLER_OPERATOR, FALSE, vm_goals_clear},
-    {"GET", "/v1/vms/*/owner", DRV_CALLER_OPERATOR, FALSE, vm_owner},
-    {"PUT", "/v1/vms/*/owner", DRV_CALLER_OPERATOR, TRUE, vm_owner_set},
-    {"GET", "/v1/content", DRV_CALLER_OPERATOR, FALSE, content},
-    {"PUT", "/v1/content", DRV_CALLER_OPERATOR, TRUE, content_set},
-    {"POST", "/v1/content/prune", DRV_CALLER_OPERATOR, TRUE, content_prune},
-    {"GET", "/v1/policies", DRV_CALLER_OPERATOR, FALSE, policies},
-    {"GET", "/v1/policies/*", DRV_CALLER_OPERATOR, FALSE, policy},
-    {"PUT", "/v1/policies/*", DRV_CALLER_OPERATOR, TRUE, policy_set},
-    {"DELETE", "/v1/policies/*", DRV_CALLER_OPERATOR, FALSE, policy_delete},
-    {"POST", "/v1/plans", DRV_CALLER_OPERATOR, TRUE, plan_make},
-    {"GET", "/v1/plans", DRV_CALLER_OPERATOR, FALSE, plans},
-    {"GET", "/v1/plans/*", DRV_CALLER_OPERATOR, FALSE, plan_get},
-    {"POST", "/v1/plans/*/apply", DRV_CALLER_OPERATOR, FALSE, plan_apply},
-    {"GET", "/v1/jobs", DRV_CALLER_OPERATOR, FALSE, jobs},
-    {"GET", "/v1/jobs/*", DRV_CALLER_OPERATOR, FALSE, job_get},
-    {"POST", "/v1/jobs/*/cancel", DRV_CALLER_OPERATOR, FALSE, job_cancel},
-    {"POST", "/v1/jobs/*/pause", DRV_CALLER_OPERATOR, FALSE, job_pause},
-    {"POST", "/v1/jobs/*/resume", DRV_CALLER_OPERATOR, FALSE, job_resume},
-    {"POST", "/v1/jobs/*/reconcile", DRV_CALLER_OPERATOR, FALSE, job_reconcile},
-    {"GET", "/v1/links", DRV_CALLER_OPERATOR, FALSE, links},
-    {"POST", "/v1/links/probe", DRV_CALLER_OPERATOR, TRUE, link_probe},
-    {"GET", "/v1/accuracy", DRV_CALLER_OPERATOR, FALSE, accuracy},
-    {"POST", "/v1/tokens", DRV_CALLER_OPERATOR, TRUE, token_make},
-    {"GET", "/v1/tokens", DRV_CALLER_OPERATOR, FALSE, tokens},
-    {"DELETE", "/v1/tokens/*", DRV_CALLER_OPERATOR, FALSE, token_delete},
-    {"POST", "/v1/join", DRV_CALLER_NOBODY, TRUE, join},
-    {"GET", "/v1/peer/membership", DRV_CALLER_NODE, FALSE, membership_get},
-    {"PUT", "/v1/peer/membership", DRV_CALLER_NODE, TRUE, membership_put},
-    {"GET", "/v1/peer/store", DRV_CALLER_NODE, FALSE, keeping_get},
-    {"PUT", "/v1/peer/authority", DRV_CALLER_NODE, TRUE, authority_put},
-    {NULL, "/v1/peer/**", DRV_CALLER_NODE, FALSE, peer},
+    {"GET", "/v1/version", MEMBERS, FALSE, version},
+    {"GET", "/v1/nodes", MEMBERS, FALSE, nodes},
+    {"GET", "/v1/nodes/*/maintenance", MEMBERS, FALSE, node_maintenance},
+    {"PUT", "/v1/nodes/*/maintenance", PEOPLE, TRUE, node_maintenance_set},
+    {"GET", "/v1/nodes/*/settings", MEMBERS, FALSE, node_maintenance},
+    {"PUT", "/v1/nodes/*/settings", PEOPLE, TRUE, node_maintenance_set},
+    {"DELETE", "/v1/nodes/*", OPERATORS, FALSE, node_revoke},
+    {"GET", "/v1/store", MEMBERS, FALSE, store_status},
+    {"GET", "/v1/store/backup", PEOPLE, FALSE, store_backup},
+    {"POST", "/v1/store/move", OPERATOR, TRUE, store_move},
+    {"POST", "/v1/nodes/*/authority", OPERATOR, FALSE, authority_give},
+    {"GET", "/v1/vms", MEMBERS, FALSE, vms},
+    {"GET", "/v1/vms/*/goals", MEMBERS, FALSE, vm_goals},
+    {"PUT", "/v1/vms/*/goals", PEOPLE, TRUE, vm_goals_set},
+    {"DELETE", "/v1/vms/*/goals", PEOPLE, FALSE, vm_goals_clear},
+    {"GET", "/v1/vms/*/owner", MEMBERS, FALSE, vm_owner},
+    {"PUT", "/v1/vms/*/owner", PEOPLE, TRUE, vm_owner_set},
+    {"GET", "/v1/content", MEMBERS, FALSE, content},
+    {"PUT", "/v1/content", PEOPLE, TRUE, content_set},
+    {"POST", "/v1/content/prune", PEOPLE, TRUE, content_prune},
+    {"GET", "/v1/policies", MEMBERS, FALSE, policies},
+    {"GET", "/v1/policies/*", MEMBERS, FALSE, policy},
+    {"PUT", "/v1/policies/*", OPERATORS, TRUE, policy_set},
+    {"DELETE", "/v1/policies/*", OPERATORS, FALSE, policy_delete},
+    {"POST", "/v1/plans", PEOPLE, TRUE, plan_make},
+    {"GET", "/v1/plans", MEMBERS, FALSE, plans},
+    {"GET", "/v1/plans/*", MEMBERS, FALSE, plan_get},
+    {"POST", "/v1/plans/*/apply", PEOPLE, FALSE, plan_apply},
+    {"GET", "/v1/jobs", MEMBERS, FALSE, jobs},
+    {"GET", "/v1/jobs/*", MEMBERS, FALSE, job_get},
+    {"POST", "/v1/jobs/*/cancel", PEOPLE, FALSE, job_cancel},
+    {"POST", "/v1/jobs/*/pause", PEOPLE, FALSE, job_pause},
+    {"POST", "/v1/jobs/*/resume", PEOPLE, FALSE, job_resume},
+    {"POST", "/v1/jobs/*/reconcile", PEOPLE, FALSE, job_reconcile},
+    {"GET", DRV_ROUTES_EVENTS, MEMBERS, FALSE, NULL},
+    {"GET", "/v1/links", MEMBERS, FALSE, links},
+    {"POST", "/v1/links/probe", PEOPLE, TRUE, link_probe},
+    {"GET", "/v1/accuracy", MEMBERS, FALSE, accuracy},
+    {"POST", "/v1/tokens", OPERATORS, TRUE, token_make},
+    {"GET", "/v1/tokens", OPERATORS, FALSE, tokens},
+    {"DELETE", "/v1/tokens/*", OPERATORS, FALSE, token_delete},
+    {"DELETE", "/v1/operators/*", OPERATORS, FALSE, operator_revoke},
+    {"POST", "/v1/join", EVERYBODY, TRUE, join},
+    {"GET", "/v1/peer/membership", NODES, FALSE, membership_get},
+    {"PUT", "/v1/peer/membership", NODES, TRUE, membership_put},
+    {"GET", "/v1/peer/store", NODES, FALSE, keeping_get},
+    {"PUT", "/v1/peer/authority", NODES, TRUE, authority_put},
+    {NULL, "/v1/peer/**", NODES, FALSE, peer},
 };
 
 static gboolean matches(const char *pattern, const char *path, char **part)
@@ -370,14 +427,61 @@ static gboolean matches(const char *pattern, const char *path, char **part)
     return TRUE;
 }
 
-gboolean drv_routes_open(const char *method, const char *path)
+/* The first route that matches, or -1 with *@path_known. @part: receives what stands for the star, owned. */
+static gssize find(const char *method, const char *path, gboolean *path_known, char **part)
 {
-    return g_str_equal(method, "POST") && g_str_equal(path, "/v1/join");
+    *path_known = FALSE;
+    for (gsize i = 0; i < G_N_ELEMENTS(routes); i++) {
+        g_clear_pointer(part, g_free);
+        if (!matches(routes[i].pattern, path, part))
+            continue;
+        *path_known = TRUE;
+        if (!routes[i].method || g_str_equal(routes[i].method, method))
+            return (gssize)i;
+    }
+    return -1;
 }
 
-gboolean drv_routes_is_events(const char *method, const char *path)
+const char *drv_routes_at(guint i, const char **method, guint *who)
 {
-    return g_str_equal(method, "GET") && g_str_equal(path, "/v1/events");
+    if (i >= G_N_ELEMENTS(routes))
+        return NULL;
+    *method = routes[i].method;
+    *who = routes[i].who;
+    return routes[i].pattern;
+}
+
+gboolean drv_routes_open(const char *method, const char *path)
+{
+    g_autofree char *part = NULL;
+    gboolean path_known;
+    gssize i = find(method, path, &path_known, &part);
+
+    return i >= 0 && routes[i].who & DRV_MAY(DRV_CALLER_NOBODY);
+}
+
+static gboolean check_who(guint who, guint roles, GError **error)
+{
+    if (who & roles)
+        return TRUE;
+    g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "%s",
+                !(who & ~NODES) ? "only nodes of the cluster may ask this"
+                : who == OPERATOR && (roles & OPERATORS)
+                    ? "a token cannot do this, because what comes of it would outlive the token: run it as root "
+                      "on a node that has the authority's key, or with an operator's certificate"
+                    : "only an operator may do this, and a node is none: run it as root on a node that has the "
+                      "authority's key (the founder), or with an operator's token (DROVER_TOKEN; 'drover token "
+                      "create --operator NAME' makes one there)");
+    return FALSE;
+}
+
+gboolean drv_routes_may(const char *method, const char *path, guint roles, GError **error)
+{
+    g_autofree char *part = NULL;
+    gboolean path_known;
+    gssize i = find(method, path, &path_known, &part);
+
+    return i < 0 || check_who(routes[i].who, roles, error);
 }
 
 guint drv_routes_status(const GError *error)
@@ -407,41 +511,58 @@ json_object *drv_routes_error_body(const GError *error)
     return body;
 }
 
+/* The answer that sends an operator to the node whose name @failure is. */
+static void send_elsewhere(drv_request *request, const GError *failure, guint *status, GError **error)
+{
+    g_autofree char *url = drv_cluster_url(request->context->cluster, failure->message);
+
+    if (!url) {
+        *status = 502;
+        g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
+                    "this is done by node %s, which is not known here: ask again", failure->message);
+        return;
+    }
+    *status = 307;
+    request->location = g_strconcat(url, request->path, request->raw_query[0] ? "?" : "",
+                                    request->raw_query, NULL);
+    g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED, "this is done by node %s: ask there, at %s",
+                failure->message, url);
+}
+
 json_object *drv_routes_answer(drv_request *request, guint *status, GError **error)
 {
     g_autoptr(GError) failure = NULL;
     g_autofree char *part = NULL;
-    gboolean path_known = FALSE;
+    json_object *answer;
+    gboolean path_known;
+    gssize i = find(request->method, request->path, &path_known, &part);
 
-    for (guint i = 0; i < G_N_ELEMENTS(routes); i++) {
-        json_object *answer;
-
-        g_clear_pointer(&part, g_free);
-        if (!matches(routes[i].pattern, request->path, &part))
-            continue;
-        path_known = TRUE;
-        if (routes[i].method && !g_str_equal(routes[i].method, request->method))
-            continue;
-        if (request->role < routes[i].least) {
-            *status = 403;
-            g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "only nodes of the cluster may ask this");
-            return NULL;
-        }
-        if (routes[i].body && !request->body) {
-            *status = 400;
-            g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "a JSON object is needed as the body");
-            return NULL;
-        }
-        request->part = part;
-        answer = routes[i].handle(request, &failure);
-        *status = answer ? 200 : drv_routes_status(failure);
-        if (!answer)
-            g_propagate_error(error, g_steal_pointer(&failure));
-        return answer;
+    if (i < 0 || !routes[i].handle) {
+        *status = path_known ? 405 : 404;
+        g_set_error(error, DRV_ERROR, path_known ? DRV_ERROR_INVALID : DRV_ERROR_NOT_FOUND,
+                    path_known ? "%s is not possible on %.128s" : "%.0s%.128s is not known here",
+                    request->method, request->path);
+        return NULL;
     }
-    *status = path_known ? 405 : 404;
-    g_set_error(error, DRV_ERROR, path_known ? DRV_ERROR_INVALID : DRV_ERROR_NOT_FOUND,
-                path_known ? "%s is not possible on %.128s" : "%.0s%.128s is not known here",
-                request->method, request->path);
-    return NULL;
+    if (!check_who(routes[i].who, request->roles, error)) {
+        *status = 403;
+        return NULL;
+    }
+    if (routes[i].body && !request->body) {
+        *status = 400;
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "a JSON object is needed as the body");
+        return NULL;
+    }
+    request->part = part;
+    answer = routes[i].handle(request, &failure);
+    request->part = NULL;
+    if (answer)
+        *status = 200;
+    else if (failure->domain == DRV_ELSEWHERE)
+        send_elsewhere(request, failure, status, error);
+    else {
+        *status = drv_routes_status(failure);
+        g_propagate_error(error, g_steal_pointer(&failure));
+    }
+    return answer;
 }

@@ -20,18 +20,31 @@ typedef struct {
     const char *raw_query;       /* "a=1&b=2", or "" */
     const char *(*query)(gpointer data, const char *key); /* decoded, or NULL */
     gpointer query_data;
-    drv_caller_role role;
+    guint roles;                 /* DRV_MAY() of each that whoever asks has */
     const char *caller;          /* name of the node or operator; "" for nobody */
+    const char *token;           /* id of the operator's token that was shown, or NULL */
     const char *address;         /* where it comes from */
     json_object *body;           /* an object, or NULL */
     char *part;                  /* what stands for the * of the pattern */
+    char *location;              /* receives where to ask instead, with status 307; transfer full */
 } drv_request;
+
+#define DRV_ROUTES_EVENTS "/v1/events"
 
 /** drv_routes_open() - may anybody, without having authenticated, ask this? */
 gboolean drv_routes_open(const char *method, const char *path);
 
-/** drv_routes_is_events() - is it the event stream, which is answered in pieces? */
-gboolean drv_routes_is_events(const char *method, const char *path);
+/**
+ * drv_routes_may() - may whoever has these roles ask this? A path that is not known is not refused by it.
+ * DRV_ERROR_DENIED says who may.
+ */
+gboolean drv_routes_may(const char *method, const char *path, guint roles, GError **error);
+
+/**
+ * drv_routes_at() - the table itself, for tests: the pattern of its @i-th route, NULL behind the last one.
+ * @method: receives NULL for any; @who: DRV_MAY() of each role that may
+ */
+const char *drv_routes_at(guint i, const char **method, guint *who);
 
 /**
  * drv_routes_answer() - find the route, check who may, do it. May block for as long as

@@ -22,6 +22,7 @@ static void operator_token_free(gpointer data)
     drv_snapshot_token *one = data;
 
     g_free(one->hash);
+    g_free(one->by);
     g_free(one);
 }
 
@@ -97,6 +98,7 @@ static gboolean read_operators(drv_snapshot *view, json_object *array)
             return FALSE;
         one = g_new0(drv_snapshot_token, 1);
         one->hash = g_strdup(hash);
+        one->by = g_strdup(drv_json_string(from, "by", NULL));
         one->expires_ms = drv_json_int(from, "expires_ms", 0);
         g_hash_table_insert(view->operators, g_strdup(id), one);
     }

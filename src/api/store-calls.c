@@ -36,7 +36,7 @@ json_object *drv_store_calls_move(drv_cluster *cluster, json_object *body, GErro
         return NULL;
     }
     if (!drv_cluster_is_founder(cluster))
-        return drv_cluster_ask_founder(cluster, "POST", "/v1/store/move", body, error);
+        return drv_cluster_send_to_founder(cluster, error);
     locker = g_mutex_locker_new(&one_at_a_time);
     if (!drv_keeping_read(&keeping, body, error))
         return NULL;

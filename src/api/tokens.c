@@ -71,12 +71,33 @@ static gboolean put_token(drv_cluster *cluster, gpointer data, gboolean *again, 
     return drv_publish(cluster, &changes, again, error);
 }
 
-json_object *drv_authority_token_create(drv_cluster *cluster, json_object *body, GError **error)
+/* What is made with a token does not outlive it; what is not said is as long as it may be. */
+static gboolean limit_ttl(drv_cluster *cluster, json_object *body, const char *with, gint64 now,
+                          gint64 *expires_ms, GError **error)
+{
+    gint64 most = drv_cluster_token_ends_ms(cluster, with);
+
+    if (*expires_ms <= most)
+        return TRUE;
+    if (!json_object_object_get_ex(body, "ttl_s", NULL)) {
+        *expires_ms = most;
+        return TRUE;
+    }
+    g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
+                "the token that you use is good for %" G_GINT64_FORMAT " s more, and cannot make one that "
+                "outlives it: ask for a shorter time, or use an operator's certificate",
+                MAX(most - now, 0) / 1000);
+    return FALSE;
+}
+
+json_object *drv_authority_token_create(drv_cluster *cluster, json_object *body, const char *with,
+                                        GError **error)
 {
     const drv_identity *identity = drv_cluster_identity(cluster);
     const char *kind = drv_json_string(body, "kind", NULL);
     const char *name = drv_json_string(body, "name", NULL);
     gint64 ttl_s = drv_json_int(body, "ttl_s", 3600), now = drv_clock_real_ms();
+    gint64 expires_ms = now + ttl_s * 1000;
     g_autoptr(json_object) document = NULL;
     g_autofree char *hash = NULL;
     g_autofree char *text = NULL;
@@ -86,7 +107,9 @@ json_object *drv_authority_token_create(drv_cluster *cluster, json_object *body,
     if (!check_token_wish(kind, name, ttl_s, error))
         return NULL;
     if (!drv_cluster_keeps(cluster))
-        return drv_cluster_ask_founder(cluster, "POST", "/v1/tokens", body, error);
+        return drv_cluster_send_to_founder(cluster, error);
+    if (with && !limit_ttl(cluster, body, with, now, &expires_ms, error))
+        return NULL;
     if (!drv_token_new(&token, identity->ca_fingerprint, error))
         return NULL;
     hash = drv_token_hash(&token);
@@ -96,8 +119,10 @@ json_object *drv_authority_token_create(drv_cluster *cluster, json_object *body,
     drv_json_set_string(document, "kind", kind);
     drv_json_set_string(document, "name", name);
     drv_json_set_string(document, "hash", hash);
+    if (with)
+        drv_json_set_string(document, "by", with);
     drv_json_set_int(document, "created_ms", now);
-    drv_json_set_int(document, "expires_ms", now + ttl_s * 1000);
+    drv_json_set_int(document, "expires_ms", expires_ms);
 
     if (!drv_publish_change(cluster, put_token, document, error))
         return NULL;
@@ -107,8 +132,15 @@ json_object *drv_authority_token_create(drv_cluster *cluster, json_object *body,
     drv_json_set_string(answer, "id", token.id);
     drv_json_set_string(answer, "token", text);
     drv_json_set_string(answer, "kind", kind);
-    drv_json_set_int(answer, "expires_ms", now + ttl_s * 1000);
+    drv_json_set_int(answer, "expires_ms", expires_ms);
     return answer;
+}
+
+gboolean drv_authority_token_stands(drv_cluster *cluster, json_object *document, GError **error)
+{
+    const char *by = drv_json_string(document, "by", NULL);
+
+    return !by || drv_cluster_token_valid(cluster, by, error);
 }
 
 json_object *drv_authority_tokens(drv_cluster *cluster, GError **error)
@@ -117,7 +149,7 @@ json_object *drv_authority_tokens(drv_cluster *cluster, GError **error)
     json_object *list, *answer;
 
     if (!drv_cluster_keeps(cluster))
-        return drv_cluster_ask_founder(cluster, "GET", "/v1/tokens", NULL, error);
+        return drv_cluster_send_to_founder(cluster, error);
     all = drv_publish_bucket(drv_cluster_store(cluster), DRV_TOKENS_BUCKET, NULL, error);
     if (!all)
         return NULL;
@@ -127,12 +159,15 @@ json_object *drv_authority_tokens(drv_cluster *cluster, GError **error)
         json_object *to;
 
         if (drv_json_string(from, "used_by", NULL) ||
-            drv_json_int(from, "expires_ms", 0) <= drv_clock_real_ms())
+            drv_json_int(from, "expires_ms", 0) <= drv_clock_real_ms() ||
+            !drv_authority_token_stands(cluster, from, NULL))
             continue;
         to = json_object_new_object();
         drv_json_set_string(to, "id", drv_json_string(from, "id", NULL));
         drv_json_set_string(to, "kind", drv_json_string(from, "kind", NULL));
         drv_json_set_string(to, "name", drv_json_string(from, "name", NULL));
+        if (drv_json_string(from, "by", NULL))
+            drv_json_set_string(to, "by", drv_json_string(from, "by", NULL));
         drv_json_set_int(to, "created_ms", drv_json_int(from, "created_ms", 0));
         drv_json_set_int(to, "expires_ms", drv_json_int(from, "expires_ms", 0));
         json_object_array_add(list, to);
@@ -166,7 +201,6 @@ static gboolean delete_token(drv_cluster *cluster, gpointer data, gboolean *agai
 
 json_object *drv_authority_token_delete(drv_cluster *cluster, const char *id, GError **error)
 {
-    g_autofree char *path = g_strconcat("/v1/tokens/", id, NULL);
     g_autoptr(GError) failure = NULL;
     deletion wish = {id, FALSE};
 
@@ -175,7 +209,7 @@ json_object *drv_authority_token_delete(drv_cluster *cluster, const char *id, GE
         return NULL;
     }
     if (!drv_cluster_keeps(cluster))
-        return drv_cluster_ask_founder(cluster, "DELETE", path, NULL, error);
+        return drv_cluster_send_to_founder(cluster, error);
     if (!drv_publish_change(cluster, delete_token, &wish, &failure)) {
         if (g_error_matches(failure, DRV_ERROR, DRV_ERROR_NOT_FOUND))
             g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND,

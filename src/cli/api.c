@@ -58,6 +58,7 @@ drv_cli_api *drv_cli_api_new(const drv_args *args, GError **error)
     drv_client_options options = {
         .server = drv_args_text(args, "server"),
         .ca_file = drv_args_text(args, "ca"),
+        .person = TRUE,
     };
     drv_client *client;
     real_api *api;

@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drover token create, list, revoke. */
+#include <string.h>
+#include <unistd.h>
+
+#include "api/operators.h"
 #include "base/clock.h"
+#include "base/paths.h"
 #include "cli/cli.h"
 #include "cli/table.h"
 #include "cli/units.h"
 #include "hyper/gerror.h"
+
+#define FINGERPRINT_TEXT 64 /* hex digits of a SHA-256 */
 
 /* How long until @key of @token, "-" when unknown. */
 static char *until(json_object *token, const char *key)
@@ -77,8 +84,42 @@ int drv_cmd_token_list(drv_cli *cli, const drv_args *args, GError **error)
     return DRV_EXIT_DONE;
 }
 
+/* This host's own, if that is the one: the next command makes another where the authority's key is. */
+static void forget_own(const char *fingerprint)
+{
+    static const char *const files[] = {DRV_ETC_DIR "/operator.key", DRV_ETC_DIR "/operator.crt"};
+    g_autofree char *own = drv_operator_fingerprint(files[1], NULL);
+
+    for (guint i = 0; i < G_N_ELEMENTS(files) && !g_strcmp0(own, fingerprint); i++)
+        unlink(files[i]);
+}
+
+/* @what: 64 hex digits, or the file of a certificate. */
+static int revoke_certificate(drv_cli *cli, const char *what, GError **error)
+{
+    g_autofree char *fingerprint = strlen(what) == FINGERPRINT_TEXT && !strchr(what, '/')
+                                       ? g_strdup(what)
+                                       : drv_operator_fingerprint(what, error);
+    g_autofree char *path = fingerprint ? drv_cli_path("/v1/operators/", fingerprint, "") : NULL;
+    g_autoptr(json_object) answer = path ? drv_cli_call(cli, "DELETE", path, NULL, error) : NULL;
+
+    if (!answer)
+        return -1;
+    forget_own(fingerprint);
+    if (cli->json)
+        drv_cli_print_json(cli, answer);
+    else
+        drv_cli_message(cli, "the operator's key %s and its certificates are good for nothing from now on",
+                        fingerprint);
+    return DRV_EXIT_DONE;
+}
+
 int drv_cmd_token_revoke(drv_cli *cli, const drv_args *args, GError **error)
 {
+    const char *id = drv_args_operand(args, 0);
+
+    if (strchr(id, '/') || g_str_has_suffix(id, ".crt") || strlen(id) == FINGERPRINT_TEXT)
+        return revoke_certificate(cli, id, error);
     return drv_cli_delete(cli, args, "/v1/tokens/", "token",
                           "is good for nothing from now on", error);
 }

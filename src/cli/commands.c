@@ -220,9 +220,13 @@ const drv_command drv_commands[] = {
      token_create_options, drv_cmd_token_create},
     {"token list", "", 0, 0, "List the tokens that are good", NULL, "  drover token list", none,
      drv_cmd_token_list},
-    {"token revoke", "ID", 1, 1, "End a token",
-     "A node that has joined with it stays; “drover node revoke” is for that.",
-     "  drover token revoke 5f0c1d2a9b3e4477", none, drv_cmd_token_revoke},
+    {"token revoke", "ID", 1, 1, "End a token, or an operator's certificates",
+     "Tokens that were made with it end too. A node that has joined with it stays;\n"
+     "“drover node revoke” is for that. Instead of ID: the file of an operator's\n"
+     "certificate, or the SHA-256 of its key; all certificates of that key end.",
+     "  drover token revoke 5f0c1d2a9b3e4477\n"
+     "  drover token revoke /etc/drover/operator.crt",
+     none, drv_cmd_token_revoke},
     {"node list", "", 0, 0, "List the nodes of the cluster",
      "A node that does not answer is listed as lost, with the reason on stderr; the\n"
      "exit code is 0 all the same.",

@@ -3,6 +3,7 @@
 #include "hyper/gerror.h"
 
 G_DEFINE_QUARK(drv-error-quark, drv_error)
+G_DEFINE_QUARK(drv-elsewhere-quark, drv_elsewhere)
 
 static const char *const names[] = {
     [DRV_ERROR_FAILED] = "failed",

@@ -25,6 +25,13 @@ typedef enum {
 
 GQuark drv_error_quark(void);
 
+/*
+ * Not a failure: what an operator asks for is done by another node, whose name is the message. The
+ * operator is sent there (src/api), because no node may act on another one in an operator's name.
+ */
+#define DRV_ELSEWHERE (drv_elsewhere_quark())
+GQuark drv_elsewhere_quark(void);
+
 /** drv_error_code_name() - as in REST answers: "not-found", ... Static. */
 const char *drv_error_code_name(int code);
 

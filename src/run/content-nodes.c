@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Known content as operators see it: every node is asked for its own. See run.h. */
-#include "run/internal.h"
+#include "run/lead.h"
 
 static json_object *no_store(GError **error)
 {
@@ -86,6 +86,12 @@ static json_object *ask(drv_run *run, const char *method, const char *path, json
     return g_steal_pointer(&answer);
 }
 
+/* What is not for this node alone is for the one that leads, which the others obey. */
+static gboolean may_act(drv_run *run, json_object *what, GError **error)
+{
+    return !g_strcmp0(drv_json_string(what, "node", NULL), run->node) || drv_run_must_lead(run, error);
+}
+
 json_object *drv_run_contents(drv_run *run, GError **error)
 {
     return ask(run, "GET", "/v1/peer/content", NULL, error);
@@ -93,10 +99,10 @@ json_object *drv_run_contents(drv_run *run, GError **error)
 
 json_object *drv_run_contents_prune(drv_run *run, json_object *what, GError **error)
 {
-    return ask(run, "POST", "/v1/peer/content", what, error);
+    return may_act(run, what, error) ? ask(run, "POST", "/v1/peer/content", what, error) : NULL;
 }
 
 json_object *drv_run_contents_set(drv_run *run, json_object *what, GError **error)
 {
-    return ask(run, "PUT", "/v1/peer/content", what, error);
+    return may_act(run, what, error) ? ask(run, "PUT", "/v1/peer/content", what, error) : NULL;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Links and the accuracy of predictions as operators see them, of all nodes. See run.h. */
-#include "run/internal.h"
+#include "run/lead.h"
 
 #include "plan/accuracy.h"
 
@@ -15,8 +15,7 @@ json_object *drv_run_links_probe(drv_run *run, json_object *body, GError **error
         return NULL;
     }
     drv_json_set_string(request, "to", to);
-    return drv_run_call(run, from, "POST", "/v1/peer/links", request, DRV_RUN_PREPARE_TIMEOUT_MS,
-                        error);
+    return drv_run_act(run, from, "POST", "/v1/peer/links", request, DRV_RUN_PREPARE_TIMEOUT_MS, error);
 }
 
 json_object *drv_run_accuracy(drv_run *run, GError **error)

@@ -241,6 +241,8 @@ json_object *drv_fleet_plans_ask(drv_run *run, const char *method, const char *r
 {
     g_autofree char *path = g_strconcat("/v1/peer/fleet-plans", rest, NULL);
 
+    if (!g_str_equal(method, "GET") && !drv_run_must_lead(run, error))
+        return NULL;
     return drv_run_ask_leader(run, "plans of the fleet are made", method, path, body,
                               DRV_RUN_PREPARE_TIMEOUT_MS, error);
 }

@@ -4,6 +4,7 @@
 
 #include "plan/goals.h"
 #include "plan/place.h"
+#include "run/lead.h"
 #include "run/policies.h"
 #include "run/rules.h"
 
@@ -128,7 +129,8 @@ static json_object *ask_vm(drv_run *run, const drv_fleet_vm *vm, const char *met
 {
     g_autofree char *path = g_strdup_printf("/v1/peer/vms/%s%s", vm->uuid, rest);
 
-    return drv_run_call(run, vm->node, method, path, body, DRV_RUN_PEER_TIMEOUT_MS, error);
+    return (g_str_equal(method, "GET") ? drv_run_call : drv_run_act)(
+        run, vm->node, method, path, body, DRV_RUN_PEER_TIMEOUT_MS, error);
 }
 
 static json_object *view(drv_run *run, const drv_fleet *fleet, const drv_fleet_vm *which,

@@ -116,6 +116,47 @@ json_object *drv_run_ask_leader(drv_run *run, const char *what, const char *meth
     return NULL;
 }
 
+json_object *drv_run_act(drv_run *run, const char *node, const char *method, const char *path,
+                         json_object *body, guint timeout_ms, GError **error)
+{
+    if (g_str_equal(node, run->node) || drv_run_leads(run))
+        return drv_run_call(run, node, method, path, body, timeout_ms, error);
+    g_set_error_literal(error, DRV_ELSEWHERE, 0, node);
+    return NULL;
+}
+
+gboolean drv_run_is_leader(drv_run *run, const char *name)
+{
+    g_autofree char *leader = drv_run_leader(run);
+    g_autoptr(drv_document) claim = NULL;
+    g_autoptr(json_object) held = NULL;
+
+    if (leader && g_str_equal(leader, name))
+        return TRUE;
+    if (!with_etcd(run))
+        return FALSE;
+    /* It may have begun to lead a moment ago. */
+    claim = drv_store_get(run->shared, DRV_CLAIM_BUCKET, CLAIM, NULL);
+    held = claim ? drv_json_parse(claim->json, "a claim", NULL) : NULL;
+    return !g_strcmp0(drv_json_string(held, "holder", NULL), name);
+}
+
+gboolean drv_run_must_lead(drv_run *run, GError **error)
+{
+    g_autofree char *leader = NULL;
+
+    if (drv_run_leads(run))
+        return TRUE;
+    leader = drv_run_leader(run);
+    if (leader && !g_str_equal(leader, run->node))
+        g_set_error_literal(error, DRV_ELSEWHERE, 0, leader);
+    else
+        g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
+                    "this is done by the node that leads, and this node does not know yet which that is: try "
+                    "again in some seconds");
+    return FALSE;
+}
+
 void drv_run_lead_status(drv_run *run, json_object *status)
 {
     g_autofree char *leader = drv_run_leader(run);

@@ -32,6 +32,19 @@ drv_store *drv_run_lead_store(drv_run *run, GError **error);
 json_object *drv_run_ask_leader(drv_run *run, const char *what, const char *method, const char *path,
                                 json_object *body, guint timeout_ms, GError **error);
 
+/**
+ * drv_run_act() - what an operator asks for, to be done at @node: here, or there if this node leads,
+ * which may act in his name. Else he is sent to @node (DRV_ELSEWHERE).
+ */
+json_object *drv_run_act(drv_run *run, const char *node, const char *method, const char *path,
+                         json_object *body, guint timeout_ms, GError **error);
+
+/** drv_run_is_leader() - does node @name lead? With etcd this may ask there. */
+gboolean drv_run_is_leader(drv_run *run, const char *name);
+
+/** drv_run_must_lead() - FALSE and DRV_ELSEWHERE, if this node does not lead: an operator is sent there. */
+gboolean drv_run_must_lead(drv_run *run, GError **error);
+
 /** drv_run_lead_start() - begin to want to lead, in a thread. Before the first call of the others. */
 void drv_run_lead_start(drv_run *run);
 /** drv_run_lead_free() - when that thread is over. */

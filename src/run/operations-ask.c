@@ -155,6 +155,7 @@ json_object *drv_operations_ask_to(drv_run *run, const char *id, const char *act
 {
     g_autofree char *path = g_strdup_printf("/v1/peer/operations/%s/%s", id, action);
 
-    return drv_run_ask_leader(run, "operations are driven", "POST", path, NULL,
-                              DRV_RUN_PEER_TIMEOUT_MS, error);
+    return drv_run_must_lead(run, error)
+               ? drv_run_call(run, run->node, "POST", path, NULL, DRV_RUN_PEER_TIMEOUT_MS, error)
+               : NULL;
 }

@@ -13,6 +13,7 @@
 #include "run/fleet-plan.h"
 #include "run/goals.h"
 #include "run/incoming.h"
+#include "run/lead.h"
 #include "run/maintenance.h"
 #include "run/new-job.h"
 #include "run/operations.h"
@@ -165,7 +166,7 @@ static json_object *get_plan(const peer_request *request, GError **error)
 
 static json_object *apply_plan(const peer_request *request, GError **error)
 {
-    return drv_run_local_apply(request->run, request->id, error);
+    return drv_run_local_apply(request->run, request->caller, request->id, request->body, error);
 }
 
 static json_object *get_clock(const peer_request *request, GError **error)
@@ -333,62 +334,67 @@ static json_object *abandon_session(const peer_request *request, GError **error)
     return drv_incoming_abandon(request->run, request->caller, request->id, error);
 }
 
+#define MEMBER DRV_PEER_MEMBER
+#define LEADER DRV_PEER_LEADER
+#define ITSELF DRV_PEER_ITSELF
+
 static const struct {
     const char *method;
     const char *what;   /* first element of the path */
     gboolean has_id;
     const char *action; /* third element, or NULL */
     gboolean has_body;
+    drv_peer_who who;
     peer_func func;
 } routes[] = {
-    {"GET", "node", FALSE, NULL, FALSE, get_node},
-    {"GET", "vms", FALSE, NULL, FALSE, get_vms},
-    {"GET", "vms", TRUE, NULL, FALSE, get_vm},
-    {"POST", "vms", TRUE, "facts", TRUE, gather_facts},
-    {"PUT", "vms", TRUE, "goals", TRUE, set_goals},
-    {"DELETE", "vms", TRUE, "goals", FALSE, clear_goals},
-    {"PUT", "vms", TRUE, "owner", TRUE, set_owner},
-    {"POST", "vms", TRUE, "prediction", TRUE, predict},
-    {"PUT", "vms", TRUE, "learnt", TRUE, take_learnt},
-    {"GET", "links", FALSE, NULL, FALSE, get_links},
-    {"POST", "links", FALSE, NULL, TRUE, probe_link},
-    {"POST", "probes", FALSE, NULL, TRUE, answer_probe},
-    {"DELETE", "probes", TRUE, NULL, FALSE, forget_probe},
-    {"GET", "content", FALSE, NULL, FALSE, get_content},
-    {"PUT", "content", FALSE, NULL, TRUE, set_content},
-    {"POST", "content", FALSE, NULL, TRUE, prune_content},
-    {"GET", "policies", FALSE, NULL, FALSE, get_policies},
-    {"PUT", "policies", TRUE, NULL, TRUE, set_policy},
-    {"DELETE", "policies", TRUE, NULL, FALSE, delete_policy},
-    {"POST", "facts", FALSE, NULL, TRUE, answer_facts},
-    {"GET", "plans", FALSE, NULL, FALSE, get_plans},
-    {"GET", "plans", TRUE, NULL, FALSE, get_plan},
-    {"POST", "plans", TRUE, "apply", FALSE, apply_plan},
-    {"GET", "clock", FALSE, NULL, FALSE, get_clock},
-    {"GET", "jobs", FALSE, NULL, FALSE, get_jobs},
-    {"POST", "jobs", FALSE, NULL, TRUE, new_job},
-    {"GET", "step-jobs", TRUE, NULL, FALSE, find_job},
-    {"GET", "node-settings", FALSE, NULL, FALSE, get_settings},
-    {"PUT", "node-settings", TRUE, NULL, TRUE, set_settings},
-    {"POST", "fleet-plans", FALSE, NULL, TRUE, make_fleet_plan},
-    {"GET", "fleet-plans", FALSE, NULL, FALSE, get_fleet_plans},
-    {"GET", "fleet-plans", TRUE, NULL, FALSE, get_fleet_plan},
-    {"POST", "fleet-plans", TRUE, "apply", FALSE, apply_fleet_plan},
-    {"GET", "operations", FALSE, NULL, FALSE, get_operations},
-    {"GET", "operations", TRUE, NULL, FALSE, get_operation},
-    {"POST", "operations", TRUE, "pause", FALSE, pause_operation},
-    {"POST", "operations", TRUE, "resume", FALSE, resume_operation},
-    {"POST", "operations", TRUE, "cancel", FALSE, cancel_operation},
-    {"GET", "jobs", TRUE, NULL, FALSE, get_job},
-    {"POST", "jobs", TRUE, "cancel", FALSE, cancel_job},
-    {"POST", "jobs", TRUE, "reconcile", FALSE, reconcile_job},
-    {"POST", "sessions", FALSE, NULL, TRUE, open_session},
-    {"POST", "sessions", TRUE, "look", TRUE, look_at_session},
-    {"POST", "sessions", TRUE, "export", TRUE, export_image},
-    {"POST", "sessions", TRUE, "unexport", TRUE, unexport_image},
-    {"POST", "sessions", TRUE, "define", TRUE, define_vm},
-    {"POST", "sessions", TRUE, "finish", TRUE, finish_session},
-    {"DELETE", "sessions", TRUE, NULL, FALSE, abandon_session},
+    {"GET", "node", FALSE, NULL, FALSE, MEMBER, get_node},
+    {"GET", "vms", FALSE, NULL, FALSE, MEMBER, get_vms},
+    {"GET", "vms", TRUE, NULL, FALSE, MEMBER, get_vm},
+    {"POST", "vms", TRUE, "facts", TRUE, MEMBER, gather_facts},
+    {"PUT", "vms", TRUE, "goals", TRUE, LEADER, set_goals},
+    {"DELETE", "vms", TRUE, "goals", FALSE, LEADER, clear_goals},
+    {"PUT", "vms", TRUE, "owner", TRUE, LEADER, set_owner},
+    {"POST", "vms", TRUE, "prediction", TRUE, MEMBER, predict},
+    {"PUT", "vms", TRUE, "learnt", TRUE, MEMBER, take_learnt},
+    {"GET", "links", FALSE, NULL, FALSE, MEMBER, get_links},
+    {"POST", "links", FALSE, NULL, TRUE, LEADER, probe_link},
+    {"POST", "probes", FALSE, NULL, TRUE, MEMBER, answer_probe},
+    {"DELETE", "probes", TRUE, NULL, FALSE, MEMBER, forget_probe},
+    {"GET", "content", FALSE, NULL, FALSE, MEMBER, get_content},
+    {"PUT", "content", FALSE, NULL, TRUE, LEADER, set_content},
+    {"POST", "content", FALSE, NULL, TRUE, LEADER, prune_content},
+    {"GET", "policies", FALSE, NULL, FALSE, MEMBER, get_policies},
+    {"PUT", "policies", TRUE, NULL, TRUE, LEADER, set_policy},
+    {"DELETE", "policies", TRUE, NULL, FALSE, LEADER, delete_policy},
+    {"POST", "facts", FALSE, NULL, TRUE, MEMBER, answer_facts},
+    {"GET", "plans", FALSE, NULL, FALSE, MEMBER, get_plans},
+    {"GET", "plans", TRUE, NULL, FALSE, MEMBER, get_plan},
+    {"POST", "plans", TRUE, "apply", FALSE, MEMBER, apply_plan},
+    {"GET", "clock", FALSE, NULL, FALSE, MEMBER, get_clock},
+    {"GET", "jobs", FALSE, NULL, FALSE, MEMBER, get_jobs},
+    {"POST", "jobs", FALSE, NULL, TRUE, LEADER, new_job},
+    {"GET", "step-jobs", TRUE, NULL, FALSE, MEMBER, find_job},
+    {"GET", "node-settings", FALSE, NULL, FALSE, MEMBER, get_settings},
+    {"PUT", "node-settings", TRUE, NULL, TRUE, ITSELF, set_settings},
+    {"POST", "fleet-plans", FALSE, NULL, TRUE, LEADER, make_fleet_plan},
+    {"GET", "fleet-plans", FALSE, NULL, FALSE, MEMBER, get_fleet_plans},
+    {"GET", "fleet-plans", TRUE, NULL, FALSE, MEMBER, get_fleet_plan},
+    {"POST", "fleet-plans", TRUE, "apply", FALSE, LEADER, apply_fleet_plan},
+    {"GET", "operations", FALSE, NULL, FALSE, MEMBER, get_operations},
+    {"GET", "operations", TRUE, NULL, FALSE, MEMBER, get_operation},
+    {"POST", "operations", TRUE, "pause", FALSE, LEADER, pause_operation},
+    {"POST", "operations", TRUE, "resume", FALSE, LEADER, resume_operation},
+    {"POST", "operations", TRUE, "cancel", FALSE, LEADER, cancel_operation},
+    {"GET", "jobs", TRUE, NULL, FALSE, MEMBER, get_job},
+    {"POST", "jobs", TRUE, "cancel", FALSE, LEADER, cancel_job},
+    {"POST", "jobs", TRUE, "reconcile", FALSE, LEADER, reconcile_job},
+    {"POST", "sessions", FALSE, NULL, TRUE, MEMBER, open_session},
+    {"POST", "sessions", TRUE, "look", TRUE, MEMBER, look_at_session},
+    {"POST", "sessions", TRUE, "export", TRUE, MEMBER, export_image},
+    {"POST", "sessions", TRUE, "unexport", TRUE, MEMBER, unexport_image},
+    {"POST", "sessions", TRUE, "define", TRUE, MEMBER, define_vm},
+    {"POST", "sessions", TRUE, "finish", TRUE, MEMBER, finish_session},
+    {"DELETE", "sessions", TRUE, NULL, FALSE, MEMBER, abandon_session},
 };
 
 /* Ids of plans and operations too, and keys of an operation's steps: "op-3.2.1". */
@@ -418,6 +424,30 @@ static int check_id(const char *what, const char *id, struct drv_error *err)
     return parse_key(id, err);
 }
 
+char *drv_run_peer_at(guint i, const char **method, drv_peer_who *who)
+{
+    if (i >= G_N_ELEMENTS(routes))
+        return NULL;
+    *method = routes[i].method;
+    *who = routes[i].who;
+    return g_strconcat(routes[i].what, routes[i].has_id ? "/*" : "", routes[i].action ? "/" : "",
+                       routes[i].action ?: "", NULL);
+}
+
+/* A node that only passes on what somebody has asked for is not believed: operators are sent on themselves. */
+static gboolean check_caller(drv_run *run, drv_peer_who who, const peer_request *request,
+                             GError **error)
+{
+    if (who == DRV_PEER_MEMBER || g_str_equal(request->caller, run->node) ||
+        (who == DRV_PEER_ITSELF && !g_strcmp0(request->caller, request->id)) ||
+        drv_run_is_leader(run, request->caller))
+        return TRUE;
+    g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
+                "node %s may not have this done by %s: only the node that leads may%s", request->caller,
+                run->node, who == DRV_PEER_ITSELF ? ", and a node for itself" : "");
+    return FALSE;
+}
+
 json_object *drv_run_peer(drv_run *run, const char *caller, const char *method, const char *path,
                           json_object *body, GError **error)
 {
@@ -438,6 +468,8 @@ json_object *drv_run_peer(drv_run *run, const char *caller, const char *method, 
             !g_str_equal(routes[i].what, elements[0]) ||
             (routes[i].action && !g_str_equal(routes[i].action, elements[2])))
             continue;
+        if (!check_caller(run, routes[i].who, &request, error))
+            return NULL;
         if (routes[i].has_body && !body) {
             g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s /v1/peer/%s needs a body", method,
                         path);

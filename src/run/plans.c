@@ -152,49 +152,77 @@ static gboolean is_open(drv_run *run, json_object *step, GError **error)
     return FALSE;
 }
 
-/* The plan is marked before its job begins: of two who apply it, one wins. */
-json_object *drv_run_local_apply(drv_run *run, const char *id, GError **error)
+static gboolean may_apply(drv_run *run, const char *caller, json_object *step, GError **error)
+{
+    if (!g_strcmp0(caller, drv_json_string(step, "source", NULL)) || drv_run_is_leader(run, caller))
+        return TRUE;
+    g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
+                "only the VM's own node and the one that leads apply a plan; %s is neither", caller);
+    return FALSE;
+}
+
+json_object *drv_run_local_apply(drv_run *run, const char *caller, const char *id,
+                                 json_object *begun, GError **error)
 {
     g_autoptr(drv_document) document = stored_plan(run, id, error);
     g_autoptr(json_object) plan = NULL;
-    g_autoptr(json_object) request = NULL;
-    g_autoptr(json_object) job = NULL;
-    json_object *step, *jobs, *result;
-    gint64 revision;
+    json_object *step;
+    gboolean ready;
 
     if (!document)
         return NULL;
     plan = drv_json_parse(document->json, "a stored plan", error);
     if (!plan)
         return NULL;
-    if (!g_str_equal(drv_json_string(plan, "state", ""), "ready")) {
+    step = json_object_array_get_idx(drv_json_array(plan, "steps"), 0);
+    if (!may_apply(run, caller, step, error))
+        return NULL;
+    ready = g_str_equal(drv_json_string(plan, "state", ""), "ready");
+    if (ready == (begun != NULL)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "plan %s has been applied already; make a new one", id);
+                    "plan %s has %sbeen applied already; make a new one", id, ready ? "not " : "");
         return NULL;
     }
-    if (!is_open(run, json_object_array_get_idx(drv_json_array(plan, "steps"), 0), error))
+    if (ready && !is_open(run, step, error))
         return NULL;
     drv_json_set_string(plan, "state", "applied");
-    if (!drv_store_put(kept(run), BUCKET, id, json_object_to_json_string(plan), document->revision,
-                       &revision, error))
-        return NULL;
+    if (begun)
+        drv_json_set(plan, "jobs", json_object_get(drv_json_array(begun, "jobs")));
+    return drv_store_put(kept(run), BUCKET, id, json_object_to_json_string(plan), document->revision,
+                         NULL, error)
+               ? g_steal_pointer(&plan)
+               : NULL;
+}
 
-    step = json_object_array_get_idx(drv_json_array(plan, "steps"), 0);
-    request = json_object_new_object();
+/*
+ * By the VM's own node, or by the one that leads. The plan is marked before its job begins: of two who
+ * apply it, one wins.
+ */
+static json_object *apply(drv_run *run, const char *id, const char *owner, const char *source,
+                          GError **error)
+{
+    g_autofree char *path = g_strdup_printf("/v1/peer/plans/%s/apply", id);
+    g_autoptr(json_object) plan = NULL;
+    g_autoptr(json_object) request = json_object_new_object();
+    g_autoptr(json_object) result = json_object_new_object();
+    g_autoptr(json_object) job = NULL;
+    g_autoptr(json_object) noted = NULL;
+    json_object *jobs = json_object_new_array();
+
+    drv_json_set(result, "jobs", jobs);
+    plan = drv_run_call(run, owner, "POST", path, NULL, DRV_RUN_PREPARE_TIMEOUT_MS, error);
+    if (!plan)
+        return NULL;
     drv_json_set_string(request, "plan", id);
-    drv_json_set(request, "step", json_object_get(step));
-    job = drv_run_call(run, drv_json_string(step, "source", ""), "POST", "/v1/peer/jobs", request,
-                       DRV_RUN_PEER_TIMEOUT_MS, error);
+    drv_json_set(request, "step",
+                 json_object_get(json_object_array_get_idx(drv_json_array(plan, "steps"), 0)));
+    job = drv_run_call(run, source, "POST", "/v1/peer/jobs", request, DRV_RUN_PEER_TIMEOUT_MS, error);
     if (!job)
         return NULL;
-    jobs = json_object_new_array();
     json_object_array_add(jobs, json_object_new_string(drv_json_string(job, "id", "")));
-    drv_json_set(plan, "jobs", json_object_get(jobs));
     /* The job is in the source's store already: what is lost here is only a cross-reference. */
-    drv_store_put(kept(run), BUCKET, id, json_object_to_json_string(plan), revision, NULL, NULL);
-    result = json_object_new_object();
-    drv_json_set(result, "jobs", jobs);
-    return result;
+    noted = drv_run_call(run, owner, "POST", path, result, DRV_RUN_PEER_TIMEOUT_MS, NULL);
+    return g_steal_pointer(&result);
 }
 
 json_object *drv_run_plan_get(drv_run *run, const char *id, GError **error)
@@ -212,11 +240,18 @@ json_object *drv_run_plan_get(drv_run *run, const char *id, GError **error)
 json_object *drv_run_apply(drv_run *run, const char *id, GError **error)
 {
     g_autofree char *owner = keeper(run, id, error);
-    g_autofree char *path = g_strdup_printf("/v1/peer/plans/%s/apply", id);
     g_autofree char *rest = g_strdup_printf("/%s/apply", id);
+    g_autoptr(json_object) plan = NULL;
+    const char *source;
 
     if (owner && drv_fleet_plan_is_id(id))
         return drv_fleet_plans_ask(run, "POST", rest, NULL, error);
-    return owner ? drv_run_call(run, owner, "POST", path, NULL, DRV_RUN_PREPARE_TIMEOUT_MS, error)
-                 : NULL;
+    plan = owner ? drv_run_plan_get(run, id, error) : NULL;
+    if (!plan)
+        return NULL;
+    source = drv_json_string(json_object_array_get_idx(drv_json_array(plan, "steps"), 0), "source", "");
+    if (g_str_equal(source, run->node) || drv_run_leads(run))
+        return apply(run, id, owner, source, error);
+    g_set_error_literal(error, DRV_ELSEWHERE, 0, source);
+    return NULL;
 }

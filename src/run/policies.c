@@ -109,6 +109,15 @@ static json_object *ask_founder(drv_run *run, const drv_fleet *fleet, const char
     return NULL;
 }
 
+/* An operator's: where they are kept. */
+static json_object *act(drv_run *run, const char *method, const char *path, json_object *body,
+                        GError **error)
+{
+    if (!drv_run_cluster_store(run) && !drv_run_must_lead(run, error))
+        return NULL;
+    return drv_run_call(run, run->node, method, path, body, DRV_RUN_PEER_TIMEOUT_MS, error);
+}
+
 json_object *drv_policies_ask(drv_run *run, const drv_fleet *fleet, GError **error)
 {
     return ask_founder(run, fleet, "GET", "/v1/peer/policies", NULL, error);
@@ -154,7 +163,7 @@ json_object *drv_run_policy_set(drv_run *run, const char *name, json_object *goa
 
     if (!drv_goals_check_name(name, error) || !drv_goals_check_kept(goals, FALSE, error))
         return NULL;
-    return ask_founder(run, NULL, "PUT", path, goals, error);
+    return act(run, "PUT", path, goals, error);
 }
 
 /* Whoever names it could not be moved any more. */
@@ -195,5 +204,5 @@ json_object *drv_run_policy_delete(drv_run *run, const char *name, gboolean forc
 
     if (!drv_goals_check_name(name, error) || (!force && !is_unused(run, name, error)))
         return NULL;
-    return ask_founder(run, NULL, "DELETE", path, NULL, error);
+    return act(run, "DELETE", path, NULL, error);
 }

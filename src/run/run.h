@@ -91,6 +91,19 @@ json_object *drv_run_reconcile(drv_run *run, const char *id, GError **error);
 json_object *drv_run_peer(drv_run *run, const char *caller, const char *method, const char *path,
                           json_object *body, GError **error);
 
+/* Which nodes are obeyed; a node obeys itself in everything. */
+typedef enum {
+    DRV_PEER_MEMBER, /* any: it could do it by itself, or both ends of a move need it */
+    DRV_PEER_LEADER, /* the one that leads: what operators ask for, who go there or to the node itself */
+    DRV_PEER_ITSELF, /* the same, and a node about itself */
+} drv_peer_who;
+
+/**
+ * drv_run_peer_at() - the table of these, for tests: the pattern of its @i-th one, NULL behind the last one.
+ * Transfer full.
+ */
+char *drv_run_peer_at(guint i, const char **method, drv_peer_who *who);
+
 /**
  * drv_run_hand_link() - a TCP connection whose ClientHello names @session: give it
  * to that session's relay. @fd stays the caller's (who closes it in any case).

@@ -401,7 +401,7 @@ json_object *drv_run_reconcile(drv_run *run, const char *id, GError **error)
                     "reconciled one by one", id, id);
         return NULL;
     }
-    return drv_run_call(run, owner, "POST", path, NULL, DRV_RUN_PEER_TIMEOUT_MS, error);
+    return drv_run_act(run, owner, "POST", path, NULL, DRV_RUN_PEER_TIMEOUT_MS, error);
 }
 
 json_object *drv_run_cancel(drv_run *run, const char *id, GError **error)
@@ -413,7 +413,7 @@ json_object *drv_run_cancel(drv_run *run, const char *id, GError **error)
         return NULL;
     if (drv_operations_is_id(id))
         return drv_operations_ask_to(run, id, "cancel", error);
-    return drv_run_call(run, owner, "POST", path, NULL, DRV_RUN_PEER_TIMEOUT_MS, error);
+    return drv_run_act(run, owner, "POST", path, NULL, DRV_RUN_PEER_TIMEOUT_MS, error);
 }
 
 json_object *drv_run_job_act(drv_run *run, const char *id, const char *action, GError **error)
@@ -433,6 +433,9 @@ json_object *drv_run_node_settings_set(drv_run *run, const char *node, json_obje
 {
     g_autofree char *path = g_strconcat("/v1/peer/node-settings/", node, NULL);
 
+    /* A node may say so of itself. */
+    if (!g_str_equal(node, run->node) && !drv_run_must_lead(run, error))
+        return NULL;
     return drv_run_ask_leader(run, "maintenance is kept", "PUT", path, what, DRV_RUN_PEER_TIMEOUT_MS,
                               error);
 }

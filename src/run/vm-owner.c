@@ -2,6 +2,7 @@
 /* Whose a VM is: content of its memory serves VMs of the same owner only. See run.h. */
 #include "plan/place.h"
 #include "run/internal.h"
+#include "run/lead.h"
 
 #define OWNER_MOST 64
 
@@ -64,7 +65,7 @@ json_object *drv_run_vm_owner_set(drv_run *run, const char *name, json_object *b
     const drv_fleet_vm *vm = fleet ? drv_plan_find_vm(fleet, name, error) : NULL;
     g_autofree char *path = vm ? g_strdup_printf("/v1/peer/vms/%s/owner", vm->uuid) : NULL;
     g_autoptr(json_object) done =
-        vm ? drv_run_call(run, vm->node, "PUT", path, body, DRV_RUN_PEER_TIMEOUT_MS, error) : NULL;
+        vm ? drv_run_act(run, vm->node, "PUT", path, body, DRV_RUN_PEER_TIMEOUT_MS, error) : NULL;
 
     return done ? drv_run_vm_owner(run, name, error) : NULL;
 }

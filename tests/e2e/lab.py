@@ -60,9 +60,18 @@ class Api:
             self.context.load_cert_chain(*certificate)
 
     def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """Status and document. A connection each time: droverd may have been restarted."""
-        raw = net.call_in(self.netns, lambda: socket.create_connection(
-            (self.address, PORT), self.timeout))
+        """Status and document. Who is sent to another node goes there."""
+        address = self.address
+        while True:
+            status, document, location = self.once(address, method, path, body)
+            if status != 307:
+                return status, document
+            address, _, path = location.removeprefix("https://").partition("/")
+            address, path = address.rpartition(":")[0], f"/{path}"
+
+    def once(self, address: str, method: str, path: str, body: Any) -> tuple[int, Any, str]:
+        """A connection each time: droverd may have been restarted."""
+        raw = net.call_in(self.netns, lambda: socket.create_connection((address, PORT), self.timeout))
         with self.context.wrap_socket(raw, server_hostname="any.drover") as tls:
             connection = http.client.HTTPConnection("drover")
             connection.sock = tls
@@ -70,7 +79,8 @@ class Api:
             connection.request(method, path, json.dumps(body) if body is not None else None,
                                headers)
             answer = connection.getresponse()
-            return answer.status, json.loads(answer.read() or b"null")
+            return (answer.status, json.loads(answer.read() or b"null"),
+                    answer.headers.get("Location", ""))
 
     def get(self, path: str) -> Any:
         status, document = self.ask("GET", path)
@@ -316,10 +326,11 @@ class Lab:
     # ---- the API and moves ----
 
     def api(self, to: str, at: Optional[str] = None) -> Api:
-        """As the node itself, from the node itself: it works also when its link is cut."""
+        """As root on the node, from the node itself: it works also when its link is cut."""
         etc = self.path(to, "/etc/drover")
+        pair = "operator" if (etc / "operator.crt").exists() else "node"
         return Api(self.netns(at or to), self.address(to), etc / "ca.crt",
-                   (etc / "node.crt", etc / "node.key"))
+                   (etc / f"{pair}.crt", etc / f"{pair}.key"))
 
     def job(self, job: str) -> dict[str, Any]:
         return self.api(job.rpartition("-")[0]).get(f"/v1/jobs/{job}")

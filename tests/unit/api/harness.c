@@ -388,22 +388,32 @@ char *test_token(test_node *node, const char *kind, gint64 ttl_s, char **id)
 
     drv_json_set_string(body, "kind", kind);
     drv_json_set_int(body, "ttl_s", ttl_s);
-    answer = drv_authority_token_create(node->cluster, body, &error);
+    answer = drv_authority_token_create(node->cluster, body, NULL, &error);
     g_assert_no_error(error);
     if (id)
         *id = g_strdup(drv_json_string(answer, "id", NULL));
     return g_strdup(drv_json_string(answer, "token", NULL));
 }
 
-drv_client *test_client(test_node *as, test_node *to)
+static drv_client *client_of(test_node *as, test_node *to, gboolean person)
 {
     g_autofree char *server = g_strdup_printf("127.0.0.1:%u", to->port);
-    drv_client_options options = {.server = server, .etc_dir = as->etc};
+    drv_client_options options = {.server = server, .etc_dir = as->etc, .person = person};
     g_autoptr(GError) error = NULL;
     drv_client *client = drv_client_new(&options, &error);
 
     g_assert_no_error(error);
     return client;
+}
+
+drv_client *test_client(test_node *as, test_node *to)
+{
+    return client_of(as, to, FALSE);
+}
+
+drv_client *test_person(test_node *as, test_node *to)
+{
+    return client_of(as, to, TRUE);
 }
 
 drv_client *test_bearer_client(const char *token, test_node *as_ca, test_node *to)

@@ -32,6 +32,8 @@ char *test_token(test_node *node, const char *kind, gint64 ttl_s, char **id);
 
 /** test_client() - with the identity of @as, talking to @to. */
 drv_client *test_client(test_node *as, test_node *to);
+/** test_person() - root at a command line on @as's host, talking to @to. */
+drv_client *test_person(test_node *as, test_node *to);
 drv_client *test_bearer_client(const char *token, test_node *as_ca, test_node *to);
 
 /** test_get() - GET @path; returns the answer or NULL. */

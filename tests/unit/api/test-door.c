@@ -162,6 +162,67 @@ static void test_wide_flood(void)
         close(flood[i]);
 }
 
+/* Has joined with everything but the last byte of its body. */
+typedef struct {
+    gnutls_session_t session;
+    gnutls_certificate_credentials_t credentials;
+    int fd;
+} slow_joiner;
+
+static void begin_joining(slow_joiner *one, const char *from)
+{
+    static const char text[] = "POST /v1/join HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{";
+    int rc;
+
+    one->fd = test_connect(founder, from);
+    gnutls_init(&one->session, GNUTLS_CLIENT | GNUTLS_NO_SIGNAL);
+    gnutls_certificate_allocate_credentials(&one->credentials);
+    gnutls_set_default_priority(one->session);
+    gnutls_credentials_set(one->session, GNUTLS_CRD_CERTIFICATE, one->credentials);
+    gnutls_transport_set_int(one->session, one->fd);
+    do
+        rc = gnutls_handshake(one->session);
+    while (rc < 0 && !gnutls_error_is_fatal(rc));
+    g_assert_cmpint(rc, >=, 0);
+    g_assert_cmpint(gnutls_record_send(one->session, text, sizeof text - 1), ==, sizeof text - 1);
+}
+
+/* Hosts that take their time, from many addresses and from one: another one joins meanwhile. */
+static void test_slow_joiners(void)
+{
+    slow_joiner all[32];
+    test_node *quick;
+
+    for (guint i = 0; i < G_N_ELEMENTS(all); i++) {
+        g_autofree char *from = g_strdup_printf("127.0.9.%u", i % 2 ? 1 : i + 2);
+
+        begin_joining(&all[i], from);
+    }
+    expect_newcomer_served(); /* their headers have been read by now, or are before this one's */
+    quick = test_node_join("h2", founder, FALSE);
+    for (guint i = 0; i < G_N_ELEMENTS(all); i++) {
+        gnutls_deinit(all[i].session);
+        gnutls_certificate_free_credentials(all[i].credentials);
+        close(all[i].fd);
+    }
+    test_node_free(quick);
+}
+
+/* An operator's connections that do nothing, all the places there are: nodes and others are served. */
+static void test_idle_operator(void)
+{
+    g_autofree char *text = test_token(founder, "operator", 600, NULL);
+    drv_client *idle[DRV_KNOWN_MOST_PER_CALLER + 40];
+
+    for (guint i = 0; i < G_N_ELEMENTS(idle); i++) {
+        idle[i] = test_bearer_client(text, founder, founder);
+        expect_served(idle[i]); /* it keeps its connection */
+    }
+    expect_newcomer_served();
+    for (guint i = 0; i < G_N_ELEMENTS(idle); i++)
+        drv_client_free(idle[i]);
+}
+
 static void say_hello(int fd, const char *name)
 {
     gnutls_certificate_credentials_t credentials;
@@ -204,6 +265,8 @@ int main(int argc, char **argv)
     g_test_add_func("/door/flood", test_flood);
     g_test_add_func("/door/wide-flood", test_wide_flood);
     g_test_add_func("/door/relay", test_relay);
+    g_test_add_func("/door/slow-joiners", test_slow_joiners);
+    g_test_add_func("/door/idle-operator", test_idle_operator);
     rc = g_test_run();
     test_node_free(founder);
     return rc;
