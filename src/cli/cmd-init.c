@@ -86,6 +86,7 @@ int drv_cmd_init(drv_cli *cli, const drv_args *args, GError **error)
         return -1;
     said_and_next(cli, identity, "Made cluster");
     drv_cli_warn_open_store(cli, options.store, options.store_ca, options.store_cert);
+    drv_libvirt_first_look(cli);
     next_steps(cli, TRUE);
     return DRV_EXIT_DONE;
 }
@@ -116,6 +117,7 @@ int drv_cmd_join(drv_cli *cli, const drv_args *args, GError **error)
     if (!identity)
         return -1;
     said_and_next(cli, identity, "Joined cluster");
+    drv_libvirt_first_look(cli);
     if (identity->same_host_uuid)
         drv_cli_message(cli, "warning: this host has the same host UUID as node %s (%s), and libvirt will not migrate "
                         "running VMs between them: " DRV_HOST_UUID_REMEDY, identity->same_host_uuid, host_uuid);

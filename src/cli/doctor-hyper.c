@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "cli/units.h"
+#include "hyper/capacity.h"
 
 gboolean drv_libvirt_suffices(const char *version)
 {
@@ -25,12 +26,88 @@ char *drv_host_uuid(void)
     return uuid;
 }
 
+/* ---- the first look ---- */
+
+#define LOOK_QUIETLY_S 2
+#define LOOK_AT_MOST_S 120
+
+typedef struct {
+    gatomicrefcount references; /* who waits, and the thread, which may be left behind */
+    GMutex lock;
+    GCond changed;
+    gboolean over; /* guarded by lock */
+} first_look;
+
+static void first_look_unref(first_look *it)
+{
+    if (!g_atomic_ref_count_dec(&it->references))
+        return;
+    g_mutex_clear(&it->lock);
+    g_cond_clear(&it->changed);
+    g_free(it);
+}
+
+static gpointer look(gpointer data)
+{
+    first_look *it = data;
+    drv_hyper *hyper = drv_hyper_new("qemu:///system");
+    drv_host_facts facts = {0};
+    drv_capacity capacity;
+
+    /* What is wrong with it is for doctor to say. */
+    if (drv_hyper_host(hyper, &facts, NULL)) {
+        drv_hyper_capacity(hyper, &capacity);
+        drv_capacity_clear(&capacity);
+        drv_host_facts_clear(&facts);
+    }
+    drv_hyper_free(hyper);
+    g_mutex_lock(&it->lock);
+    it->over = TRUE;
+    g_cond_broadcast(&it->changed);
+    g_mutex_unlock(&it->lock);
+    first_look_unref(it);
+    return NULL;
+}
+
+/* Return: whether it is over. */
+static gboolean wait_for(first_look *it, guint seconds)
+{
+    gint64 until = g_get_monotonic_time() + seconds * G_TIME_SPAN_SECOND;
+    gboolean over;
+
+    g_mutex_lock(&it->lock);
+    while (!it->over && g_cond_wait_until(&it->changed, &it->lock, until))
+        ;
+    over = it->over;
+    g_mutex_unlock(&it->lock);
+    return over;
+}
+
+void drv_libvirt_first_look(drv_cli *cli)
+{
+    first_look *it = g_new0(first_look, 1);
+
+    g_atomic_ref_count_init(&it->references);
+    g_atomic_ref_count_inc(&it->references);
+    g_mutex_init(&it->lock);
+    g_cond_init(&it->changed);
+    g_thread_unref(g_thread_new("first-look", look, it));
+    if (!wait_for(it, LOOK_QUIETLY_S)) {
+        drv_cli_message(cli, "libvirt looks at this host's QEMU for the first time; while the host is busy that may "
+                             "take a minute or two…");
+        if (!wait_for(it, LOOK_AT_MOST_S))
+            drv_cli_message(cli, "it is not through yet; “drover doctor” says how libvirt is");
+    }
+    first_look_unref(it);
+}
+
 void drv_check_hyper(drv_doctor *doctor, const char *name)
 {
     drv_hyper *hyper = drv_hyper_new("qemu:///system");
     drv_host_facts facts = {0};
     g_autoptr(GError) error = NULL;
 
+    drv_libvirt_first_look(doctor->cli);
     if (!drv_hyper_host(hyper, &facts, &error)) {
         drv_doctor_found(doctor, DRV_CHECK_PROBLEM, "libvirt",
                          g_strdup("install libvirt with its QEMU driver (Debian: apt install "

@@ -39,6 +39,8 @@ enum {
 };
 
 #define END_AT_MOST_S 10
+/* Whoever has started the service waits for libvirt's first look (run/first-look.h), but not for ever. */
+#define LOOK_AT_MOST_S 60
 
 typedef struct {
     char *etc_dir;
@@ -178,6 +180,18 @@ static gboolean open_store(parts *all, const settings *wish, GError **error)
     return all->cluster != NULL;
 }
 
+static gboolean say_ready(gpointer data)
+{
+    drv_daemon_notify("READY=1\nSTATUS=");
+    return G_SOURCE_REMOVE;
+}
+
+/* From a thread of the executor. */
+static void on_looked(gpointer data)
+{
+    g_idle_add(say_ready, NULL);
+}
+
 static gboolean open_run(parts *all, const settings *wish, GError **error)
 {
     g_autofree char *sessions = g_build_filename(wish->run_dir, "sessions", NULL);
@@ -191,7 +205,8 @@ static gboolean open_run(parts *all, const settings *wish, GError **error)
                              .sessions_dir = sessions,
                              .content_dir = content,
                              .content_most_bytes = wish->content_bytes,
-                             .content_age_s = (guint64)wish->content_days * 24 * 3600};
+                             .content_age_s = (guint64)wish->content_days * 24 * 3600,
+                             .looked = on_looked};
 
     all->run = drv_run_new(&config, error);
     return all->run != NULL;
@@ -250,7 +265,8 @@ static void wait_for_end(void)
 
     g_unix_signal_add(SIGTERM, on_end, loop);
     g_unix_signal_add(SIGINT, on_end, loop);
-    drv_daemon_notify("READY=1");
+    drv_daemon_notify("STATUS=libvirt looks at what this host can run");
+    g_timeout_add_seconds(LOOK_AT_MOST_S, say_ready, NULL);
     g_main_loop_run(loop);
     drv_daemon_notify("STOPPING=1");
     signal(SIGALRM, on_too_long);

@@ -7,6 +7,7 @@
 #include "plan/fleet-plan.h"
 #include "plan/goals.h"
 #include "plan/place.h"
+#include "run/first-look.h"
 #include "run/fleet-plan.h"
 #include "run/maintenance.h"
 #include "run/operations.h"
@@ -134,7 +135,7 @@ static void count_promises(drv_run *run, drv_fleet *fleet, const char *but)
 
 drv_fleet *drv_fleet_goal_fleet(drv_run *run, GError **error)
 {
-    drv_fleet *fleet = drv_run_fleet(run, error);
+    drv_fleet *fleet = drv_first_look_fleet(run, error);
 
     if (fleet)
         count_promises(run, fleet, NULL);

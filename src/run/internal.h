@@ -33,6 +33,10 @@ struct drv_run {
     drv_content *content; /* NULL: none is kept */
     drv_operations *operations;
 
+    gint looking;         /* atomic; libvirt's first look goes on: first-look.h */
+    void (*looked)(gpointer data); /* it is over; from its thread */
+    gpointer looked_data;
+
     GMutex lock;          /* guards what follows */
     GCond idle;           /* a thread has ended */
     GHashTable *jobs;     /* id → drv_job: those of this node that have not ended */

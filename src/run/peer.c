@@ -10,6 +10,7 @@
 #include "base/ids.h"
 #include "model/local.h"
 #include "run/facts.h"
+#include "run/first-look.h"
 #include "run/fleet-plan.h"
 #include "run/goals.h"
 #include "run/incoming.h"
@@ -174,6 +175,7 @@ static json_object *get_clock(const peer_request *request, GError **error)
     json_object *object = json_object_new_object();
 
     drv_json_set_int(object, "clock_ms", drv_clock_real_ms());
+    drv_json_set_bool(object, "looking", drv_first_look_goes_on(request->run));
     return object;
 }
 

@@ -8,6 +8,7 @@
 #include "plan/disks.h"
 #include "plan/place.h"
 #include "plan/target.h"
+#include "run/first-look.h"
 #include "run/goals.h"
 #include "run/new-job.h"
 #include "run/predict.h"
@@ -167,7 +168,7 @@ static const char *choose_target(const drv_fleet *fleet, const drv_fleet_vm *vm,
 
 json_object *drv_planning_move(drv_run *run, json_object *goal, drv_checks *checks, GError **error)
 {
-    g_autoptr(drv_fleet) fleet = drv_run_fleet(run, error);
+    g_autoptr(drv_fleet) fleet = drv_first_look_fleet(run, error);
     const char *uuid = drv_json_string(goal, "uuid", NULL);
     const drv_fleet_vm *which = !fleet ? NULL
                                 : uuid ? drv_plan_vm_with_uuid(fleet, uuid, error)

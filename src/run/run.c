@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "run/first-look.h"
 #include "run/incoming.h"
 #include "run/lead.h"
 #include "run/operations.h"
@@ -49,6 +50,8 @@ drv_run *drv_run_new(const drv_run_config *config, GError **error)
 
     run->node = g_strdup(config->node);
     run->started_ms = drv_clock_real_ms();
+    run->looked = config->looked;
+    run->looked_data = config->looked_data;
     run->hyper = config->hyper;
     run->store = config->store;
     run->shared = config->shared;
@@ -186,6 +189,7 @@ void drv_run_start(drv_run *run)
     drv_operations_start(run->operations);
     drv_observe_start(run);
     drv_links_start(run);
+    drv_first_look_start(run);
 }
 
 void drv_run_free(drv_run *run)

@@ -29,6 +29,8 @@ typedef struct {
     const char *content_dir;   /* of known content; NULL: none is kept */
     guint64 content_most_bytes; /* 0: as drv_content_config has it */
     guint64 content_age_s;     /* 0: the same */
+    void (*looked)(gpointer data); /* libvirt has told all that a migration needs, or does not; from any thread; or NULL */
+    gpointer looked_data;
 } drv_run_config;
 
 /** drv_run_new() - reads what was going on from the store; nothing moves before drv_run_start(). */

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "api/client.h"
@@ -185,6 +186,37 @@ static void test_killed(void)
     rest = end_of(last, 0);
 }
 
+/* The service manager is told when this host is ready to migrate. */
+static void test_ready(void)
+{
+    g_auto(place) at = place_new();
+    g_autofree char *path = g_build_filename(at.root, "notify", NULL);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    g_autoptr(GSubprocess) one = NULL;
+    g_autofree char *rest = NULL;
+    char state[512] = "";
+    gboolean looking = FALSE;
+
+    g_strlcpy(address.sun_path, path, sizeof address.sun_path);
+    g_assert_cmpint(bind(fd, (struct sockaddr *)&address, sizeof address), ==, 0);
+    found(&at, test_free_port());
+    g_setenv("NOTIFY_SOCKET", path, TRUE);
+    one = start_up(&at);
+    g_unsetenv("NOTIFY_SOCKET");
+    while (!strstr(state, "READY=1")) {
+        ssize_t got = recv(fd, state, sizeof state - 1, 0);
+
+        g_assert_cmpint(got, >, 0);
+        state[got] = '\0';
+        looking |= strstr(state, "STATUS=libvirt looks") != NULL;
+    }
+    g_assert_true(looking);
+    close(fd);
+    g_subprocess_send_signal(one, SIGTERM);
+    rest = end_of(one, 0);
+}
+
 /* A store that takes a person: an exit code with which systemd does not try again, and what to do. */
 static void test_no_store(void)
 {
@@ -238,6 +270,7 @@ int main(int argc, char **argv)
     g_test_add_func("/droverd/simple-ends", test_simple_ends);
     g_test_add_func("/droverd/second", test_second);
     g_test_add_func("/droverd/killed", test_killed);
+    g_test_add_func("/droverd/ready", test_ready);
     g_test_add_func("/droverd/no-store", test_no_store);
     g_test_add_func("/droverd/no-identity", test_no_identity);
     return g_test_run();
