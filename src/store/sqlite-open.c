@@ -235,7 +235,7 @@ sqlite3 *drv_sqlite_open(const char *path, drv_seen **seen, GError **error)
                       "PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;"
                       "PRAGMA cell_size_check = ON; PRAGMA journal_size_limit = 4194304;"
                       "BEGIN EXCLUSIVE;", error) &&
-        (*seen = drv_seen_open(path, error)) && upgrade(db, path, *seen, error) &&
+        (*seen = drv_seen_open(path)) && upgrade(db, path, *seen, error) &&
         run(db, path, "COMMIT", error) && check_whole(db, path, error)) {
         (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
         return db;

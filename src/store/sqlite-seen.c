@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 
 #define SLOTS 2
 #define SLOT_BYTES 4096 /* a sector of any disk */
@@ -93,19 +94,30 @@ gboolean drv_seen_forget(const char *path, GError **error)
     return FALSE;
 }
 
-drv_seen *drv_seen_open(const char *path, GError **error)
+/* Return: whether the file is there and has its room. */
+static gboolean take_file(drv_seen *seen)
 {
-    g_autoptr(drv_seen) seen = g_new0(drv_seen, 1);
     off_t size;
 
-    seen->path = path_of(path);
     seen->fd = open(seen->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    size = seen->fd < 0 ? -1 : lseek(seen->fd, 0, SEEK_END);
-    if (size < 0 || (size < SLOTS * SLOT_BYTES && !make(seen->fd, seen->path))) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
-                    "cannot write %s, which notes how far the store has come: %s", seen->path,
-                    g_strerror(errno));
-        return NULL;
+    if (seen->fd < 0)
+        return FALSE;
+    size = lseek(seen->fd, 0, SEEK_END);
+    if (size >= SLOTS * SLOT_BYTES || (size >= 0 && make(seen->fd, seen->path)))
+        return TRUE;
+    close(drv_steal_fd(&seen->fd));
+    return FALSE;
+}
+
+drv_seen *drv_seen_open(const char *path)
+{
+    drv_seen *seen = g_new0(drv_seen, 1);
+
+    seen->path = path_of(path);
+    if (!take_file(seen)) {
+        drv_log_warning("cannot write %s, which notes how far the store has come: %s. Until it can a damaged "
+                        "-wal is not noticed", seen->path, g_strerror(errno));
+        return seen;
     }
     for (guint i = 0; i < SLOTS; i++) {
         gint64 found = read_slot(seen->fd, i);
@@ -115,7 +127,7 @@ drv_seen *drv_seen_open(const char *path, GError **error)
             seen->slot = (i + 1) % SLOTS;
         }
     }
-    return g_steal_pointer(&seen);
+    return seen;
 }
 
 gint64 drv_seen_last(const drv_seen *seen)
@@ -128,7 +140,7 @@ void drv_seen_note(drv_seen *seen, gint64 revision)
     g_autofree char *sum = NULL;
     char text[TEXT_BYTES] = "";
 
-    if (revision <= seen->last)
+    if (revision <= seen->last || (seen->fd < 0 && !take_file(seen)))
         return;
     sum = checksum(revision);
     (void)snprintf(text, sizeof text, MAGIC " %" G_GINT64_FORMAT " %s\n", revision, sum);

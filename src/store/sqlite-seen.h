@@ -18,8 +18,11 @@ typedef struct drv_seen drv_seen;
  */
 gboolean drv_seen_forget(const char *path, GError **error);
 
-/** drv_seen_open() - open or make the file of the store @path. NULL and @error: it cannot be made. */
-drv_seen *drv_seen_open(const char *path, GError **error);
+/**
+ * drv_seen_open() - open or make the file of the store @path. One that cannot be made, on a full disk, is logged,
+ * and tried again with each note: it must not keep a good store from being opened.
+ */
+drv_seen *drv_seen_open(const char *path);
 
 /** drv_seen_last() - the highest revision noted; 0: none, or none that can be read. */
 gint64 drv_seen_last(const drv_seen *seen);

@@ -434,6 +434,32 @@ static void test_note_of_no_use(void)
     scratch_done(&s);
 }
 
+/* A store of before there were notes, on a disk without room for one: it opens, and is noted when there is room. */
+static void test_no_room_for_note(void)
+{
+    g_autofree char *seen = NULL;
+    struct rlimit old, none;
+    struct stat st;
+    scratch s;
+
+    scratch_killed(&s);
+    seen = g_strconcat(s.path, "-seen", NULL);
+    g_assert_cmpint(unlink(seen), ==, 0);
+    g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &old), ==, 0);
+    none = (struct rlimit){0, old.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &none), ==, 0);
+    s.store = scratch_open(&s);
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &old), ==, 0);
+    expect_revoked(&s, 20);
+    g_assert_true(drv_store_put(s.store, "revoked", "h9", "{}", DRV_REVISION_NEW, NULL, NULL));
+    g_assert_cmpint(stat(seen, &st), ==, 0);
+    g_assert_cmpint(st.st_size, ==, 8192);
+    scratch_reopen(&s);
+    expect_revoked(&s, 21);
+    scratch_done(&s);
+}
+
 /* An older copy of the file, put in its place. */
 static void test_older_file(void)
 {
@@ -477,6 +503,7 @@ int main(int argc, char **argv)
     g_test_add_func("/store/damaged-log", test_damaged_log);
     g_test_add_func("/store/loss-accepted", test_loss_accepted);
     g_test_add_func("/store/note-of-no-use", test_note_of_no_use);
+    g_test_add_func("/store/no-room-for-note", test_no_room_for_note);
     g_test_add_func("/store/older-file", test_older_file);
     g_test_add_func("/store/no-directory", test_no_directory);
     return g_test_run();
