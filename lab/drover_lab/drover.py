@@ -42,14 +42,12 @@ def _start(lab: str, name: str) -> None:
     wait_for_port(lab, name)
 
 
-def _let_operate(lab: str, first: str, name: str, token: str) -> None:
-    """Root on every host of a lab is an operator: by the founder's certificate, and a token when that is old."""
+def _let_operate(lab: str, first: str, name: str) -> None:
+    """Root on every host of a lab is an operator, for a day: with the founder's certificate."""
     there = host.root(lab, name) / "etc/drover"
     for file in ("operator.crt", "operator.key"):
         (there / file).write_bytes((host.root(lab, first) / "etc/drover" / file).read_bytes())
         (there / file).chmod(0o600)
-    (there / "operator.token").write_text(token + "\n")
-    (there / "operator.token").chmod(0o600)
 
 
 def make_cluster(lab: str, hosts: list[str], store: Optional[str] = None) -> None:
@@ -57,14 +55,13 @@ def make_cluster(lab: str, hosts: list[str], store: Optional[str] = None) -> Non
     on_host(lab, first, "init", "--name", first, "--address", names.host_address(first),
             *(["--store", store] if store else []))
     _start(lab, first)
-    operator = on_host(lab, first, "token", "create", "--operator", "lab", "--ttl", "3650d").split()[-1]
     for name in hosts[1:]:
         token = on_host(lab, first, "token", "create").strip().splitlines()[-1:]
         if not token:
             raise LabError("drover token create printed no token")
         on_host(lab, name, "join", names.host_address(first), "--token", token[0],
                 "--name", name, "--address", names.host_address(name))
-        _let_operate(lab, first, name, operator)
+        _let_operate(lab, first, name)
         _start(lab, name)
 
 

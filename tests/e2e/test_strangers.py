@@ -8,7 +8,7 @@ import subprocess
 from typing import Iterator
 
 from conftest import VM, Guest
-from lab import PORT, Lab
+from lab import PORT, Api, Lab
 
 IDLE = 300
 GARBAGE = 40
@@ -116,6 +116,52 @@ def test_a_crowd_of_strangers(lab: Lab, slow: Guest) -> None:
     assert ended.code == 0, ended
     watch.assert_unharmed()
     slow.assert_clean(on=target)
+
+
+def join_slowly(lab: Lab, to: str, count: int) -> list[ssl.SSLSocket]:
+    """Whole headers of a request to join, and one byte of its body."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    made = []
+    for _ in range(count):
+        raw = lab.in_netns("lan", lambda: socket.create_connection((lab.address(to), PORT), 20))
+        tls = context.wrap_socket(raw, server_hostname="any.drover")
+        tls.sendall(b"POST /v1/join HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{")
+        made.append(tls)
+    return made
+
+
+def test_slow_joiners(lab: Lab) -> None:
+    """Sixteen hosts that take their time to say who they are: another one is answered meanwhile."""
+    slow = join_slowly(lab, "h1", 16)
+    api = Api(lab.netns("lan"), lab.address("h1"), timeout=10)
+    status, answer = api.ask("POST", "/v1/join", {"token": "nonsense"})
+    assert status == 400 and "not a token" in answer["error"]["message"], (status, answer)
+    for tls in slow:
+        tls.close()
+
+
+def test_an_operator_who_does_nothing(lab: Lab) -> None:
+    """More connections of his than there are places: nodes and others are served, and the oldest have gone."""
+    text = lab.drover("h1", "token", "create", "--operator", "idle").out.splitlines()[-1]
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    idle = []
+    for _ in range(150):
+        raw = lab.in_netns("lan", lambda: socket.create_connection((lab.address("h1"), PORT), 20))
+        tls = context.wrap_socket(raw, server_hostname="any.drover")
+        tls.sendall(f"GET /v1/version HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {text}\r\n\r\n".encode())
+        assert b" 200 " in tls.recv(4096)
+        idle.append(tls)
+    while idle[0].recv(4096):
+        pass  # the rest of its answer, and then the end: it has made room
+    assert lab.drover("h2", "vm", "list").code == 0
+    assert all(n["state"] == "up" for n in lab.api("h2").get("/v1/nodes")["nodes"])
+    for tls in idle:
+        tls.close()
+    lab.drover("h1", "token", "revoke", text.split(".")[1])
 
 
 def test_a_session_s_name_is_nothing_after_it(lab: Lab, slow: Guest) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import ssl
+import subprocess
 from typing import Iterator, Optional
 
 import pytest
@@ -221,6 +222,149 @@ def test_operator_s_token_and_certificate(trust: Lab) -> None:
     assert bearer.token.split(".")[2] not in json.dumps(listed)
     trust.drover("h1", "token", "revoke", bearer.token.split(".")[1])
     refused(bearer, "GET", "/v1/nodes")
+
+
+ROLES = {"operator": "o", "token": "t", "itself": "s", "node": "n", "stranger": "-", "revoked": "-",
+         "expired": "-"}
+# As in src/api/routes.c and its unit test, with bodies of which nothing comes.
+ROUTES = [line.split() for line in """
+    GET /v1/version nsot
+    GET /v1/nodes nsot
+    GET /v1/nodes/h2/maintenance nsot
+    PUT /v1/nodes/h2/maintenance sot
+    GET /v1/nodes/h2/settings nsot
+    PUT /v1/nodes/h2/settings sot
+    DELETE /v1/nodes/nosuch ot
+    GET /v1/store nsot
+    GET /v1/store/backup sot
+    POST /v1/store/move o
+    POST /v1/nodes/h2/authority o
+    GET /v1/vms nsot
+    GET /v1/vms/nosuch/goals nsot
+    PUT /v1/vms/nosuch/goals sot
+    DELETE /v1/vms/nosuch/goals sot
+    GET /v1/vms/nosuch/owner nsot
+    PUT /v1/vms/nosuch/owner sot
+    GET /v1/content nsot
+    PUT /v1/content sot
+    POST /v1/content/prune sot
+    GET /v1/policies nsot
+    GET /v1/policies/nosuch nsot
+    PUT /v1/policies/nosuch ot
+    DELETE /v1/policies/nosuch ot
+    POST /v1/plans sot
+    GET /v1/plans nsot
+    GET /v1/plans/h1-p99 nsot
+    POST /v1/plans/h1-p99/apply sot
+    GET /v1/jobs nsot
+    GET /v1/jobs/h1-99 nsot
+    POST /v1/jobs/h1-99/cancel sot
+    POST /v1/jobs/h1-99/pause sot
+    POST /v1/jobs/h1-99/resume sot
+    POST /v1/jobs/h1-99/reconcile sot
+    GET /v1/links nsot
+    POST /v1/links/probe sot
+    GET /v1/accuracy nsot
+    POST /v1/tokens ot
+    GET /v1/tokens ot
+    DELETE /v1/tokens/nosuch ot
+    DELETE /v1/operators/nosuch ot
+    GET /v1/peer/membership ns
+    PUT /v1/peer/membership ns
+    GET /v1/peer/store ns
+    PUT /v1/peer/authority ns
+    GET /v1/peer/vms ns
+    """.strip().splitlines()]
+
+
+def test_every_route_as_everybody(trust: Lab) -> None:
+    """Over the network, at h1; the node itself at its own droverd."""
+    expired = token(trust, "--operator", "old", "--ttl", "1s")
+    callers = {"operator": stranger(trust, "h1", "operator"), "token": stranger(trust),
+               "itself": Api(trust.netns("h2"), trust.address("h2"),
+                             certificate=(trust.path("h2", "/etc/drover/node.crt"),
+                                          trust.path("h2", "/etc/drover/node.key"))),
+               "node": stranger(trust, "h2"), "stranger": stranger(trust), "expired": stranger(trust)}
+    callers["token"].token = token(trust, "--operator", "alice")
+    callers["expired"].token = expired
+    wait_until(lambda: callers["expired"].ask("GET", "/v1/version")[0] == 401, "the token expires")
+    refusals = ("only nodes of the cluster", "only an operator may do this", "a token cannot do this")
+    for caller, api in callers.items():
+        for method, path, may in ROUTES:
+            if caller == "itself":
+                path = path.replace("/h1-", "/h2-")  # its own jobs; for those of others one is sent to them
+            body = {"node": "h2"} if method in ("POST", "PUT") else None
+            status, answer = api.ask(method, path, body)
+            refused_for = status == 401 or (status == 403 and answer["error"]["message"].startswith(refusals))
+            assert refused_for == (ROLES[caller] not in may), (caller, method, path, status, answer)
+
+
+def test_a_node_is_no_operator(trust: Lab) -> None:
+    """What was possible: to be given the authority's key, to move the store, to make an operator of oneself."""
+    node, itself = stranger(trust, "h2"), trust.api("h2")
+    for api in (node, itself):
+        for method, path, body in (("POST", "/v1/nodes/h2/authority", {}),
+                                   ("POST", "/v1/store/move", {"to": f"etcd://{trust.address('h2')}"}),
+                                   ("POST", "/v1/tokens", {"kind": "operator"}),
+                                   ("DELETE", "/v1/nodes/h2", None),
+                                   ("PUT", "/v1/nodes/h1/maintenance", {"maintenance": "draining"}),
+                                   ("PUT", "/v1/policies/mine", {"max_pause_ms": 100})):
+            status, answer = api.ask(method, path, body)
+            assert status == 403, (method, path, answer)
+    for path, body in (("/v1/peer/jobs", {"plan": "h1-p1", "step": {}}), ("/v1/peer/fleet-plans", {}),
+                       ("/v1/peer/operations/op-1/cancel", {}), ("/v1/peer/links", {"to": "h2"})):
+        # h1 leads: h2 cannot have it do what only operators ask for.
+        status, answer = node.ask("POST", path, body)
+        assert status == 403 and "only the node that leads" in answer["error"]["message"], (path, answer)
+    assert not trust.path("h2", "/etc/drover/ca.key").exists()
+    ended = trust.drover("h2", "token", "create", "--operator", "me")
+    assert ended.code == DENIED and "only an operator" in ended.err, ended
+    assert trust.drover("h2", "vm", "list").code == 0, "root there sees the fleet all the same"
+
+
+def test_an_operator_is_sent_on(trust: Lab) -> None:
+    """At a node that cannot do it: the command line goes to the one that can."""
+    text = token(trust, "--operator", "alice")
+    trust.path("h2", "/etc/drover/operator.token").write_text(text + "\n")
+    try:
+        made = trust.drover("h2", "token", "create", "--operator", "bob", "--ttl", "10m")
+        assert made.code == 0, made
+        longer = trust.drover("h2", "token", "create", "--operator", "bob", "--ttl", "30d")
+        assert longer.code == DENIED and "outlive" in longer.err, longer
+        assert trust.drover("h2", "policy", "set", "sent", "--max-pause", "100ms").code == 0
+        assert trust.drover("h2", "policy", "delete", "sent").code == 0
+    finally:
+        trust.path("h2", "/etc/drover/operator.token").unlink()
+    child = stranger(trust)
+    child.token = made.out.splitlines()[-1]
+    assert child.ask("GET", "/v1/tokens")[0] == 200
+    trust.drover("h1", "token", "revoke", text.split(".")[1])
+    refused(child, "GET", "/v1/tokens")
+
+
+def test_operator_s_certificate_is_revoked_and_made_anew(trust: Lab) -> None:
+    etc = trust.path("h1", "/etc/drover")
+    thief = Api(trust.netns("lan"), trust.address("h1"), timeout=10,
+                certificate=(etc / "operator.crt", etc / "operator.key"))  # it has them in memory from now on
+    assert thief.ask("GET", "/v1/tokens")[0] == 200
+    ended = trust.drover("h1", "token", "revoke", "/etc/drover/operator.crt")
+    assert ended.code == 0, ended
+    refused(thief, "GET", "/v1/tokens")
+    assert trust.drover("h1", "token", "list").code == 0
+    assert stranger(trust, "h1", "operator").ask("GET", "/v1/tokens")[0] == 200
+
+
+def test_a_stream_ends_with_its_token(trust: Lab) -> None:
+    for revoke in (True, False):
+        text = token(trust, "--operator", "watcher", "--ttl", "1h" if revoke else "3s")
+        watching = subprocess.Popen(
+            ["ip", "netns", "exec", trust.netns("lan"), "curl", "-sNk", "-H", f"Authorization: Bearer {text}",
+             f"https://{trust.address('h1')}:{PORT}/v1/events"], stdout=subprocess.PIPE)
+        assert watching.stdout and watching.stdout.read(1) == b":", "the stream has begun"
+        if revoke:
+            assert trust.drover("h1", "token", "revoke", text.split(".")[1]).code == 0
+        watching.stdout.read()
+        watching.wait(timeout=30)
 
 
 def test_join_token_is_no_operator(trust: Lab) -> None:
