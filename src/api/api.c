@@ -15,12 +15,14 @@
 
 #include "api/auth.h"
 #include "api/authority.h"
+#include "api/client.h"
 #include "api/door.h"
 #include "api/events.h"
 #include "model/json.h"
 #include "api/pki.h"
 #include "api/routes.h"
 #include "base/log.h"
+#include "model/working.h"
 
 #define BODY_MOST_BYTES (1u << 20)
 #define STRANGER_BODY_MOST_BYTES (64u << 10)
@@ -206,7 +208,9 @@ static enum MHD_Result answer(drv_api *api, struct MHD_Connection *http, const c
         return send_error(http, 400, error, NULL, FALSE);
     request.body = body;
     g_private_set(&answering, from);
+    drv_working_begin(MHD_lookup_connection_value(http, MHD_HEADER_KIND, DRV_REQUEST_HEADER));
     result = drv_routes_answer(&request, &status, &error);
+    drv_working_end();
     g_private_set(&answering, NULL);
     if (result)
         return send_json(http, status, result, NULL, FALSE);

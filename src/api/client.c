@@ -25,7 +25,11 @@
 #include "base/paths.h"
 
 #define CONNECT_MS 5000
-#define DEFAULT_MS 30000
+/* Who has worked for so long is asked what it does; who twice does not say within as long is given up. */
+#define PATIENCE_MS 8000
+#define PATIENCE_FAILURES 2
+/* Nothing takes as long. */
+#define MOST_MS (15 * 60 * 1000)
 #define IDLE_MOST 8
 #define ANSWER_MOST_BYTES (64u << 20)
 #define ELSEWHERE_MOST 3  /* how often one is sent on */
@@ -41,6 +45,9 @@ struct drv_client {
     char *key_file;
     char *token;
     int ca_fd; /* a file in memory, when the token vouched for it */
+    guint patience_ms;
+    drv_client_wait_func on_wait;
+    gpointer on_wait_data;
     GMutex lock;
     GHashTable *idle; /* "name@host:port pin" → GQueue of CURL */
 };
@@ -208,6 +215,7 @@ drv_client *drv_client_new(const drv_client_options *options, GError **error)
 
     curl_start();
     client->ca_fd = -1;
+    client->patience_ms = options->patience_ms ? options->patience_ms : PATIENCE_MS;
     g_mutex_init(&client->lock);
     client->idle = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, queue_free);
     if (!find_server(client, options, etc_dir, error) ||
@@ -232,6 +240,12 @@ void drv_client_free(drv_client *client)
     g_free(client->key_file);
     g_free(client->token);
     g_free(client);
+}
+
+void drv_client_on_wait(drv_client *client, drv_client_wait_func func, gpointer data)
+{
+    client->on_wait = func;
+    client->on_wait_data = data;
 }
 
 const char *drv_client_server(drv_client *client)
@@ -376,6 +390,7 @@ static void set_failure(GError **error, CURL *curl, CURLcode rc, const char *whe
                     failure);
         break;
     case CURLE_OPERATION_TIMEDOUT:
+    case CURLE_ABORTED_BY_CALLBACK:
         g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
                     "%s does not answer in time: is the host up, and the network whole?", where);
         break;
@@ -447,8 +462,59 @@ static json_object *read_answer(const GString *text, long status, const char *wh
 /* @elsewhere: receives where the server says that this has to be asked; NULL: it is an error. */
 static json_object *call(drv_client *client, const destination *to, const char *method,
                          const char *path, json_object *body, guint timeout_ms, char **elsewhere,
+                         GError **error);
+
+/* A call without a time limit. */
+typedef struct {
+    drv_client *client;
+    const destination *to;
+    char *id;
+    gint64 next_us;
+    guint failures;
+} patience;
+
+/* From curl, about once a second. Return: not 0 to give up. */
+static int on_progress(void *data, curl_off_t down_all, curl_off_t down, curl_off_t up_all, curl_off_t up)
+{
+    patience *p = data;
+    g_autofree char *path = NULL;
+    g_autoptr(json_object) answer = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (g_get_monotonic_time() < p->next_us)
+        return 0;
+    path = g_strconcat("/v1/requests/", p->id, NULL);
+    answer = call(p->client, p->to, "GET", path, NULL, p->client->patience_ms, NULL, &error);
+    p->next_us = g_get_monotonic_time() + (gint64)p->client->patience_ms * 1000;
+    if (!answer && g_error_matches(error, DRV_ERROR, DRV_ERROR_UNREACHABLE)) {
+        p->next_us = 0;
+        return ++p->failures >= PATIENCE_FAILURES;
+    }
+    p->failures = 0;
+    if (p->client->on_wait)
+        p->client->on_wait(drv_json_string(answer, "waits_for", NULL), p->client->on_wait_data);
+    return 0;
+}
+
+static void be_patient(CURL *curl, patience *p, transfer *lists)
+{
+    g_autofree char *header = NULL;
+
+    p->id = g_uuid_string_random();
+    p->next_us = g_get_monotonic_time() + (gint64)p->client->patience_ms * 1000;
+    header = g_strconcat(DRV_REQUEST_HEADER ": ", p->id, NULL);
+    lists->headers = curl_slist_append(lists->headers, header);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, lists->headers);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, p);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+}
+
+static json_object *call(drv_client *client, const destination *to, const char *method,
+                         const char *path, json_object *body, guint timeout_ms, char **elsewhere,
                          GError **error)
 {
+    patience waiting = {.client = client, .to = to};
     g_autofree char *where = drv_endpoint_text(to->host, to->port);
     g_autoptr(GString) text = g_string_new(NULL);
     transfer lists = {0};
@@ -459,7 +525,9 @@ static json_object *call(drv_client *client, const destination *to, const char *
 
     prepare(client, curl, to, path, &lists);
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)(timeout_ms ? timeout_ms : DEFAULT_MS));
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)(timeout_ms ? timeout_ms : MOST_MS));
+    if (!timeout_ms)
+        be_patient(curl, &waiting, &lists);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, collect);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, text);
     if (body) {
@@ -484,8 +552,10 @@ static json_object *call(drv_client *client, const destination *to, const char *
         set_failure(error, curl, rc, where, lists.failure);
     }
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, NULL);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, NULL);
     give_handle(client, to, curl);
     transfer_done(&lists);
+    g_free(waiting.id);
     return answer;
 }
 

@@ -27,6 +27,7 @@ typedef struct {
                               operator.token */
     const char *key_file;
     const char *token;     /* an operator's bearer token; no certificate is used then */
+    guint patience_ms;     /* of calls without a time limit; 0: 8 s */
     gboolean anonymous;    /* no credentials at all: only for POST /v1/join; needs @ca_file */
 } drv_client_options;
 
@@ -42,8 +43,17 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(drv_client, drv_client_free)
 /** drv_client_server() - "host:port" for messages. Borrowed. */
 const char *drv_client_server(drv_client *client);
 
+/* The caller's id of a request, a UUID: by it GET /v1/requests/ID says what the request is waiting for. */
+#define DRV_REQUEST_HEADER "Drover-Request"
+
+/** drv_client_wait_func - called now and then while the server works. @what: what it waits for; may be NULL. */
+typedef void (*drv_client_wait_func)(const char *what, gpointer data);
+/** drv_client_on_wait() - for calls without a time limit. To be set before them; called in their threads. */
+void drv_client_on_wait(drv_client *client, drv_client_wait_func func, gpointer data);
+
 /**
- * drv_client_call() - one request. Blocks for up to @timeout_ms (0: 30 s).
+ * drv_client_call() - one request. Blocks for up to @timeout_ms. 0: as long as the server, asked every 8 s,
+ * says that it is alive.
  * @path: with the query, escaped ("/v1/jobs/h1-7?after=3&wait_ms=20000")
  * @body: borrowed, NULL for none
  * A node that sends us to another one for this (307) is obeyed if the other one is of the same cluster.

@@ -11,6 +11,7 @@
 #include "model/json.h"
 #include "base/clock.h"
 #include "drv-config.h"
+#include "model/working.h"
 
 #define WAIT_MOST_MS 30000
 #define WAIT_SLICE_MS 1000 /* how soon a long poll notices that droverd ends */
@@ -285,6 +286,21 @@ static json_object *operator_revoke(drv_request *request, GError **error)
     return drv_operators_revoke(request->context->cluster, request->part, error);
 }
 
+/* What another request of the caller is waiting for. */
+static json_object *request_get(drv_request *request, GError **error)
+{
+    g_autofree char *waits_for = drv_working_of(request->part);
+    json_object *object;
+
+    if (!waits_for) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "no request of that id is being worked on");
+        return NULL;
+    }
+    object = json_object_new_object();
+    drv_json_set_string(object, "waits_for", waits_for);
+    return object;
+}
+
 static json_object *join(drv_request *request, GError **error)
 {
     return drv_authority_join(request->context->cluster, request->body, request->address, error);
@@ -384,6 +400,7 @@ static const struct {
     {"GET", "/v1/policies/*", MEMBERS, FALSE, policy},
     {"PUT", "/v1/policies/*", OPERATORS, TRUE, policy_set},
     {"DELETE", "/v1/policies/*", OPERATORS, FALSE, policy_delete},
+    {"GET", "/v1/requests/*", MEMBERS, FALSE, request_get},
     {"POST", "/v1/plans", PEOPLE, TRUE, plan_make},
     {"GET", "/v1/plans", MEMBERS, FALSE, plans},
     {"GET", "/v1/plans/*", MEMBERS, FALSE, plan_get},

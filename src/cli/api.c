@@ -6,6 +6,7 @@
 
 #include "api/client.h"
 #include "cli/cli.h"
+#include "cli/table.h"
 
 typedef struct {
     drv_cli_api base;
@@ -49,6 +50,14 @@ static char *key_beside(const char *certificate)
                : g_strdup(certificate);
 }
 
+/* Not an end: a host that is busy takes its time, and it is said what it does. */
+static void still_waiting(const char *what, gpointer data)
+{
+    g_autofree char *clean = drv_text_clean(what ? what : "droverd works on the request");
+
+    fprintf(stderr, "drover: still waiting: %s\n", clean);
+}
+
 drv_cli_api *drv_cli_api_new(const drv_args *args, GError **error)
 {
     const char *environment = g_getenv("DROVER_TOKEN");
@@ -80,6 +89,7 @@ drv_cli_api *drv_cli_api_new(const drv_args *args, GError **error)
     client = drv_client_new(&options, error);
     if (!client)
         return NULL;
+    drv_client_on_wait(client, still_waiting, NULL);
     api = g_new0(real_api, 1);
     api->base =
         (drv_cli_api){.call = real_call, .server = real_server, .free = real_free, .refs = 1};

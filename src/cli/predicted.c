@@ -59,6 +59,8 @@ void drv_predicted_print(FILE *out, json_object *predicted)
     for (gsize i = 0; i < G_N_ELEMENTS(bases); i++)
         if (g_str_equal(bases[i].basis, basis))
             fprintf(out, "  %-13s%s\n", "by", bases[i].text);
+    if (json_object_object_get_ex(predicted, "looked", NULL) && !drv_json_bool(predicted, "looked"))
+        fprintf(out, "  (from what is known: the host is too busy to look at the VM's memory and the link now)\n");
 }
 
 char *drv_predicted_beside(json_object *report)

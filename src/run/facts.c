@@ -259,7 +259,7 @@ json_object *drv_facts_gather(drv_run *run, const char *uuid, json_object *wish,
     drv_json_set(facts, "networks", interfaces_json(domain));
     set_belongings(&g, facts, &has);
     drv_belongings_clear(&has);
-    answer = drv_run_call(run, target, "POST", "/v1/peer/facts", facts, DRV_RUN_PREPARE_TIMEOUT_MS,
+    answer = drv_run_call(run, target, "POST", "/v1/peer/facts", facts, DRV_RUN_PATIENT,
                           error);
     if (!answer)
         return NULL;

@@ -10,6 +10,8 @@
 #define DRV_RUN_PEER_TIMEOUT_MS 10000
 /* Making images and starting a relay takes its time. */
 #define DRV_RUN_PREPARE_TIMEOUT_MS 30000
+/* Of what only looks: as long as the node says that it is alive. */
+#define DRV_RUN_PATIENT 0
 
 /* Kept with the job before libvirt is asked to hand over by post-copy: the target may run it from then on. */
 #define DRV_FACT_HAND_OVER "hand_over_asked"
@@ -47,6 +49,7 @@ struct drv_run {
     json_object *node_settings; /* as last heard from the leader; NULL: never */
     GHashTable *probes;   /* session → its directory: of links that are probed up to here */
     gboolean probing;     /* a link from here */
+    gint looks;              /* at links and memory for predictions that run now; atomic */
     guint threads;        /* that drv_run_free() waits for */
     gboolean stopping;
 };

@@ -13,6 +13,7 @@
 #include "run/new-job.h"
 #include "run/predict.h"
 #include "run/preflight.h"
+#include "model/working.h"
 
 static gboolean is_offline(json_object *goal, const char *state)
 {
@@ -152,7 +153,7 @@ static json_object *ask_facts(drv_run *run, const drv_fleet_vm *vm, const char *
     drv_json_set(wish, "map_networks", json_object_get(drv_json_object(goal, "map_networks")));
     drv_json_set_bool(wish, "offline", offline);
     drv_json_set(wish, "disk_seeds", json_object_get(drv_json_object(goal, "disk_seeds")));
-    return drv_run_call(run, vm->node, "POST", path, wish, DRV_RUN_PREPARE_TIMEOUT_MS, error);
+    return drv_run_call(run, vm->node, "POST", path, wish, DRV_RUN_PATIENT, error);
 }
 
 static const char *choose_target(const drv_fleet *fleet, const drv_fleet_vm *vm, json_object *goal,
@@ -192,13 +193,16 @@ json_object *drv_planning_move(drv_run *run, json_object *goal, drv_checks *chec
     if (!vm)
         return NULL;
     offline = is_offline(goal, drv_json_string(vm, "state", ""));
+    drv_working_say("%s looks at what %s needs, and %s at what it has of it", which->node, which->name, target);
     facts = ask_facts(run, which, target, goal, offline, error);
     if (!facts)
         return NULL;
     step = new_step(vm, which, target, goal, offline);
     drv_run_decide_goals(run, fleet, vm, goal, step, checks);
     judge(step, vm, goal, facts, offline, checks);
-    if (!drv_checks_problems(checks) && !drv_json_bool(goal, "storage_only"))
+    if (!drv_checks_problems(checks) && !drv_json_bool(goal, "storage_only")) {
+        drv_working_say("%s estimates what the migration of %s will take", which->node, which->name);
         drv_predict_ask(run, step, drv_json_bool(goal, "check"));
+    }
     return step;
 }

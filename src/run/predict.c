@@ -18,6 +18,10 @@
 #define MOST_OF_VM 16
 #define MOST_OF_LINK 64
 
+/* A look takes its time on a busy host; the answer waits for it no longer. */
+#define LOOK_MS 5000
+#define MOST_LOOKS 4
+
 /* ---- what is known ---- */
 
 /* @older: only of those of which the target has an older image */
@@ -74,30 +78,98 @@ static void gather(drv_run *run, json_object *step, drv_estimate_input *in)
     in->fixed_ms = drv_history_fixed_ms(drv_json_array(link, "moves"));
 }
 
+/* At the link and the VM's memory, in a thread of its own: what it finds late is there for the next one who asks. */
+typedef struct {
+    gatomicrefcount references;
+    drv_run *run;
+    char *uuid;
+    char *target;
+    GMutex lock;
+    GCond ended;
+    gboolean over; /* guarded by lock */
+} glance;
+
+static void glance_unref(glance *it)
+{
+    if (!g_atomic_ref_count_dec(&it->references))
+        return;
+    g_mutex_clear(&it->lock);
+    g_cond_clear(&it->ended);
+    g_free(it->uuid);
+    g_free(it->target);
+    g_free(it);
+}
+
+static gpointer look_thread(gpointer data)
+{
+    glance *it = data;
+    drv_run *run = it->run;
+    g_autoptr(GError) problem = NULL;
+    g_autoptr(json_object) link = drv_links_probe(run, it->target, FRESH_MS, &problem);
+
+    if (!link)
+        drv_log_debug("the link was not probed: %s", problem->message);
+    drv_observe_vm(run, it->uuid, FRESH_MS);
+    g_mutex_lock(&it->lock);
+    it->over = TRUE;
+    g_cond_signal(&it->ended);
+    g_mutex_unlock(&it->lock);
+    glance_unref(it);
+    g_atomic_int_add(&run->looks, -1);
+    drv_run_thread_ended(run);
+    return NULL;
+}
+
+/* Return: FALSE: it is not over yet, or the host has enough of them to do. */
+static gboolean look_at(drv_run *run, const char *uuid, const char *target)
+{
+    gint64 until_us = g_get_monotonic_time() + (gint64)LOOK_MS * 1000;
+    gboolean over;
+    glance *it;
+
+    if (g_atomic_int_add(&run->looks, 1) >= MOST_LOOKS) {
+        g_atomic_int_add(&run->looks, -1);
+        return FALSE;
+    }
+    it = g_new0(glance, 1);
+    g_atomic_ref_count_init(&it->references);
+    g_atomic_ref_count_inc(&it->references);
+    it->run = run;
+    it->uuid = g_strdup(uuid);
+    it->target = g_strdup(target);
+    g_mutex_init(&it->lock);
+    g_cond_init(&it->ended);
+    drv_run_thread(run, "look", look_thread, it);
+    g_mutex_lock(&it->lock);
+    while (!it->over && g_cond_wait_until(&it->ended, &it->lock, until_us))
+        ;
+    over = it->over;
+    g_mutex_unlock(&it->lock);
+    glance_unref(it);
+    return over;
+}
+
 json_object *drv_predict_step(drv_run *run, json_object *body, GError **error)
 {
     json_object *step = drv_json_object(body, "step");
     drv_estimate_input in = {0};
     drv_estimate estimate;
-    json_object *object;
+    gboolean looked = FALSE;
+    json_object *object, *predicted;
 
     if (!step || g_strcmp0(drv_json_string(step, "source", NULL), run->node) != 0) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "the step does not begin at %s", run->node);
         return NULL;
     }
-    if (drv_json_bool(body, "look")) {
-        g_autoptr(GError) problem = NULL;
-        g_autoptr(json_object) link =
-            drv_links_probe(run, drv_json_string(step, "target", ""), FRESH_MS, &problem);
-
-        if (!link)
-            drv_log_debug("the link was not probed: %s", problem->message);
-        drv_observe_vm(run, drv_json_string(step, "uuid", ""), FRESH_MS);
-    }
+    if (drv_json_bool(body, "look"))
+        looked = look_at(run, drv_json_string(step, "uuid", ""), drv_json_string(step, "target", ""));
     gather(run, step, &in);
     drv_plan_estimate(&in, &estimate);
     object = json_object_new_object();
-    drv_json_set(object, "predicted", drv_estimate_json(&estimate));
+    predicted = drv_estimate_json(&estimate);
+    if (drv_json_bool(body, "look"))
+        drv_json_set_bool(predicted, "looked", looked);
+    drv_json_set(object, "predicted", predicted);
     drv_json_set(object, "expects", drv_estimate_input_json(&in));
     drv_json_set(object, "model", drv_history_model(&estimate));
     return object;
@@ -115,7 +187,7 @@ void drv_predict_ask(drv_run *run, json_object *step, gboolean look)
     drv_json_set(body, "step", json_object_get(step));
     drv_json_set_bool(body, "look", look);
     answer = drv_run_call(run, drv_json_string(step, "source", ""), "POST", path, body,
-                          DRV_RUN_PREPARE_TIMEOUT_MS, &error);
+                          DRV_RUN_PATIENT, &error);
     if (!answer)
         drv_log_debug("no prediction for %s: %s", drv_json_string(step, "vm", "?"), error->message);
     for (guint i = 0; i < G_N_ELEMENTS(keys); i++)

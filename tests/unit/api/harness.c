@@ -11,11 +11,13 @@
 
 #include "free-port.h"
 #include "model/json.h"
+#include "model/working.h"
 
 /* ---- the executor ---- */
 
 static GMutex lock;
 static GCond changed;
+static gboolean told; /* of what a slow request waits for */
 static guint links;
 static gint64 revision = 1;
 
@@ -233,6 +235,14 @@ json_object *drv_run_peer(drv_run *run, const char *caller, const char *method, 
 {
     json_object *answer = json_object_new_object();
 
+    if (g_str_equal(path, TEST_SLOW)) { /* until the client was told what it waits for */
+        drv_working_say("h1 is slow");
+        g_mutex_lock(&lock);
+        while (!told)
+            g_cond_wait(&changed, &lock);
+        told = FALSE;
+        g_mutex_unlock(&lock);
+    }
     drv_json_set_string(answer, "caller", caller);
     drv_json_set_string(answer, "method", method);
     drv_json_set_string(answer, "path", path);
@@ -395,10 +405,21 @@ char *test_token(test_node *node, const char *kind, gint64 ttl_s, char **id)
     return g_strdup(drv_json_string(answer, "token", NULL));
 }
 
+void test_tell(const char *what, gpointer data)
+{
+    g_mutex_lock(&lock);
+    g_free(*(char **)data);
+    *(char **)data = g_strdup(what);
+    told = TRUE;
+    g_cond_broadcast(&changed);
+    g_mutex_unlock(&lock);
+}
+
 static drv_client *client_of(test_node *as, test_node *to, gboolean person)
 {
     g_autofree char *server = g_strdup_printf("127.0.0.1:%u", to->port);
-    drv_client_options options = {.server = server, .etc_dir = as->etc, .person = person};
+    drv_client_options options = {.server = server, .etc_dir = as->etc, .person = person,
+                                  .patience_ms = 100};
     g_autoptr(GError) error = NULL;
     drv_client *client = drv_client_new(&options, &error);
 

@@ -31,6 +31,9 @@ void test_node_free(test_node *node);
 char *test_token(test_node *node, const char *kind, gint64 ttl_s, char **id);
 
 /** test_client() - with the identity of @as, talking to @to. */
+/** test_tell() - of drv_client_on_wait(): what was said, into the char * at @data; a GET of TEST_SLOW ends then. */
+#define TEST_SLOW "slow"
+void test_tell(const char *what, gpointer data);
 drv_client *test_client(test_node *as, test_node *to);
 /** test_person() - root at a command line on @as's host, talking to @to. */
 drv_client *test_person(test_node *as, test_node *to);

@@ -48,6 +48,7 @@ static const char *const golden[] = {
     "GET /v1/policies/* nsot",
     "PUT /v1/policies/* ot",
     "DELETE /v1/policies/* ot",
+    "GET /v1/requests/* nsot",
     "POST /v1/plans sot",
     "GET /v1/plans nsot",
     "GET /v1/plans/* nsot",

@@ -47,6 +47,24 @@ static void test_node_certificate(void)
     g_assert_cmpstr(drv_json_string(answer, "path", NULL), ==, "sessions/7?x=a%20b&y=%26&z");
 }
 
+/* Who calls without a time limit waits while the server works, and is told for what. */
+static void test_patience(void)
+{
+    g_autoptr(drv_client) client = test_client(founder, founder);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_object) answer = NULL;
+    g_autofree char *said = NULL;
+
+    drv_client_on_wait(client, test_tell, &said);
+    answer = drv_client_call(client, "GET", "/v1/peer/" TEST_SLOW, NULL, 0, &error);
+    g_assert_no_error(error);
+    g_assert_nonnull(answer);
+    g_assert_cmpstr(said, ==, "h1 is slow");
+    /* Of what is over nothing is known. */
+    g_assert_null(test_get(client, "/v1/requests/11111111-2222-3333-4444-555555555555", &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND);
+}
+
 static void test_operator_certificate(void)
 {
     g_autofree char *server = g_strdup_printf("127.0.0.1:%u", founder->port);
@@ -377,6 +395,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN); /* as the programs do */
     founder = test_node_found("h1");
     g_test_add_func("/server/node-certificate", test_node_certificate);
+    g_test_add_func("/server/patience", test_patience);
     g_test_add_func("/server/operator-certificate", test_operator_certificate);
     g_test_add_func("/server/nobody", test_nobody);
     g_test_add_func("/server/nobody-much", test_nobody_much);

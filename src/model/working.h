@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a request that takes long is waiting for, so that its caller can be told: a client that has waited for
+ * some seconds asks for it by the id that it gave its request. A request is answered in one thread.
+ */
+#pragma once
+
+#include <glib.h>
+
+/** drv_working_begin() - this thread answers request @id from now on. NULL, or too many: nothing is noted. */
+void drv_working_begin(const char *id);
+/** drv_working_end() - and no longer. */
+void drv_working_end(void);
+
+/** drv_working_say() - "h1 looks at what web1 needs": of this thread's request, if it has one. */
+void drv_working_say(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
+
+/** drv_working_of() - what was said last. Transfer full; NULL: there is no such request. Any thread. */
+char *drv_working_of(const char *id);
