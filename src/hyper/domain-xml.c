@@ -149,6 +149,7 @@ static void disk_free(gpointer data)
     g_free(disk->source);
     g_free(disk->format);
     g_free(disk->cache);
+    g_free(disk->startup_policy);
     g_free(disk->alias);
     g_free(disk);
 }
@@ -163,6 +164,7 @@ static drv_disk *read_disk(xmlNodePtr node)
     disk->format = drv_xml_attr(drv_xml_child(node, "driver"), "type");
     disk->cache = drv_xml_attr(drv_xml_child(node, "driver"), "cache");
     disk->alias = drv_xml_attr(drv_xml_child(node, "alias"), "name");
+    disk->startup_policy = drv_xml_attr(drv_xml_child(node, "source"), "startupPolicy");
     if (!disk->type)
         disk->type = g_strdup("file");
     if (!disk->device)

@@ -49,6 +49,7 @@ typedef struct {
     char *source;   /* path, or "nbd://…"-like description; NULL: an empty drive */
     char *format;   /* "raw", "qcow2", … */
     char *cache;    /* "none", …; NULL: libvirt's default */
+    char *startup_policy; /* "optional", "requisite": whether it may be missing; NULL: it must be there */
     char *alias;    /* of a running VM: libvirt's name for the device; NULL: it has none */
     gboolean readonly;
     gboolean shareable;

@@ -258,6 +258,40 @@ static const char *copied(context *c, json_object *planned, gboolean before)
     return "copy";
 }
 
+/*
+ * libvirt empties a drive whose medium is missing, if its startupPolicy allows it: "optional" always, "requisite" when
+ * a running VM arrives. Return: whether it will, which is said.
+ */
+static gboolean may_be_missing(context *c)
+{
+    const char *policy = drv_json_string(c->disk, "startup_policy", "mandatory");
+
+    if (!g_str_equal(policy, "optional") && (c->goal->offline || !g_str_equal(policy, "requisite")))
+        return FALSE;
+    drv_checks_warn(c->checks, DRV_ABOUT_DISKS, "%s %s: the drive will be empty on %s, which does not have %s "
+                    "(startupPolicy='%s')" DRV_REMEDY "put the medium there to keep it",
+                    drv_json_string(c->disk, "device", "disk"), c->name, c->goal->target, c->path, policy);
+    return TRUE;
+}
+
+/* A medium that has been removed while it was in the drive: a running VM reads it still, nobody else can. */
+static const char *medium_gone(context *c)
+{
+    const char *device = drv_json_string(c->disk, "device", "disk");
+    gboolean drive = !g_str_equal(device, "disk");
+
+    if (c->goal->storage_only)
+        return "keep";
+    /* At its path the target may have one, of whatever content: it would be in the drive. */
+    if (!drv_json_bool(c->there, "exists") && may_be_missing(c))
+        return "keep";
+    problem(c, "%s %s: %s" DRV_REMEDY "%s%s %s%s, or put the file back", device, c->name,
+            drv_json_string(c->disk, "file_error", "its file is not there"),
+            drive ? "eject it (virsh change-media " : "detach it (virsh detach-disk ", c->goal->vm, c->name,
+            drive ? " --eject)" : ")");
+    return NULL;
+}
+
 /* What the VM only reads: a medium in a drive, a read-only disk. It is no part of the VM and stays at the source, too. */
 static const char *read_only(context *c, json_object *planned)
 {
@@ -267,6 +301,8 @@ static const char *read_only(context *c, json_object *planned)
     if (c->goal->storage_only)
         return "keep";
     if (drv_json_bool(drv_json_object(c->disk, "file"), "block")) {
+        if (!drv_json_bool(c->there, "exists") && may_be_missing(c))
+            return "keep";
         problem(c, "%s %s: the guest reads %s of this host" DRV_REMEDY "%s it first", device, c->name, c->path,
                 g_str_equal(device, "disk") ? "detach" : "eject");
         return NULL;
@@ -279,6 +315,8 @@ static const char *read_only(context *c, json_object *planned)
     if (digest && !c->goal->pool && g_strcmp0(digest, drv_json_string(c->there, "digest", NULL)) == 0)
         return "keep";
     if (g_str_equal(c->goal->mode, "shared")) {
+        if (!drv_json_bool(c->there, "exists") && may_be_missing(c))
+            return "keep";
         problem(c, "%s %s: %s does not have %s" DRV_REMEDY "put it there, or say --disks auto", device, c->name,
                 c->goal->target, c->path);
         return NULL;
@@ -304,6 +342,8 @@ static const char *way_of(context *c, json_object *planned)
         return NULL;
     }
     if (!drv_json_object(c->disk, "file")) {
+        if (!writes)
+            return medium_gone(c);
         problem(c, "disk %s: %s", c->name,
                 drv_json_string(c->disk, "file_error", "its file is not there"));
         return NULL;

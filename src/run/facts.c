@@ -134,6 +134,7 @@ static json_object *disk_facts(drv_run *run, gathering *g, const drv_disk *disk)
 
         drv_json_set_string(object, "export", export);
     }
+    drv_json_set_string(object, "startup_policy", disk->startup_policy);
     drv_json_set_bool(object, "readonly", disk->readonly);
     drv_json_set_bool(object, "shareable", disk->shareable);
     drv_json_set_bool(object, "encrypted", disk->encrypted);
@@ -377,7 +378,7 @@ static json_object *disk_answer(drv_run *run, json_object *told, json_object *al
     g_autofree char *placed = NULL;
     drv_file_facts facts;
 
-    if (!path || !drv_json_object(told, "file"))
+    if (!path || *path != '/')
         return object;
     if (drv_probe_file(path, &facts, NULL)) {
         set_file(object, &facts);
@@ -385,6 +386,8 @@ static json_object *disk_answer(drv_run *run, json_object *told, json_object *al
         set_digest(object, path, told, &facts);
         drv_file_facts_clear(&facts);
     }
+    if (!drv_json_object(told, "file"))
+        return object;
     drv_json_set(object, "chain", chain_answer(run, drv_json_array(told, "chain"), token));
     placed = pool ? place_in_pool(pool, told, drv_json_string(all, "vm", "vm"), taken)
                   : g_strdup(path);

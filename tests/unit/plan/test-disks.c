@@ -12,6 +12,8 @@
 #define DEVICE(ids) "'file':{'exists':true,'block':true,'size_bytes':1048576,'ids':[" ids "]}"
 #define VDA "'target':'vda','device':'disk','format':'raw','cache':'none','path':'/i/a.raw',"           \
             "'capacity_bytes':1048576,'allocation_bytes':524288,"
+#define GONE(policy) "{'target':'sda','device':'cdrom','type':'file','path':'/i/a.iso','startup_policy':'" policy "'," \
+                     "'file_error':'/i/a.iso does not exist'"
 #define ROOM "'target_path':'/i/a.raw','directory':true,'fs':'8:1','free_bytes':1000000000"
 
 typedef struct {
@@ -87,6 +89,16 @@ static const row rows[] = {
      NULL, 0, 0},
     {"network, copied", "{'target':'vda','device':'disk','type':'network','path':'nbd://x/y'}", "shared",
      NULL, NULL, "copy", 0, 0},
+    {"medium gone", GONE("mandatory") "}", NULL, NULL, "eject it (virsh change-media web1 sda --eject)", NULL, 0, 0},
+    {"medium gone, optional", GONE("optional") "}", "keep", NULL, NULL, NULL, 0, 0},
+    {"medium gone, optional, shut off", GONE("optional") "}", "keep", NULL, NULL, NULL, 1, 0},
+    {"medium gone, requisite", GONE("requisite") "}", "keep", NULL, NULL, NULL, 0, 0},
+    {"medium gone, requisite, shut off", GONE("requisite") "}", NULL, NULL, "put the file back", NULL, 1, 0},
+    {"medium gone, another there", GONE("optional") ",'there':{'exists':true}}", NULL, NULL, "eject", NULL, 0, 0},
+    {"medium only here, optional", "{'target':'sda','device':'cdrom','type':'file','path':'/i/a.iso','readonly':true,"
+     "'startup_policy':'optional'," FILE_HERE ",'there':{" ROOM "}}", "keep", NULL, NULL, "shared", 0, 0},
+    {"host's drive, optional", "{'target':'sda','device':'cdrom','type':'block','path':'/dev/sr0','readonly':true,"
+     "'startup_policy':'optional'," DEVICE("") ",'there':{" ROOM "}}", "keep", NULL, NULL, NULL, 0, 0},
     {"empty drive", "{'target':'sda','device':'cdrom','type':'file'}", "empty", NULL, NULL, NULL, 0, 0},
     {"medium there", "{'target':'sda','device':'cdrom','type':'file','readonly':true,'path':'/i/a','digest':'d',"
      FILE_HERE ",'there':{" ROOM ",'exists':true,'digest':'d'}}", "keep", NULL, NULL, NULL, 0, 0},
