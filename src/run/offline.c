@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "hyper/belongings.h"
 #include "run/departure.h"
 #include "run/session.h"
@@ -170,6 +171,7 @@ static void go_on(drv_outgoing *outgoing)
         roll_back(outgoing, error);
         return;
     }
+    drv_fault("source-offline-defined");
     finish(outgoing);
 }
 

@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/durable.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -20,6 +21,8 @@
 #include "run/arrival.h"
 
 #define LOOK_MS 200
+/* For a libvirtd that is being started. */
+#define PATIENCE_MS 60000
 
 static json_object *disks_of(drv_outgoing *outgoing)
 {
@@ -132,9 +135,21 @@ static void end(drv_outgoing *outgoing, const GError *why)
     g_autoptr(GString) stayed = g_string_new(NULL);
     g_autoptr(GError) error = NULL;
     g_autofree char *text = NULL;
+    gint64 began_ms = drv_clock_ms();
+    gboolean settled;
 
     drv_job_enter(outgoing->job, DRV_STATE_FINISHING);
-    if (!settle(outgoing, moved, stayed, &error)) {
+    /* After a start of the host droverd may be there before libvirtd is. */
+    while (!(settled = settle(outgoing, moved, stayed, &error)) &&
+           g_error_matches(error, DRV_ERROR, DRV_ERROR_UNREACHABLE) &&
+           drv_clock_ms() - began_ms < PATIENCE_MS && drv_run_pause(outgoing->run, LOOK_MS)) {
+        g_clear_error(&error);
+        g_string_truncate(moved, 0);
+        g_string_truncate(stayed, 0);
+    }
+    if (drv_run_stopping(outgoing->run) && !settled)
+        return;
+    if (!settled) {
         drv_outgoing_end(outgoing, DRV_STATE_NEEDS_ATTENTION, "needs-attention", error->code,
                          error->message, NULL);
     } else if (!stayed->len) {

@@ -6,6 +6,7 @@ long), does its evil, lets everything come back, and then looks: one copy, memor
 should be, no acknowledged write lost, nothing left over, the next move works.
 """
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -20,7 +21,8 @@ sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 
 os.environ["DROVER_FAULT"] = "/run/drover-fault"  # inside the hosts; before the lab is up
 
-from lab import Lab, Move, Watch, wait_until  # noqa: E402
+from lab import IMAGES, Lab, Move, Watch, wait_until  # noqa: E402
+from power import Disk  # noqa: E402
 
 VM = "web"
 POINTS = "/run/drover-fault"
@@ -41,6 +43,7 @@ class State:
     cancel: bool = False  # the move is being rolled back
     halves: bool = False  # post-copy: neither end has all of the guest, and the target's runs
     cut: bool = False   # the link is cut already, and heals when the fault is over
+    way: str = ""       # a move of another kind than a running VM's to another host: see WAYS
 
 
 STATES = [
@@ -57,8 +60,22 @@ STATES = [
     State("rolling back", "source", "source-abandoned", relays=False, copy=False, cancel=True),
     State("done", job="done", moved=True, relays=False),
 ]
+# Only for power losses: what is moved, and what is given up there because it is elsewhere now.
+WAYS = {"storage": ("--storage-only", "--target-pool"), "cold storage": ("--storage-only", "--target-pool"),
+        "cold": (), "kept": ()}
+POWER_STATES = [
+    State("cold storage, before the old image goes", "source", "storage-definition-changed", way="cold storage"),
+    State("cold storage, done", job="done", way="cold storage"),
+    State("storage, before the old image goes", "source", "storage-definition-changed", way="storage"),
+    State("storage, done", job="done", way="storage"),
+    State("cold, copied", "target", "target-images-flushed", way="cold"),
+    State("cold, recorded", "source", "source-offline-defined", moved=True, way="cold"),
+    State("cold, done", job="done", moved=True, way="cold"),
+    State("kept, done", job="done", moved=True, way="kept"),
+]
+POWER = "power loss"
 FAULTS = ["droverd", "relay", "libvirtd", "qemu", "host", "link cut", "link cut and healed",
-          "slow link", "store full", "images full"]
+          "slow link", "store full", "images full", POWER]
 ENDS = ["source", "target"]
 PROCESSES = {"droverd": "droverd", "relay": "drover-relay", "libvirtd": "libvirtd",
              "qemu": "qemu-system-x86"}
@@ -95,10 +112,22 @@ class Cell:
     @property
     def takes_the_guest(self) -> bool:
         """Whether the fault takes the only copy that may run: down is what is expected then."""
-        if self.fault not in ("qemu", "host"):
+        if self.is_cold:
+            return True
+        if self.fault not in ("qemu", "host", POWER):
             return False
         return self.state.halves or self.state.either or (self.end == "target") == self.state.moved
 
+
+    @property
+    def is_cold(self) -> bool:
+        """The VM is shut off before it is moved."""
+        return self.state.way.startswith("cold")
+
+    @property
+    def stays(self) -> bool:
+        """Only its disks are moved."""
+        return self.state.way.endswith("storage")
 
     @property
     def may_take_the_guest(self) -> bool:
@@ -120,15 +149,21 @@ class Result:
 
 
 class Bench:
-    """A lab with the guest that goes from host to host."""
+    """A lab with the guest that goes from host to host. @power: its hosts can lose their power."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, power: bool = False) -> None:
         self.lab = Lab(name)
+        self.content: dict[str, str] = {}  # of a VM that was shut off
+        self.disks = {on: Disk(self.lab, on) for on in self.lab.hosts} if power else {}
 
     def up(self) -> None:
         self.lab.up()
+        for disk in self.disks.values():
+            disk.make()
 
     def down(self) -> None:
+        for disk in self.disks.values():
+            disk.remove()
         self.lab.down()
 
     # ---- points ----
@@ -179,13 +214,16 @@ class Bench:
         self.disarm()
         hosts = lab.where(VM)
         if len(hosts) == 1 and lab.state(VM, hosts[0]) == "running" and \
-                not any(lab.leftovers(on, (VM,) if on == hosts[0] else ()) for on in lab.hosts):
+                not any(lab.leftovers(on, (VM,) if on == hosts[0] else ()) for on in lab.hosts) and \
+                "/fast/" not in lab.virsh(hosts[0], "domblklist", VM):
             return hosts[0]
         # A cell that failed may have left anything: a new lab is the only clean one.
-        lab.down()
-        lab.up()
+        self.down()
+        self.up()
         lab.guest(VM, "h1", memory=128, work=40, compress=0, dirty=1, disk="16M", records=20)
         lab.add_disk(VM, "h1", 16)
+        for on in self.disks:
+            lab.run(on, "sync", "-f", IMAGES)
         return "h1"
 
     # ---- a cell ----
@@ -210,6 +248,10 @@ class Bench:
         victim = source if cell.end == "source" else target
         with self._disks(cell, victim) as fill:
             with lab.watching(VM, interval_ms=10) as watch:
+                self.content = {}
+                if cell.is_cold:
+                    lab.virsh(source, "destroy", VM)
+                    self.content = self._contents(source)
                 move = self._get_there(cell, source, target)
                 self._evil(cell, victim, move, fill)
                 for on in lab.hosts:
@@ -217,6 +259,10 @@ class Bench:
                 job = self._wait_ended(move, 100)
                 result.notes.append(job["state"])
                 where = self._settle(cell, move, job, result)
+                if cell.state.way == "kept":  # what is kept must not be in the way
+                    lab.move(VM, where, source)
+                    where = source
+                    lab.drover(source, "content", "off")
             self._judge(cell, watch, where, result)
             result.outcome = self.lab.job(move.job)["state"]
             move.process.kill()
@@ -225,7 +271,33 @@ class Bench:
                 fill(False)
         if cell.fault == "images full":
             assert where == source, "a move onto a full disk cannot be done"
-        self._next_move(where)
+        if cell.stays:
+            self._storage_back(where)
+        else:
+            self._next_move(where)
+
+    def _contents(self, on: str) -> dict[str, str]:
+        """Of a VM that is shut off, by the disk's name."""
+        disks = [line.split() for line in self.lab.virsh(on, "domblklist", VM).splitlines()[2:]]
+        return {name: hashlib.sha256(self.lab.path(on, path).read_bytes()).hexdigest()
+                for name, path in disks}
+
+    def _pool(self, on: str) -> str:
+        """The pool that a storage move goes to: "fast", which is made."""
+        lab, path = self.lab, "/var/lib/libvirt/fast"
+        if "fast" not in lab.virsh(on, "pool-list", "--all", "--name").split():
+            lab.run(on, "mkdir", "-p", path)
+            lab.virsh(on, "pool-define-as", "fast", "dir", "--target", path)
+        lab.virsh(on, "pool-start", "fast", check=False)
+        lab.run(on, "sync", "-f", path)
+        return "fast"
+
+    def _storage_back(self, on: str) -> None:
+        self.lab.virsh(on, "pool-start", "fast", check=False)
+        ended = self.lab.drover(on, "migrate", VM, "--storage-only", "--target-pool", "default", "--json")
+        assert ended.code == 0 and ended.json()["outcome"] == "done", ended
+        assert not os.listdir(self.lab.path(on, "/var/lib/libvirt/fast")), "an image stays behind"
+        self.lab.virsh(on, "pool-destroy", "fast")
 
     def _get_there(self, cell: Cell, source: str, target: str) -> Move:
         lab, state = self.lab, cell.state
@@ -234,7 +306,12 @@ class Bench:
             self._arm(held, state.point)
         if not state.point or state.cancel:
             lab.rate(RATE)
-        move = lab.begin(VM, source, target, *(("--method", "post-copy") if state.halves else ()))
+        options = ("--method", "post-copy") if state.halves else WAYS.get(state.way, ())
+        if cell.stays:
+            options = (*options, self._pool(source))
+        if state.way == "kept":
+            lab.drover(source, "content", "on")
+        move = lab.begin(VM, source, None if cell.stays else target, *options)
         if state.cancel:
             move.until("copying-disks", "copying-memory", wire_bytes=1 << 20)
             lab.drover(source, "cancel", move.job)
@@ -275,8 +352,11 @@ class Bench:
         if cell.fault in PROCESSES:
             lab.kill(victim, PROCESSES[cell.fault])
             self.disarm()
-        elif cell.fault == "host":
-            lab.lab("kill", victim)
+        elif cell.fault in ("host", POWER):
+            if cell.fault == POWER:
+                self.disks[victim].lose_power()
+            else:
+                lab.lab("kill", victim)
             self.disarm_up()
             if victim == move.target and not cell.state.moved:
                 with contextlib.suppress(AssertionError):
@@ -372,10 +452,12 @@ class Bench:
                     lab.virsh(on, *words.split())
             if cell.takes_the_guest and off and len(states) == 1 and now and now["ended"]:
                 text = now["error"] or ""
-                if now["state"] != "done" and cell.state.name != "done":
+                if now["state"] != "done" and cell.state.name != "done" and not cell.is_cold:
                     assert "shut off" in text or now["state"] == "failed", now
                 result.notes.append(f"down, said: {text}" if text else "down")
                 result.down = True
+                if self.content:
+                    assert self._contents(off[0]) == self.content, "an image is not what it was"
                 lab.virsh(off[0], "start", VM)
                 lab.wait_answer(VM)
             return None
@@ -461,7 +543,13 @@ class Bench:
 
 def all_cells() -> list[Cell]:
     return [Cell(fault, end, state) for state in STATES for fault in FAULTS for end in ENDS
-            if not (fault == "slow link" and end == "target")]
+            if not (fault == "slow link" and end == "target")] + power_cells()
+
+
+def power_cells() -> list[Cell]:
+    """Power losses in moves of other kinds."""
+    return [Cell(POWER, end, state) for state in POWER_STATES for end in ENDS
+            if end == "source" or not state.way.endswith("storage")]
 
 
 def save(results: dict[str, Result], file: Path) -> None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fault table as a page of the manual."""
-from cells import ENDS, FAULTS, STATES, Cell, Result
+from cells import ENDS, FAULTS, STATES, Cell, Result, power_cells
 
 HEAD = """\
 ===============
@@ -24,6 +24,8 @@ and the next move works; a cell that has not shown all of it is **FAILED**.
   target, where it ran last. So it may be when the way is lost: one break in about seven, asked by a client 100 times a
   second, finds the emulated QEMU itself waiting for a page. The cells begin when the guest runs at the target and a good part of its
   memory has still to come; what can happen in the hand-over before is said in `migration.rst <migration.rst>`_.
+* *power loss*: as *host*, but the host boots from what was on its disk (:file:`tests/fault/power.py`). Disks of a VM that was
+  shut off are compared byte by byte.
 * ``–``: nothing of the kind exists there in that state. Empty: not run.
 
 """
@@ -55,6 +57,11 @@ def rst(results: dict[str, Result]) -> str:
     # One row a fault reads better than one row a state: there are more faults than states.
     for column in zip(*rows):
         out.append("   * - " + "\n     - ".join(text or "\\ " for text in column) + "\n")
+    out.append("\nPower losses in other moves\n===========================\n\n*cold*: the VM is shut off; *storage*: only "
+               "its disks are moved, on one host; *kept*: its images are kept\nfor its return, which is the next move.\n\n"
+               ".. list-table::\n   :stub-columns: 1\n\n")
+    for cell in power_cells():
+        out.append(f"   * - {cell.state.name}, {cell.end}\n     - {entry(cell, results) or chr(92) + ' '}\n")
     failed = [r for r in results.values() if r.problem]
     passed = len(results) - len(failed)
     out.append(f"\n{passed} cells passed, {len(failed)} failed.\n")

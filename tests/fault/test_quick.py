@@ -5,9 +5,11 @@ from typing import Iterator
 
 import pytest
 
-from cells import STATES, Bench, Cell
+from cells import POWER, POWER_STATES, STATES, Bench, Cell
 from busy import userfault  # found where cells has put it on the path
 
+# Durable before it is given up: what fails here is seen by no kill.
+POWER_QUICK = [("source", "cold storage, done"), ("target", "cold, done")]
 QUICK = [("droverd", "target", "resumed"), ("droverd", "source", "finishing"),
          ("libvirtd", "source", "reply read"), ("relay", "source", "reply read"),
          ("host", "target", "copying-memory"), ("qemu", "target", "post-copy")]
@@ -28,4 +30,21 @@ def bench() -> Iterator[Bench]:
 def test_cell(bench: Bench, fault: str, end: str, state: str) -> None:
     found = next(s for s in STATES if s.name == state)
     result = bench.run(Cell(fault, end, found))
+    assert not result.problem, result
+
+
+@pytest.fixture(scope="module")
+def power_bench() -> Iterator[Bench]:
+    it = Bench(f"power{os.getpid()}", power=True)
+    try:
+        it.up()
+        yield it
+    finally:
+        it.down()
+
+
+@pytest.mark.parametrize("end, state", POWER_QUICK)
+def test_power_loss(power_bench: Bench, end: str, state: str) -> None:
+    found = next(s for s in POWER_STATES if s.name == state)
+    result = power_bench.run(Cell(POWER, end, found))
     assert not result.problem, result
