@@ -252,6 +252,7 @@ ROUTES = [line.split() for line in """
     GET /v1/policies/nosuch nsot
     PUT /v1/policies/nosuch ot
     DELETE /v1/policies/nosuch ot
+    GET /v1/requests/nosuch nsot
     POST /v1/plans sot
     GET /v1/plans nsot
     GET /v1/plans/h1-p99 nsot
