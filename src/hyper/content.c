@@ -189,8 +189,12 @@ gboolean drv_content_unexport(const char *socket, const char *pid_file, GError *
         g_str_equal(g_strstrip(comm), "qemu-nbd")) {
         struct pollfd wait = {.fd = pidfd, .events = POLLIN};
 
-        syscall(SYS_pidfd_send_signal, pidfd, SIGTERM, NULL, 0);
-        ended = poll(&wait, 1, END_TIMEOUT_MS) != 0;
+        /* Again and again: one that has just told its parent that it serves forgets the first. */
+        for (int waited_ms = 0; (ended = poll(&wait, 1, 0) != 0) == FALSE && waited_ms < END_TIMEOUT_MS;
+             waited_ms += TICK_MS) {
+            syscall(SYS_pidfd_send_signal, pidfd, SIGTERM, NULL, 0);
+            ended = poll(&wait, 1, TICK_MS) != 0;
+        }
         if (!ended)
             syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
     }

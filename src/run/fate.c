@@ -167,18 +167,20 @@ static gboolean is_member(drv_run *run, const char *node)
 
 /*
  * Whether a copy that is gone, and was never seen to run, may have run all the same: by post-copy
- * it starts by itself, and nobody may have been here to see. The source knows if it asked for that.
+ * it starts by itself, and nobody may have been here to see. The source knows if it asked for that. And
+ * a definition that was not yet on the disk is gone when the host's power fails, though the VM ran.
  */
 static gboolean may_have_run_unseen(drv_incoming *incoming)
 {
     g_autoptr(json_object) job = NULL;
 
-    if (!incoming->may_start)
+    if (!incoming->may_start && !incoming->rebooted)
         return FALSE;
     job = ask_job(incoming);
     if (!job)
         return is_member(incoming->run, incoming->source.text);
-    return drv_json_bool(job, DRV_FACT_HAND_OVER) && !is_through(job);
+    return (drv_json_bool(job, DRV_FACT_HAND_OVER) || drv_json_bool(job, DRV_FACT_FINISH_OK) ||
+            drv_json_bool(job, DRV_FACT_HANDED_OVER)) && !is_through(job);
 }
 
 /* Called with the lock held. A paused copy whose source cannot be asked: say so, once. */

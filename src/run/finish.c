@@ -31,8 +31,6 @@
 #define STEADY_MS 3000
 
 /* Kept with the job for the one who takes it up. */
-#define FACT_FINISH_OK "finish_delivered"
-#define FACT_HANDED_OVER "handed_over" /* the target is about to be told that the VM is its own */
 #define FACT_CONFIRMED "confirmed" /* the target has said that it has the VM for good */
 #define FACT_BOTH_RAN "both_ran"   /* no image is removed: which one is right is for a person to say */
 
@@ -115,11 +113,11 @@ static findings ask_both(drv_outgoing *outgoing)
     found.facts.finish_ok =
         outgoing->relay.finish_ok || drv_json_bool(answer, "finish_delivered");
     g_mutex_unlock(&outgoing->lock);
-    if (found.facts.finish_ok && !drv_job_fact(outgoing->job, FACT_FINISH_OK))
-        drv_job_set_fact(outgoing->job, FACT_FINISH_OK, TRUE);
-    found.facts.finish_ok = drv_job_fact(outgoing->job, FACT_FINISH_OK);
+    if (found.facts.finish_ok && !drv_job_fact(outgoing->job, DRV_FACT_FINISH_OK))
+        drv_job_set_fact(outgoing->job, DRV_FACT_FINISH_OK, TRUE);
+    found.facts.finish_ok = drv_job_fact(outgoing->job, DRV_FACT_FINISH_OK);
     /* Its session may be closed by then, whether we have heard it or not, and cannot tell. */
-    found.facts.resumed |= drv_job_fact(outgoing->job, FACT_HANDED_OVER);
+    found.facts.resumed |= drv_job_fact(outgoing->job, DRV_FACT_HANDED_OVER);
     /*
      * By post-copy the guest starts at the target by itself. One that has ended here after that
      * may not have been the last to run, whatever the target's session (perhaps a new one) knows.
@@ -196,8 +194,8 @@ static gboolean leave(drv_outgoing *outgoing, json_object *completed)
 /* From before the call on the target's copy may have run, whatever becomes of the answer. */
 static json_object *hand_over(drv_outgoing *outgoing, GError **error)
 {
-    if (!drv_job_fact(outgoing->job, FACT_HANDED_OVER))
-        drv_job_set_fact(outgoing->job, FACT_HANDED_OVER, TRUE);
+    if (!drv_job_fact(outgoing->job, DRV_FACT_HANDED_OVER))
+        drv_job_set_fact(outgoing->job, DRV_FACT_HANDED_OVER, TRUE);
     drv_fault("source-before-finish");
     return call_session(outgoing, "POST", "/finish", error);
 }

@@ -34,6 +34,7 @@ void drv_incoming_take_up(drv_run *run, const char *json)
         drv_log_error("a stored session cannot be read: %s", error->message);
         return;
     }
+    incoming->rebooted = !g_file_test(incoming->dir, G_FILE_TEST_IS_DIR);
     drv_log_notice("taking up an arrival after a restart vm=%s session=%s", incoming->vm.text,
                    incoming->session.text);
     drv_incoming_publish(incoming);

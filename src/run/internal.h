@@ -15,6 +15,8 @@
 
 /* Kept with the job before libvirt is asked to hand over by post-copy: the target may run it from then on. */
 #define DRV_FACT_HAND_OVER "hand_over_asked"
+#define DRV_FACT_FINISH_OK "finish_delivered"
+#define DRV_FACT_HANDED_OVER "handed_over" /* the target is about to be told that the VM is its own */
 /* The job ended because droverd was restarted, and nothing else was wrong. */
 #define DRV_FACT_INTERRUPTED "interrupted"
 

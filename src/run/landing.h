@@ -29,6 +29,7 @@ struct drv_incoming {
     gboolean told;        /* the source's libvirtd has the Finish reply: its copy never runs again */
     gint64 waiting_ms;    /* since when the source is silent, or 0 */
     gboolean said_waiting;
+    gboolean rebooted;    /* the host has been started anew since: its session's directory is gone */
     gboolean closed;      /* finished or abandoned: nothing is left to do */
     char *complaint;      /* why the last try to resume it failed, as logged */
 };
