@@ -108,6 +108,9 @@ def _environment(lab: str) -> dict[str, str]:
     relay = tools.find_drover("drover-relay")
     if relay:
         env["DROVER_RELAY"] = str(relay)
+    stand_in = tools.find_drover("drover-stand-in")
+    if stand_in:
+        env["DROVER_STAND_IN"] = str(stand_in)
     if "DROVER_FAULT" in os.environ:  # a build with -Dfault_points=true looks there
         env["DROVER_FAULT"] = os.environ["DROVER_FAULT"]
     return env

@@ -23,7 +23,8 @@ SOURCES = {  # program: (where a build has it, sources, flags)
                       ["-static", "-pthread"]),
 }
 HEADERS = sorted(str(p.relative_to(LAB)) for p in (LAB / "witness").glob("*.h"))
-DROVER = {"drover": "src/cli", "droverd": "src/daemon", "drover-relay": "src/relay"}
+DROVER = {"drover": "src/cli", "droverd": "src/daemon", "drover-relay": "src/relay",
+          "drover-stand-in": "src/run"}
 
 
 def build_dir() -> Path:

@@ -192,6 +192,8 @@ static void print_job(FILE *out, json_object *job)
     print_field(out, "state", progress);
     if (drv_json_bool(job, "cancel_requested") && !drv_json_bool(job, "ended"))
         print_field(out, "", "asked to be cancelled");
+    if (drv_json_string(job, "waits_for", NULL))
+        print_field(out, "waits for", drv_json_string(job, "waits_for", NULL));
     print_field(out, "plan", drv_json_string(job, "plan", NULL));
     print_field(out, "created", created);
     print_field(out, "took", took);

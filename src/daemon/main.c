@@ -196,12 +196,15 @@ static gboolean open_run(parts *all, const settings *wish, GError **error)
 {
     g_autofree char *sessions = g_build_filename(wish->run_dir, "sessions", NULL);
     g_autofree char *content = g_build_filename(wish->state_dir, "content", NULL);
+    g_autofree char *resumed = g_build_filename(wish->state_dir, "resumed", NULL);
     drv_run_config config = {.node = all->identity->node,
                              .hyper = all->hyper,
                              .store = all->store,
                              .shared = drv_cluster_store(all->cluster),
                              .peers = drv_cluster_peers(all->cluster),
                              .relay_program = g_getenv("DROVER_RELAY") ?: DRV_RELAY_PROGRAM,
+                             .stand_in_program = g_getenv("DROVER_STAND_IN") ?: DRV_STAND_IN_PROGRAM,
+                             .resumed_dir = resumed,
                              .sessions_dir = sessions,
                              .content_dir = content,
                              .content_most_bytes = wish->content_bytes,

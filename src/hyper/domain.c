@@ -18,6 +18,14 @@ const char *drv_domain_state_name(drv_domain_state state)
     return (guint)state < G_N_ELEMENTS(state_names) ? state_names[state] : "other";
 }
 
+gboolean drv_domain_just_arrived(const drv_domain *domain)
+{
+    static const char *const of_an_arrival[] = {"migration", "user", "starting-up", "unknown", NULL};
+
+    return domain->state == DRV_DOMAIN_PAUSED &&
+           g_strv_contains(of_an_arrival, domain->reason ? domain->reason : "unknown");
+}
+
 static drv_domain_state state_from(int state)
 {
     switch (state) {

@@ -100,6 +100,11 @@ drv_domain *drv_hyper_domain_named(drv_hyper *hyper, const char *name, GError **
 void drv_domain_free(drv_domain *domain);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(drv_domain, drv_domain_free)
 const char *drv_domain_state_name(drv_domain_state state);
+/**
+ * drv_domain_just_arrived() - whether it is paused, and has been by nothing but its migration (libvirt then
+ * says "migration", "user" or "starting-up").
+ */
+gboolean drv_domain_just_arrived(const drv_domain *domain);
 
 /* Of the goals in a VM's metadata. It is in the definitions of VMs: it cannot be changed any more. */
 #define DRV_GOALS_NAMESPACE "urn:drover:goals:1"

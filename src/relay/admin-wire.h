@@ -23,6 +23,7 @@ enum drv_admin_message {
     DRV_ADMIN_RESUMED,    /* answered by DRV_ADMIN_DONE */
     DRV_ADMIN_END,        /* answered by the end of the connection */
     DRV_ADMIN_NEAR,       /* answered by DRV_ADMIN_DONE */
+    DRV_ADMIN_STAND_BY,   /* as DRV_ADMIN_WATCH, but only changes, and the relay does not live on for it */
     /* answers */
     DRV_ADMIN_STATUS_IS = 64,
     DRV_ADMIN_EVENT,

@@ -96,7 +96,9 @@ void drv_admin_serve(struct drv_daemon *daemon, struct drv_admin_client *client)
         (void)tell_status(daemon, client, DRV_ADMIN_STATUS_IS);
         break;
     case DRV_ADMIN_WATCH:
+    case DRV_ADMIN_STAND_BY:
         client->watching = true;
+        client->quiet = kind == DRV_ADMIN_STAND_BY;
         client->seen_changes = atomic_load(&daemon->session.changes) - 1;
         break;
     case DRV_ADMIN_LINK:
@@ -129,6 +131,8 @@ int64_t drv_admin_events(struct drv_daemon *daemon, int64_t now_ms)
         uint32_t changes = atomic_load(&daemon->session.changes);
 
         if (client->fd < 0 || !client->watching)
+            continue;
+        if (client->seen_changes == changes && client->quiet)
             continue;
         if (client->seen_changes != changes || now_ms >= client->next_event_ms) {
             client->behind = !tell_status(daemon, client, DRV_ADMIN_EVENT);

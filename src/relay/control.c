@@ -155,6 +155,14 @@ int drv_relay_next(drv_relay *relay, struct drv_relay_status *status, int timeou
     return rc ? rc : drv_admin_decode_status(status, bytes, size, err);
 }
 
+int drv_relay_stand_by(drv_relay *relay, struct drv_error *err)
+{
+    int rc = request(relay, DRV_ADMIN_STAND_BY, -1, err);
+
+    relay->watching = rc == 0;
+    return rc;
+}
+
 static int command(drv_relay *relay, uint8_t kind, int fd, struct drv_error *err)
 {
     uint8_t bytes[DRV_ADMIN_MAX];

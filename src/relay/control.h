@@ -130,6 +130,12 @@ int drv_relay_status(drv_relay *relay, struct drv_relay_status *status, struct d
 int drv_relay_next(drv_relay *relay, struct drv_relay_status *status, int timeout_ms,
                    struct drv_error *err);
 
+/**
+ * drv_relay_stand_by() - from now on drv_relay_next() waits for changes alone, without counters in
+ * between; and the relay does not stay for one who only stands by.
+ */
+int drv_relay_stand_by(drv_relay *relay, struct drv_error *err);
+
 /** drv_relay_hand_link() - give a fresh TCP connection (its ClientHello still unread) to a target relay. */
 int drv_relay_hand_link(drv_relay *relay, int tcp_fd, struct drv_error *err);
 

@@ -193,7 +193,7 @@ static bool connect_streams(struct drv_daemon *daemon, int64_t now_ms)
 static bool anybody_asks(const struct drv_daemon *daemon)
 {
     for (size_t i = 0; i < DRV_ADMIN_CLIENTS_MAX; i++)
-        if (daemon->client[i].fd >= 0)
+        if (daemon->client[i].fd >= 0 && !daemon->client[i].quiet)
             return true;
     return false;
 }

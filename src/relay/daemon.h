@@ -19,6 +19,7 @@
 struct drv_admin_client {
     int fd; /* -1: none */
     bool watching;
+    bool quiet;  /* wants to hear of changes only, and is not somebody who asks */
     bool behind; /* did not take an event: try again when it reads */
     uint32_t seen_changes;
     int64_t next_event_ms;

@@ -4,7 +4,8 @@
  *
  * Theory of operation. A thread per session waits for the relay to say that the source's
  * libvirtd has the Finish reply, and resumes the guest at once. Exactly one of two things
- * ever happens to a copy, decided under the session's lock: it is resumed, or it is
+ * ever happens to a copy, decided under the session's lock, and by one word that the stand-in
+ * shares (decision.h): it is resumed, or it is
  * abandoned. When the link is lost before either, the source is asked how its job ended.
  *
  * A copy that runs by post-copy has begun by itself (libvirt says so by an event) and is never
@@ -30,15 +31,27 @@
 gboolean drv_incoming_resume(drv_incoming *incoming, GError **error)
 {
     g_autoptr(GError) problem = NULL;
+    gboolean ok;
 
     if (!incoming->was_running) {
         g_atomic_int_set(&incoming->resumed, TRUE);
         return TRUE;
     }
+    if (!drv_decision_take(incoming->decision, DRV_DECISION_RESUME)) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "the copy of %s on %s is being abandoned",
+                    incoming->vm.text, incoming->run->node);
+        return FALSE;
+    }
     drv_fault("target-before-resume");
-    if (!drv_hyper_resume(incoming->run->hyper, incoming->uuid.text, error))
+    incoming->resuming_ms = drv_clock_ms();
+    /* Once only: who has stopped it since has meant it. */
+    ok = drv_decision_get(incoming->decision) == DRV_DECISION_RESUMED ||
+         drv_hyper_resume(incoming->run->hyper, incoming->uuid.text, error);
+    incoming->resuming_ms = 0;
+    if (!ok)
         return FALSE;
     drv_fault("target-resumed");
+    drv_decision_note_resumed(incoming->decision);
     g_atomic_int_set(&incoming->resumed, TRUE);
     /* Behind the resume, which the guest is waiting for: libvirt remembers it as well, it runs. */
     if (!drv_incoming_keep(incoming, DRV_REVISION_ANY, &problem))
@@ -50,17 +63,14 @@ gboolean drv_incoming_resume(drv_incoming *incoming, GError **error)
 
 /*
  * Whether the copy has ever run, or may have. That it was resumed is recorded behind the
- * resume, so libvirt has a say as well: a copy that arrived has been paused by nothing but
- * its migration (libvirt then says "migration", "user" or "starting-up").
+ * resume, so libvirt has a say as well.
  */
 gboolean drv_incoming_has_run(drv_incoming *incoming, const drv_domain *domain)
 {
-    static const char *const of_an_arrival[] = {"migration", "user", "starting-up", "unknown", NULL};
-
-    if (incoming->resumed || (domain && domain->state == DRV_DOMAIN_RUNNING))
+    if (incoming->resumed || drv_decision_get(incoming->decision) == DRV_DECISION_RESUMED ||
+        (domain && domain->state == DRV_DOMAIN_RUNNING))
         return TRUE;
-    return domain && domain->state == DRV_DOMAIN_PAUSED &&
-           !g_strv_contains(of_an_arrival, domain->reason ? domain->reason : "unknown");
+    return domain && domain->state == DRV_DOMAIN_PAUSED && !drv_domain_just_arrived(domain);
 }
 
 /* Called with the lock held. Whether the source's copy is known to never run again: then this one is the VM. */
@@ -69,7 +79,8 @@ gboolean drv_incoming_was_told(drv_incoming *incoming)
     struct drv_relay_status status = {0};
     drv_relay *relay = NULL;
 
-    /* The relay may have heard it while nobody looked. */
+    /* Or the stand-in has heard it; the relay may have, while nobody looked. */
+    incoming->told |= drv_decision_get(incoming->decision) >= DRV_DECISION_RESUME;
     if (!incoming->told && drv_relay_open(incoming->dir, &relay, NULL) == 0) {
         incoming->told = drv_relay_status(relay, &status, NULL) == 0 && status.finish_ok;
         drv_relay_close(relay);
@@ -112,6 +123,14 @@ gboolean drv_incoming_give_up(drv_incoming *incoming, GError **error)
         /* An operator has undefined it; what he left of its disks is his. */
         drv_incoming_close(incoming);
         return TRUE;
+    }
+    /* The stand-in may hear from the relay at this very moment that it may run: one of the two is first. */
+    if (!drv_decision_take(incoming->decision, DRV_DECISION_ABANDON)) {
+        incoming->told = TRUE;
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
+                    "%s is about to run on %s: its source has given it away",
+                    incoming->vm.text, incoming->run->node);
+        return FALSE;
     }
     /* First the link, so that nothing more arrives, then the copy, then its images. */
     drv_fault("target-before-abandon");
@@ -300,7 +319,8 @@ static gpointer watch(gpointer data)
         if (rc == -ETIMEDOUT)
             continue;
         g_mutex_lock(&incoming->lock);
-        if (rc == 0 && status.finish_ok)
+        if ((rc == 0 && status.finish_ok) ||
+            drv_decision_get(incoming->decision) >= DRV_DECISION_RESUME)
             incoming->told = TRUE;
         /* Also when the relay has gone meanwhile: libvirtd may have been away when it was told. */
         if (incoming->told)

@@ -27,6 +27,8 @@
 #define PATIENCE_WITH_LOST_TARGET_MS 4000
 /* The same for who has cancelled and waits. */
 #define PATIENCE_WHEN_CANCELLED_MS 800
+/* A wait that is shorter is nobody's business. */
+#define SAY_WAITING_MS 2000
 /* What has not changed for so long is not in the middle of changing. */
 #define STEADY_MS 3000
 
@@ -391,11 +393,24 @@ static gboolean carry_out(drv_outgoing *outgoing, drv_verdict verdict, const fin
     return FALSE;
 }
 
+/* What it waits for, when that is not over at once: with the job, for whoever looks at it. @said: what was noted. */
+static void note_waiting(drv_outgoing *outgoing, const GError *why, gint64 waited_ms, char **said)
+{
+    const char *now = why && waited_ms >= SAY_WAITING_MS ? why->message : NULL;
+
+    if (g_strcmp0(now, *said) == 0)
+        return;
+    g_free(*said);
+    *said = g_strdup(now);
+    drv_job_set_note(outgoing->job, "waits_for", now ? json_object_new_string(now) : NULL);
+}
+
 drv_end drv_outgoing_finish(drv_outgoing *outgoing)
 {
     gint64 began_ms = drv_clock_ms();
     gint64 since_ms = began_ms;
     drv_settle_facts before = {.source = DRV_PRESENCE_UNKNOWN, .target = DRV_PRESENCE_UNKNOWN};
+    g_autofree char *said = NULL;
     gboolean ended = FALSE;
 
     /* A broken post-copy is only through when the ends say so. */
@@ -434,6 +449,7 @@ drv_end drv_outgoing_finish(drv_outgoing *outgoing)
         }
         if (verdict != DRV_VERDICT_WAIT && verdict != DRV_VERDICT_RECOVER)
             drv_job_enter(outgoing->job, DRV_STATE_FINISHING);
+        note_waiting(outgoing, verdict == DRV_VERDICT_WAIT ? found.target_error : NULL, now_ms - began_ms, &said);
         ended = carry_out(outgoing, verdict, &found, lost);
         if (!ended && now_ms - began_ms > PATIENCE_MS && verdict != DRV_VERDICT_WAIT) {
             need_attention(outgoing, &found);

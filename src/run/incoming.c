@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/hex.h"
 #include "base/log.h"
@@ -22,6 +23,9 @@
 #include "run/seed.h"
 #include "run/session.h"
 #include "run/step.h"
+
+/* What libvirt does within milliseconds, unless it or its QEMU hangs. */
+#define SLOW_RESUME_MS 2000
 
 void drv_incoming_take_up(drv_run *run, const char *json)
 {
@@ -37,6 +41,7 @@ void drv_incoming_take_up(drv_run *run, const char *json)
     incoming->rebooted = !g_file_test(incoming->dir, G_FILE_TEST_IS_DIR);
     drv_log_notice("taking up an arrival after a restart vm=%s session=%s", incoming->vm.text,
                    incoming->session.text);
+    drv_incoming_stand_in(incoming, TRUE);
     drv_incoming_publish(incoming);
     drv_incoming_watch(incoming);
 }
@@ -263,6 +268,8 @@ json_object *drv_incoming_open(drv_run *run, const char *source, json_object *re
         drv_fault("target-images-made");
         ok = ok && start_relay(incoming, request, answer, error);
         drv_fault("target-relay-ready");
+        if (ok)
+            drv_incoming_stand_in(incoming, FALSE);
         if (!ok && !drv_incoming_give_up(incoming, NULL))
             drv_log_warning("what was made for %s could not be removed yet session=%s",
                             incoming->vm.text, incoming->session.text);
@@ -300,10 +307,18 @@ json_object *drv_incoming_look(drv_run *run, const char *session, json_object *a
     g_autoptr(GError) problem = NULL;
     json_object *object;
     gboolean resumed = FALSE, told = FALSE;
+    gint64 since_ms;
     drv_uuid uuid;
 
     if (!drv_door_uuid(&uuid, drv_json_string(about, "uuid", NULL), error))
         return NULL;
+    if (incoming && (since_ms = incoming->resuming_ms) && drv_clock_ms() - since_ms >= SLOW_RESUME_MS) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
+                    "%s stands still: libvirtd on %s was told to resume it and is not done; if it answers nobody "
+                    "('virsh list' there) restart it ('systemctl restart libvirtd'; guests go on)",
+                    incoming->vm.text, run->node);
+        return NULL;
+    }
     if (incoming)
         g_mutex_lock(&incoming->lock);
     domain = drv_hyper_domain(run->hyper, uuid.text, &problem);

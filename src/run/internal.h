@@ -33,6 +33,8 @@ struct drv_run {
     struct drv_lead *lead; /* lead.c */
     const drv_peers *peers;
     char *relay_program;
+    char *stand_in_program; /* NULL: none */
+    char *resumed_dir; /* a file for each session whose guest a stand-in has resumed */
     char *sessions_dir;
     drv_content *content; /* NULL: none is kept */
     drv_operations *operations;

@@ -344,6 +344,7 @@ void drv_job_end(drv_job *job, drv_state state, drv_error_code code, const char 
     enter(job, state);
     if (state != DRV_STATE_NEEDS_ATTENTION)
         json_object_object_del(job->doc, "attention");
+    json_object_object_del(job->doc, "waits_for");
     drv_json_set_int(job->doc, "ended_ms", drv_clock_real_ms());
     drv_json_set_string(job->doc, "error", why);
     drv_json_set_string(job->doc, "error_code", why ? drv_error_code_name(code) : NULL);

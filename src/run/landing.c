@@ -2,13 +2,17 @@
 /* The session of an arrival: its lookup, its record, its end. See landing.h. */
 #include "run/landing.h"
 
+#include <glib/gstdio.h>
+
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "hyper/connection.h"
 #include "run/arrival.h"
 #include "run/incoming.h"
 #include "run/kept.h"
 #include "run/session.h"
+#include "run/stand-in.h"
 
 void drv_incoming_unref(drv_incoming *incoming)
 {
@@ -19,6 +23,7 @@ void drv_incoming_unref(drv_incoming *incoming)
     g_free(incoming->method);
     g_free(incoming->dir);
     g_free(incoming->complaint);
+    drv_decision_free(incoming->decision);
     g_mutex_clear(&incoming->lock);
     g_free(incoming);
 }
@@ -180,6 +185,30 @@ drv_incoming *drv_incoming_from_record(drv_run *run, json_object *doc, GError **
     return incoming;
 }
 
+void drv_incoming_stand_in(drv_incoming *incoming, gboolean anew)
+{
+    drv_run *run = incoming->run;
+    g_autofree char *path = drv_decision_path(incoming->dir);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *record = g_build_filename(run->resumed_dir, incoming->session.text, NULL);
+    const drv_stand_in it = {.dir = incoming->dir, .session = incoming->session.text, .record = record,
+                             .uuid = incoming->uuid.text, .vm = incoming->vm.text};
+
+    if (!incoming->was_running || incoming->resumed || !run->stand_in_program)
+        return;
+    /* Resumed by a stand-in, and the host died before droverd knew. */
+    if (anew && g_file_test(record, G_FILE_TEST_EXISTS)) {
+        incoming->resumed = TRUE;
+        return;
+    }
+    incoming->decision = anew ? drv_decision_open(path) : drv_decision_make(path, &error);
+    if (incoming->decision)
+        drv_stand_in_start(run->stand_in_program, drv_hyper_uri(run->hyper), &it);
+    else if (error)
+        drv_log_warning("nobody stands in for droverd when %s arrives: %s session=%s",
+                        incoming->vm.text, error->message, incoming->session.text);
+}
+
 /* What older images of its disks have spared the way here. */
 static guint64 seed_bytes(const drv_incoming *incoming)
 {
@@ -212,7 +241,11 @@ void drv_incoming_close(drv_incoming *incoming)
 {
     g_autoptr(GError) error = NULL;
 
+    g_autofree char *path = drv_decision_path(incoming->dir);
+    g_autofree char *record = g_build_filename(incoming->run->resumed_dir, incoming->session.text, NULL);
+
     incoming->closed = TRUE;
+    drv_decision_end(path);
     if (incoming->resumed) {
         drv_arrival_settle(incoming->run, incoming->uuid.text, incoming->parcel);
         drv_arrival_announce(incoming->run, incoming->vm.text, incoming->uuid.text, incoming->source.text,
@@ -227,6 +260,7 @@ void drv_incoming_close(drv_incoming *incoming)
         !g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND))
         drv_log_warning("a finished session stays in the store: %s session=%s", error->message,
                         incoming->session.text);
+    g_unlink(record); /* behind what it says of */
     drv_fault("target-session-closed");
     drv_incoming_unpublish(incoming);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/ids.h"
+#include "run/decision.h"
 #include "run/internal.h"
 
 #define DRV_SESSION_BUCKET "session"
@@ -23,6 +24,8 @@ struct drv_incoming {
     json_object *parcel;  /* see arrival.h; of a live move without what libvirt brings */
     json_object *created; /* what was made here: see arrival.h */
 
+    drv_decision *decision; /* NULL: nobody stands in for this one */
+
     GMutex lock;          /* held while the fate of the copy is decided; guards what follows */
     int written;          /* the image that is written to, opened before: see drv_durable_open_file(); or -1 */
     gboolean resumed;     /* set with the lock held, atomically: lists look without it */
@@ -31,6 +34,7 @@ struct drv_incoming {
     gboolean said_waiting;
     gboolean rebooted;    /* the host has been started anew since: its session's directory is gone */
     gboolean closed;      /* finished or abandoned: nothing is left to do */
+    _Atomic gint64 resuming_ms; /* since when libvirt is asked to resume it, or 0; read without the lock */
     char *complaint;      /* why the last try to resume it failed, as logged */
 };
 
@@ -60,6 +64,12 @@ gboolean drv_incoming_keep(drv_incoming *incoming, gint64 expected, GError **err
 gboolean drv_incoming_flush(drv_incoming *incoming, GError **error);
 /** drv_incoming_close() - called with the lock held, when the copy's fate is decided and carried out. */
 void drv_incoming_close(drv_incoming *incoming);
+
+/**
+ * drv_incoming_stand_in() - somebody resumes the guest should droverd hang at that moment: see stand-in.h.
+ * @anew: taken up after a restart. Before anybody else has the session, or with the lock held.
+ */
+void drv_incoming_stand_in(drv_incoming *incoming, gboolean anew);
 
 /* ---- fate.c: called with the lock held ---- */
 

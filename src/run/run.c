@@ -2,10 +2,12 @@
 /* The executor: what it holds, its threads, and taking up what an earlier droverd left. */
 #include "run/internal.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "run/decision.h"
 #include "run/first-look.h"
 #include "run/incoming.h"
 #include "run/lead.h"
@@ -57,6 +59,10 @@ drv_run *drv_run_new(const drv_run_config *config, GError **error)
     run->shared = config->shared;
     run->peers = config->peers;
     run->relay_program = g_strdup(config->relay_program);
+    run->stand_in_program = g_strdup(config->stand_in_program);
+    run->resumed_dir = g_strdup(config->resumed_dir ? config->resumed_dir : config->sessions_dir);
+    if (g_mkdir_with_parents(run->resumed_dir, 0700) < 0)
+        drv_log_warning("cannot make %s: %s", run->resumed_dir, g_strerror(errno));
     run->sessions_dir = g_strdup(config->sessions_dir);
     if (config->content_dir) {
         const drv_content_config content = {.dir = config->content_dir,
@@ -127,6 +133,19 @@ static void take_up_sessions(drv_run *run, GHashTable *known_sessions)
     }
 }
 
+static void remove_stray_decision(drv_run *run, GHashTable *known_sessions, const char *name)
+{
+    g_autofree char *text = g_strndup(name, strlen(name) - strlen(DRV_DECISION_SUFFIX));
+    g_autofree char *path = NULL, *dir = NULL;
+    drv_session_id session;
+
+    if (drv_session_id_parse(&session, text, NULL) < 0 || g_hash_table_contains(known_sessions, text))
+        return;
+    dir = drv_session_dir(run->sessions_dir, &session);
+    path = drv_decision_path(dir);
+    drv_decision_end(path);
+}
+
 /* Directories and relays that no job and no session knows of: of moves that have ended. */
 static void remove_strays(drv_run *run, GHashTable *known_sessions)
 {
@@ -137,6 +156,10 @@ static void remove_strays(drv_run *run, GHashTable *known_sessions)
         g_autofree char *path = NULL;
         drv_session_id session;
 
+        if (g_str_has_suffix(name, DRV_DECISION_SUFFIX)) {
+            remove_stray_decision(run, known_sessions, name);
+            continue;
+        }
         if (drv_session_id_parse(&session, name, NULL) < 0 || g_hash_table_contains(known_sessions, name))
             continue;
         path = drv_session_dir(run->sessions_dir, &session);
@@ -227,6 +250,8 @@ void drv_run_free(drv_run *run)
     drv_run_lead_free(run);
     g_free(run->node);
     g_free(run->relay_program);
+    g_free(run->stand_in_program);
+    g_free(run->resumed_dir);
     g_free(run->sessions_dir);
     g_free(run);
 }

@@ -25,6 +25,8 @@ typedef struct {
     drv_store *shared;         /* what is kept once for the cluster: a gate; NULL: @store, at the founder */
     const drv_peers *peers;
     const char *relay_program; /* path of drover-relay */
+    const char *stand_in_program; /* path of drover-stand-in; NULL: nobody stands in for droverd */
+    const char *resumed_dir;   /* where stand-ins record; on a disk, made if missing */
     const char *sessions_dir;  /* DRV_SESSIONS_DIR */
     const char *content_dir;   /* of known content; NULL: none is kept */
     guint64 content_most_bytes; /* 0: as drv_content_config has it */

@@ -236,6 +236,7 @@ class Lab:
         """Everything on the host that comes from a move, but what belongs to these VMs."""
         left = [f"session directory {s}" for s in self.sessions(on)]
         left += [f"relay process {pid}" for pid in self.pids(on, "drover-relay")]
+        left += [f"stand-in process {pid}" for pid in self.pids(on, "drover-stand-in")]
         left += [f"stored session {key}" for key in self.stored(on, "session")]
         domains = self.virsh(on, "list", "--all", "--name").split()
         left += [f"domain {d} ({self.virsh(on, 'domstate', d, check=False)})"

@@ -74,11 +74,13 @@ POWER_STATES = [
     State("kept, done", job="done", moved=True, way="kept"),
 ]
 POWER = "power loss"
-FAULTS = ["droverd", "relay", "libvirtd", "qemu", "host", "link cut", "link cut and healed",
-          "slow link", "store full", "images full", POWER]
-ENDS = ["source", "target"]
 PROCESSES = {"droverd": "droverd", "relay": "drover-relay", "libvirtd": "libvirtd",
              "qemu": "qemu-system-x86"}
+FROZEN = {f"{name} frozen": process for name, process in PROCESSES.items()}  # SIGSTOP, then SIGCONT
+FROZEN_S = 15
+FAULTS = ["droverd", "relay", "libvirtd", "qemu", "host", "link cut", "link cut and healed",
+          "slow link", "store full", "images full", POWER, *FROZEN]
+ENDS = ["source", "target"]
 
 
 @dataclass(frozen=True)
@@ -93,16 +95,17 @@ class Cell:
 
     def why_not(self) -> str:
         """Why there is no such cell; empty if there is one."""
-        if self.fault == "relay" and not self.state.relays:
+        what = self.fault.removesuffix(" frozen")
+        if what == "relay" and not self.state.relays:
             return "no relay"
-        if self.fault == "relay" and self.end == "source" and self.state.name == "resumed":
+        if what == "relay" and self.end == "source" and self.state.name == "resumed":
             return "it has done its work and ended"
-        if self.fault == "qemu" and self.end == "target" and not self.state.copy:
+        if what == "qemu" and self.end == "target" and not self.state.copy:
             return "no QEMU there"
-        if self.fault == "qemu" and self.end == "source" and self.state.moved \
+        if what == "qemu" and self.end == "source" and self.state.moved \
                 and self.state.name != "reply read" and not self.state.halves:
             return "no QEMU there"
-        if self.fault == "qemu" and self.end == "source" and self.state.name == "reply read":
+        if what == "qemu" and self.end == "source" and self.state.name == "reply read":
             return "libvirt is just ending it"
         if self.fault == "images full" and (
                 self.end == "source" or self.state.name not in ("preparing", "copying-disks")):
@@ -133,7 +136,8 @@ class Cell:
     def may_take_the_guest(self) -> bool:
         """What post-copy costs: QEMU at the target may wait for a page itself, then it answers nobody."""
         return self.takes_the_guest or (self.state.halves and self.fault in
-                                        ("relay", "libvirtd", "link cut", "link cut and healed"))
+                                        ("relay", "libvirtd", "link cut", "link cut and healed",
+                                         "relay frozen", "libvirtd frozen", "qemu frozen"))
 
 
 @dataclass
@@ -155,6 +159,7 @@ class Bench:
         self.lab = Lab(name)
         self.content: dict[str, str] = {}  # of a VM that was shut off
         self.disks = {on: Disk(self.lab, on) for on in self.lab.hosts} if power else {}
+        self.frozen: set[int] = set()  # processes
 
     def up(self) -> None:
         self.lab.up()
@@ -191,7 +196,7 @@ class Bench:
         if not self.is_up(on):
             return []
         found = []
-        for pid in self.lab.pids(on, "drover-relay"):
+        for pid in set(self.lab.pids(on, "drover-relay")) - self.frozen:
             with contextlib.suppress(OSError):
                 if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T":
                     found.append(pid)
@@ -346,12 +351,49 @@ class Bench:
         there = move.view()["progress"]["wire_bytes"]
         move.until("post-copy", wire_bytes=there + (8 << 20))
 
+    @contextlib.contextmanager
+    def _freeze(self, on: str, process: str) -> Iterator[None]:
+        pids = self.lab.pids(on, process)
+        assert pids, f"there is no {process} on {on}"
+        self.frozen.update(pids)
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.frozen.clear()
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+    def _while_frozen(self, cell: Cell, move: Move, said: int) -> None:
+        """What must come to pass before the frozen program goes on; so much had the target's log when it was stopped."""
+        lab, target = self.lab, move.target
+        assert target
+        if not (cell.state.name in ("switching", "reply read") and
+                (cell.end == "target" or cell.fault == "droverd frozen")):
+            return  # the guest runs, or nobody who is awake can know that it may
+        if cell.fault == "droverd frozen":
+            wait_until(lambda: lab.state(VM, target) == "running",
+                       f"{VM} is resumed on {target} all the same", 60)
+        elif cell.fault in ("libvirtd frozen", "qemu frozen"):
+            wait_until(lambda: f"{VM} stands still: libvirtd" in lab.log(target).read_text()[said:],
+                       f"{target} says why it cannot be resumed", 60)
+
     def _evil(self, cell: Cell, victim: str, move: Move,
               fill: Optional[Callable[[bool], None]]) -> None:
         lab = self.lab
         if cell.fault in PROCESSES:
             lab.kill(victim, PROCESSES[cell.fault])
             self.disarm()
+        elif cell.fault in FROZEN:
+            assert move.target
+            said = len(lab.log(move.target).read_text())
+            over = self._after(FROZEN_S)
+            with self._freeze(victim, FROZEN[cell.fault]):
+                self.disarm()
+                self._while_frozen(cell, move, said)
+                wait_until(over, f"{FROZEN_S} seconds pass", FROZEN_S + 5)
         elif cell.fault in ("host", POWER):
             if cell.fault == POWER:
                 self.disks[victim].lose_power()

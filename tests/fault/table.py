@@ -19,6 +19,9 @@ and the next move works; a cell that has not shown all of it is **FAILED**.
   had acknowledged.
 * *asked*: the job needed attention, nothing ran meanwhile, and a person chose the target's copy by
   the commands that the job gives; the rest went by itself.
+* *frozen*: the program is stopped (SIGSTOP) for 15 seconds and goes on then. When it is the droverd of the target,
+  or of the source, and the guest stands still, the guest must run at the target while that droverd is still
+  frozen. When it is the target's libvirtd or QEMU nobody else can resume the guest: then the log says so.
 * In *post-copy* and *recovering* neither end has all of the guest: whichever QEMU or host dies takes its
   memory along. It is *asked* and *down* then: booted anew, with the commands that the job gives, at the
   target, where it ran last. So it may be when the way is lost: one break in about seven, asked by a client 100 times a

@@ -12,6 +12,7 @@ from busy import userfault  # found where cells has put it on the path
 POWER_QUICK = [("source", "cold storage, done"), ("target", "cold, done")]
 QUICK = [("droverd", "target", "resumed"), ("droverd", "source", "finishing"),
          ("libvirtd", "source", "reply read"), ("relay", "source", "reply read"),
+         ("droverd frozen", "target", "switching"), ("libvirtd frozen", "target", "reply read"),
          ("host", "target", "copying-memory"), ("qemu", "target", "post-copy")]
 
 

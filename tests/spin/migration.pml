@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One move of a VM that runs: both libvirtds, both relays, both droverds, the link, and up to
- * FAULTS deaths of any of them, of the hosts, of QEMU, and cuts of the link, at any step.
+ * FAULTS deaths of any of them, of the hosts, of QEMU, and cuts of the link, at any step. The target's
+ * droverd has somebody who stands in for it: either may be frozen at any step, which here is one that
+ * does not come for a while.
  * docs/migration.rst says what is modelled and what is not. The states, their allowed moves
  * and the verdicts come from the program itself: states.pml is printed by table.c.
  *
@@ -109,7 +111,15 @@ bool recorded, fact_finish, fact_handed, fact_asked, fact_confirmed; /* in the s
 bool session, resumed_recorded;             /* in the target's store … */
 bool old_session;                           /* … one of which the source has forgotten the id */
 bool told, resumed;                         /* in the memory of the target's droverd */
-bool seen_running;                          /* by any droverd there */
+bool seen_running;                          /* by any droverd there, or the stand-in, which records it */
+
+/* Who stands in for the target's droverd, and the word that both share (decision.h). */
+#define W_NONE 0
+#define W_ABANDON 1
+#define W_RESUME 2
+#define W_RESUMED 3
+bool stand_in, stand_in_told;
+byte word = W_NONE;
 
 byte faults = FAULTS;
 bool source_died, target_died; /* a host or a QEMU: then the guest may be down */
@@ -123,8 +133,8 @@ bool went_on_here;             /* the source's guest has run after it had been s
 #define finish_refused (phase == P_FINISH && memory == M_COMPLETE && !lacks && !finish_call && \
                         !reply_under_way)
 #define all_there (memory == M_GOT || memory == M_CUT || memory == M_COMPLETE)
-#define seen_there (resumed || td == IS_running)
-#define told_there (told || (target_relay && told_relay))
+#define seen_there (resumed || word == W_RESUMED || td == IS_running)
+#define told_there (told || word >= W_RESUME || (target_relay && told_relay))
 
 inline run_source() {
     assert(td != IS_running && !has_run_there);
@@ -276,13 +286,19 @@ end:
 
 /* ---- the target's droverd ---- */
 
+/* A session that is closed takes its stand-in and the word along. */
+inline end_stand_in() {
+    stand_in = false; stand_in_told = false; word = W_NONE
+}
+
 /* What abandon() in incoming.c does, under the session's lock; a crash may come before the record goes. */
 inline abandon() {
-    assert(!has_run_there);
+    assert(!has_run_there && word < W_RESUME);
+    word = W_ABANDON;
     target_relay = false; lose_link(); told_relay = false;
     arriving = false; finish_call = false; td = IS_absent;
     if
-    :: session = false
+    :: session = false; end_stand_in()
     :: skip
     fi
 }
@@ -297,10 +313,16 @@ end:
     do
     :: atomic { target_up && target_droverd && session && target_relay && told_relay && !told ->
            told = true }
+    :: atomic { target_up && target_droverd && session && !told && word >= W_RESUME -> told = true }
+    /* It decides, and may be killed or frozen before it carries that out. */
     :: atomic { target_up && target_droverd && session && told && !resumed && td == IS_paused &&
-                !arriving -> run_target(); now_resumed() }
+                !arriving && word == W_NONE -> word = W_RESUME }
+    :: atomic { target_up && target_droverd && session && told && !resumed && td == IS_paused &&
+                !arriving && word == W_RESUME -> run_target(); word = W_RESUMED; now_resumed() }
     :: atomic { target_up && target_droverd && session && told && !resumed && td == IS_running ->
            now_resumed() }
+    :: atomic { target_up && target_droverd && session && !resumed && word == W_RESUMED ->
+           told = true; now_resumed() }
     :: atomic { target_up && target_droverd && (session || old_session) && resumed &&
                 !resumed_recorded -> resumed_recorded = true }
 
@@ -312,13 +334,30 @@ end:
                 (!arriving || lacks) && STATE_ENDED(state) && state != ST_needs_attention ->
            assert(false) /* nobody is left who could close it */ }
     :: atomic { target_up && target_droverd && session && (broken || !target_relay) &&
-                td == IS_absent && !resumed && !may_have_run_unseen -> abandon() }
+                td == IS_absent && !resumed && word == W_NONE && !may_have_run_unseen -> word = W_ABANDON }
     :: atomic { peer_answers && session && (broken || !target_relay) && !arriving &&
-                !(td == IS_absent && !resumed) && STATE_ENDED(state) &&
+                !(td == IS_absent && !resumed) && word != W_ABANDON && STATE_ENDED(state) &&
                 state != ST_needs_attention ->
            /* A job does not end, but in need of attention, while the copy could have run. */
            assert(!seen_there && !told_there && !lacks);
-           abandon() }
+           word = W_ABANDON }
+    /* Decided, as above, before anything is taken away. */
+    :: atomic { target_up && target_droverd && session && word == W_ABANDON -> abandon() }
+    od
+}
+
+/* ---- who stands in for it ---- */
+
+active proctype drover_stand_in() {
+end:
+    do
+    :: atomic { target_up && stand_in && target_relay && told_relay && !stand_in_told ->
+           stand_in_told = true }
+    :: atomic { target_up && stand_in && stand_in_told && word == W_NONE -> word = W_RESUME }
+    :: atomic { target_up && stand_in && stand_in_told && word == W_RESUME && td == IS_paused &&
+                !arriving -> run_target(); seen_running = true; word = W_RESUMED }
+    :: atomic { stand_in && ((!target_relay && !stand_in_told) || word == W_RESUMED || word == W_ABANDON) ->
+           stand_in = false; stand_in_told = false }
     od
 }
 
@@ -362,10 +401,11 @@ inline call_finish() {
     ok = false; refused = false;
     if
     :: peer_answers && (session || old_session) && (resumed || td == IS_running) ->
-        session = false; old_session = false; target_relay = false; lose_link(); ok = true
-    :: peer_answers && session && !resumed && td == IS_paused && !arriving ->
+        session = false; old_session = false; target_relay = false; lose_link(); end_stand_in();
+        ok = true
+    :: peer_answers && session && !resumed && td == IS_paused && !arriving && word != W_ABANDON ->
         run_target(); now_resumed();
-        session = false; target_relay = false; lose_link(); ok = true
+        session = false; target_relay = false; lose_link(); end_stand_in(); ok = true
     :: peer_answers && !session && !old_session && td == IS_running -> ok = true
     :: else -> refused = peer_answers
     fi;
@@ -381,7 +421,7 @@ inline call_abandon() {
     if
     :: peer_answers && !session -> ok = true
     :: peer_answers && session && td != IS_absent && (seen_there || told_there) -> skip
-    :: peer_answers && session && !(seen_there) && !(td != IS_absent && told_there) ->
+    :: peer_answers && session && !(seen_there) && !(td != IS_absent && told_there) && word < W_RESUME ->
         abandon(); ok = true
     :: else -> skip
     fi;
@@ -400,7 +440,8 @@ end:
            step = D_RECORDED }
     :: atomic { source_up && step == D_RECORDED ->
            if
-           :: peer_answers -> session = true; target_relay = true; step = D_OPENED
+           :: peer_answers ->
+               session = true; target_relay = true; stand_in = true; word = W_NONE; step = D_OPENED
            :: !peer_answers -> step = D_GIVE_UP
            fi }
     :: atomic { source_up && step == D_OPENED ->
@@ -536,6 +577,7 @@ end:
            :: peer_answers && lacks ->
                session = true; old_session = false; now_resumed(); resumed_recorded = true;
                told = false; told_relay = false; target_relay = true; broken = false;
+               end_stand_in();
                step = D_RELINK
            :: peer_answers && td == IS_running && !lacks -> step = D_FINISH
            :: !peer_answers || (td != IS_running) -> step = D_FINISH
@@ -626,6 +668,7 @@ inline target_host_dies() {
     control = false; target_relay = false; lose_link(); finish_call = false;
     finish_runs = false;
     reply_under_way = false; told_relay = false; told = false; resumed = SURVIVES;
+    end_stand_in();
     resumed_recorded = resumed;
     arriving = false; target_up = false; target_died = true;
     if
@@ -651,6 +694,7 @@ end:
            forget() }
     :: atomic { faults > 0 && target_droverd -> faults--;
            target_droverd = false; told = false; resumed = resumed_recorded }
+    :: atomic { faults > 0 && stand_in -> faults--; stand_in = false; stand_in_told = false }
     :: atomic { faults > 0 && source_up -> faults--; source_host_dies() }
     :: atomic { faults > 0 && target_up -> faults--; target_host_dies() }
     :: atomic { faults > 0 && (sd == IS_running || sd == IS_paused) &&
@@ -673,7 +717,8 @@ end:
 
     /* Everything comes back. */
     :: atomic { !link -> link = true }
-    :: atomic { !target_droverd -> target_droverd = true }
+    :: atomic { !target_droverd ->
+           target_droverd = true; stand_in = target_up && session && !resumed }
     :: atomic { !source_up -> source_up = true }
     :: atomic { !target_up -> target_up = true }
     od
