@@ -21,6 +21,7 @@
 #include "api/authority.h"
 #include "base/log.h"
 #include "base/paths.h"
+#include "base/secrets.h"
 #include "daemon/notify.h"
 #include "daemon/pid-lock.h"
 #include "drv-config.h"
@@ -262,14 +263,25 @@ static void on_too_long(int number)
     _exit(EXIT_GOOD);
 }
 
-static void wait_for_end(void)
+/* Whoever holds the executor's lock for ever, the service manager then hears nothing, and starts a new one. */
+static gboolean tell_alive(gpointer data)
+{
+    drv_run_touch(data);
+    drv_daemon_notify("WATCHDOG=1");
+    return G_SOURCE_CONTINUE;
+}
+
+static void wait_for_end(drv_run *run)
 {
     g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
+    guint every_ms = drv_daemon_watchdog_ms();
 
     g_unix_signal_add(SIGTERM, on_end, loop);
     g_unix_signal_add(SIGINT, on_end, loop);
     drv_daemon_notify("STATUS=libvirt looks at what this host can run");
     g_timeout_add_seconds(LOOK_AT_MOST_S, say_ready, NULL);
+    if (every_ms)
+        g_timeout_add(every_ms, tell_alive, run);
     g_main_loop_run(loop);
     drv_daemon_notify("STOPPING=1");
     signal(SIGALRM, on_too_long);
@@ -295,7 +307,7 @@ static int serve(settings *wish)
     } else {
         drv_log_notice("droverd is up node=%s cluster=%s port=%u version=%s", all.identity->node,
                        all.identity->cluster, drv_api_port(all.api), DRV_VERSION);
-        wait_for_end();
+        wait_for_end(all.run);
         drv_log_notice("droverd ends; running moves go on");
     }
     if (error)
@@ -309,6 +321,7 @@ int main(int argc, char **argv)
     g_auto(settings) wish = {0};
     g_autoptr(GError) error = NULL;
 
+    drv_no_dumps(); /* the node's key, the authority's, operators' tokens */
     setlocale(LC_ALL, "");
     if (!parse(&wish, argc, argv, &error)) {
         fprintf(stderr, "droverd: %s\n", error->message);

@@ -30,3 +30,14 @@ void drv_daemon_notify(const char *state)
     (void)!sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address,
                   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
 }
+
+unsigned drv_daemon_watchdog_ms(void)
+{
+    const char *allowed = getenv("WATCHDOG_USEC"), *process = getenv("WATCHDOG_PID");
+    unsigned long long allowed_us = allowed ? strtoull(allowed, NULL, 10) : 0;
+
+    if (!getenv("NOTIFY_SOCKET") || (process && strtoull(process, NULL, 10) != (unsigned long long)getpid()))
+        return 0;
+    /* More than a day is as good as none. */
+    return allowed_us < 2000 || allowed_us > 86400000000ULL ? 0 : (unsigned)(allowed_us / 2000);
+}

@@ -27,6 +27,8 @@ enum drv_relay_state {
     DRV_RELAY_ENDED,    /* told to end, or all streams are over and nobody asks any more */
 };
 
+#define DRV_RELAY_OOM_SCORE "300" /* guests have 0 */
+
 #define DRV_OLDER_IMAGES 8u
 #define DRV_OLDER_NAME_MAX 63u /* of an export */
 

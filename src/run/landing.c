@@ -240,7 +240,6 @@ gboolean drv_incoming_flush(drv_incoming *incoming, GError **error)
 void drv_incoming_close(drv_incoming *incoming)
 {
     g_autoptr(GError) error = NULL;
-
     g_autofree char *path = drv_decision_path(incoming->dir);
     g_autofree char *record = g_build_filename(incoming->run->resumed_dir, incoming->session.text, NULL);
 

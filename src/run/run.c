@@ -272,6 +272,12 @@ void drv_run_thread_ended(drv_run *run)
     g_mutex_unlock(&run->lock);
 }
 
+void drv_run_touch(drv_run *run)
+{
+    g_mutex_lock(&run->lock);
+    g_mutex_unlock(&run->lock);
+}
+
 gboolean drv_run_stopping(drv_run *run)
 {
     gboolean stopping;

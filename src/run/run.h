@@ -39,6 +39,8 @@ typedef struct {
 drv_run *drv_run_new(const drv_run_config *config, GError **error);
 /** drv_run_start() - take up unfinished jobs and sessions, in threads of their own. */
 void drv_run_start(drv_run *run);
+/** drv_run_touch() - returns once the executor's lock can be had: it is held for moments only. Any thread. */
+void drv_run_touch(drv_run *run);
 /** drv_run_free() - leave everything that runs to the next droverd; waits for this one's threads. */
 void drv_run_free(drv_run *run);
 

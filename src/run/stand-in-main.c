@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "base/secrets.h"
 #include "drv-config.h"
 #include "run/stand-in.h"
 
@@ -44,6 +45,7 @@ int main(int argc, char **argv)
         printf("drover-stand-in %s\n", DRV_VERSION);
         return 0;
     }
+    drv_no_dumps();
     drv_log_init("drover-stand-in", DRV_LOG_NOTICE);
     (void)signal(SIGPIPE, SIG_IGN);
     path = drv_decision_path(dir);

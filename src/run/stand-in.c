@@ -2,12 +2,10 @@
 /* In droverd's place at the switchover: see stand-in.h. */
 #include "run/stand-in.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/durable.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "relay/control.h"
@@ -126,13 +124,11 @@ static outcome resume_patiently(const drv_stand_in *it, drv_hyper *hyper, const 
 /* Should the host die before droverd has looked: the copy has run, and its images are the VM's. */
 static void record(const drv_stand_in *it)
 {
-    g_autofree char *directory = it->record ? g_path_get_dirname(it->record) : NULL;
-    drv_autoclose int fd = directory ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    drv_autoclose int file = fd >= 0 ? open(it->record, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
+    struct drv_error problem = {0};
 
-    if (directory && (file < 0 || fsync(file) < 0 || fsync(fd) < 0))
-        drv_log_warning("that %s was resumed could not be recorded in %s: %s session=%s", it->vm, it->record,
-                        g_strerror(errno), it->session);
+    if (it->record && drv_durable_write(it->record, "", 0, 0600, &problem) < 0)
+        drv_log_warning("that %s was resumed could not be recorded: %s session=%s", it->vm, problem.message,
+                        it->session);
 }
 
 gboolean drv_stand_in_run(const drv_stand_in *it, drv_hyper *hyper, drv_decision *decision)

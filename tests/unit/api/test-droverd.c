@@ -217,6 +217,44 @@ static void test_ready(void)
     rest = end_of(one, 0);
 }
 
+/* What it tells the service manager; of which it is the process that is watched. */
+static void test_watchdog(void)
+{
+    g_auto(place) at = place_new();
+    g_autofree char *path = g_build_filename(at.root, "notify", NULL);
+    g_autofree char *limits_path = NULL, *limits = NULL, *rest = NULL, *unit = NULL;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    g_autoptr(GSubprocess) one = NULL;
+    guint alive = 0;
+
+    g_strlcpy(address.sun_path, path, sizeof address.sun_path);
+    g_assert_cmpint(bind(fd, (struct sockaddr *)&address, sizeof address), ==, 0);
+    found(&at, test_free_port());
+    g_setenv("NOTIFY_SOCKET", path, TRUE);
+    g_setenv("WATCHDOG_USEC", "100000", TRUE);
+    one = start_up(&at);
+    g_unsetenv("NOTIFY_SOCKET");
+    g_unsetenv("WATCHDOG_USEC");
+    while (alive < 3) {
+        char text[512] = {0};
+
+        g_assert_cmpint(recv(fd, text, sizeof text - 1, 0), >, 0);
+        alive += g_str_equal(text, "WATCHDOG=1");
+    }
+    limits_path = g_strdup_printf("/proc/%s/limits", g_subprocess_get_identifier(one));
+    g_assert_true(g_file_get_contents(limits_path, &limits, NULL, NULL));
+    g_assert_true(g_regex_match_simple("\nMax core file size +0 +0 ", limits, 0, 0));
+    g_subprocess_send_signal(one, SIGTERM);
+    rest = end_of(one, 0);
+    close(fd);
+    /* And it is asked for that. */
+    g_assert_true(g_file_get_contents(DROVERD_UNIT, &unit, NULL, NULL));
+    g_assert_nonnull(strstr(unit, "\nWatchdogSec="));
+    g_assert_nonnull(strstr(unit, "\nWatchdogSignal=SIGKILL\n"));
+    g_assert_nonnull(strstr(unit, "\nOOMScoreAdjust=-900\n"));
+}
+
 /* A store that takes a person: an exit code with which systemd does not try again, and what to do. */
 static void test_no_store(void)
 {
@@ -271,6 +309,7 @@ int main(int argc, char **argv)
     g_test_add_func("/droverd/second", test_second);
     g_test_add_func("/droverd/killed", test_killed);
     g_test_add_func("/droverd/ready", test_ready);
+    g_test_add_func("/droverd/watchdog", test_watchdog);
     g_test_add_func("/droverd/no-store", test_no_store);
     g_test_add_func("/droverd/no-identity", test_no_identity);
     return g_test_run();

@@ -8,6 +8,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "base/sanitized.h"
+#include "base/secrets.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/cursor.h"
@@ -159,6 +165,23 @@ static void clock_does_not_go_back(void)
     g_assert_cmpint(drv_clock_real_ms(), >, INT64_C(1600000000000));
 }
 
+static void secrets_are_not_dumped(void)
+{
+    int how = 0;
+    pid_t child = fork();
+
+    if (child == 0) {
+        struct rlimit limit;
+
+        drv_no_dumps();
+        _exit(getrlimit(RLIMIT_CORE, &limit) == 0 && !limit.rlim_cur && !limit.rlim_max &&
+                      (DRV_SANITIZED || prctl(PR_GET_DUMPABLE) == 0)
+                  ? 0 : 1);
+    }
+    g_assert_cmpint(waitpid(child, &how, 0), ==, child);
+    g_assert_true(WIFEXITED(how) && WEXITSTATUS(how) == 0);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -170,5 +193,6 @@ int main(int argc, char **argv)
     g_test_add_func("/fd/hand-over", fd_hands_descriptors_over);
     g_test_add_func("/fd/unix", fd_unix_sockets);
     g_test_add_func("/clock/monotonic", clock_does_not_go_back);
+    g_test_add_func("/secrets/not-dumped", secrets_are_not_dumped);
     return g_test_run();
 }

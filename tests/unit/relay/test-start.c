@@ -229,6 +229,8 @@ static void process_has_nothing(void)
         g_autofree char *status = process_file(pid, "status");
         g_autofree char *environment = process_file(pid, "environ");
         g_autofree char *arguments = process_file(pid, "cmdline");
+        g_autofree char *limits = process_file(pid, "limits");
+        g_autofree char *score = process_file(pid, "oom_score_adj");
         g_autofree char *uids = g_strdup_printf("Uid:\t%u\t%u\t%u\t%u\n", nobody, nobody, nobody,
                                                 nobody);
         g_autofree char *parent = g_strdup_printf("PPid:\t%d\n", (int)getpid());
@@ -244,6 +246,9 @@ static void process_has_nothing(void)
         g_assert_cmpstr(root_path, ==, pair->directory[end]);
         g_assert_cmpstr(arguments, ==, "drover-relay");
         g_assert_null(strstr(environment, "DRV_"));
+        /* It has a session's keys, and goes before a guest when memory runs out. */
+        g_assert_true(g_regex_match_simple("\nMax core file size +0 +0 ", limits, 0, 0));
+        g_assert_cmpstr(g_strstrip(score), ==, DRV_RELAY_OOM_SCORE);
         /* It is nobody's child but init's, or a reaper's. */
         g_assert_null(strstr(status, parent));
     }
