@@ -6,6 +6,7 @@
 
 #define DRV_ETC_DIR "/etc/drover"               /* identity: node.json, ca.crt, node.crt, node.key */
 #define DRV_HOOKS_DIR DRV_ETC_DIR "/hooks"       /* arrived.d: programs run when a VM has arrived */
+#define DRV_ADMISSION_FILE DRV_ETC_DIR "/admission" /* what others may bring here besides: hyper/admission.h */
 #define DRV_STATE_DIR "/var/lib/drover"         /* the store */
 #define DRV_RUN_DIR "/run/drover"               /* what a reboot forgets */
 #define DRV_SESSIONS_DIR DRV_RUN_DIR "/sessions"

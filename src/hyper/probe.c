@@ -228,6 +228,22 @@ static int open_ends(const char *path, int flags, off_t *last, GError **error)
     return ends_of(fd, path, last, error) ? drv_steal_fd(&fd) : -1;
 }
 
+/* A file system, a volume group, a swap or a partition that is in use has its device for itself. */
+gboolean drv_probe_is_unused(const char *path, GError **error)
+{
+    drv_autoclose int fd = open(path, O_RDONLY | O_EXCL | O_CLOEXEC | O_NONBLOCK);
+    struct stat st;
+
+    if (fd < 0) {
+        fail(error, "open", path);
+        return FALSE;
+    }
+    if (fstat(fd, &st) == 0 && S_ISBLK(st.st_mode))
+        return TRUE;
+    g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "%s is not a block device", path);
+    return FALSE;
+}
+
 gboolean drv_probe_is_blank(const char *path, GError **error)
 {
     off_t at[2] = {0, 0};

@@ -45,6 +45,7 @@ gboolean drv_probe_sees(const char *marker, const char *token);
 gboolean drv_probe_unmark(const char *marker, const char *token);
 
 /** drv_probe_is_blank() - whether the first and the last MiB of a device are zero: no file system, no table. */
+gboolean drv_probe_is_unused(const char *path, GError **error);
 gboolean drv_probe_is_blank(const char *path, GError **error);
 /** drv_probe_blank() - zero them, after a copy onto it that has failed. */
 gboolean drv_probe_blank(const char *path, GError **error);

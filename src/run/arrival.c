@@ -5,8 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
-#include <grp.h>
-#include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,6 +14,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/paths.h"
+#include "hyper/admission.h"
 #include "hyper/belongings.h"
 #include "hyper/content.h"
 #include "hyper/flush.h"
@@ -23,6 +22,7 @@
 #include "run/facts.h"
 #include "run/kept.h"
 #include "run/step.h"
+#include "run/tpm.h"
 
 #define EXPORT_PID_FILE "export.pid"
 
@@ -33,7 +33,11 @@ static gboolean make_file(drv_run *run, const char *path, const char *format, gu
                           gpointer data, GError **error)
 {
     g_autofree char *directory = g_path_get_dirname(path);
+    g_autoptr(drv_admission) admission = drv_hyper_admission(run->hyper, error);
 
+    /* Before it is recorded: what is recorded is removed again. */
+    if (!admission || !drv_admission_check_nvram(admission, path, error))
+        return FALSE;
     /* What exists must never get into the list of what may be removed. */
     if (g_file_test(path, G_FILE_TEST_EXISTS)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s exists already on %s", path, run->node);
@@ -50,7 +54,7 @@ static gboolean take_device(const char *path, json_object *made, drv_arrival_kee
 {
     json_object *entry;
 
-    if (!drv_probe_is_blank(path, error))
+    if (!drv_probe_is_unused(path, error) || !drv_probe_is_blank(path, error))
         return FALSE;
     entry = json_object_new_object();
     drv_json_set_string(entry, "device", path);
@@ -78,6 +82,13 @@ static gboolean make_verbatim(drv_run *run, json_object *disk, const char *path,
     }
     return make_file(run, path, "raw", whole_sectors(drv_json_int(disk, "file_bytes", 0)),
                      (guint64)drv_json_int(disk, "needed_bytes", 0), made, keep, data, error);
+}
+
+static gboolean check_nvram(drv_run *run, const char *path, GError **error)
+{
+    g_autoptr(drv_admission) admission = drv_hyper_admission(run->hyper, error);
+
+    return admission && drv_admission_check_nvram(admission, path, error);
 }
 
 gboolean drv_arrival_make(drv_run *run, json_object *step, json_object *made, drv_arrival_keep keep,
@@ -110,6 +121,8 @@ gboolean drv_arrival_make(drv_run *run, json_object *step, json_object *made, dr
     if (nvram) {
         g_autofree char *directory = g_path_get_dirname(nvram);
 
+        if (!check_nvram(run, nvram, error))
+            return FALSE;
         drv_durable_make_directory(directory, 0755, NULL);
     }
     /* Of a running VM QEMU writes them when the guest is here. Then no template is needed. */
@@ -124,22 +137,6 @@ gboolean drv_arrival_make(drv_run *run, json_object *step, json_object *made, dr
     return TRUE;
 }
 
-void drv_arrival_remove_tree(const char *path)
-{
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-    const char *name;
-
-    while (dir && (name = g_dir_read_name(dir))) {
-        g_autofree char *inner = g_build_filename(path, name, NULL);
-
-        if (g_file_test(inner, G_FILE_TEST_IS_DIR) && !g_file_test(inner, G_FILE_TEST_IS_SYMLINK))
-            drv_arrival_remove_tree(inner);
-        else
-            g_unlink(inner);
-    }
-    g_rmdir(path);
-}
-
 gboolean drv_arrival_remove(drv_run *run, json_object *made, GError **error)
 {
     /* Backwards: an image before its bases, which are in use as long as it is there. */
@@ -148,16 +145,12 @@ gboolean drv_arrival_remove(drv_run *run, json_object *made, GError **error)
         const char *device = drv_json_string(entry, "device", NULL);
         const char *tpm = drv_json_string(entry, "tpm", NULL);
         drv_uuid uuid;
-        g_autofree char *tpm_dir = NULL;
 
         if (tpm && !drv_door_uuid(&uuid, tpm, error))
             return FALSE;
-        tpm_dir = tpm ? drv_facts_tpm_dir(&uuid) : NULL;
-
-        if (tpm_dir) {
-            drv_arrival_remove_tree(tpm_dir);
-            drv_durable_entry(tpm_dir, NULL);
-        } else if (device ? !drv_probe_blank(device, error)
+        if (tpm)
+            drv_tpm_remove(&uuid);
+        else if (device ? !drv_probe_blank(device, error)
                    : !drv_hyper_disk_remove(run->hyper, json_object_get_string(entry), error))
             return FALSE;
     }
@@ -177,7 +170,7 @@ static int flush_made(json_object *entry, struct drv_error *problem)
 
 gboolean drv_arrival_flush(const char *vm, const drv_uuid *uuid, json_object *made, GError **error)
 {
-    g_autofree char *tpm_dir = drv_facts_tpm_dir(uuid);
+    g_autofree char *tpm_dir = drv_tpm_dir(uuid);
     struct drv_error problem = {0};
     int rc = 0;
 
@@ -224,7 +217,36 @@ static void forget(int *written)
     *written = -1;
 }
 
-gboolean drv_arrival_export(const char *dir, json_object *made, json_object *what, int *written,
+/* What the other node wrote as raw bytes must never be opened as an image: that could name any file. */
+static gboolean check_format(json_object *step, const char *path, const char *format, GError **error)
+{
+    g_autoptr(GHashTable) formats = drv_arrival_formats(step, TRUE);
+    const char *made = formats ? g_hash_table_lookup(formats, path) : NULL;
+
+    if (g_str_equal(format, made ? made : "raw"))
+        return TRUE;
+    g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "%s was not made to be written to as %s", path, format);
+    return FALSE;
+}
+
+GHashTable *drv_arrival_formats(json_object *step, gboolean written)
+{
+    GHashTable *formats = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    json_object *disks = drv_json_array(step, "disks");
+
+    for (gsize i = 0; i < drv_json_length(disks); i++) {
+        json_object *disk = json_object_array_get_idx(disks, i);
+        const char *path = drv_json_string(disk, "target_path", drv_json_string(disk, "path", NULL));
+        gboolean raw = written && drv_json_bool(disk, "verbatim");
+
+        if (path && drv_run_is_copied(disk))
+            g_hash_table_replace(formats, g_strdup(path),
+                                 g_strdup(raw ? "raw" : drv_json_string(disk, "format", "raw")));
+    }
+    return formats;
+}
+
+gboolean drv_arrival_export(const char *dir, json_object *step, json_object *made, json_object *what, int *written,
                             GError **error)
 {
     const char *path = drv_json_string(what, "path", NULL);
@@ -232,7 +254,7 @@ gboolean drv_arrival_export(const char *dir, json_object *made, json_object *wha
     g_autofree char *socket = g_build_filename(dir, DRV_SOCKET_DISK, NULL);
     g_autofree char *pid_file = g_build_filename(dir, EXPORT_PID_FILE, NULL);
 
-    if (!check_made(made, path, error))
+    if (!check_made(made, path, error) || (step && !check_format(step, path, format, error)))
         return FALSE;
     if (!drv_content_unexport(socket, pid_file, error))
         return FALSE;
@@ -272,90 +294,19 @@ gboolean drv_arrival_unexport(const char *dir, json_object *made, json_object *w
 
 /* ---- definition and small files ---- */
 
-static gboolean write_file(const char *path, json_object *file, int mode, uid_t uid, gid_t gid,
-                           GError **error)
+static gboolean note_tpm(const drv_uuid *uuid, json_object *files, json_object *made, drv_arrival_keep keep,
+                         gpointer data, GError **error)
 {
-    gsize length = 0;
-    g_autofree guchar *bytes = g_base64_decode(drv_json_string(file, "data", ""), &length);
-    drv_autoclose int fd =
-        open(path, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, (mode_t)mode);
-
-    if (fd < 0 || write(fd, bytes, length) != (ssize_t)length || fchown(fd, uid, gid) < 0 ||
-        fchmod(fd, (mode_t)mode) < 0 || fsync(fd) < 0) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot write %s: %s", path,
-                    g_strerror(errno));
-        return FALSE;
-    }
-    return TRUE;
-}
-
-static uid_t user_id(const char *name)
-{
-    const struct passwd *user = getpwnam(name);
-
-    return user ? user->pw_uid : 0;
-}
-
-static gid_t group_id(const char *name)
-{
-    const struct group *group = getgrnam(name);
-
-    return group ? group->gr_gid : 0;
-}
-
-/* Paths are below the VM's own directory; the source is a member, yet not trusted with more. */
-static gboolean is_inner_path(const char *path)
-{
-    g_auto(GStrv) parts = g_strsplit(path, "/", -1);
-
-    for (guint i = 0; parts[i]; i++)
-        if (g_str_equal(parts[i], "..") || (i > 0 && !*parts[i]))
-            return FALSE;
-    return *path != '/';
-}
-
-static gboolean write_tpm(const drv_uuid *uuid, json_object *files, json_object *made,
-                          drv_arrival_keep keep, gpointer data, GError **error)
-{
-    g_autofree char *root = drv_facts_tpm_dir(uuid);
-    g_autofree char *parent = g_path_get_dirname(root);
     json_object *entry;
 
     if (!drv_json_length(files))
         return TRUE;
-    if (g_file_test(root, G_FILE_TEST_EXISTS)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "there is TPM state of this VM already: %s",
-                    root);
+    if (!drv_tpm_is_free(uuid, error))
         return FALSE;
-    }
     entry = json_object_new_object();
     drv_json_set_string(entry, "tpm", uuid->text);
     json_object_array_add(made, entry);
-    if (!keep(data, error))
-        return FALSE;
-    drv_durable_make_directory(parent, 0711, NULL);
-    for (gsize i = 0; i < drv_json_length(files); i++) {
-        json_object *file = json_object_array_get_idx(files, i);
-        const char *inner = drv_json_string(file, "path", "/");
-        g_autofree char *path = *inner ? g_build_filename(root, inner, NULL) : g_strdup(root);
-        int mode = (int)drv_json_int(file, "mode", 0600) & 0777;
-        uid_t uid = user_id(drv_json_string(file, "user", "root"));
-        gid_t gid = group_id(drv_json_string(file, "group", "root"));
-
-        if (!is_inner_path(inner)) {
-            g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "'%s' is no path of TPM state", inner);
-            return FALSE;
-        }
-        if (drv_json_string(file, "data", NULL)) {
-            if (!write_file(path, file, mode, uid, gid, error))
-                return FALSE;
-        } else if (mkdir(path, (mode_t)mode) < 0 || chown(path, uid, gid) < 0) {
-            g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot make %s: %s", path,
-                        g_strerror(errno));
-            return FALSE;
-        }
-    }
-    return TRUE;
+    return keep(data, error);
 }
 
 static GPtrArray *strings(json_object *array)
@@ -368,9 +319,27 @@ static GPtrArray *strings(json_object *array)
     return list;
 }
 
-gboolean drv_arrival_define(drv_run *run, const char *vm, const drv_uuid *uuid, json_object *parcel,
+/* An image that came byte by byte names its base, and perhaps the file of its data, by itself. */
+static gboolean check_names(drv_run *run, json_object *step, GError **error)
+{
+    json_object *disks = drv_json_array(step, "disks");
+    g_autoptr(drv_admission) admission = drv_hyper_admission(run->hyper, error);
+
+    for (gsize i = 0; admission && i < drv_json_length(disks); i++) {
+        json_object *disk = json_object_array_get_idx(disks, i);
+
+        if (drv_json_bool(disk, "verbatim") && drv_run_is_copied(disk) &&
+            !drv_admission_check_image(admission, drv_json_string(disk, "target_path", drv_json_string(disk, "path", "")),
+                                       drv_json_string(disk, "format", "raw"), error))
+            return FALSE;
+    }
+    return admission != NULL;
+}
+
+gboolean drv_arrival_define(drv_run *run, const drv_uuid *uuid, const char *vm, json_object *step, json_object *parcel,
                             json_object *made, drv_arrival_keep keep, gpointer data, GError **error)
 {
+    g_autoptr(GHashTable) formats = drv_arrival_formats(step, FALSE);
     const char *definition = drv_json_string(parcel, "definition", NULL);
     g_autoptr(GPtrArray) snapshots = strings(drv_json_array(parcel, "snapshots"));
     g_autoptr(GPtrArray) checkpoints = strings(drv_json_array(parcel, "checkpoints"));
@@ -379,7 +348,10 @@ gboolean drv_arrival_define(drv_run *run, const char *vm, const drv_uuid *uuid, 
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "there is no definition in the parcel");
         return FALSE;
     }
-    return write_tpm(uuid, drv_json_array(parcel, "tpm"), made, keep, data, error) &&
+    if (!drv_hyper_admit(run->hyper, definition, uuid, vm, formats, error) || !check_names(run, step, error) ||
+        !note_tpm(uuid, drv_json_array(parcel, "tpm"), made, keep, data, error))
+        return FALSE;
+    return drv_tpm_write(uuid, drv_json_array(parcel, "tpm"), error) &&
            drv_hyper_define(run->hyper, definition, error) &&
            drv_hyper_redefine_checkpoints(run->hyper, uuid->text, checkpoints, error) &&
            drv_hyper_redefine_snapshots(run->hyper, uuid->text, snapshots,

@@ -22,18 +22,21 @@ gboolean drv_arrival_make(drv_run *run, json_object *step, json_object *made, dr
                           gpointer data, GError **error);
 gboolean drv_arrival_remove(drv_run *run, json_object *made, GError **error);
 
-/** drv_arrival_remove_tree() - a directory and all in it; missing: nothing to do. */
-void drv_arrival_remove_tree(const char *path);
-
 /**
  * drv_arrival_export() - let the session's disk channel write to {"path", "format"}, which was made here.
  * @written: -1, or what an export before has left; a descriptor for drv_arrival_unexport()
  */
-gboolean drv_arrival_export(const char *dir, json_object *made, json_object *what, int *written,
+gboolean drv_arrival_export(const char *dir, json_object *step, json_object *made, json_object *what, int *written,
                             GError **error);
 /** drv_arrival_unexport() - all of it is on the disk. @what: {"path", "file_bytes"}; NULL: it is given up. */
 gboolean drv_arrival_unexport(const char *dir, json_object *made, json_object *what, int *written,
                               GError **error);
+
+/**
+ * drv_arrival_formats() - path → format, of the images that @step has made here.
+ * @written: as they are written to: byte by byte is "raw", whatever the image is; else as the VM reads them
+ */
+GHashTable *drv_arrival_formats(json_object *step, gboolean written);
 
 /**
  * drv_arrival_flush() - all that has been made here for a VM survives a power loss: images, UEFI variables, TPM
@@ -41,8 +44,11 @@ gboolean drv_arrival_unexport(const char *dir, json_object *made, json_object *w
  */
 gboolean drv_arrival_flush(const char *vm, const drv_uuid *uuid, json_object *made, GError **error);
 
-/** drv_arrival_define() - TPM state, definition and snapshots of a VM that is shut off; flushed with its images. */
-gboolean drv_arrival_define(drv_run *run, const char *vm, const drv_uuid *uuid, json_object *parcel,
+/**
+ * drv_arrival_define() - TPM state, definition and snapshots of a VM that is shut off; flushed with its images. The
+ * definition is that of @uuid and @vm, and names nothing that hyper/admission.h does not let in: DRV_ERROR_DENIED.
+ */
+gboolean drv_arrival_define(drv_run *run, const drv_uuid *uuid, const char *vm, json_object *step, json_object *parcel,
                             json_object *made, drv_arrival_keep keep, gpointer data, GError **error);
 
 /** drv_arrival_settle() - it is here for good: checkpoints and autostart. Trouble is logged: the VM runs. */

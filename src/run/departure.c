@@ -18,6 +18,7 @@
 #include "run/facts.h"
 #include "run/kept.h"
 #include "run/step.h"
+#include "run/tpm.h"
 
 /* What a TPM keeps is some kilobytes; the request that carries it is limited. */
 #define TPM_MOST_BYTES (256 << 10)
@@ -155,7 +156,7 @@ static gboolean add_offline(json_object *step, const drv_belongings *has, json_o
 
     if (!drv_door_uuid(&uuid, drv_json_string(step, "uuid", NULL), error))
         return FALSE;
-    tpm_dir = drv_facts_tpm_dir(&uuid);
+    tpm_dir = drv_tpm_dir(&uuid);
     if (!has->definition) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "the VM has no definition any more");
         return FALSE;
@@ -347,14 +348,11 @@ void drv_departure_release(drv_outgoing *outgoing)
         remove_file(outgoing, nvram, "the source's copy of the UEFI variables");
     if (drv_json_bool(step, "tpm") && !drv_json_bool(step, "tpm_shared") &&
         drv_door_uuid(&uuid, drv_json_string(step, "uuid", NULL), NULL)) {
-        g_autofree char *tpm_dir = drv_facts_tpm_dir(&uuid);
         g_autoptr(GError) error = NULL;
         g_autoptr(drv_domain) domain =
             drv_hyper_domain(outgoing->run->hyper, drv_job_uuid(outgoing->job), &error);
 
-        if (!domain && g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND)) {
-            drv_arrival_remove_tree(tpm_dir);
-            drv_durable_entry(tpm_dir, NULL);
-        }
+        if (!domain && g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND))
+            drv_tpm_remove(&uuid);
     }
 }

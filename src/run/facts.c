@@ -3,7 +3,9 @@
 #include "run/facts.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
+#include "hyper/admission.h"
 #include "hyper/belongings.h"
 #include "hyper/content.h"
 #include "hyper/probe.h"
@@ -13,13 +15,7 @@
 #include "run/markers.h"
 #include "run/seed.h"
 #include "run/step.h"
-
-#define TPM_DIR "/var/lib/libvirt/swtpm"
-
-char *drv_facts_tpm_dir(const drv_uuid *uuid)
-{
-    return g_build_filename(TPM_DIR, uuid->text, NULL);
-}
+#include "run/tpm.h"
 
 static void set_file(json_object *object, const drv_file_facts *facts)
 {
@@ -278,13 +274,23 @@ static gboolean sees_same(json_object *told, const drv_file_facts *facts, const 
            (gint64)facts->inode == drv_json_int(told, "inode", -1);
 }
 
-static void set_digest(json_object *object, const char *path, json_object *told,
+/* A digest says what is in a file: only of images, and of what everybody on this host may read. */
+static gboolean may_tell(drv_run *run, const char *path)
+{
+    g_autoptr(drv_admission) admission = drv_hyper_admission(run->hyper, NULL);
+    struct stat st;
+
+    return admission && (drv_admission_check_file(admission, path, NULL) ||
+                         (stat(path, &st) == 0 && (st.st_mode & S_IROTH)));
+}
+
+static void set_digest(drv_run *run, json_object *object, const char *path, json_object *told,
                        const drv_file_facts *facts)
 {
     g_autofree char *sum = NULL;
 
     if (!facts->exists || facts->block || !drv_json_string(told, "digest", NULL) ||
-        (gint64)facts->size_bytes != drv_json_int(told, "size_bytes", -1))
+        (gint64)facts->size_bytes != drv_json_int(told, "size_bytes", -1) || !may_tell(run, path))
         return;
     sum = drv_probe_digest(path, drv_json_bool(told, "whole"), NULL);
     drv_json_set_string(object, "digest", sum);
@@ -318,7 +324,7 @@ static json_object *chain_answer(drv_run *run, json_object *chain, const char *t
         if (drv_probe_file(path, &facts, NULL)) {
             set_file(object, &facts);
             drv_json_set_bool(object, "same", sees_same(told, &facts, token));
-            set_digest(object, path, told, &facts);
+            set_digest(run, object, path, told, &facts);
             set_room(run, object, path);
             drv_file_facts_clear(&facts);
         }
@@ -383,7 +389,7 @@ static json_object *disk_answer(drv_run *run, json_object *told, json_object *al
     if (drv_probe_file(path, &facts, NULL)) {
         set_file(object, &facts);
         drv_json_set_bool(object, "same", sees_same(told, &facts, token));
-        set_digest(object, path, told, &facts);
+        set_digest(run, object, path, told, &facts);
         drv_file_facts_clear(&facts);
     }
     if (!drv_json_object(told, "file"))
@@ -461,7 +467,7 @@ json_object *drv_facts_answer(drv_run *run, json_object *told, GError **error)
 
     if (!drv_door_uuid(&uuid, drv_json_string(told, "uuid", NULL), error))
         return NULL;
-    tpm_dir = drv_facts_tpm_dir(&uuid);
+    tpm_dir = drv_tpm_dir(&uuid);
     if (pool) {
         pool_path = drv_hyper_pool_path(run->hyper, pool, &problem);
         if (!pool_path) {

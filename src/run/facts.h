@@ -19,7 +19,6 @@
  */
 #pragma once
 
-#include "base/ids.h"
 #include "run/internal.h"
 
 /** drv_facts_gather() - at the source. @wish: {"target", "target_pool", "map_networks", "offline", "disk_seeds"}. */
@@ -27,6 +26,3 @@ json_object *drv_facts_gather(drv_run *run, const char *uuid, json_object *wish,
 
 /** drv_facts_answer() - at the target: what there is of what the source tells. */
 json_object *drv_facts_answer(drv_run *run, json_object *told, GError **error);
-
-/** drv_facts_tpm_dir() - where libvirt keeps the state of an emulated TPM. Transfer full. */
-char *drv_facts_tpm_dir(const drv_uuid *uuid);

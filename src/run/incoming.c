@@ -237,6 +237,7 @@ json_object *drv_incoming_open(drv_run *run, const char *source, json_object *re
     drv_json_set_bool(doc, "may_start", may_post_copy(step));
     drv_json_set_string(doc, "method", drv_json_string(step, "method", NULL));
     drv_json_set(doc, "parcel", json_object_get(drv_json_object(request, "parcel")));
+    drv_json_set(doc, "step", json_object_get(step));
     incoming = drv_incoming_from_record(run, doc, error);
     if (!incoming || !is_awaited(run, source, incoming->session.text, incoming->job.text, error))
         return NULL;
@@ -386,9 +387,8 @@ gboolean drv_incoming_export(drv_run *run, const char *source, const char *sessi
 
     if (!incoming)
         return FALSE;
-    ok = open ? drv_arrival_export(incoming->dir, incoming->created, what, &incoming->written, error)
-              : drv_arrival_unexport(incoming->dir, incoming->created, what, &incoming->written,
-                                     error);
+    ok = open ? drv_arrival_export(incoming->dir, incoming->step, incoming->created, what, &incoming->written, error)
+              : drv_arrival_unexport(incoming->dir, incoming->created, what, &incoming->written, error);
     unlock_open(incoming);
     return ok;
 }
@@ -403,8 +403,8 @@ gboolean drv_incoming_define(drv_run *run, const char *source, const char *sessi
         return FALSE;
     json_object_put(incoming->parcel);
     incoming->parcel = json_object_get(parcel);
-    ok = drv_arrival_define(run, incoming->vm.text, &incoming->uuid, parcel, incoming->created, keep_made, incoming,
-                            error);
+    ok = drv_arrival_define(run, &incoming->uuid, incoming->vm.text, incoming->step, parcel, incoming->created,
+                            keep_made, incoming, error);
     unlock_open(incoming);
     return ok;
 }

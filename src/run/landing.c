@@ -20,6 +20,7 @@ void drv_incoming_unref(drv_incoming *incoming)
         return;
     json_object_put(incoming->created);
     json_object_put(incoming->parcel);
+    json_object_put(incoming->step);
     g_free(incoming->method);
     g_free(incoming->dir);
     g_free(incoming->complaint);
@@ -150,6 +151,7 @@ gboolean drv_incoming_keep(drv_incoming *incoming, gint64 expected, GError **err
     drv_json_set(doc, "created", json_object_get(incoming->created));
     drv_json_set_string(doc, "method", incoming->method);
     drv_json_set(doc, "parcel", json_object_get(incoming->parcel));
+    drv_json_set(doc, "step", json_object_get(incoming->step));
     return drv_store_put(incoming->run->store, DRV_SESSION_BUCKET, incoming->session.text,
                          json_object_to_json_string(doc), expected, NULL, error);
 }
@@ -179,6 +181,7 @@ drv_incoming *drv_incoming_from_record(drv_run *run, json_object *doc, GError **
     incoming->resumed = drv_json_bool(doc, "resumed");
     incoming->method = g_strdup(drv_json_string(doc, "method", "pre-copy"));
     incoming->parcel = json_object_get(drv_json_object(doc, "parcel"));
+    incoming->step = json_object_get(drv_json_object(doc, "step"));
     incoming->created = drv_json_array(doc, "created")
                             ? json_object_get(drv_json_array(doc, "created"))
                             : json_object_new_array();

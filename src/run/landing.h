@@ -21,6 +21,7 @@ struct drv_incoming {
     gboolean was_running;
     gboolean may_start;   /* by itself, by post-copy: it was allowed to be handed over so */
     char *method;         /* of the step */
+    json_object *step;    /* what its source asked for; NULL in a record of an older droverd */
     json_object *parcel;  /* see arrival.h; of a live move without what libvirt brings */
     json_object *created; /* what was made here: see arrival.h */
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "hyper/admission.h"
 #include "hyper/belongings.h"
 #include "hyper/probe.h"
 #include "hyper/serve.h"
@@ -98,8 +99,16 @@ static json_object *known_here(drv_run *run, json_object *step, json_object *dis
 {
     json_object *seed = drv_json_object(disk, "seed");
 
-    if (!seed || !g_str_equal(drv_json_string(seed, "kind", ""), "kept"))
-        return json_object_get(seed);
+    if (!seed)
+        return NULL;
+    if (!g_str_equal(drv_json_string(seed, "kind", ""), "kept")) {
+        /* Answers tell what is in it. */
+        g_autoptr(drv_admission) admission = drv_hyper_admission(run->hyper, NULL);
+
+        return admission && drv_admission_check_file(admission, drv_json_string(seed, "path", ""), NULL)
+                   ? json_object_get(seed)
+                   : NULL;
+    }
     return drv_kept_find(run->content, drv_json_string(step, "uuid", ""),
                          drv_json_string(step, "owner", NULL), drv_json_string(disk, "target", ""));
 }

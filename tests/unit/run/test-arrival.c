@@ -60,7 +60,7 @@ static void test_image_that_was_sent(fixture *f, gconstpointer data)
         g_test_skip("qemu-nbd is not installed");
         return;
     }
-    g_assert_true(drv_arrival_export(f->dir, f->made, f->what, &written, &error));
+    g_assert_true(drv_arrival_export(f->dir, NULL, f->made, f->what, &written, &error));
     g_assert_no_error(error);
     g_assert_cmpint(written, >=, 0);
     drv_json_set_int(f->what, "file_bytes", (1 << 20) - 100);
@@ -75,7 +75,7 @@ static void test_image_that_was_sent(fixture *f, gconstpointer data)
 
     /* The disk failed: the source must not hear that it is there. */
     disk_log_fail("web1.img", EIO);
-    g_assert_true(drv_arrival_export(f->dir, f->made, f->what, &written, NULL));
+    g_assert_true(drv_arrival_export(f->dir, NULL, f->made, f->what, &written, NULL));
     g_assert_false(drv_arrival_unexport(f->dir, f->made, f->what, &written, &error));
     g_assert_error(error, DRV_ERROR, DRV_ERROR_FAILED);
     g_assert_cmpint(written, ==, -1);
