@@ -47,6 +47,7 @@ size_t drv_admin_encode_status(uint8_t out[DRV_ADMIN_MAX], uint8_t kind,
         drv_write_u64(&writer, status->channel[i].pages.older);
     drv_write_u64(&writer, status->link_bps);
     drv_write_u64(&writer, status->rtt_us);
+    drv_write_u8(&writer, status->asks);
     return drv_writer_used(&writer);
 }
 
@@ -99,6 +100,8 @@ int drv_admin_decode_status(struct drv_relay_status *status, const uint8_t *in, 
         got.link_bps = drv_read_u64(&reader);
         got.rtt_us = drv_read_u64(&reader);
     }
+    if (drv_reader_left(&reader))
+        got.asks = drv_read_u8(&reader);
     if (reader.bad || version != DRV_ADMIN_VERSION || got.state > DRV_RELAY_ENDED)
         return drv_error_set(err, EPROTO,
                              "the relay answers in a way that is not understood: it is of another "

@@ -16,7 +16,7 @@
 #define DRV_ADMIN_VERSION 1
 
 enum drv_admin_message {
-    /* requests: one byte */
+    /* requests: one byte, and what is said */
     DRV_ADMIN_STATUS = 1, /* answered by DRV_ADMIN_STATUS_IS */
     DRV_ADMIN_WATCH,      /* from now on DRV_ADMIN_EVENT, the first at once */
     DRV_ADMIN_LINK,       /* with a descriptor; answered by DRV_ADMIN_DONE */
@@ -24,6 +24,9 @@ enum drv_admin_message {
     DRV_ADMIN_END,        /* answered by the end of the connection */
     DRV_ADMIN_NEAR,       /* answered by DRV_ADMIN_DONE */
     DRV_ADMIN_STAND_BY,   /* as DRV_ADMIN_WATCH, but only changes, and the relay does not live on for it */
+    DRV_ADMIN_ASKED,      /* with a memory of 4 + DRV_RELAY_ASKED_MAX: gets a u32 size and the call that waits */
+    DRV_ADMIN_PASS,       /* it may pass; answered by DRV_ADMIN_DONE */
+    DRV_ADMIN_DENY,       /* it may not, and the session ends; the rest is why. Likewise */
     /* answers */
     DRV_ADMIN_STATUS_IS = 64,
     DRV_ADMIN_EVENT,

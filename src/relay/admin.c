@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -76,12 +77,49 @@ static int on_resumed(struct drv_daemon *daemon, struct drv_error *err)
     return 0;
 }
 
+/* The memory is droverd's, and large enough. */
+static int on_asked(struct drv_daemon *daemon, int fd, struct drv_error *err)
+{
+    const size_t room = 4 + DRV_RELAY_ASKED_MAX;
+    uint8_t *map = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    size_t size;
+
+    if (map == MAP_FAILED)
+        return drv_error_set(err, errno, "cannot show the call: %s", strerror(errno));
+    size = drv_stream_asked(&daemon->session, map + 4, DRV_RELAY_ASKED_MAX);
+    for (unsigned i = 0; i < 4; i++)
+        map[i] = (uint8_t)(size >> (24 - 8 * i));
+    (void)munmap(map, room);
+    return size ? 0 : drv_error_set(err, EINVAL, "no call waits to be judged");
+}
+
+static int on_pass(struct drv_daemon *daemon, struct drv_error *err)
+{
+    int rc = drv_stream_judged(&daemon->session, err);
+
+    if (rc && rc != -ENOENT)
+        drv_session_lose(&daemon->session, err);
+    return rc;
+}
+
+static int on_deny(struct drv_daemon *daemon, const char *why, struct drv_error *err)
+{
+    struct drv_error refusal = {0};
+
+    if (!drv_stream_asked(&daemon->session, NULL, DRV_RELAY_ASKED_MAX))
+        return drv_error_set(err, ENOENT, "no call waits to be judged");
+    (void)drv_error_set(&refusal, EPERM, "%s", why);
+    drv_session_lose(&daemon->session, &refusal);
+    return 0;
+}
+
 void drv_admin_serve(struct drv_daemon *daemon, struct drv_admin_client *client)
 {
     struct drv_error err = {0};
-    uint8_t kind = 0;
+    char bytes[DRV_ADMIN_MAX + 1] = "";
+    uint8_t kind;
     int fd = -1;
-    ssize_t got = drv_fd_receive(client->fd, &kind, 1, &fd, &err);
+    ssize_t got = drv_fd_receive(client->fd, bytes, DRV_ADMIN_MAX, &fd, &err);
 
     if (got == -EAGAIN)
         return;
@@ -89,9 +127,18 @@ void drv_admin_serve(struct drv_daemon *daemon, struct drv_admin_client *client)
         drv_admin_drop(client);
         return;
     }
-    if (fd >= 0 && kind != DRV_ADMIN_LINK)
-        close(fd);
+    kind = (uint8_t)bytes[0];
+    bytes[got] = '\0';
     switch (kind) {
+    case DRV_ADMIN_ASKED:
+        tell_outcome(client, on_asked(daemon, fd, &err), &err);
+        break;
+    case DRV_ADMIN_PASS:
+        tell_outcome(client, on_pass(daemon, &err), &err);
+        break;
+    case DRV_ADMIN_DENY:
+        tell_outcome(client, on_deny(daemon, bytes + 1, &err), &err);
+        break;
     case DRV_ADMIN_STATUS:
         (void)tell_status(daemon, client, DRV_ADMIN_STATUS_IS);
         break;
@@ -120,6 +167,9 @@ void drv_admin_serve(struct drv_daemon *daemon, struct drv_admin_client *client)
         tell_outcome(client, -EINVAL, &err);
         break;
     }
+    /* A link is kept. */
+    if (fd >= 0 && kind != DRV_ADMIN_LINK)
+        close(fd);
 }
 
 int64_t drv_admin_events(struct drv_daemon *daemon, int64_t now_ms)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -180,6 +181,43 @@ int drv_relay_hand_link(drv_relay *relay, int tcp_fd, struct drv_error *err)
 int drv_relay_tell_resumed(drv_relay *relay, struct drv_error *err)
 {
     return command(relay, DRV_ADMIN_RESUMED, -1, err);
+}
+
+ssize_t drv_relay_asked(drv_relay *relay, uint8_t **bytes, struct drv_error *err)
+{
+    drv_autoclose int fd = memfd_create("asked", MFD_CLOEXEC);
+    const size_t room = 4 + DRV_RELAY_ASKED_MAX;
+    uint8_t *map;
+    ssize_t size;
+    int rc;
+
+    if (fd < 0 || ftruncate(fd, (off_t)room) < 0)
+        return drv_error_set(err, errno, "no memory for a call: %s", strerror(errno));
+    rc = command(relay, DRV_ADMIN_ASKED, fd, err);
+    if (rc)
+        return rc;
+    map = mmap(NULL, room, PROT_READ, MAP_SHARED, fd, 0);
+    if (map == MAP_FAILED)
+        return drv_error_set(err, errno, "no memory for a call: %s", strerror(errno));
+    size = (ssize_t)((uint32_t)map[0] << 24 | (uint32_t)map[1] << 16 | (uint32_t)map[2] << 8 | map[3]);
+    *bytes = size <= 0 || size > (ssize_t)DRV_RELAY_ASKED_MAX ? NULL : malloc((size_t)size);
+    if (*bytes)
+        memcpy(*bytes, map + 4, (size_t)size);
+    (void)munmap(map, room);
+    return *bytes ? size : drv_error_set(err, EPROTO, "the relay shows no call");
+}
+
+int drv_relay_judge(drv_relay *relay, const char *refusal, struct drv_error *err)
+{
+    uint8_t bytes[DRV_ADMIN_MAX];
+    size_t size;
+    int length = snprintf((char *)bytes, sizeof bytes, "%c%s", refusal ? DRV_ADMIN_DENY : DRV_ADMIN_PASS,
+                          refusal ? refusal : "");
+    int rc = drv_fd_send(relay->fd, bytes, length < (int)sizeof bytes ? (size_t)length : sizeof bytes - 1, -1, err);
+
+    if (rc == -EPIPE || rc == -ECONNRESET)
+        return died(err);
+    return rc ? rc : await(relay, DRV_ADMIN_DONE, bytes, &size, err);
 }
 
 int drv_relay_tell_near(drv_relay *relay, struct drv_error *err)

@@ -28,6 +28,7 @@ enum drv_relay_state {
 };
 
 #define DRV_RELAY_OOM_SCORE "300" /* guests have 0 */
+#define DRV_RELAY_ASKED_MAX (512u << 10) /* bytes of a call that droverd judges */
 
 #define DRV_OLDER_IMAGES 8u
 #define DRV_OLDER_NAME_MAX 63u /* of an export */
@@ -42,6 +43,7 @@ struct drv_relay_config {
     const char *peer_host; /* source: an IP address of the target's droverd */
     uint16_t peer_port;
     int libvirt_fd;        /* target: a connected socket to the local libvirtd, else -1 */
+    bool judged;           /* target: calls that say what is to be made here wait for drv_relay_judge() */
     const char *program;   /* path of drover-relay */
     int content_fd;        /* what is known of earlier sessions (content/brief.h), or -1 … */
     const int *content_files; /* … the pack to write and those to read */
@@ -95,6 +97,7 @@ struct drv_relay_status {
                                 written would go at; 0: not known, or the link is not the limit */
     uint64_t link_bps;       /* source: bytes a second that the link took while it was full; 0: it never was */
     uint64_t rtt_us;         /* the least round trip of any link; 0: not known */
+    bool asks;               /* target: a call waits to be judged: drv_relay_asked() */
     char error[256];         /* why it is LOST, or empty */
 };
 
@@ -143,6 +146,16 @@ int drv_relay_hand_link(drv_relay *relay, int tcp_fd, struct drv_error *err);
 
 /** drv_relay_tell_resumed() - at the target: the guest runs; the source's relay will know. */
 int drv_relay_tell_resumed(drv_relay *relay, struct drv_error *err);
+
+/**
+ * drv_relay_asked() - at the target: the call of the source's libvirtd that waits, as drv_rpc_parse_request() takes it.
+ * @bytes: receives it; freed by the caller
+ * Return: its size, or -errno: -EINVAL: none waits (any more).
+ */
+ssize_t drv_relay_asked(drv_relay *relay, uint8_t **bytes, struct drv_error *err);
+
+/** drv_relay_judge() - let it pass, or end the session for the reason @refusal, which the source hears. NULL: pass. */
+int drv_relay_judge(drv_relay *relay, const char *refusal, struct drv_error *err);
 
 /**
  * drv_relay_tell_near() - at the source: QEMU may soon stop the guest. From now on the relay takes its

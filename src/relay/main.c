@@ -108,6 +108,7 @@ static int set_up(struct drv_daemon *daemon, struct drv_error *err)
                    settings->session);
     memcpy(session->secret.secret, settings->secret, sizeof session->secret.secret);
     explicit_bzero(settings->secret, sizeof settings->secret);
+    session->judges = settings->role == DRV_RELAY_TARGET && settings->judged;
     if (settings->role == DRV_RELAY_TARGET) {
         session->libvirt_fd = DRV_SETTINGS_LIBVIRT_FD;
         if (fcntl(session->libvirt_fd, F_SETFL,

@@ -87,6 +87,117 @@ int drv_rpc_call_allowed(const struct drv_rpc_message *message, struct drv_error
                          message->procedure, message->program, message->version, message->type);
 }
 
+bool drv_rpc_call_judged(const struct drv_rpc_message *message)
+{
+    return message->program == DRV_RPC_PROGRAM_REMOTE && message->type == DRV_RPC_CALL &&
+           (message->procedure == DRV_RPC_CONNECT_OPEN ||
+            message->procedure == DRV_RPC_MIGRATE_PREPARE3_PARAMS);
+}
+
+/* ---- what a call says ---- */
+
+#define PARAMETERS_MAX 64u
+
+/* XDR: a length, the bytes, and zeros up to a multiple of four. */
+static struct drv_rpc_text read_text(struct drv_reader *reader)
+{
+    uint32_t size = drv_read_u32(reader);
+    struct drv_rpc_text text = {.at = (const char *)drv_read_bytes(reader, size), .size = size};
+
+    (void)drv_read_bytes(reader, (4 - size % 4) % 4);
+    if (reader->bad || (text.size && memchr(text.at, '\0', text.size)))
+        reader->bad = true;
+    return text;
+}
+
+static bool is_text(const struct drv_rpc_text *text, const char *value)
+{
+    return text->at && text->size == strlen(value) && memcmp(text->at, value, text->size) == 0;
+}
+
+/* Types as in libvirt's virTypedParameterType. */
+static bool read_value(struct drv_reader *reader, struct drv_rpc_text *text)
+{
+    switch (drv_read_u32(reader)) {
+    case 1: case 2: case 6:
+        (void)drv_read_u32(reader);
+        return false;
+    case 3: case 4: case 5:
+        (void)drv_read_u64(reader);
+        return false;
+    case 7:
+        *text = read_text(reader);
+        return true;
+    default:
+        reader->bad = true;
+        return false;
+    }
+}
+
+static void read_parameter(struct drv_rpc_request *request, struct drv_reader *reader)
+{
+    const struct {
+        const char *name;
+        struct drv_rpc_text *to;
+    } known[] = {{"destination_xml", &request->xml}, {"persistent_xml", &request->persistent_xml},
+                 {"destination_name", &request->name}, {"migrate_uri", &request->migrate_uri},
+                 {"disks_uri", &request->disks_uri}};
+    struct drv_rpc_text name = read_text(reader), value = {0};
+    bool text = read_value(reader, &value);
+
+    if (is_text(&name, "listen_address") || is_text(&name, "disks_port"))
+        request->listens = true;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (!is_text(&name, known[i].name))
+            continue;
+        if (!text || known[i].to->at)
+            reader->bad = true;
+        *known[i].to = value;
+    }
+}
+
+static void read_prepare(struct drv_rpc_request *request, struct drv_reader *reader)
+{
+    uint32_t count = drv_read_u32(reader);
+
+    if (count > PARAMETERS_MAX)
+        reader->bad = true;
+    for (uint32_t i = 0; i < count && !reader->bad; i++)
+        read_parameter(request, reader);
+    {
+        uint32_t cookie = drv_read_u32(reader);
+
+        (void)drv_read_bytes(reader, cookie);
+        (void)drv_read_bytes(reader, (4 - cookie % 4) % 4);
+    }
+    request->flags = drv_read_u32(reader);
+}
+
+int drv_rpc_parse_request(struct drv_rpc_request *request, const uint8_t *bytes, size_t size, struct drv_error *err)
+{
+    struct drv_reader reader = drv_reader_over(bytes, size);
+    struct drv_rpc_message message = {.length = drv_read_u32(&reader)};
+
+    memset(request, 0, sizeof *request);
+    message.program = drv_read_u32(&reader);
+    message.version = drv_read_u32(&reader);
+    message.procedure = request->procedure = drv_read_u32(&reader);
+    message.type = drv_read_u32(&reader);
+    (void)drv_read_u64(&reader); /* serial, status */
+    if (reader.bad || message.length != size || !drv_rpc_call_judged(&message))
+        return drv_error_set(err, EPROTO, "this is no call that is judged");
+    if (message.procedure == DRV_RPC_MIGRATE_PREPARE3_PARAMS) {
+        read_prepare(request, &reader);
+    } else {
+        if (drv_read_u32(&reader))
+            request->uri = read_text(&reader);
+        request->flags = drv_read_u32(&reader);
+    }
+    if (reader.bad || drv_reader_left(&reader))
+        return drv_error_set(err, EPROTO, "the source's libvirtd sent a call that is not understood");
+    return 0;
+}
+
 bool drv_rpc_is_finish_reply(const struct drv_rpc_message *message)
 {
     return message->program == DRV_RPC_PROGRAM_REMOTE &&

@@ -86,6 +86,34 @@ static inline bool drv_rpc_ends_now(const struct drv_rpc_watcher *watcher)
 /** drv_rpc_call_allowed() - may the source's libvirtd send this to the target's? 0 or -EPERM. */
 int drv_rpc_call_allowed(const struct drv_rpc_message *message, struct drv_error *err);
 
+/** drv_rpc_call_judged() - is this a call whose contents say what becomes of the target: held until droverd has judged it. */
+bool drv_rpc_call_judged(const struct drv_rpc_message *message);
+
+/** A text in a message, which is not terminated. */
+struct drv_rpc_text {
+    const char *at; /* NULL: it is not there */
+    size_t size;
+};
+
+/** What a call of Open or Prepare asks for. Points into the message. */
+struct drv_rpc_request {
+    uint32_t procedure;
+    struct drv_rpc_text uri;            /* Open: of the hypervisor */
+    struct drv_rpc_text xml;            /* Prepare: the definition that will run */
+    struct drv_rpc_text persistent_xml;
+    struct drv_rpc_text name;
+    struct drv_rpc_text migrate_uri;    /* where QEMU is to listen */
+    struct drv_rpc_text disks_uri;
+    bool listens;                       /* or says so in another way */
+    uint32_t flags;
+};
+
+/**
+ * drv_rpc_parse_request() - take such a call apart, header and all. A parameter that is there twice, or of a type that
+ * it has not, makes it none. Return: 0 or -EPROTO.
+ */
+int drv_rpc_parse_request(struct drv_rpc_request *request, const uint8_t *bytes, size_t size, struct drv_error *err);
+
 /** drv_rpc_is_finish_reply() - is this the answer to the call that ends a migration? */
 bool drv_rpc_is_finish_reply(const struct drv_rpc_message *message);
 

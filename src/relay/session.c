@@ -330,6 +330,7 @@ void drv_session_status(struct drv_session *session, struct drv_relay_status *st
     status->recycled_bytes = drv_known_bytes(&session->known);
     status->fresh_bps = atomic_load(&session->coding.coder[0].pace.fresh_bps);
     status->link_bps = atomic_load(&session->coding.coder[0].pace.link_bps);
+    status->asks = atomic_load(&session->asks) && atomic_load(&session->state) == DRV_RELAY_UP;
     pthread_mutex_lock(&session->error_lock);
     memcpy(status->error, session->error, sizeof status->error);
     pthread_mutex_unlock(&session->error_lock);

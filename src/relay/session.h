@@ -88,6 +88,8 @@ struct drv_stream {
     struct drv_rpc_watcher replies; /* at the source: from the target's */
     uint64_t watched;               /* offset up to which the incoming bytes were watched */
     uint64_t pass;                  /* incoming bytes below it may be delivered */
+    uint64_t held;                  /* at the target: where a call begins that is judged first, or UINT64_MAX */
+    bool asking;                    /* it is here as a whole: droverd is asked */
     uint64_t finish_end;            /* at the source: where the Finish reply ends, or 0 */
     bool finish_ok;
     bool finish_written;            /* all of it is in libvirtd's socket */
@@ -114,6 +116,8 @@ struct drv_session {
     struct drv_worker worker[DRV_LINKS_MAX];
     _Atomic unsigned links_up;
     int libvirt_fd; /* target: until the control stream takes it; main thread */
+    bool judges;    /* target: calls that say what is to be made here wait for droverd's word */
+    _Atomic bool asks;
 
     struct drv_stream stream[DRV_STREAMS_MAX];
     uint32_t last_id; /* source: main thread; target: receiver of link 0 */
@@ -239,6 +243,15 @@ int drv_stream_accept(struct drv_session *session, struct drv_stream *stream, ui
  */
 int drv_stream_deliver_locked(struct drv_session *session, struct drv_stream *stream,
                               struct drv_error *err);
+
+/**
+ * drv_stream_asked() - target: the call that is held, header and all. @bytes: NULL: only how long it is
+ * Return: its size, 0 if there is none or if it is larger than @most.
+ */
+size_t drv_stream_asked(struct drv_session *session, uint8_t *bytes, size_t most);
+
+/** drv_stream_judged() - droverd lets it pass. Return: 0; -errno: the session must end; -ENOENT: there is none. */
+int drv_stream_judged(struct drv_session *session, struct drv_error *err);
 
 /** drv_stream_shared_locked() - source: the other end says how much it remembers of the stream. */
 int drv_stream_shared_locked(struct drv_session *session, struct drv_stream *stream, uint64_t pages,

@@ -83,6 +83,8 @@ static int set_one(struct drv_settings *settings, const char *key, const char *v
     }
     if (!strcmp(key, "content_files"))
         return copy_number(&settings->content_files, 1 + DRV_PACKS_MAX, value, key, err);
+    if (!strcmp(key, "judged"))
+        return copy_number(&settings->judged, 1, value, key, err);
     if (!strcmp(key, "older_files"))
         return copy_number(&settings->older_files, DRV_OLDER_IMAGES, value, key, err);
     if (!strcmp(key, "older") && settings->older_count < DRV_OLDER_IMAGES)
@@ -163,10 +165,11 @@ int drv_settings_print(const struct drv_relay_config *config, char *text, size_t
         return drv_error_set(err, EINVAL, "the names of older disks make no sense to a relay");
     drv_hex_encode(secret, config->secret, sizeof config->secret);
     length = snprintf(text, size,
-                      "role=%s\nsession=%s\nsecret=%s\nlinks=%u\ndirectory=%s\n%s%s%suser=%s\n"
+                      "role=%s\nsession=%s\nsecret=%s\nlinks=%u\ndirectory=%s\n%s%s%s%suser=%s\n"
                       "group=%s\n",
                       source ? "source" : "target", config->session, secret, config->links,
                       config->directory ? config->directory : "", peer, content, older,
+                      config->judged ? "judged=1\n" : "",
                       config->user ? config->user : "", config->group ? config->group : "");
     explicit_bzero(secret, sizeof secret);
     if (length < 0 || (size_t)length >= size || size > sizeof copy)

@@ -30,6 +30,7 @@ struct drv_settings {
     uint16_t peer_port;
     unsigned content_files; /* packs; 0: no brief either */
     unsigned older_files;   /* target: how many of them */
+    unsigned judged;        /* target: 1: as in drv_relay_config */
     char older[DRV_OLDER_IMAGES][DRV_OLDER_NAME_MAX + 1]; /* source: of which exports */
     unsigned older_count;
     char user[64];

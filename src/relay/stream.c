@@ -16,6 +16,8 @@
  */
 #define WINDOW_LARGE ((size_t)8 << 20)
 #define WINDOW_SMALL ((size_t)128 << 10)
+/* A call with a VM's definition is held as a whole. */
+#define WINDOW_JUDGED ((size_t)DRV_RELAY_ASKED_MAX)
 
 #define SHARED_STEP 256u /* pages that are remembered before the source is told, if more comes */
 
@@ -25,6 +27,8 @@ static size_t window_size(const struct drv_session *session, enum drv_relay_chan
     uint64_t left = atomic_load(&session->window_left_bytes);
     size_t size = WINDOW_LARGE;
 
+    if (channel == DRV_CHANNEL_CONTROL && session->judges)
+        return WINDOW_JUDGED;
     if (channel == DRV_CHANNEL_CONTROL || session->role == DRV_RELAY_SOURCE)
         return WINDOW_SMALL;
     while (size > WINDOW_SMALL && (left < reserve || drv_window_memory(size) > left - reserve))
@@ -65,6 +69,8 @@ struct drv_stream *drv_stream_new(struct drv_session *session, uint32_t id,
         memset(&stream->calls, 0, sizeof stream->calls);
         memset(&stream->replies, 0, sizeof stream->replies);
         stream->watched = stream->pass = stream->finish_end = 0;
+        stream->held = UINT64_MAX;
+        stream->asking = false;
         stream->finish_ok = stream->finish_written = false;
         atomic_store(&stream->id, id);
         pthread_mutex_unlock(&stream->lock);
@@ -428,7 +434,7 @@ static int watch_locked(struct drv_session *session, struct drv_stream *stream,
     bool source = session->role == DRV_RELAY_SOURCE;
     struct drv_rpc_watcher *watcher = source ? &stream->replies : &stream->calls;
 
-    while (stream->watched < stream->window.contiguous || drv_rpc_ends_now(watcher)) {
+    while (!stream->asking && (stream->watched < stream->window.contiguous || drv_rpc_ends_now(watcher))) {
         const uint8_t *bytes;
         size_t size = drv_window_peek(&stream->window, stream->watched, &bytes);
         size_t used;
@@ -442,6 +448,17 @@ static int watch_locked(struct drv_session *session, struct drv_stream *stream,
 
             if (rc)
                 return rc;
+            if (session->judges && drv_rpc_call_judged(&watcher->message)) {
+                if (watcher->message.length > WINDOW_JUDGED)
+                    return drv_error_set(err, EPROTO, "the definition of the VM has more than %zu KiB",
+                                         WINDOW_JUDGED >> 10);
+                stream->held = stream->watched - DRV_RPC_HEADER_SIZE;
+            }
+        }
+        if (event == DRV_RPC_END && stream->held != UINT64_MAX) {
+            stream->asking = true;
+            atomic_store(&session->asks, true);
+            drv_session_changed(session);
         }
         if (event == DRV_RPC_END && source && drv_rpc_is_finish_reply(&watcher->message) &&
             !stream->finish_end) {
@@ -449,10 +466,63 @@ static int watch_locked(struct drv_session *session, struct drv_stream *stream,
             stream->finish_end = stream->watched;
             stream->finish_ok = drv_rpc_finish_succeeded(&watcher->message);
         }
-        if (watcher->in_body || event == DRV_RPC_END)
+        if ((watcher->in_body || event == DRV_RPC_END) && stream->held == UINT64_MAX)
             stream->pass = stream->watched;
     }
     return 0;
+}
+
+/* The stream whose call is held, locked; NULL. */
+static struct drv_stream *lock_asking(struct drv_session *session)
+{
+    for (size_t i = 0; i < DRV_STREAMS_MAX; i++) {
+        struct drv_stream *stream = &session->stream[i];
+
+        pthread_mutex_lock(&stream->lock);
+        if (atomic_load(&stream->id) && stream->asking)
+            return stream;
+        pthread_mutex_unlock(&stream->lock);
+    }
+    return NULL;
+}
+
+size_t drv_stream_asked(struct drv_session *session, uint8_t *bytes, size_t most)
+{
+    struct drv_stream *stream = lock_asking(session);
+    size_t size = stream ? (size_t)(stream->watched - stream->held) : 0;
+
+    if (!stream)
+        return 0;
+    for (uint64_t at = stream->held; bytes && size <= most && at < stream->watched;) {
+        const uint8_t *piece;
+        size_t length = drv_window_peek(&stream->window, at, &piece);
+
+        if (length > stream->watched - at)
+            length = (size_t)(stream->watched - at);
+        memcpy(bytes, piece, length);
+        bytes += length;
+        at += length;
+    }
+    pthread_mutex_unlock(&stream->lock);
+    return size <= most ? size : 0;
+}
+
+int drv_stream_judged(struct drv_session *session, struct drv_error *err)
+{
+    struct drv_stream *stream = lock_asking(session);
+    int rc;
+
+    if (!stream)
+        return drv_error_set(err, ENOENT, "no call waits to be judged");
+    stream->asking = false;
+    stream->held = UINT64_MAX;
+    stream->pass = stream->watched;
+    atomic_store(&session->asks, false);
+    rc = watch_locked(session, stream, err);
+    if (!rc)
+        rc = drv_stream_deliver_locked(session, stream, err);
+    pthread_mutex_unlock(&stream->lock);
+    return rc;
 }
 
 int drv_stream_accept(struct drv_session *session, struct drv_stream *stream, uint64_t offset,

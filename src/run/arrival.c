@@ -359,7 +359,7 @@ gboolean drv_arrival_define(drv_run *run, const drv_uuid *uuid, const char *vm, 
            drv_arrival_flush(vm, uuid, made, error);
 }
 
-void drv_arrival_settle(drv_run *run, const char *uuid, json_object *parcel)
+void drv_arrival_settle(drv_run *run, const char *uuid, json_object *parcel, gboolean trusted)
 {
     g_autoptr(GPtrArray) checkpoints = strings(drv_json_array(parcel, "checkpoints"));
     g_autoptr(GError) error = NULL;
@@ -369,7 +369,7 @@ void drv_arrival_settle(drv_run *run, const char *uuid, json_object *parcel)
         !drv_hyper_redefine_checkpoints(run->hyper, uuid, checkpoints, &error))
         drv_log_warning("checkpoints are lost, take a new one: %s vm=%s", error->message, uuid);
     g_clear_error(&error);
-    if (drv_json_bool(parcel, "autostart") &&
+    if (trusted && drv_json_bool(parcel, "autostart") &&
         !drv_hyper_set_autostart(run->hyper, uuid, TRUE, &error))
         drv_log_warning("it will not start with this host: %s vm=%s", error->message, uuid);
 }

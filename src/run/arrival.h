@@ -51,8 +51,8 @@ gboolean drv_arrival_flush(const char *vm, const drv_uuid *uuid, json_object *ma
 gboolean drv_arrival_define(drv_run *run, const drv_uuid *uuid, const char *vm, json_object *step, json_object *parcel,
                             json_object *made, drv_arrival_keep keep, gpointer data, GError **error);
 
-/** drv_arrival_settle() - it is here for good: checkpoints and autostart. Trouble is logged: the VM runs. */
-void drv_arrival_settle(drv_run *run, const char *uuid, json_object *parcel);
+/** drv_arrival_settle() - it is here for good: checkpoints and, if its definition is @trusted, autostart. Trouble is logged: the VM runs. */
+void drv_arrival_settle(drv_run *run, const char *uuid, json_object *parcel, gboolean trusted);
 
 /** drv_arrival_announce() - run the hooks in DRV_HOOKS_DIR/arrived.d, in a thread of their own. */
 void drv_arrival_announce(drv_run *run, const char *vm, const char *uuid, const char *source,

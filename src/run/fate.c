@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "run/arrival.h"
 #include "run/incoming.h"
+#include "run/judge.h"
 #include "run/landing.h"
 #include "run/session.h"
 
@@ -318,6 +319,8 @@ static gpointer watch(gpointer data)
 
         if (rc == -ETIMEDOUT)
             continue;
+        if (rc == 0 && status.asks)
+            drv_judge(incoming, relay);
         g_mutex_lock(&incoming->lock);
         if ((rc == 0 && status.finish_ok) ||
             drv_decision_get(incoming->decision) >= DRV_DECISION_RESUME)

@@ -80,6 +80,7 @@ static gboolean start_relay(drv_incoming *incoming, json_object *request, json_o
                                       .links = (unsigned)drv_json_int(request, "links", 0),
                                       .directory = incoming->dir,
                                       .libvirt_fd = -1,
+                                      .judged = true,
                                       .program = incoming->run->relay_program,
                                       .user = drv_session_relay_user(),
                                       .group = drv_session_qemu_group()};

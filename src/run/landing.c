@@ -10,6 +10,7 @@
 #include "hyper/connection.h"
 #include "run/arrival.h"
 #include "run/incoming.h"
+#include "run/judge.h"
 #include "run/kept.h"
 #include "run/session.h"
 #include "run/stand-in.h"
@@ -249,7 +250,7 @@ void drv_incoming_close(drv_incoming *incoming)
     incoming->closed = TRUE;
     drv_decision_end(path);
     if (incoming->resumed) {
-        drv_arrival_settle(incoming->run, incoming->uuid.text, incoming->parcel);
+        drv_arrival_settle(incoming->run, incoming->uuid.text, incoming->parcel, drv_judge_saved(incoming));
         drv_arrival_announce(incoming->run, incoming->vm.text, incoming->uuid.text, incoming->source.text,
                              incoming->method, incoming->parcel);
         drv_kept_forget(incoming->run->content, incoming->uuid.text, seed_bytes(incoming));

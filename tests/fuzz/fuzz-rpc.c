@@ -52,12 +52,32 @@ static size_t watch(const uint8_t *data, size_t size, size_t piece, struct event
     return count;
 }
 
+static int is_within(const struct drv_rpc_text *text, const uint8_t *data, size_t size)
+{
+    const uint8_t *at = (const uint8_t *)text->at;
+
+    return !at || (at >= data && text->size <= size && at + text->size <= data + size);
+}
+
+/* What a call says must lie in it. */
+static void take_apart(const uint8_t *data, size_t size)
+{
+    struct drv_rpc_request request;
+
+    if (drv_rpc_parse_request(&request, data, size, NULL) < 0)
+        return;
+    require(is_within(&request.uri, data, size) && is_within(&request.xml, data, size) &&
+            is_within(&request.persistent_xml, data, size) && is_within(&request.name, data, size) &&
+            is_within(&request.migrate_uri, data, size) && is_within(&request.disks_uri, data, size));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const size_t pieces[] = {1, 3, 27, 28, 29, 1000};
     struct event whole[EVENTS], cut[EVENTS];
     size_t count = watch(data, size, size ? size : 1, whole);
 
+    take_apart(data, size);
     for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) {
         require(watch(data, size, pieces[i], cut) == count);
         require(memcmp(whole, cut, count * sizeof whole[0]) == 0);
