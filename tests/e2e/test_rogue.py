@@ -45,6 +45,8 @@ class Thief:
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
+                # h1 would go on to talk with the thief, when h2 itself is back.
+                self.send_header("Connection", "close")
                 self.end_headers()
                 self.wfile.write(body)
 

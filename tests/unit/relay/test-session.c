@@ -78,6 +78,103 @@ static void other_calls_end_the_session(void)
     check_stop(pair);
 }
 
+/* ---- calls that are judged ---- */
+
+static struct pair *start_judged(void)
+{
+    struct pair *pair = g_new0(struct pair, 1);
+    struct drv_error err;
+
+    check_ok(pair_prepare(pair, 2, &err), err);
+    pair->config[PAIR_TARGET].judged = true;
+    check_ok(pair_start_target(pair, &err), err);
+    check_ok(pair_start_source(pair, &err), err);
+    return pair;
+}
+
+static bool asks(const struct drv_relay_status *status)
+{
+    return status->asks;
+}
+
+/* What waits is @call, and libvirtd has heard nothing of it. */
+static void check_asked(struct pair *pair, GBytes *call)
+{
+    struct drv_error err;
+    uint8_t *bytes = NULL;
+    gsize size;
+    const void *sent = g_bytes_get_data(call, &size);
+    ssize_t got;
+
+    (void)check_until(pair, PAIR_TARGET, asks);
+    got = drv_relay_asked(pair->relay[PAIR_TARGET], &bytes, &err);
+    check_ok((int)got, err);
+    g_assert_cmpmem(bytes, (gsize)got, sent, size);
+    free(bytes);
+    check_silent(pair->libvirt);
+}
+
+static void check_arrives(struct pair *pair, GBytes *call)
+{
+    gsize size;
+    const void *sent = g_bytes_get_data(call, &size);
+    g_autofree uint8_t *got = g_malloc(size);
+
+    check_read(pair->libvirt, got, size);
+    g_assert_cmpmem(got, size, sent, size);
+}
+
+static void judged_calls_wait(void)
+{
+    struct pair *pair = start_judged();
+    int libvirtd = control(pair);
+    /* Larger than what is taken ahead of calls that nobody judges. */
+    g_autoptr(GBytes) prepare = check_message(REMOTE, 303, DRV_RPC_CALL, 1, 0, 300000);
+    g_autoptr(GBytes) list = check_message(REMOTE, 66, DRV_RPC_CALL, 2, 0, 8);
+    struct drv_error err;
+    uint8_t *none = NULL;
+    gsize size;
+    const void *bytes = g_bytes_get_data(prepare, &size);
+
+    g_assert_cmpint((int)drv_relay_asked(pair->relay[PAIR_TARGET], &none, &err), <, 0);
+    g_assert_cmpint(drv_relay_judge(pair->relay[PAIR_TARGET], NULL, &err), <, 0);
+    check_write(libvirtd, bytes, size);
+    bytes = g_bytes_get_data(list, &size);
+    check_write(libvirtd, bytes, size); /* what is behind it waits with it */
+    check_asked(pair, prepare);
+    check_ok(drv_relay_judge(pair->relay[PAIR_TARGET], NULL, &err), err);
+    check_arrives(pair, prepare);
+    check_arrives(pair, list);
+    /* Others pass as ever, and the next one waits again. */
+    check_pass(libvirtd, pair->libvirt, list);
+    bytes = g_bytes_get_data(prepare, &size);
+    check_write(libvirtd, bytes, size);
+    check_asked(pair, prepare);
+    close(libvirtd);
+    check_stop(pair);
+}
+
+static void denied_call_ends_the_session(void)
+{
+    struct pair *pair = start_judged();
+    int libvirtd = control(pair);
+    g_autoptr(GBytes) open = check_message(REMOTE, 1, DRV_RPC_CALL, 1, 0, 40);
+    struct drv_relay_status status;
+    struct drv_error err;
+    gsize size;
+    const void *bytes = g_bytes_get_data(open, &size);
+
+    check_write(libvirtd, bytes, size);
+    check_asked(pair, open);
+    check_ok(drv_relay_judge(pair->relay[PAIR_TARGET], "no such thing comes here", &err), err);
+    status = check_until(pair, PAIR_SOURCE, check_is_over);
+    g_assert_nonnull(strstr(status.error, "no such thing comes here"));
+    check_eof(pair->libvirt);
+    check_eof(libvirtd);
+    close(libvirtd);
+    check_stop(pair);
+}
+
 static void headers_pass_whole(void)
 {
     struct pair *pair = check_start(2);
@@ -438,6 +535,8 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN); /* as the programs do */
     check_add("/calls/of-a-migration", migration_calls_pass);
     check_add("/calls/others", other_calls_end_the_session);
+    check_add("/calls/judged-wait", judged_calls_wait);
+    check_add("/calls/denied", denied_call_ends_the_session);
     check_add("/calls/headers-whole", headers_pass_whole);
     check_add("/finish/success", finish_of_success);
     check_add("/finish/failure", finish_of_failure);
