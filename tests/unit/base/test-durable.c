@@ -150,7 +150,6 @@ static void test_tree(fixture *f, gconstpointer data)
     g_autofree char *path = in(f, "old");
     g_autofree char *link = in(f, "old/link");
     g_autofree char *inner = in(f, "old/tpm2");
-    g_autofree char *found = NULL;
 
     g_assert_cmpint(g_mkdir(inner, 0700), ==, 0);
     make(f, "old/tpm2/state");

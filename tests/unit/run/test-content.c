@@ -524,7 +524,7 @@ static char *kept_at(node *it, const char *owner, const char *disk)
 /* Record, rename, directories; away: file, directory, record. A power loss never leaves an image without its record. */
 static void image_and_record_in_order(void)
 {
-    g_autofree char *one = NULL, *order = NULL, *at = NULL, *root = NULL;
+    g_autofree char *one = NULL, *order = NULL, *root = NULL;
     const char *record, *renamed, *kept, *left;
     drv_hyper *hyper;
     node it;
