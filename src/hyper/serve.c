@@ -23,6 +23,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/shares.h"
 
 #define OPEN_MS 10000
 #define LISTEN_FD 3
@@ -133,6 +134,7 @@ static gboolean start_server(const char *path, const char *format, int listener,
         pid_t server;
 
         (void)setsid();
+        drv_shares_raise(); /* a relay waits for it */
         server = fork();
         if (server == 0)
             become_server((char *const *)argv, environment, pid_text + strlen(pid_text), listener,

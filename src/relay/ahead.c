@@ -11,7 +11,7 @@
 
 #include "base/log.h"
 
-#define PIECE_BLOCKS 64u /* read at once, so that who decodes need not wait for long */
+#define PIECE_BLOCKS 256u /* read at once: each costs two switches of process, and who decodes waits meanwhile */
 #define STACK_SIZE ((size_t)256 << 10)
 #define UNKNOWN_DISK (DRV_OLDER_IMAGES + 1) /* of a coder: the target has none of it */
 

@@ -348,7 +348,8 @@ static int on_older_locked(struct drv_session *session, struct drv_stream *strea
                                frame->offset, err);
     if (session->role != DRV_RELAY_SOURCE || !older)
         return drv_error_set(err, EPROTO, "the other relay tells of an older disk unasked");
-    rc = drv_older_answer(older, frame->offset / DRV_PAGE_SIZE, payload, frame->length, err);
+    rc = drv_older_answer(older, frame->offset / DRV_PAGE_SIZE, payload, frame->length,
+                          drv_clock_us(), err);
     atomic_fetch_add_explicit(&session->channel[stream->channel].coded_bytes, frame->length,
                               memory_order_relaxed);
     if (!rc && drv_older_is_due(older))

@@ -18,6 +18,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/shares.h"
 #include "content/format.h"
 #include "relay/control.h"
 #include "relay/settings.h"
@@ -25,7 +26,6 @@
 /* The relay's own deadline for its links is 10 s. */
 #define READY_MS 15000
 #define ENVIRONMENT_MAX 8
-#define AUTOGROUP_NICE "-5"
 
 extern char **environ;
 
@@ -96,23 +96,6 @@ static bool hand_over(struct handed *handed, unsigned count)
         if (!wanted[fd])
             (void)close(fd);
     return close_range(ABOVE, ~0u, 0) == 0;
-}
-
-/*
- * Linux may share the processors out by session (autogroups), so that all threads of a relay together get no more
- * than each single process of others. A relay is the work of one VM's migration at its most urgent: it gets
- * three shares, as nice -5 does. Without autogroups (or in a control group of its own) this does nothing.
- */
-static void weigh(void)
-{
-    int fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
-
-    if (fd < 0)
-        return;
-    if (write(fd, AUTOGROUP_NICE, sizeof AUTOGROUP_NICE - 1) < 0)
-        dprintf(STDERR_FILENO, "drover-relay: keeps its ordinary share of the processors: %s\n",
-                strerror(errno));
-    (void)close(fd);
 }
 
 /* Between fork and exec: only what is safe there. */
@@ -221,7 +204,7 @@ int drv_relay_spawn(const struct drv_relay_config *config, struct drv_error *err
         pid_t relay;
 
         (void)setsid();
-        weigh();
+        drv_shares_raise();
         relay = fork();
         if (relay == 0)
             become_relay(config, settings_read, answer_write, environment);

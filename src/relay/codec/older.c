@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define NEAR 128u /* blocks that are read at once, about */
-#define PATIENCE_US 250000
+#define PATIENCE_US 1000000 /* on a busy host a quarter of it is nothing */
 #define LATE 256u /* blocks that may still come from before a leap: requests are not quite in order */
 
 struct drv_digester {
@@ -114,8 +114,11 @@ bool drv_older_ask(struct drv_older *older, int64_t now_us, uint64_t *first)
 {
     if (!drv_older_is_due(older))
         return false;
+    /* How fast answers come is seen while they are waited for: a slow copy says nothing of it. */
     if (!older->asked_us)
         older->asked_us = now_us;
+    else if (!older->questions)
+        older->asked_us += now_us - older->idle_us;
     *first = older->from;
     older->from += DRV_OLDER_STEP;
     older->question[(older->oldest + older->questions++) % DRV_OLDER_QUESTIONS] = *first;
@@ -143,7 +146,7 @@ bool drv_older_lose_patience(struct drv_older *older, int64_t now_us)
 }
 
 int drv_older_answer(struct drv_older *older, uint64_t first, const uint8_t *digests, size_t size,
-                     struct drv_error *err)
+                     int64_t now_us, struct drv_error *err)
 {
     size_t count = size / DRV_OLDER_DIGEST;
 
@@ -154,6 +157,7 @@ int drv_older_answer(struct drv_older *older, uint64_t first, const uint8_t *dig
     older->oldest = (older->oldest + 1) % DRV_OLDER_QUESTIONS;
     older->questions--;
     older->answered += DRV_OLDER_STEP;
+    older->idle_us = now_us;
     older->held_us = 0;
     older->impatient = false;
     for (size_t i = 0; i < count; i++) {

@@ -51,7 +51,8 @@ struct drv_older {
     unsigned oldest, questions;
     uint64_t reached;  /* by the copy */
     uint64_t answered; /* blocks */
-    int64_t asked_us;  /* when the first question was asked; 0: not yet */
+    int64_t asked_us;  /* so long ago would be the first question, if there had always been one; 0: not yet */
+    int64_t idle_us;   /* since when there is none */
     int64_t held_us;   /* since when the copy waits for an answer; 0: it does not */
     bool impatient;    /* it has waited long enough for the next one */
 };
@@ -97,8 +98,9 @@ bool drv_older_lose_patience(struct drv_older *older, int64_t now_us);
 
 /**
  * drv_older_answer() - the stream's lock: the answer to the oldest question.
+ * @now_us: as for drv_older_ask()
  * @size: bytes of @digests; fewer than asked for: the image ends there, or could not be read
  * Return: 0 or -EPROTO.
  */
 int drv_older_answer(struct drv_older *older, uint64_t first, const uint8_t *digests, size_t size,
-                     struct drv_error *err);
+                     int64_t now_us, struct drv_error *err);

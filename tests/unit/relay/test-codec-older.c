@@ -45,7 +45,7 @@ static void answer(struct drv_older *older, const struct image *image, uint64_t 
                                            digests + count * DRV_OLDER_DIGEST),
                         ==, 0);
     drv_digester_free(digester);
-    g_assert_cmpint(drv_older_answer(older, first, digests, count * DRV_OLDER_DIGEST, &err), ==, 0);
+    g_assert_cmpint(drv_older_answer(older, first, digests, count * DRV_OLDER_DIGEST, 1, &err), ==, 0);
 }
 
 static void ask_all(struct drv_older *older, const struct image *image)
@@ -192,11 +192,11 @@ static void the_window(void)
     g_assert_cmpuint(asked, ==, DRV_OLDER_QUESTIONS);
 
     /* Answers come in order, and only to what was asked. */
-    g_assert_cmpint(drv_older_answer(older, first[1], digests, 16, &err), ==, -EPROTO);
-    g_assert_cmpint(drv_older_answer(older, first[0], digests, sizeof digests + 16, &err), ==, -EPROTO);
-    g_assert_cmpint(drv_older_answer(older, first[0], digests, 17, &err), ==, -EPROTO);
+    g_assert_cmpint(drv_older_answer(older, first[1], digests, 16, 1, &err), ==, -EPROTO);
+    g_assert_cmpint(drv_older_answer(older, first[0], digests, sizeof digests + 16, 1, &err), ==, -EPROTO);
+    g_assert_cmpint(drv_older_answer(older, first[0], digests, 17, 1, &err), ==, -EPROTO);
     g_assert_false(drv_older_has(older, 0, block));
-    g_assert_cmpint(drv_older_answer(older, first[0], digests, 32, &err), ==, 0);
+    g_assert_cmpint(drv_older_answer(older, first[0], digests, 32, 1, &err), ==, 0);
     g_assert_true(drv_older_has(older, 0, block));
     g_assert_true(drv_older_has(older, DRV_PAGE_SIZE, block));
     g_assert_false(drv_older_has(older, 2 * DRV_PAGE_SIZE, block));
@@ -204,8 +204,8 @@ static void the_window(void)
     g_assert_false(drv_older_has(older, 0, block));
     block[9] = 0;
     for (unsigned i = 1; i < asked; i++)
-        g_assert_cmpint(drv_older_answer(older, first[i], digests, sizeof digests, &err), ==, 0);
-    g_assert_cmpint(drv_older_answer(older, first[0], digests, 16, &err), ==, -EPROTO);
+        g_assert_cmpint(drv_older_answer(older, first[i], digests, sizeof digests, 1, &err), ==, 0);
+    g_assert_cmpint(drv_older_answer(older, first[0], digests, 16, 1, &err), ==, -EPROTO);
 
     /* A leap: what lies behind is not looked up any more, and is asked for no more. */
     g_assert_true(drv_older_move(older, far));
@@ -215,7 +215,7 @@ static void the_window(void)
     g_assert_cmpuint(first[0], <=, far / DRV_PAGE_SIZE);
     g_assert_true(drv_older_ask(older, 1, first + 1));
     for (unsigned i = 0; i < 2; i++)
-        g_assert_cmpint(drv_older_answer(older, first[i], digests, sizeof digests, &err), ==, 0);
+        g_assert_cmpint(drv_older_answer(older, first[i], digests, sizeof digests, 1, &err), ==, 0);
     g_assert_true(drv_older_has(older, far, block));
     /* The same slot, another block. */
     g_assert_false(drv_older_has(older, far + (uint64_t)DRV_OLDER_SLOTS * DRV_PAGE_SIZE, block));
@@ -240,17 +240,27 @@ static void patience(void)
         ;
     g_assert_true(drv_older_holds(older, 1, 1000));
     older->held_us = 1000;
-    g_assert_false(drv_older_lose_patience(older, 200000));
-    g_assert_true(drv_older_holds(older, 0, 200000));
-    g_assert_true(drv_older_lose_patience(older, 300000));
-    g_assert_false(drv_older_holds(older, 0, 300000));
+    g_assert_false(drv_older_lose_patience(older, 800000));
+    g_assert_true(drv_older_holds(older, 0, 800000));
+    g_assert_true(drv_older_lose_patience(older, 1100000));
+    g_assert_false(drv_older_holds(older, 0, 1100000));
     /* The first MiB came within 10 ms; the copy is at its beginning. */
-    g_assert_cmpint(drv_older_answer(older, 0, digests, sizeof digests, &err), ==, 0);
+    g_assert_cmpint(drv_older_answer(older, 0, digests, sizeof digests, 11000, &err), ==, 0);
     g_assert_false(drv_older_holds(older, 0, 11000));
     (void)drv_older_move(older, 240 * DRV_PAGE_SIZE);
     g_assert_true(drv_older_holds(older, 0, 11000));
     g_assert_true(drv_older_holds(older, 100 << 20, 11000));
     g_assert_false(drv_older_holds(older, 110 << 20, 11000));
+    drv_older_free(older);
+
+    /* A copy that asks for nothing for a second makes the answers no slower. */
+    g_assert_cmpint(drv_older_new(&older, key, &err), ==, 0);
+    g_assert_true(drv_older_move(older, 0));
+    g_assert_true(drv_older_ask(older, 1000, &first));
+    g_assert_cmpint(drv_older_answer(older, first, digests, sizeof digests, 11000, &err), ==, 0);
+    g_assert_true(drv_older_ask(older, 1011000, &first));
+    (void)drv_older_move(older, (first + 1) * DRV_PAGE_SIZE);
+    g_assert_true(drv_older_holds(older, 100 << 20, 1011000));
     drv_older_free(older);
 }
 
@@ -268,7 +278,7 @@ static void nothing_is_left_out(void)
         while (drv_older_ask(older, 1, &first)) {
             g_assert_cmpuint(first, ==, next);
             next = first + DRV_OLDER_STEP;
-            g_assert_cmpint(drv_older_answer(older, first, digests, sizeof digests, &err), ==, 0);
+            g_assert_cmpint(drv_older_answer(older, first, digests, sizeof digests, 1, &err), ==, 0);
         }
         g_assert_cmpuint(next * DRV_PAGE_SIZE, >, at + ((uint64_t)32 << 20));
     }

@@ -256,6 +256,22 @@ static void process_has_nothing(void)
 }
 
 /* A relay that may not make a network namespace does not run with the host's. */
+/* With all its threads it is one session, which on a busy host would have no more than one process of others. */
+static void has_its_share(void)
+{
+    struct pair *pair = check_start(2);
+
+    for (enum pair_end end = 0; end < PAIR_ENDS; end++) {
+        g_autofree char *path = g_strdup_printf("/proc/%d/autogroup", pair_pid(pair, end));
+        g_autofree char *text = NULL;
+
+        /* A kernel without it shares processors out otherwise. */
+        if (g_file_get_contents(path, &text, NULL, NULL) && *text)
+            g_assert_nonnull(strstr(text, "nice -5"));
+    }
+    check_stop(pair);
+}
+
 static void no_network_namespace(void)
 {
     struct pair *pair = prepare(1);
@@ -331,6 +347,7 @@ int main(int argc, char **argv)
     check_add("/start/wrong-session", wrong_session_is_refused);
     check_add("/start/strangers", strangers_do_not_disturb);
     check_add("/process/has-nothing", process_has_nothing);
+    check_add("/process/has-its-share", has_its_share);
     check_add("/process/no-network-namespace", no_network_namespace);
     check_add("/process/leaves-nothing", nothing_is_left_over);
     check_add("/process/only-root-asks", only_root_may_ask);
