@@ -68,7 +68,8 @@ def test_an_image_that_was_named(lab: Lab, vm: str) -> None:
     watch.assert_unharmed()
     assert data(lab, "h2").read_bytes() == content
     assert report["seed_bytes"] > 0.97 * DATA, report
-    assert report["predicted"]["wire_bytes"]["p50"] < 0.5 * DATA, report["predicted"]
+    # Memory and the system's disk come to some 50 MB; without the image 0.7 × DATA would be added.
+    assert report["predicted"]["wire_bytes"]["p50"] < DATA, report["predicted"]
     assert report["disk_wire_bytes"] < 0.05 * DATA, report
 
 
