@@ -28,6 +28,7 @@ typedef enum {
     KIND_IMAGE,       /* that QEMU may write to */
     KIND_DISK,        /* an image, or a block device that nothing of this host uses */
     KIND_READ,        /* that everybody on this host may read: a kernel, firmware */
+    KIND_TEMPLATE,    /* of UEFI variables: likewise, or not there: the variables come along */
     KIND_NVRAM,
     KIND_LOG,         /* an image's place, or libvirt's logs */
     KIND_SOCKET,
@@ -49,7 +50,7 @@ static const struct {
     {"os", "shim", "", KIND_READ},
     {"os", "loader", "", KIND_READ},
     {"os", "nvram", "", KIND_NVRAM},
-    {"os", "nvram", "template", KIND_READ},
+    {"os", "nvram", "template", KIND_TEMPLATE},
     {"nvram", "source", "file", KIND_NVRAM},
     {"acpi", "table", "", KIND_READ},
     {"sysinfo", "entry", "file", KIND_READ},
@@ -154,6 +155,18 @@ static gboolean check_readable(walk *w, const char *path, GError **error)
                                      "only a file that everybody on this host may read");
 }
 
+/* One that is made later is copied by libvirt if the variables are lost: so it must be where nothing secret is. */
+static gboolean check_template(walk *w, const char *path, GError **error)
+{
+    struct drv_error problem = {0};
+    drv_path parsed;
+
+    if (drv_path_parse(&parsed, path, &problem) == 0 && drv_path_is_below(path, "/usr/share") &&
+        !g_file_test(path, G_FILE_TEST_EXISTS))
+        return TRUE;
+    return check_readable(w, path, error);
+}
+
 /* A file system, a volume group or a swap that is in use has its device for itself. */
 static gboolean check_device(const char *path, GError **error)
 {
@@ -228,6 +241,8 @@ static gboolean check_kind(walk *w, path_kind kind, const char *path, GError **e
                                                : drv_admission_check_file(w->admission, path, error);
     case KIND_READ:
         return check_readable(w, path, error);
+    case KIND_TEMPLATE:
+        return check_template(w, path, error);
     case KIND_NVRAM:
         note_written(w, path, FALSE);
         return drv_admission_check_nvram(w->admission, path, error);

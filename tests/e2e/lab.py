@@ -203,7 +203,7 @@ class Lab:
 
     def sessions(self, on: str) -> list[str]:
         directory = self.path(on, "/run/drover/sessions")
-        return sorted(os.listdir(directory)) if directory.is_dir() else []
+        return sorted(d.name for d in directory.glob("*") if d.is_dir())
 
     def stored(self, on: str, bucket: str) -> list[str]:
         """
