@@ -13,7 +13,7 @@ from drover_lab import names
 from lab import Lab, wait_until
 
 NVRAM = "/var/lib/libvirt/qemu/nvram"
-TEMPLATE = "/var/lib/libvirt/of-h1-alone.fd"
+TEMPLATE = f"{IMAGES}/of-h1-alone.fd"
 SWTPM = "/var/lib/libvirt/swtpm"
 TPM = "<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>"
 
