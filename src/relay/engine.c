@@ -235,6 +235,7 @@ void *drv_engine_send(void *argument)
 
     while (carries(session) && !atomic_load(&session->bye_due)) {
         if (sender_turn(worker, &err)) {
+            drv_session_hear_why(session);
             if (!atomic_load(&session->stopping))
                 drv_session_lose(session, &err);
             break;
@@ -433,6 +434,8 @@ void *drv_engine_receive(void *argument)
             rc = dispatch(session, worker->link, &frame, payload, &err);
         if (!rc)
             continue;
+        if (worker->link->index != 0 && err.code == ECONNRESET)
+            drv_session_hear_why(session);
         if (!atomic_load(&session->stopping))
             drv_session_lose(session, &err);
         break;

@@ -253,8 +253,7 @@ void drv_session_hang_up(struct drv_session *session)
             (void)shutdown(session->worker[i].link->fd, SHUT_RDWR);
 }
 
-/* Link 0 says goodbye and the other end answers by closing: then it knows why. */
-static void wait_for_farewell(struct drv_session *session)
+static void wait_for_farewell(struct drv_session *session, bool ours)
 {
     struct timespec until;
 
@@ -265,10 +264,15 @@ static void wait_for_farewell(struct drv_session *session)
         until.tv_sec++;
     }
     pthread_mutex_lock(&session->error_lock);
-    while (!session->bye_sent || !session->peer_gone)
+    while ((ours && !session->bye_sent) || !session->peer_gone)
         if (pthread_cond_timedwait(&session->farewell, &session->error_lock, &until))
             break;
     pthread_mutex_unlock(&session->error_lock);
+}
+
+void drv_session_hear_why(struct drv_session *session)
+{
+    wait_for_farewell(session, false);
 }
 
 void drv_session_stop(struct drv_session *session)
@@ -279,7 +283,7 @@ void drv_session_stop(struct drv_session *session)
     atomic_store(&session->bye_due, true);
     drv_event_raise(session->urgent_event);
     drv_known_stop(&session->known);
-    wait_for_farewell(session);
+    wait_for_farewell(session, true); /* link 0 says goodbye and the other end answers by closing: it knows why */
     drv_ahead_stop(&session->ahead);
     atomic_store(&session->stopping, true);
     drv_event_raise(session->stop_event);

@@ -179,6 +179,12 @@ void drv_session_lose(struct drv_session *session, const struct drv_error *err);
 /** drv_session_signal() - set bye_sent or peer_gone and wake who waits for it. */
 void drv_session_signal(struct drv_session *session, bool *flag);
 
+/**
+ * drv_session_hear_why() - a link has failed: the other end may have said why on link 0, which may not have been read
+ * yet. Waits, half a second at most, until nothing more comes there. Any thread but link 0's receiver.
+ */
+void drv_session_hear_why(struct drv_session *session);
+
 /** drv_session_hang_up() - close all links: whatever the other end waits for does not come. */
 void drv_session_hang_up(struct drv_session *session);
 
