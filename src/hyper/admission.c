@@ -375,3 +375,58 @@ gboolean drv_hyper_admit(drv_hyper *hyper, const char *xml, const drv_uuid *uuid
     }
     return TRUE;
 }
+
+static char *without_disks(const char *xml, GError **error)
+{
+    g_autoptr(xmlDoc) doc = xmlReadMemory(xml, (int)MIN(strlen(xml), G_MAXINT), "domain.xml", NULL,
+                                          XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+    xmlNodePtr root = doc ? xmlDocGetRootElement(doc) : NULL;
+    xmlChar *text = NULL;
+    char *bare;
+    int size;
+
+    for (xmlNodePtr part = root ? root->children : NULL; part; part = part->next)
+        for (xmlNodePtr node = part->children, next; drv_xml_is(part, "devices") && node; node = next) {
+            next = node->next;
+            if (!drv_xml_is(node, "disk"))
+                continue;
+            xmlUnlinkNode(node);
+            xmlFreeNode(node);
+        }
+    if (root)
+        xmlDocDumpMemory(doc, &text, &size);
+    if (!text) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "what libvirt gave as a domain's XML is not: %.40s…", xml);
+        return NULL;
+    }
+    bare = g_strdup((const char *)text);
+    xmlFree(text);
+    return bare;
+}
+
+static gboolean add_definition(GPtrArray *list, virDomainPtr domain, unsigned flags, GError **error)
+{
+    char *xml = virDomainGetXMLDesc(domain, flags);
+    char *bare = xml ? without_disks(xml, error) : NULL;
+
+    if (!xml)
+        drv_hyper_take_error(error, "cannot read VM %s", virDomainGetName(domain));
+    free(xml);
+    if (bare)
+        g_ptr_array_add(list, bare);
+    return bare != NULL;
+}
+
+GPtrArray *drv_hyper_bare_definitions(drv_hyper *hyper, const char *uuid, GError **error)
+{
+    g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
+    g_autoptr(virDomain) domain = lease ? drv_lease_domain(lease, uuid, error) : NULL;
+    g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(g_free);
+
+    if (!domain || (virDomainIsActive(domain) == 1 &&
+                    !add_definition(list, domain, VIR_DOMAIN_XML_MIGRATABLE, error)))
+        return NULL;
+    if (virDomainIsPersistent(domain) == 1 && !add_definition(list, domain, VIR_DOMAIN_XML_INACTIVE, error))
+        return NULL;
+    return g_steal_pointer(&list);
+}

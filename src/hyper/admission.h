@@ -75,6 +75,13 @@ void drv_admission_file_free(gpointer file);
 gboolean drv_admission_check_image(const drv_admission *admission, const char *path, const char *format,
                                    GError **error);
 
+/**
+ * drv_hyper_bare_definitions() - what a target is shown before a migration begins: the definitions of the VM with
+ * @uuid, of the running one and of its next start, without disks (which may lie elsewhere there) and without secrets.
+ * Return: of char*, transfer full. May block.
+ */
+GPtrArray *drv_hyper_bare_definitions(drv_hyper *hyper, const char *uuid, GError **error);
+
 /** drv_hyper_admit() - the same, and no other VM of this host uses what it writes to. May block. */
 gboolean drv_hyper_admit(drv_hyper *hyper, const char *xml, const drv_uuid *uuid, const char *vm,
                          GHashTable *formats, GError **error);

@@ -21,6 +21,7 @@ const drv_check drv_check_table[] = {
     [DRV_ABOUT_GRAPHICS] = {"graphics", "VNC, SPICE", "addresses, ports, sockets and certificates of its screens"},
     [DRV_ABOUT_NEEDS] = {"needs", "files, ports", "files, directories, sockets, ports, secrets and devices "
                                                   "that the definition names"},
+    [DRV_ABOUT_ADMISSION] = {"admission", "admission", "what the target lets a definition from another node name"},
     [DRV_ABOUT_LOCK_MANAGER] = {"lock-manager", "lock manager", "lock_manager in both qemu.conf"},
     [DRV_ABOUT_DISKS] = {"disks", "disks", "each disk, and what the target has of it"},
     [DRV_ABOUT_DISK_ROOM] = {"disk-room", "room for disks", "what is copied and what is free there"},

@@ -161,12 +161,26 @@ static void check_leftovers(json_object *facts, const drv_plan_target_goal *goal
     drv_checks_ok(checks, DRV_ABOUT_LEFTOVERS, "nothing of an earlier move is at %s", goal->target);
 }
 
+static void check_admission(json_object *facts, const drv_plan_target_goal *goal, drv_checks *checks)
+{
+    json_object *there = drv_json_object(facts, "there");
+    const char *why = drv_json_string(there, "admission_error", NULL);
+
+    if (why)
+        drv_checks_problem(checks, DRV_ABOUT_ADMISSION, "%s does not let it in: %s" DRV_REMEDY "change "
+                           "the definition while it is shut off (virsh edit %s), or let the operator of %s allow it in "
+                           "/etc/drover/admission", goal->target, why, goal->vm, goal->target);
+    else if (drv_json_bool(there, "admitted"))
+        drv_checks_ok(checks, DRV_ABOUT_ADMISSION, "%s lets in what the definition names", goal->target);
+}
+
 void drv_plan_target(json_object *facts, json_object *step, const drv_plan_target_goal *goal,
                      drv_checks *checks)
 {
     drv_plan_machine(facts, goal, checks);
     drv_plan_resources(facts, goal, checks);
     drv_plan_needs(facts, step, goal, checks);
+    check_admission(facts, goal, checks);
     check_host_uuid(facts, goal, checks);
     check_permissions(facts, step, goal, checks);
     check_existing(facts, goal, checks);

@@ -3,6 +3,7 @@
 #include "run/machine-facts.h"
 
 #include "base/clock.h"
+#include "hyper/admission.h"
 #include "hyper/machine.h"
 #include "run/host-facts.h"
 #include "run/incoming.h"
@@ -121,6 +122,7 @@ gboolean drv_machine_facts_here(drv_run *run, const char *uuid, json_object *fac
 {
     g_autoptr(drv_machine) machine = drv_hyper_machine(run->hyper, uuid, error);
     g_autoptr(json_object) here = json_object_new_object();
+    g_autoptr(GPtrArray) definitions = NULL;
     json_object *json, *needs;
 
     if (!machine || !set_host(run, here, uuid, error))
@@ -129,7 +131,15 @@ gboolean drv_machine_facts_here(drv_run *run, const char *uuid, json_object *fac
     needs = drv_need_facts_here(run, uuid, error);
     if (!needs)
         return FALSE;
+    definitions = drv_hyper_bare_definitions(run->hyper, uuid, error);
+    if (!definitions) {
+        json_object_put(needs);
+        return FALSE;
+    }
     json = machine_json(machine);
+    drv_json_set(json, "definitions", json_object_new_array());
+    for (guint i = 0; i < definitions->len; i++)
+        json_object_array_add(drv_json_array(json, "definitions"), json_object_new_string(definitions->pdata[i]));
     drv_json_set(json, "needs", needs);
     drv_json_set(facts, "machine", json);
     drv_json_set(facts, "here", g_steal_pointer(&here));
@@ -256,6 +266,24 @@ static gboolean set_existing(drv_run *run, json_object *there, const char *key, 
     return TRUE;
 }
 
+/* By the rules that will be asked when the VM comes. */
+static void set_admission(drv_run *run, json_object *there, json_object *told)
+{
+    json_object *definitions = drv_json_array(drv_json_object(told, "machine"), "definitions");
+    g_autoptr(GError) error = NULL;
+    drv_uuid uuid;
+
+    if (!definitions || drv_uuid_parse(&uuid, drv_json_string(told, "uuid", ""), NULL) < 0)
+        return;
+    for (gsize i = 0; i < drv_json_length(definitions); i++)
+        if (!drv_hyper_admit(run->hyper, json_object_get_string(json_object_array_get_idx(definitions, i)), &uuid,
+                             drv_json_string(told, "vm", ""), NULL, &error)) {
+            drv_json_set_string(there, "admission_error", error->message);
+            return;
+        }
+    drv_json_set_bool(there, "admitted", TRUE);
+}
+
 json_object *drv_machine_facts_there(drv_run *run, json_object *told, GPtrArray *directories,
                                      GError **error)
 {
@@ -284,6 +312,7 @@ json_object *drv_machine_facts_there(drv_run *run, json_object *told, GPtrArray 
     wanted = drv_json_array(needs, "needs");
     if (wanted)
         drv_json_set(there, "needs", drv_need_facts_answer(run, wanted));
+    set_admission(run, there, told);
     if (!drv_hyper_can_post_copy(NULL, &problem))
         drv_json_set_string(there, "post_copy_error", problem->message);
     set_permissions(run, there, directories);

@@ -16,6 +16,7 @@ from disks import disk_xml, make_pool
 from lab import IMAGES, Lab, wait_until
 
 REFUSED, NOT_FOUND = 4, 3
+ADMISSION = "/etc/drover/admission"
 QEMU_CONF = "/etc/libvirt/qemu.conf"
 # No host that runs this test has them.
 PROCESSOR, NODE = 1001, 101
@@ -231,7 +232,7 @@ def test_what_a_definition_names(lab: Lab, web: Guest) -> None:
         with listen(lab, "h2", 5555), listen(lab, "h2", 5777):
             before = everything(lab)
             problems = found(check(lab, "h1", vm, "h2"), "problem")
-            assert set(problems) == {"needs", "graphics", "disks"}, problems
+            assert set(problems) == {"needs", "graphics", "disks", "admission"}, problems
             for words in (f"mkdir -p {own}/logs", f"{own}/logs/copy.log", f"{own}/run/agent.sock", "port 5555",
                           secret, "secret-set-value", f"the file {own}/fw.bin, which -fw_cfg needs"):
                 assert words in problems["needs"], (words, problems)
@@ -242,6 +243,11 @@ def test_what_a_definition_names(lab: Lab, web: Guest) -> None:
         lab.run("h2", "mkdir", "-p", f"{own}/logs", f"{own}/run")
         lab.path("h2", f"{own}/fw.bin").write_bytes(b"of h1")
         give_secret("h2")
+        refused = found(check(lab, "h1", vm, "h2"), "problem")
+        assert set(refused) == {"admission"} and "write the line qemu-arguments" in refused["admission"], refused
+        ended = lab.drover("h1", "migrate", vm, "h2")
+        assert ended.code == REFUSED and "qemu-arguments" in ended.err, ended
+        lab.path("h2", ADMISSION).write_text("qemu-arguments\n")
         report = check(lab, "h1", vm, "h2")
         assert report["ok"] and {"needs", "graphics"} <= set(found(report, "ok")), report
         assert lab.drover("h1", "migrate", vm, "h2", "--quiet").code == 0
@@ -250,7 +256,7 @@ def test_what_a_definition_names(lab: Lab, web: Guest) -> None:
         for on in lab.hosts:
             lab.virsh(on, "destroy", vm, check=False)
             lab.virsh(on, "secret-undefine", secret, check=False)
-            lab.run(on, "rm", "-rf", own)
+            lab.run(on, "rm", "-rf", own, ADMISSION)
 
 
 def test_a_disk_that_kills_the_target_s_qemu(lab: Lab, web: Guest) -> None:
