@@ -208,7 +208,7 @@ static enum MHD_Result answer(drv_api *api, struct MHD_Connection *http, const c
         return send_error(http, 400, error, NULL, FALSE);
     request.body = body;
     g_private_set(&answering, from);
-    drv_working_begin(MHD_lookup_connection_value(http, MHD_HEADER_KIND, DRV_REQUEST_HEADER));
+    drv_working_begin(api->context.working, MHD_lookup_connection_value(http, MHD_HEADER_KIND, DRV_REQUEST_HEADER));
     result = drv_routes_answer(&request, &status, &error);
     drv_working_end();
     g_private_set(&answering, NULL);
@@ -382,7 +382,7 @@ drv_api *drv_api_new(const drv_api_config *config, GError **error)
                             .data = api};
 
     api->context = (drv_routes_context){
-        .cluster = config->cluster, .run = config->run, .stopping = &api->stopping};
+        .cluster = config->cluster, .run = config->run, .working = drv_working_new(), .stopping = &api->stopping};
     api->connections = door.connections = drv_connections_new();
     api->ca = drv_pki_load(drv_cluster_identity(config->cluster)->ca_pem, error);
     api->door = api->ca ? drv_door_open(&door, error) : NULL;
@@ -448,5 +448,6 @@ void drv_api_free(drv_api *api)
     drv_connections_free(api->connections);
     if (api->ca)
         gnutls_x509_crt_deinit(api->ca);
+    drv_working_free(api->context.working);
     g_free(api);
 }

@@ -289,7 +289,7 @@ static json_object *operator_revoke(drv_request *request, GError **error)
 /* What another request of the caller is waiting for. */
 static json_object *request_get(drv_request *request, GError **error)
 {
-    g_autofree char *waits_for = drv_working_of(request->part);
+    g_autofree char *waits_for = drv_working_of(request->context->working, request->part);
     json_object *object;
 
     if (!waits_for) {

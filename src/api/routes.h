@@ -4,11 +4,13 @@
 
 #include "api/cluster.h"
 #include "api/connections.h"
+#include "model/working.h"
 #include "run/run.h"
 
 typedef struct {
     drv_cluster *cluster;
     drv_run *run;
+    drv_working *working; /* what requests wait for */
     const volatile gint *stopping; /* != 0: whoever waits should come back soon */
 } drv_routes_context;
 
