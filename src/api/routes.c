@@ -178,6 +178,11 @@ static json_object *plan_get(drv_request *request, GError **error)
     return drv_run_plan_get(request->context->run, request->part, error);
 }
 
+static json_object *prediction_make(drv_request *request, GError **error)
+{
+    return drv_run_predict(request->context->run, request->body, error);
+}
+
 static json_object *plan_apply(drv_request *request, GError **error)
 {
     if (!one_move_or_operator(request, error))
@@ -405,6 +410,7 @@ static const struct {
     {"GET", "/v1/plans", MEMBERS, FALSE, plans},
     {"GET", "/v1/plans/*", MEMBERS, FALSE, plan_get},
     {"POST", "/v1/plans/*/apply", PEOPLE, FALSE, plan_apply},
+    {"POST", "/v1/predictions", PEOPLE, TRUE, prediction_make},
     {"GET", "/v1/jobs", MEMBERS, FALSE, jobs},
     {"GET", "/v1/jobs/*", MEMBERS, FALSE, job_get},
     {"POST", "/v1/jobs/*/cancel", PEOPLE, FALSE, job_cancel},

@@ -97,6 +97,22 @@ static json_object *report(const char *vm, const char *source, const char *targe
     return object;
 }
 
+/* Without one the checks are worth something all the same. */
+static void print_prediction(drv_cli *cli, json_object *step)
+{
+    g_autoptr(json_object) body = json_object_new_object();
+    g_autoptr(json_object) answer = NULL;
+    g_autoptr(GError) problem = NULL;
+
+    fflush(cli->out);
+    drv_json_set(body, "step", json_object_get(step));
+    answer = drv_cli_call(cli, "POST", "/v1/predictions", body, &problem);
+    if (answer)
+        drv_predicted_print(cli->out, drv_json_object(answer, "predicted"));
+    else
+        drv_cli_message(cli, "there is no prediction: %s", problem->message);
+}
+
 int drv_checking_show(drv_cli *cli, json_object *plan)
 {
     json_object *step = first_step(plan);
@@ -117,7 +133,8 @@ int drv_checking_show(drv_cli *cli, json_object *plan)
     } else {
         print_table(cli, checks);
         print_end(cli, step, ok, problems);
-        drv_predicted_print(cli->out, drv_json_object(step, "predicted"));
+        if (step && ok && !g_str_equal(drv_json_string(step, "action", ""), "move-storage"))
+            print_prediction(cli, step);
     }
     return ok ? DRV_EXIT_DONE : DRV_EXIT_REFUSED;
 }

@@ -4,7 +4,10 @@
 
 #include "cli/cli.h"
 
-/** drv_checking_show() - the report of a plan made with "check". Return: the exit code. */
+/**
+ * drv_checking_show() - the report of a plan made with "check". As text the checks are there at once, and the
+ * prediction, which the plan does not have then, when droverd has made it. Return: the exit code.
+ */
 int drv_checking_show(drv_cli *cli, json_object *plan);
 
 /** drv_checking_failed() - for scripts: there is nothing to look at; @why says why. Transfer full. */

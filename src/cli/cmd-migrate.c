@@ -61,6 +61,8 @@ json_object *drv_moving_plan(drv_cli *cli, const drv_args *args, GError **error)
                                json_object_new_string(drv_args_text(args, "method")));
     if (drv_args_has(args, "check"))
         json_object_object_add(goal, "check", json_object_new_boolean(TRUE));
+    if (drv_args_has(args, "check") && !cli->json) /* it is asked for when the checks have been shown */
+        json_object_object_add(goal, "predict", json_object_new_boolean(FALSE));
     add_disk_goals(goal, args);
     return drv_cli_call(cli, "POST", "/v1/plans", goal, error);
 }

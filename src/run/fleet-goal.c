@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "model/fleet-json.h"
+#include "model/working.h"
 #include "plan/fleet-plan.h"
 #include "plan/goals.h"
 #include "plan/place.h"
@@ -135,8 +136,10 @@ static void count_promises(drv_run *run, drv_fleet *fleet, const char *but)
 
 drv_fleet *drv_fleet_goal_fleet(drv_run *run, GError **error)
 {
-    drv_fleet *fleet = drv_first_look_fleet(run, error);
+    drv_fleet *fleet;
 
+    drv_working_say("all nodes are asked what they have");
+    fleet = drv_first_look_fleet(run, error);
     if (fleet)
         count_promises(run, fleet, NULL);
     return fleet;

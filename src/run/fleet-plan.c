@@ -244,5 +244,5 @@ json_object *drv_fleet_plans_ask(drv_run *run, const char *method, const char *r
     if (!g_str_equal(method, "GET") && !drv_run_must_lead(run, error))
         return NULL;
     return drv_run_ask_leader(run, "plans of the fleet are made", method, path, body,
-                              DRV_RUN_PREPARE_TIMEOUT_MS, error);
+                              DRV_RUN_PATIENT, error);
 }

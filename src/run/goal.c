@@ -69,7 +69,7 @@ static gboolean check_seeds(json_object *goal, GError **error)
 gboolean drv_goal_check(json_object *goal, GError **error)
 {
     static const char *const known[] = {
-        "goal",      "check", "vm",    "uuid",        "target",      "max_pause_ms", "max_time_ms",
+        "goal",      "check", "predict", "vm",    "uuid",        "target",      "max_pause_ms", "max_time_ms",
         "bandwidth_bps",
         "post_copy", "disks", "target_pool", "map_networks", "method",      "storage_only",
         "disk_seeds"};

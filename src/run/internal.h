@@ -10,7 +10,7 @@
 #define DRV_RUN_PEER_TIMEOUT_MS 10000
 /* Making images and starting a relay takes its time. */
 #define DRV_RUN_PREPARE_TIMEOUT_MS 30000
-/* Of what only looks: as long as the node says that it is alive. */
+/* Of what an operator waits for: as long as the node says that it is alive and works on it. */
 #define DRV_RUN_PATIENT 0
 
 /* Kept with the job before libvirt is asked to hand over by post-copy: the target may run it from then on. */

@@ -156,6 +156,12 @@ static json_object *ask_facts(drv_run *run, const drv_fleet_vm *vm, const char *
     return drv_run_call(run, vm->node, "POST", path, wish, DRV_RUN_PATIENT, error);
 }
 
+/* Whoever shows the checks at once asks for the prediction afterwards. */
+static gboolean predicts(json_object *goal)
+{
+    return !json_object_object_get_ex(goal, "predict", NULL) || drv_json_bool(goal, "predict");
+}
+
 static const char *choose_target(const drv_fleet *fleet, const drv_fleet_vm *vm, json_object *goal,
                                  GError **error)
 {
@@ -200,7 +206,7 @@ json_object *drv_planning_move(drv_run *run, json_object *goal, drv_checks *chec
     step = new_step(vm, which, target, goal, offline);
     drv_run_decide_goals(run, fleet, vm, goal, step, checks);
     judge(step, vm, goal, facts, offline, checks);
-    if (!drv_checks_problems(checks) && !drv_json_bool(goal, "storage_only")) {
+    if (!drv_checks_problems(checks) && !drv_json_bool(goal, "storage_only") && predicts(goal)) {
         drv_working_say("%s estimates what the migration of %s will take", which->node, which->name);
         drv_predict_ask(run, step, drv_json_bool(goal, "check"));
     }

@@ -3,6 +3,7 @@
 #include "run/plans.h"
 
 #include "base/clock.h"
+#include "model/working.h"
 #include "run/fleet-plan.h"
 #include "run/goal.h"
 #include "run/lead.h"
@@ -210,13 +211,15 @@ static json_object *apply(drv_run *run, const char *id, const char *owner, const
     json_object *jobs = json_object_new_array();
 
     drv_json_set(result, "jobs", jobs);
-    plan = drv_run_call(run, owner, "POST", path, NULL, DRV_RUN_PREPARE_TIMEOUT_MS, error);
+    drv_working_say("%s takes up plan %s", owner, id);
+    plan = drv_run_call(run, owner, "POST", path, NULL, DRV_RUN_PATIENT, error);
     if (!plan)
         return NULL;
     drv_json_set_string(request, "plan", id);
     drv_json_set(request, "step",
                  json_object_get(json_object_array_get_idx(drv_json_array(plan, "steps"), 0)));
-    job = drv_run_call(run, source, "POST", "/v1/peer/jobs", request, DRV_RUN_PEER_TIMEOUT_MS, error);
+    drv_working_say("%s begins what plan %s says", source, id);
+    job = drv_run_call(run, source, "POST", "/v1/peer/jobs", request, DRV_RUN_PATIENT, error);
     if (!job)
         return NULL;
     json_object_array_add(jobs, json_object_new_string(drv_json_string(job, "id", "")));
@@ -233,8 +236,7 @@ json_object *drv_run_plan_get(drv_run *run, const char *id, GError **error)
 
     if (owner && drv_fleet_plan_is_id(id))
         return drv_fleet_plans_ask(run, "GET", rest, NULL, error);
-    return owner ? drv_run_call(run, owner, "GET", path, NULL, DRV_RUN_PEER_TIMEOUT_MS, error)
-                 : NULL;
+    return owner ? drv_run_call(run, owner, "GET", path, NULL, DRV_RUN_PATIENT, error) : NULL;
 }
 
 json_object *drv_run_apply(drv_run *run, const char *id, GError **error)

@@ -3,7 +3,9 @@
 #include "run/predict.h"
 
 #include "base/clock.h"
+#include "base/ids.h"
 #include "base/log.h"
+#include "model/working.h"
 #include "plan/estimate-json.h"
 #include "plan/history.h"
 #include "run/content.h"
@@ -193,6 +195,24 @@ void drv_predict_ask(drv_run *run, json_object *step, gboolean look)
     for (guint i = 0; i < G_N_ELEMENTS(keys); i++)
         drv_json_set(step, keys[i],
                      answer ? json_object_get(json_object_object_get(answer, keys[i])) : NULL);
+}
+
+json_object *drv_run_predict(drv_run *run, json_object *body, GError **error)
+{
+    g_autoptr(json_object) step = drv_json_copy(drv_json_object(body, "step"));
+    const char *source = drv_json_string(step, "source", "");
+    json_object *answer;
+    drv_uuid uuid;
+
+    if (drv_uuid_parse(&uuid, drv_json_string(step, "uuid", ""), NULL)) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "\"step\" is not the step of a plan");
+        return NULL;
+    }
+    drv_working_say("%s estimates what the migration of %s will take", source, drv_json_string(step, "vm", "?"));
+    drv_predict_ask(run, step, TRUE);
+    answer = json_object_new_object();
+    drv_json_set(answer, "predicted", json_object_get(drv_json_object(step, "predicted")));
+    return answer;
 }
 
 gboolean drv_predict_expected(json_object *step, drv_estimate_input *in)

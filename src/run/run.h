@@ -65,6 +65,11 @@ json_object *drv_run_contents_set(drv_run *run, json_object *what, GError **erro
 json_object *drv_run_vm_owner(drv_run *run, const char *name, GError **error);
 json_object *drv_run_vm_owner_set(drv_run *run, const char *name, json_object *body, GError **error);
 json_object *drv_run_plan(drv_run *run, json_object *goal, GError **error);
+/**
+ * drv_run_predict() - {"predicted": PREDICTION or null} of a plan's step {"step"}, made with "predict": false.
+ * Looks at the link and the VM's memory first, for some seconds.
+ */
+json_object *drv_run_predict(drv_run *run, json_object *body, GError **error);
 json_object *drv_run_plans(drv_run *run, GError **error);
 json_object *drv_run_plan_get(drv_run *run, const char *id, GError **error);
 json_object *drv_run_apply(drv_run *run, const char *plan_id, GError **error);

@@ -257,6 +257,7 @@ ROUTES = [line.split() for line in """
     GET /v1/plans nsot
     GET /v1/plans/h1-p99 nsot
     POST /v1/plans/h1-p99/apply sot
+    POST /v1/predictions sot
     GET /v1/jobs nsot
     GET /v1/jobs/h1-99 nsot
     POST /v1/jobs/h1-99/cancel sot

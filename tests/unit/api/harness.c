@@ -139,6 +139,11 @@ json_object *drv_run_plans(drv_run *run, GError **error)
     return list("plans");
 }
 
+json_object *drv_run_predict(drv_run *run, json_object *body, GError **error)
+{
+    return json_object_new_object();
+}
+
 json_object *drv_run_plan_get(drv_run *run, const char *id, GError **error)
 {
     g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "no plan %s", id);

@@ -53,6 +53,7 @@ static const char *const golden[] = {
     "GET /v1/plans nsot",
     "GET /v1/plans/* nsot",
     "POST /v1/plans/*/apply sot",
+    "POST /v1/predictions sot",
     "GET /v1/jobs nsot",
     "GET /v1/jobs/* nsot",
     "POST /v1/jobs/*/cancel sot",

@@ -216,11 +216,20 @@ static void test_migrate(void)
     "'wire_bytes':{'p50':1048576,'p90':2097152},'verdict':'throttle','why':'it \\u001b[2J','basis':'model'}"
 #define CHECK(name, status, more) "{'name':'" name "','status':'" status "','message':'" name " says'" more "}"
 
-/* Nothing but the plan is asked for. */
+/* As text the prediction is asked for when the checks have been shown; @data has no words of it then. */
 static json_object *checking(script *s, guint nth, const char *method, const char *path,
                              json_object *body, GError **error)
 {
+    const char *text = s->data;
+
+    if (nth == 2) {
+        g_assert_cmpstr(path, ==, "/v1/predictions");
+        g_assert_cmpstr(drv_json_string(drv_json_object(body, "step"), "vm", NULL), ==, "web1");
+        return strstr(text, "'silent'") ? script_fail(error, DRV_ERROR_UNREACHABLE, "it died")
+                                        : script_json("{" PREDICTED "}");
+    }
     g_assert_cmpstr(path, ==, "/v1/plans");
+    g_assert_cmpint(json_object_object_get_ex(body, "predict", NULL), ==, !strstr(text, "'whole'"));
     g_assert_true(drv_json_bool(body, "check"));
     g_assert_cmpstr(drv_json_string(body, "method", NULL), ==, "offline");
     return script_json(s->data);
@@ -229,15 +238,21 @@ static json_object *checking(script *s, guint nth, const char *method, const cha
 static void test_check(void)
 {
     static const char good[] = "{'id':null,'state':'ready','steps':[{'vm':'web1','source':'h1','target':'h2',"
-                               PREDICTED "}],'checks':["
+                               "'action':'migrate'}],'checks':["
                                CHECK("cpu", "ok", "") "," CHECK("clock", "warning", ",'remedy':'set it'") "]}";
-    static const char bad[] = "{'id':null,'state':'refused'," STEP ",'checks':["
-                              CHECK("cpu", "problem", ",'title':'CPU','remedy':'another \\u001b[2J'") ","
-                              CHECK("disks", "problem", "") "," CHECK("tpm", "skipped", "") ",7,{}]}";
+    static const char silent[] = "{'silent':1,'state':'ready'," STEP ",'checks':[" CHECK("cpu", "ok", "") "]}";
+    static const char whole[] = "{'whole':1,'state':'ready','steps':[{'vm':'web1'," PREDICTED "}],'checks':[]}";
+#define BAD STEP ",'checks':[" \
+    CHECK("cpu", "problem", ",'title':'CPU','remedy':'another \\u001b[2J'") "," \
+    CHECK("disks", "problem", "") "," CHECK("tpm", "skipped", "") ",7,{}]}"
+    static const char bad[] = "{'id':null,'state':'refused'," BAD;
+    static const char bad_whole[] = "{'whole':1,'state':'refused'," BAD;
     static const char line[] = "migrate web1 h2 --offline --check";
     outcome can = script_run(checking, (gpointer)good, line);
     outcome cannot = script_run(checking, (gpointer)bad, line);
-    outcome json = script_run(checking, (gpointer)bad, "migrate web1 h2 --offline --check --json");
+    outcome json = script_run(checking, (gpointer)bad_whole, "migrate web1 h2 --offline --check --json");
+    outcome predicted = script_run(checking, (gpointer)whole, "migrate web1 h2 --offline --check --json");
+    outcome alone = script_run(checking, (gpointer)silent, line);
     outcome empty = script_run(checking, (gpointer) "{}", line);
     json_object *object = json_tokener_parse(json.out);
 
@@ -256,8 +271,15 @@ static void test_check(void)
     g_assert_false(drv_json_bool(object, "ok"));
     g_assert_cmpstr(drv_json_string(object, "source", NULL), ==, "h1");
     g_assert_cmpint((int)drv_json_length(drv_json_array(object, "checks")), ==, 5);
+    g_assert_cmpint(predicted.code, ==, 0);
+    has(predicted.out, "\"verdict\": \"throttle\"");
+    g_assert_cmpint(alone.code, ==, 0);
+    has(alone.out, "\nweb1 can move from h1 to h2\n");
+    has(alone.err, "there is no prediction: it died\n");
     g_assert_cmpint(empty.code, ==, 4);
     json_object_put(object);
+    outcome_clear(&predicted);
+    outcome_clear(&alone);
     outcome_clear(&can);
     outcome_clear(&cannot);
     outcome_clear(&json);
