@@ -12,12 +12,15 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "model/working.h"
 #include "run/outbox.h"
 #include "store/gate.h"
 
 #define CLAIM "leader"
 #define TTL_S 10
 #define RENEW_MS 3000
+#define PATIENCE_MS (2 * TTL_S * 1000) /* with nobody who leads: a claim has run out by then, and been taken */
+#define AGAIN_MS 200
 #define LOOK_MS 2000 /* without etcd: whether there is one by now */
 
 struct drv_lead {
@@ -143,17 +146,23 @@ gboolean drv_run_is_leader(drv_run *run, const char *name)
 
 gboolean drv_run_must_lead(drv_run *run, GError **error)
 {
-    g_autofree char *leader = NULL;
+    gint64 until_ms = now_ms() + PATIENCE_MS;
 
-    if (drv_run_leads(run))
-        return TRUE;
-    leader = drv_run_leader(run);
-    if (leader && !g_str_equal(leader, run->node))
-        g_set_error_literal(error, DRV_ELSEWHERE, 0, leader);
-    else
-        g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
-                    "this is done by the node that leads, and this node does not know yet which that is: try "
-                    "again in some seconds");
+    do {
+        g_autofree char *leader = NULL;
+
+        if (drv_run_leads(run))
+            return TRUE;
+        leader = drv_run_leader(run);
+        if (leader && !g_str_equal(leader, run->node)) {
+            g_set_error_literal(error, DRV_ELSEWHERE, 0, leader);
+            return FALSE;
+        }
+        drv_working_say("%s waits until a node leads", run->node);
+    } while (now_ms() < until_ms && drv_run_pause(run, AGAIN_MS));
+    g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
+                "this is done by the node that leads, and %s does not know which that is: 'drover node list' and "
+                "'drover doctor' say whether the nodes and the cluster's store are well", run->node);
     return FALSE;
 }
 

@@ -42,7 +42,10 @@ json_object *drv_run_act(drv_run *run, const char *node, const char *method, con
 /** drv_run_is_leader() - does node @name lead? With etcd this may ask there. */
 gboolean drv_run_is_leader(drv_run *run, const char *name);
 
-/** drv_run_must_lead() - FALSE and DRV_ELSEWHERE, if this node does not lead: an operator is sent there. */
+/**
+ * drv_run_must_lead() - FALSE and DRV_ELSEWHERE, if this node does not lead: an operator is sent there. While nobody
+ * is known to lead it waits, some twenty seconds at most; then DRV_ERROR_UNREACHABLE. A request's thread.
+ */
 gboolean drv_run_must_lead(drv_run *run, GError **error);
 
 /** drv_run_lead_start() - begin to want to lead, in a thread. Before the first call of the others. */
