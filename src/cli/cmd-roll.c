@@ -16,6 +16,7 @@
 #define LOOK_EVERY_US 1000000
 #define HEALTH_PATIENCE_MS 900000
 #define WELL_LOOKS 3 /* one after the other, that a node is up */
+#define LEADER_PATIENCE_MS 60000 /* the node that was worked at may have led: another one does soon */
 
 typedef struct {
     drv_cli *cli;
@@ -40,6 +41,28 @@ static json_object *look(rolling *r, GError **error)
     return NULL;
 }
 
+/* As drv_cli_call(), but a droverd that is away, or does not know who leads, is asked again for a while. */
+static json_object *call_patiently(rolling *r, const char *method, const char *path, json_object *body,
+                                   GError **error)
+{
+    gint64 until = drv_clock_ms() + LEADER_PATIENCE_MS;
+
+    for (gboolean said = FALSE;; said = TRUE) {
+        g_autoptr(GError) reason = NULL;
+        json_object *answer = drv_cli_call(r->cli, method, path, body, &reason);
+
+        if (answer)
+            return answer;
+        if (!g_error_matches(reason, DRV_ERROR, DRV_ERROR_UNREACHABLE) || drv_clock_ms() >= until) {
+            g_propagate_error(error, g_steal_pointer(&reason));
+            return NULL;
+        }
+        if (!said)
+            drv_cli_message(r->cli, "%s: waiting until that can be done: %s", r->node, reason->message);
+        g_usleep(LOOK_EVERY_US);
+    }
+}
+
 /* Plan, begin, follow. Return: the exit code, -1 and @error. */
 static int carry_out(rolling *r, const char *what, gboolean drain, GError **error)
 {
@@ -52,7 +75,7 @@ static int carry_out(rolling *r, const char *what, gboolean drain, GError **erro
     if (drain)
         drv_json_set_bool(goal, "drain", TRUE);
     drv_operating_limits_add(r->args, goal);
-    plan = drv_cli_call(r->cli, "POST", "/v1/plans", goal, error);
+    plan = call_patiently(r, "POST", "/v1/plans", goal, error);
     if (!plan)
         return -1;
     id = drv_applying(r->cli, drv_json_string(plan, "id", ""), error);
@@ -127,7 +150,7 @@ static gboolean take_back(rolling *r, GError **error)
     drv_json_set_string(what, "maintenance", "none");
     if (drv_args_has(r->args, "leave"))
         drv_json_set_bool(what, "forget", TRUE);
-    settings = drv_cli_call(r->cli, "PUT", path, what, error);
+    settings = call_patiently(r, "PUT", path, what, error);
     return settings != NULL;
 }
 
