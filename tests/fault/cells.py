@@ -62,7 +62,7 @@ STATES = [
 ]
 # Only for power losses: what is moved, and what is given up there because it is elsewhere now.
 WAYS = {"storage": ("--storage-only", "--target-pool"), "cold storage": ("--storage-only", "--target-pool"),
-        "cold": (), "kept": ()}
+        "cold": (), "kept": (), "written while equal": ()}
 POWER_STATES = [
     State("cold storage, before the old image goes", "source", "storage-definition-changed", way="cold storage"),
     State("cold storage, done", job="done", way="cold storage"),
@@ -72,8 +72,11 @@ POWER_STATES = [
     State("cold, recorded", "source", "source-offline-defined", moved=True, way="cold"),
     State("cold, done", job="done", moved=True, way="cold"),
     State("kept, done", job="done", moved=True, way="kept"),
+    State("written while the disks are equal, confirmed", "source", "source-confirmed", moved=True, relays=False,
+          way="written while equal"),
 ]
 POWER = "power loss"
+BOOTS = "droverd before libvirtd"  # as when a host boots; not in the table, which has hosts that do
 PROCESSES = {"droverd": "droverd", "relay": "drover-relay", "libvirtd": "libvirtd",
              "qemu": "qemu-system-x86"}
 FROZEN = {f"{name} frozen": process for name, process in PROCESSES.items()}  # SIGSTOP, then SIGCONT
@@ -309,7 +312,8 @@ class Bench:
         held = source if state.at == "source" else target
         if state.point:
             self._arm(held, state.point)
-        if not state.point or state.cancel:
+        equal = state.way == "written while equal"
+        if not state.point or state.cancel or equal:
             lab.rate(RATE)
         options = ("--method", "post-copy") if state.halves else WAYS.get(state.way, ())
         if cell.stays:
@@ -320,6 +324,11 @@ class Bench:
         if state.cancel:
             move.until("copying-disks", "copying-memory", wire_bytes=1 << 20)
             lab.drover(source, "cancel", move.job)
+        if equal:
+            move.until("copying-memory", wire_bytes=1 << 19)
+            self._write_more()
+            move.until("copying-memory")
+            lab.rate("none")
         if state.point.startswith("relay-"):
             wait_until(lambda: self._stopped(held), f"the relay on {held} stops at {state.point}",
                        60)
@@ -337,6 +346,16 @@ class Bench:
         else:
             move.until(state.job, wire_bytes=1 << 19)
         return move
+
+    def _acknowledged(self) -> int:
+        """The number of the last record that the guest has flushed."""
+        number: int = self.lab.lab("witness", VM, "--status").json()["disk"]["acknowledged"]
+        return number
+
+    def _write_more(self) -> None:
+        """Until the guest has flushed some more records, in places of its disk where none was before."""
+        enough = self._acknowledged() + 40
+        wait_until(lambda: self._acknowledged() > enough, f"{VM} writes to its disk", 30)
 
     def _hand_over(self, move: Move) -> None:
         """
@@ -386,6 +405,12 @@ class Bench:
         if cell.fault in PROCESSES:
             lab.kill(victim, PROCESSES[cell.fault])
             self.disarm()
+        elif cell.fault == BOOTS:
+            lab.service(victim, "libvirtd", "stop")
+            lab.kill(victim, "droverd")
+            self.disarm()
+            wait_until(lambda: self._job(move), "droverd is there again")
+            lab.service(victim, "libvirtd", "start")
         elif cell.fault in FROZEN:
             assert move.target
             said = len(lab.log(move.target).read_text())

@@ -5,15 +5,17 @@ from typing import Iterator
 
 import pytest
 
-from cells import POWER, POWER_STATES, STATES, Bench, Cell
+from cells import BOOTS, POWER, POWER_STATES, STATES, Bench, Cell
 from busy import userfault  # found where cells has put it on the path
 
 # Durable before it is given up: what fails here is seen by no kill.
-POWER_QUICK = [("source", "cold storage, done"), ("target", "cold, done")]
+POWER_QUICK = [("source", "cold storage, done"), ("target", "cold, done"),
+               ("target", "written while the disks are equal, confirmed")]
 QUICK = [("droverd", "target", "resumed"), ("droverd", "source", "finishing"),
          ("libvirtd", "source", "reply read"), ("relay", "source", "reply read"),
          ("droverd frozen", "target", "switching"), ("libvirtd frozen", "target", "reply read"),
-         ("host", "target", "copying-memory"), ("qemu", "target", "post-copy")]
+         ("host", "target", "copying-memory"), ("qemu", "target", "post-copy"),
+         (BOOTS, "source", "storage, before the old image goes")]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,7 @@ def bench() -> Iterator[Bench]:
 
 @pytest.mark.parametrize("fault, end, state", QUICK)
 def test_cell(bench: Bench, fault: str, end: str, state: str) -> None:
-    found = next(s for s in STATES if s.name == state)
+    found = next(s for s in STATES + POWER_STATES if s.name == state)
     result = bench.run(Cell(fault, end, found))
     assert not result.problem, result
 
