@@ -6,6 +6,7 @@
 
 #include "api/pki.h"
 #include "api/publish.h"
+#include "api/signed.h"
 #include "api/token.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -127,6 +128,11 @@ static drv_document *usable(drv_cluster *cluster, const char *text, GError **err
         return NULL;
     }
     stored = document ? json_tokener_parse(document->json) : NULL;
+    if (stored && !drv_signed_token_is(identity, NULL, stored)) {
+        drv_log_warning("a token in the cluster's store is not signed by the authority, and is not taken token=%s",
+                        token.id);
+        g_clear_pointer(&stored, json_object_put);
+    }
     if (!stored || !drv_token_matches(&token, drv_json_string(stored, "hash", NULL) ?: "") ||
         g_strcmp0(drv_json_string(stored, "kind", NULL), "join")) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
@@ -327,6 +333,8 @@ static gboolean note_signs(drv_cluster *cluster, gpointer data, gboolean *again,
     if (!node)
         return FALSE;
     json_object_object_add(node, "signs", json_object_new_boolean(TRUE));
+    if (!drv_signed_signer(drv_cluster_identity(cluster), node, error))
+        return FALSE;
     drv_publish_add(&changes, DRV_NODES_BUCKET, name, drv_publish_text(node), document->revision);
     return drv_publish(cluster, &changes, again, error);
 }

@@ -31,6 +31,7 @@ typedef struct {
     GHashTable *members;   /* name → drv_snapshot_member */
     GHashTable *revoked;   /* fingerprint → name */
     GHashTable *operators; /* token id → drv_snapshot_token */
+    guint unsigned_tokens; /* left out of them */
 } drv_snapshot;
 
 /** drv_snapshot_read() - a membership document taken apart. DRV_ERROR_INVALID: it is none, or another cluster's. */

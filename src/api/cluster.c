@@ -31,11 +31,39 @@ drv_snapshot *drv_cluster_view(drv_cluster *cluster)
     return view;
 }
 
+/*
+ * Who is revoked once stays so, whoever wrote a membership that does not say it. Return: @document with those that
+ * @old has and @next has not, or NULL: there are none. Transfer full.
+ */
+static json_object *with_revoked(const drv_snapshot *old, const drv_snapshot *next, json_object *document)
+{
+    json_object *whole = NULL;
+    GHashTableIter iter;
+    gpointer fingerprint, name;
+
+    g_hash_table_iter_init(&iter, old->revoked);
+    while (g_hash_table_iter_next(&iter, &fingerprint, &name)) {
+        json_object *one;
+
+        if (g_hash_table_contains(next->revoked, fingerprint))
+            continue;
+        drv_log_warning("the cluster's store does not say any more that %s is revoked; it stays so here", (char *)name);
+        if (!whole)
+            whole = drv_json_copy(document);
+        one = json_object_new_object();
+        drv_json_set_string(one, "name", name);
+        drv_json_set_string(one, "fingerprint", fingerprint);
+        json_object_array_add(drv_json_array(whole, "revoked"), one);
+    }
+    return whole;
+}
+
 gboolean drv_cluster_apply(drv_cluster *cluster, json_object *document, GError **error)
 {
     g_autoptr(drv_snapshot) next = drv_snapshot_read(cluster->identity, document, error);
     g_autoptr(GMutexLocker) one_at_a_time = NULL;
     g_autoptr(drv_snapshot) old = NULL;
+    g_autoptr(json_object) whole = NULL;
 
     if (!next)
         return FALSE;
@@ -43,6 +71,17 @@ gboolean drv_cluster_apply(drv_cluster *cluster, json_object *document, GError *
     old = drv_cluster_view(cluster);
     if (next->version <= old->version)
         return TRUE;
+    if (next->unsigned_tokens && next->unsigned_tokens != old->unsigned_tokens)
+        drv_log_warning("%u operators' tokens in the cluster's store are not signed by the authority, and are not taken",
+                        next->unsigned_tokens);
+    whole = with_revoked(old, next, document);
+    if (whole) {
+        g_clear_pointer(&next, drv_snapshot_unref);
+        next = drv_snapshot_read(cluster->identity, whole, error);
+        if (!next)
+            return FALSE;
+        document = whole;
+    }
     /* A revocation must hold even if the disk is full: use it first, then keep it. */
     g_mutex_lock(&cluster->lock);
     drv_snapshot_unref(cluster->snapshot);

@@ -22,6 +22,7 @@ G_DEFINE_AUTO_CLEANUP_FREE_FUNC(gnutls_x509_privkey_t, gnutls_x509_privkey_deini
 G_DEFINE_AUTO_CLEANUP_FREE_FUNC(gnutls_x509_crt_t, gnutls_x509_crt_deinit, NULL)
 G_DEFINE_AUTO_CLEANUP_FREE_FUNC(gnutls_x509_crq_t, gnutls_x509_crq_deinit, NULL)
 G_DEFINE_AUTO_CLEANUP_FREE_FUNC(gnutls_pubkey_t, gnutls_pubkey_deinit, NULL)
+G_DEFINE_AUTO_CLEANUP_FREE_FUNC(gnutls_privkey_t, gnutls_privkey_deinit, NULL)
 
 void drv_pki_error(GError **error, int code, int rc, const char *what)
 {
@@ -363,6 +364,42 @@ char *drv_pki_subject(gnutls_x509_crt_t certificate, const char *oid)
     if (gnutls_x509_crt_get_dn_by_oid(certificate, oid, 0, 0, value, &size) < 0)
         return NULL;
     return strlen(value) == size ? g_strdup(value) : NULL;
+}
+
+char *drv_pki_seal(const char *key_pem, const char *text, GError **error)
+{
+    g_auto(gnutls_x509_privkey_t) key = load_key(key_pem, error);
+    g_auto(gnutls_privkey_t) signer = NULL;
+    gnutls_datum_t data = datum(text), seal;
+    char *encoded;
+    int rc;
+
+    if (!key)
+        return NULL;
+    rc = gnutls_privkey_init(&signer);
+    if (rc >= 0)
+        rc = gnutls_privkey_import_x509(signer, key, 0);
+    if (rc >= 0)
+        rc = gnutls_privkey_sign_data2(signer, GNUTLS_SIGN_ECDSA_SECP256R1_SHA256, 0, &data, &seal);
+    if (rc < 0) {
+        drv_pki_error(error, DRV_ERROR_FAILED, rc, "cannot sign");
+        return NULL;
+    }
+    encoded = g_base64_encode(seal.data, seal.size);
+    gnutls_free(seal.data);
+    return encoded;
+}
+
+gboolean drv_pki_seal_is(const char *pem, const char *text, const char *seal)
+{
+    g_auto(gnutls_x509_crt_t) certificate = drv_pki_load(pem, NULL);
+    g_auto(gnutls_pubkey_t) key = NULL;
+    gsize size;
+    g_autofree guchar *bytes = g_base64_decode(seal, &size);
+    const gnutls_datum_t data = datum(text), signature = {.data = bytes, .size = (unsigned)size};
+
+    return certificate && size && gnutls_pubkey_init(&key) >= 0 && gnutls_pubkey_import_x509(key, certificate, 0) >= 0 &&
+           gnutls_pubkey_verify_data2(key, GNUTLS_SIGN_ECDSA_SECP256R1_SHA256, 0, &data, &signature) >= 0;
 }
 
 gboolean drv_pki_check_pair(const char *pem, const char *key_pem, GError **error)

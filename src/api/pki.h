@@ -56,6 +56,11 @@ char *drv_pki_pin(gnutls_x509_crt_t certificate);
 /** drv_pki_subject() - one part of the subject (GNUTLS_OID_X520_…); transfer full, NULL if absent. */
 char *drv_pki_subject(gnutls_x509_crt_t certificate, const char *oid);
 
+/** drv_pki_seal() - @text signed with a key, in base64. Transfer full. */
+char *drv_pki_seal(const char *key_pem, const char *text, GError **error);
+/** drv_pki_seal_is() - is @seal one of @text with the key of the first certificate of @pem? */
+gboolean drv_pki_seal_is(const char *pem, const char *text, const char *seal);
+
 /** drv_pki_check_pair() - does the first certificate of @pem belong to @key_pem? */
 gboolean drv_pki_check_pair(const char *pem, const char *key_pem, GError **error);
 

@@ -80,6 +80,7 @@ static json_object *operators(drv_store *store, const drv_pending *changes, GErr
             if (drv_json_string(from, "by", NULL))
                 drv_json_set_string(to, "by", drv_json_string(from, "by", NULL));
             drv_json_set_int(to, "expires_ms", drv_json_int(from, "expires_ms", 0));
+            drv_json_set_string(to, "signature", drv_json_string(from, "signature", NULL));
             json_object_array_add(array, to);
         }
     }

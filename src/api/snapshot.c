@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/cluster-inside.h"
+#include "api/signed.h"
 #include "api/token.h"
 #include "model/json.h"
 
@@ -45,7 +46,7 @@ static json_object *array_of(json_object *document, const char *key)
     return json_object_is_type(array, json_type_array) ? array : NULL;
 }
 
-static gboolean read_members(drv_snapshot *view, json_object *array)
+static gboolean read_members(drv_snapshot *view, const drv_identity *identity, json_object *array)
 {
     for (gsize i = 0; i < json_object_array_length(array); i++) {
         json_object *from = json_object_array_get_idx(array, i);
@@ -66,7 +67,8 @@ static gboolean read_members(drv_snapshot *view, json_object *array)
         one->fingerprint = g_strdup(fingerprint);
         one->pin = g_strdup(pin);
         one->port = (guint16)port;
-        one->signs = drv_json_bool(from, "signs") || drv_json_bool(from, "founder");
+        one->signs = g_str_equal(name, identity->founder) ||
+                     (drv_json_bool(from, "signs") && drv_signed_signer_is(identity, from));
         g_hash_table_replace(view->members, one->name, one);
     }
     return TRUE;
@@ -86,7 +88,8 @@ static gboolean read_revoked(drv_snapshot *view, json_object *array)
     return TRUE;
 }
 
-static gboolean read_operators(drv_snapshot *view, json_object *array)
+/* Tokens that the authority has not signed are none. */
+static gboolean read_operators(drv_snapshot *view, const drv_identity *identity, json_object *array)
 {
     for (gsize i = 0; i < json_object_array_length(array); i++) {
         json_object *from = json_object_array_get_idx(array, i);
@@ -96,6 +99,10 @@ static gboolean read_operators(drv_snapshot *view, json_object *array)
 
         if (!id || !hash)
             return FALSE;
+        if (!drv_signed_token_is(identity, "operator", from)) {
+            view->unsigned_tokens++;
+            continue;
+        }
         one = g_new0(drv_snapshot_token, 1);
         one->hash = g_strdup(hash);
         one->by = g_strdup(drv_json_string(from, "by", NULL));
@@ -123,9 +130,9 @@ drv_snapshot *drv_snapshot_read(const drv_identity *identity, json_object *docum
         return NULL;
     }
     if (!cluster || g_strcmp0(founder, identity->founder) || view->version < 1 ||
-        !array_of(document, "members") || !read_members(view, array_of(document, "members")) ||
+        !array_of(document, "members") || !read_members(view, identity, array_of(document, "members")) ||
         !array_of(document, "revoked") || !read_revoked(view, array_of(document, "revoked")) ||
-        !array_of(document, "operators") || !read_operators(view, array_of(document, "operators"))) {
+        !array_of(document, "operators") || !read_operators(view, identity, array_of(document, "operators"))) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "this is not a membership document");
         return NULL;
     }

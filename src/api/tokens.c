@@ -7,6 +7,7 @@
 
 #include "api/authority.h"
 #include "api/publish.h"
+#include "api/signed.h"
 #include "api/token.h"
 #include "base/clock.h"
 #include "model/json.h"
@@ -108,6 +109,8 @@ json_object *drv_authority_token_create(drv_cluster *cluster, json_object *body,
         return NULL;
     if (!drv_cluster_keeps(cluster))
         return drv_cluster_send_to_founder(cluster, error);
+    if (!identity->ca_key_pem)
+        return drv_cluster_send_to_signer(cluster, error);
     if (with && !limit_ttl(cluster, body, with, now, &expires_ms, error))
         return NULL;
     if (!drv_token_new(&token, identity->ca_fingerprint, error))
@@ -124,7 +127,7 @@ json_object *drv_authority_token_create(drv_cluster *cluster, json_object *body,
     drv_json_set_int(document, "created_ms", now);
     drv_json_set_int(document, "expires_ms", expires_ms);
 
-    if (!drv_publish_change(cluster, put_token, document, error))
+    if (!drv_signed_token(identity, document, error) || !drv_publish_change(cluster, put_token, document, error))
         return NULL;
     if (g_str_equal(kind, "operator"))
         drv_cluster_push(cluster);
@@ -160,6 +163,7 @@ json_object *drv_authority_tokens(drv_cluster *cluster, GError **error)
 
         if (drv_json_string(from, "used_by", NULL) ||
             drv_json_int(from, "expires_ms", 0) <= drv_clock_real_ms() ||
+            !drv_signed_token_is(drv_cluster_identity(cluster), NULL, from) ||
             !drv_authority_token_stands(cluster, from, NULL))
             continue;
         to = json_object_new_object();

@@ -4,13 +4,15 @@ The cluster's data in a real etcd of three members: every node can do what else 
 does, and bad days of the store. A lab of its own; the tests go on from each other in their order.
 """
 import base64
+import hashlib
+import json
 import os
 from typing import Any, Iterator, Optional
 
 import pytest
 
 import room_in_etcd
-from lab import Lab, wait_until
+from lab import Api, Lab, wait_until
 
 from drover_lab import etcd, host
 
@@ -99,6 +101,44 @@ def test_every_node_can(store: Store) -> None:
     number = made.out.split(".")[1]
     assert [t["id"] for t in store.api("h3").get("/v1/tokens")["tokens"]
             if t["kind"] == "operator"] == [number]
+    assert store.drover("h3", "token", "revoke", number).code == 0
+
+
+def test_what_a_node_writes_there(store: Store) -> None:
+    """With the way to etcd that every node has: it does not become an operator."""
+    def key(name: str) -> str:
+        return room_in_etcd.b64(f"/drover/doc/{name}".encode())
+
+    def read(name: str) -> dict[str, Any]:
+        value = room_in_etcd.ask(store.name, "kv/range", {"key": key(name)})["kvs"][0]["value"]
+        return json.loads(base64.b64decode(value))
+
+    def write(name: str, document: dict[str, Any]) -> None:
+        value = room_in_etcd.b64(json.dumps(document).encode())
+        assert "error" not in room_in_etcd.ask(store.name, "kv/put", {"key": key(name), "value": value})
+
+    good = store.drover("h1", "token", "create", "--operator", "bob").out.split()[-1]
+    number, secret, authority = good.split(".")[1:]
+    own = f"drover1.{number[::-1]}.{secret[::-1]}.{authority}"
+    token = read(f"token/{number}") | {"id": number[::-1], "name": "mallory",
+                                       "hash": hashlib.sha256(secret[::-1].encode()).hexdigest()}
+    write(f"token/{number[::-1]}", token)
+    membership = read("cluster/membership")
+    membership["version"] += 1
+    membership["operators"].append({k: token[k] for k in ("id", "hash", "expires_ms", "signature")})
+    write("cluster/membership", membership)
+    for on in store.hosts:
+        wait_until(lambda: "not signed by the authority" in store.log(on).read_text(), f"{on} has seen it")
+    assert store.drover("h2", "token", "revoke",
+                        store.drover("h2", "token", "create").out.split(".")[1]).code == 0
+    for on in store.hosts:
+        status = {}
+        for who, text in (("operator", good), ("forged", own)):
+            api = Api(store.netns("lan"), store.address(on), token=text)
+            status[who] = api.ask("GET", "/v1/vms")[0]
+        assert status == {"operator": 200, "forged": 401}, (on, status)
+    listed = [t["id"] for t in store.api("h3").get("/v1/tokens")["tokens"]]
+    assert number in listed and number[::-1] not in listed
     assert store.drover("h3", "token", "revoke", number).code == 0
 
 

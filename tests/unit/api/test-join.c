@@ -5,6 +5,10 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
+#include "api/publish.h"
+#include "api/signed.h"
+#include "api/token.h"
+#include "base/clock.h"
 #include "model/json.h"
 #include "harness.h"
 
@@ -307,6 +311,147 @@ static void test_join_at_other_node(void)
     test_node_free(founder);
 }
 
+/* ---- what somebody writes into the store who does not have the authority's key ---- */
+
+/* Changes the document of token @text there, as @change says. */
+static void forge(test_node *node, const char *text, void (*change)(json_object *document))
+{
+    g_autofree char *id = g_strndup(strchr(text, '.') + 1, DRV_TOKEN_ID_TEXT);
+    g_autoptr(drv_document) stored = drv_store_get(node->store, DRV_TOKENS_BUCKET, id, NULL);
+    g_autoptr(json_object) document = json_tokener_parse(stored->json);
+    g_autoptr(GError) error = NULL;
+
+    change(document);
+    drv_store_put(node->store, DRV_TOKENS_BUCKET, id, json_object_to_json_string(document), DRV_REVISION_ANY, NULL,
+                  &error);
+    g_assert_no_error(error);
+    g_assert_true(drv_authority_publish(node->cluster, &error)); /* somebody else changes anything */
+}
+
+static void nothing(json_object *document)
+{
+}
+
+static void unsign(json_object *document)
+{
+    json_object_object_del(document, "signature");
+}
+
+static void make_operator(json_object *document)
+{
+    drv_json_set_string(document, "kind", "operator");
+}
+
+static void make_join(json_object *document)
+{
+    drv_json_set_string(document, "kind", "join");
+}
+
+static void live_longer(json_object *document)
+{
+    drv_json_set_int(document, "expires_ms", drv_json_int(document, "expires_ms", 0) + 3600000);
+}
+
+static void other_secret(json_object *document)
+{
+    drv_json_set_string(document, "hash", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}
+
+static void bend_signature(json_object *document)
+{
+    drv_json_set_string(document, "signature", "AAAA");
+}
+
+static void test_forged_tokens(void)
+{
+    static void (*const changes[])(json_object *) = {unsign, live_longer, other_secret, make_join, bend_signature};
+    test_node *founder = test_node_found("h1");
+    g_autofree char *good = test_token(founder, "operator", 60, NULL);
+    g_autofree char *joins = test_token(founder, "join", 60, NULL);
+    g_autofree char *bent = test_token(founder, "join", 60, NULL);
+    g_autofree char *id = NULL;
+
+    forge(founder, good, nothing);
+    g_assert_true(drv_cluster_admit_bearer(founder->cluster, good, &id, NULL));
+    for (guint i = 0; i < G_N_ELEMENTS(changes); i++) {
+        g_autofree char *text = test_token(founder, "operator", 60, NULL);
+        g_autofree char *none = NULL;
+        g_autoptr(GError) error = NULL;
+
+        g_assert_true(drv_cluster_admit_bearer(founder->cluster, text, &none, NULL));
+        g_clear_pointer(&none, g_free);
+        forge(founder, text, changes[i]);
+        g_assert_false(drv_cluster_admit_bearer(founder->cluster, text, &none, &error));
+        g_assert_error(error, DRV_ERROR, DRV_ERROR_DENIED);
+    }
+    /* A join token is not made an operator's, and one that nobody has signed lets nobody in. */
+    forge(founder, joins, make_operator);
+    g_clear_pointer(&id, g_free);
+    g_assert_false(drv_cluster_admit_bearer(founder->cluster, joins, &id, NULL));
+    forge(founder, bent, unsign);
+    expect_refusal(founder->port, "h2", "127.0.0.2", 7, bent, DRV_ERROR_DENIED, "not a join token of this cluster");
+    test_node_free(founder);
+}
+
+/* A membership without what had been revoked: it stays so at whoever knew it, also after a restart. */
+static void test_revoked_stays(void)
+{
+    test_node *founder = test_node_found("h1");
+    test_node *second = test_node_join("h2", founder, TRUE);
+    test_node *third = test_node_join("h3", founder, FALSE);
+    g_autoptr(drv_client) client = test_client(third, second);
+    g_autoptr(json_object) before = drv_cluster_document(second->cluster);
+    g_autoptr(json_object) answer = NULL;
+    g_autoptr(GError) error = NULL;
+
+    answer = drv_authority_revoke(founder->cluster, "h3", &error);
+    g_assert_no_error(error);
+    expect_revoked(client);
+    drv_json_set_int(before, "version", drv_clock_real_ms() + 3600000);
+    g_assert_true(drv_cluster_apply(second->cluster, before, &error));
+    expect_revoked(client);
+    test_node_stop(second);
+    test_node_start(second);
+    expect_revoked(client);
+    test_node_free(third);
+    test_node_free(second);
+    test_node_free(founder);
+}
+
+/* Nobody is sent to a node that only says that it has the authority's key. */
+static void test_forged_signer(void)
+{
+    test_node *founder = test_node_found("h1");
+    test_node *second = test_node_join("h2", founder, TRUE);
+    test_node *third = test_node_join("h3", founder, TRUE);
+    g_autoptr(json_object) document = NULL;
+
+    drv_cluster_push(founder->cluster);
+    document = drv_cluster_document(second->cluster);
+    for (int with = 0; with < 2; with++) {
+        json_object *members = json_object_object_get(document, "members");
+        g_autoptr(GError) error = NULL;
+
+        for (gsize i = 0; i < json_object_array_length(members); i++) {
+            json_object *one = json_object_array_get_idx(members, i);
+
+            json_object_object_add(one, "founder", json_object_new_boolean(TRUE));
+            json_object_object_add(one, "signs", json_object_new_boolean(TRUE));
+            if (with)
+                g_assert_true(drv_signed_signer(founder->identity, one, NULL));
+        }
+        drv_json_set_int(document, "version", drv_json_int(document, "version", 0) + 3600000);
+        g_assert_true(drv_cluster_apply(second->cluster, document, &error));
+        test_node_stop(founder);
+        g_assert_null(drv_cluster_send_to_signer(second->cluster, &error));
+        g_assert_cmpstr(error->message, ==, with ? "h3" : "h1");
+        test_node_start(founder);
+    }
+    test_node_free(third);
+    test_node_free(second);
+    test_node_free(founder);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -318,5 +463,8 @@ int main(int argc, char **argv)
     g_test_add_func("/join/old-certificate", test_old_certificate);
     g_test_add_func("/join/founder-away", test_founder_away);
     g_test_add_func("/join/at-other-node", test_join_at_other_node);
+    g_test_add_func("/join/forged-tokens", test_forged_tokens);
+    g_test_add_func("/join/revoked-stays", test_revoked_stays);
+    g_test_add_func("/join/forged-signer", test_forged_signer);
     return g_test_run();
 }
