@@ -7,6 +7,9 @@
  *           before the move because QEMU cannot mirror what is only read
  *   keep    the target has a medium of the same content
  *   empty   a drive without a medium
+ *   missing what the saved definition names is not at the source either
+ * An image may need others: what it is based on, and a data file. Those that only the saved definition names
+ * ("saved") are carried as well: it is what the VM starts with the next time.
  */
 #include "plan/disks.h"
 
@@ -21,12 +24,14 @@ typedef struct {
     GHashTable *where;  /* file system → char*, a directory on it */
     json_object *disk;  /* as the source has it */
     json_object *there;
+    gboolean saved;     /* only the saved definition names it: no QEMU has it open */
     const char *name;
     const char *path;
     const char *target_path;
 } context;
 
-#define problem(c, ...) drv_checks_problem((c)->checks, DRV_ABOUT_DISKS, __VA_ARGS__)
+#define problem(c, ...)                                                                            \
+    drv_checks_problem((c)->checks, (c)->saved ? DRV_ABOUT_COLD_START : DRV_ABOUT_DISKS, __VA_ARGS__)
 
 static gboolean is_any(const char *text, const char *a, const char *b)
 {
@@ -89,12 +94,44 @@ static void use_room(context *c, const char *path, gint64 bytes)
     *sum += (guint64)MAX(bytes, 0);
 }
 
+/* A base or data file that the target can reach as it is: the same file, or what is no file at all. */
+static gboolean is_there(json_object *part, json_object *there)
+{
+    const char *digest = drv_json_string(part, "digest", NULL);
+
+    return drv_json_bool(part, "remote") || drv_json_bool(there, "same") ||
+           ids_meet(drv_json_array(drv_json_object(part, "file"), "ids"), drv_json_array(there, "ids")) ||
+           (digest && g_strcmp0(digest, drv_json_string(there, "digest", NULL)) == 0);
+}
+
+/* The image is there already: what it needs must be, too. */
+static gboolean check_parts(context *c, const char *which, const char *what)
+{
+    json_object *parts = drv_json_array(c->disk, which);
+    json_object *there = drv_json_array(c->there, which);
+
+    for (gsize i = 0; i < drv_json_length(parts); i++) {
+        json_object *part = json_object_array_get_idx(parts, i);
+        const char *path = drv_json_string(part, "path", "?");
+
+        if (is_there(part, i < drv_json_length(there) ? json_object_array_get_idx(there, i) : NULL))
+            continue;
+        problem(c, "disk %s: %s has %s, but not the same %s %s" DRV_REMEDY "put that on storage that both hosts "
+                "see, or have the disk copied (--disks copy --target-pool)", c->name, c->goal->target, c->path,
+                what, path);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 static const char *shared(context *c, json_object *planned, gboolean writes)
 {
     json_object *file = drv_json_object(c->disk, "file");
     const char *cache = drv_json_string(c->disk, "cache", "default");
 
-    if (!writes || c->goal->offline || drv_json_bool(file, "block") ||
+    if (!check_parts(c, "chain", "base") || !check_parts(c, "data", "data file"))
+        return NULL;
+    if (!writes || c->goal->offline || c->saved || drv_json_bool(file, "block") ||
         (drv_json_bool(file, "known_shared") && drv_json_bool(c->there, "known_shared")))
         return "shared";
     if (!is_any(cache, "none", "directsync"))
@@ -103,6 +140,36 @@ static const char *shared(context *c, json_object *planned, gboolean writes)
                 c->path, cache);
     drv_json_set_bool(planned, "proven", TRUE);
     return "shared";
+}
+
+/* An image that is sent as it is names the same data file there. */
+static void send_data(context *c, json_object *images)
+{
+    json_object *data = drv_json_array(c->disk, "data");
+    json_object *there = drv_json_array(c->there, "data");
+
+    for (gsize i = 0; i < drv_json_length(data); i++) {
+        json_object *part = json_object_array_get_idx(data, i);
+        json_object *facts = i < drv_json_length(there) ? json_object_array_get_idx(there, i) : NULL;
+        const char *path = drv_json_string(part, "path", "?");
+
+        if (drv_json_bool(part, "remote") || drv_json_bool(facts, "same") ||
+            (drv_json_bool(facts, "exists") && !drv_json_bool(part, "own") && is_there(part, facts)))
+            continue;
+        if (!drv_json_object(part, "file"))
+            problem(c, "disk %s: its data file: %s", c->name, drv_json_string(part, "file_error", path));
+        else if (drv_json_bool(drv_json_object(part, "file"), "block"))
+            problem(c, "disk %s: its data file %s is a device of this host" DRV_REMEDY "have an image made of both "
+                    "with --target-pool", c->name, path);
+        else if (drv_json_bool(facts, "exists"))
+            problem(c, "disk %s: its data file %s exists on %s already" DRV_REMEDY "move it away if nothing needs "
+                    "it", c->name, path, c->goal->target);
+        else if (!drv_json_bool(facts, "directory"))
+            problem(c, "disk %s: its data file %s has no directory on %s" DRV_REMEDY "make it (mkdir -p)", c->name,
+                    path, c->goal->target);
+        use_room(c, path, drv_json_int(part, "allocation_bytes", 0));
+        json_object_array_add(images, drv_json_copy(part));
+    }
 }
 
 /* A file that is sent as it is, byte by byte. Its chain, if it has one, must be there, too. */
@@ -118,7 +185,7 @@ static void send_chain(context *c, json_object *planned)
         const char *path = drv_json_string(base, "path", "?");
         const char *digest = drv_json_string(base, "digest", NULL);
 
-        if (drv_json_bool(facts, "same"))
+        if (drv_json_bool(facts, "same") || drv_json_bool(base, "remote"))
             continue;
         if (drv_json_bool(facts, "exists")) {
             if (!digest || g_strcmp0(digest, drv_json_string(facts, "digest", NULL)) != 0)
@@ -132,12 +199,30 @@ static void send_chain(context *c, json_object *planned)
         use_room(c, path, drv_json_int(base, "allocation_bytes", 0));
         json_object_array_add(images, drv_json_copy(base));
     }
+    send_data(c, images);
     drv_json_set(planned, "bases", images);
+}
+
+/* What goes with the image when that goes: the contents of data files that are its alone. */
+static void note_data(context *c, json_object *planned)
+{
+    json_object *data = drv_json_array(c->disk, "data");
+    json_object *own = json_object_new_array();
+
+    for (gsize i = 0; i < drv_json_length(data); i++) {
+        json_object *part = json_object_array_get_idx(data, i);
+        json_object *file = drv_json_object(part, "file");
+
+        if (drv_json_bool(part, "own") && file && !drv_json_bool(file, "block"))
+            json_object_array_add(own, json_object_new_string(drv_json_string(part, "path", "")));
+    }
+    drv_json_set(planned, "data", own);
 }
 
 static gint64 needed_bytes(context *c, gboolean flatten)
 {
     json_object *chain = drv_json_array(c->disk, "chain");
+    json_object *data = drv_json_array(c->disk, "data");
     gint64 capacity = drv_json_int(c->disk, "capacity_bytes", 0);
     gint64 sum = drv_json_int(c->disk, "allocation_bytes", 0);
 
@@ -145,6 +230,8 @@ static gint64 needed_bytes(context *c, gboolean flatten)
         return sum;
     for (gsize i = 0; i < drv_json_length(chain); i++)
         sum += drv_json_int(json_object_array_get_idx(chain, i), "allocation_bytes", 0);
+    for (gsize i = 0; i < drv_json_length(data); i++)
+        sum += drv_json_int(json_object_array_get_idx(data, i), "allocation_bytes", 0);
     return MIN(sum, capacity);
 }
 
@@ -205,11 +292,14 @@ static const char *copied(context *c, json_object *planned, gboolean before)
 {
     json_object *file = drv_json_object(c->disk, "file");
     const char *format = drv_json_string(c->disk, "format", "raw");
-    gboolean chain = drv_json_length(drv_json_array(c->disk, "chain")) > 0;
+    /* It lies in more than one file: an image is made of all of them, unless all go as they are. */
+    gboolean chain = drv_json_length(drv_json_array(c->disk, "chain")) > 0 ||
+                     drv_json_length(drv_json_array(c->disk, "data")) > 0;
     gboolean block = drv_json_bool(c->there, "target_block");
     gboolean from_block = drv_json_bool(file, "block");
     /* As it is: keeps snapshots, bitmaps and the chain; else QEMU reads one and writes the other. */
-    gboolean verbatim = (c->goal->offline && !c->goal->pool && !block) || (before && !chain);
+    gboolean pool = c->goal->pool && !drv_json_bool(c->disk, "in_place");
+    gboolean verbatim = ((c->goal->offline || c->saved) && !pool && !block) || (before && !chain);
     gboolean flatten = chain && !verbatim;
     gint64 needed = needed_bytes(c, flatten);
 
@@ -253,6 +343,7 @@ static const char *copied(context *c, json_object *planned, gboolean before)
     drv_json_set_int(planned, "needed_bytes", needed);
     if (verbatim)
         send_chain(c, planned);
+    note_data(c, planned);
     if (!before)
         plan_seed(c, planned);
     return "copy";
@@ -312,8 +403,9 @@ static const char *read_only(context *c, json_object *planned)
                 "--eject)", c->name);
         return NULL;
     }
-    if (digest && !c->goal->pool && g_strcmp0(digest, drv_json_string(c->there, "digest", NULL)) == 0)
-        return "keep";
+    if (digest && (!c->goal->pool || c->saved) &&
+        g_strcmp0(digest, drv_json_string(c->there, "digest", NULL)) == 0)
+        return check_parts(c, "chain", "base") && check_parts(c, "data", "data file") ? "keep" : NULL;
     if (g_str_equal(c->goal->mode, "shared")) {
         if (!drv_json_bool(c->there, "exists") && may_be_missing(c))
             return "keep";
@@ -324,6 +416,35 @@ static const char *read_only(context *c, json_object *planned)
     return copied(c, planned, TRUE);
 }
 
+/* Of what only the saved definition names: the way, or NULL, and then it is as any other disk. @refused: said why. */
+static const char *way_of_saved(context *c, gboolean writes, gboolean *refused)
+{
+    const char *running_path = drv_json_string(c->disk, "running_path", NULL);
+    const char *running_as = drv_json_string(c->disk, "running_as", NULL);
+    /* Definitions are rewritten by the names of disks: what has one name must be one thing. */
+    gboolean rewritten = c->goal->pool || c->goal->storage_only;
+
+    if (running_path && (writes || (c->goal->pool && !c->goal->storage_only))) {
+        problem(c, "%s is %s as the VM runs, and %s in its saved definition" DRV_REMEDY "make them one (virsh "
+                "update-device --config, or detach-disk --config)%s", c->name, running_path, c->path,
+                writes ? "" : ", or leave out --target-pool");
+        *refused = TRUE;
+    } else if (running_as && rewritten && writes) {
+        problem(c, "%s runs as %s and is %s in its saved definition" DRV_REMEDY "make them one (virsh "
+                "detach-disk --config)%s", c->path, running_as, c->name,
+                c->goal->storage_only ? "" : ", or leave out --target-pool");
+        *refused = TRUE;
+    } else if (running_as || c->goal->storage_only) {
+        return "keep";
+    } else if (!drv_json_object(c->disk, "file") && !g_str_equal(drv_json_string(c->disk, "type", ""), "network")) {
+        drv_checks_warn(c->checks, DRV_ABOUT_COLD_START, "%s: only its saved definition names %s, which %s lacks as "
+                        "well: it starts from neither" DRV_REMEDY "put it there, or take it out (virsh "
+                        "detach-disk --config, change-media --eject --config)", c->name, c->path, c->goal->source);
+        return "missing";
+    }
+    return NULL;
+}
+
 static const char *way_of(context *c, json_object *planned)
 {
     const char *type = drv_json_string(c->disk, "type", "");
@@ -332,6 +453,13 @@ static const char *way_of(context *c, json_object *planned)
 
     if (!c->path)
         return "empty";
+    if (c->saved) {
+        gboolean refused = FALSE;
+        const char *way = way_of_saved(c, writes, &refused);
+
+        if (way || refused)
+            return way;
+    }
     if (g_str_equal(type, "network"))
         return c->goal->storage_only ? "keep" : "shared";
     if (!is_any(type, "file", "block") && !g_str_equal(type, "volume")) {
@@ -346,6 +474,10 @@ static const char *way_of(context *c, json_object *planned)
             return medium_gone(c);
         problem(c, "disk %s: %s", c->name,
                 drv_json_string(c->disk, "file_error", "its file is not there"));
+        return NULL;
+    }
+    if (drv_json_string(c->disk, "chain_error", NULL)) {
+        problem(c, "disk %s: %s", c->name, drv_json_string(c->disk, "chain_error", ""));
         return NULL;
     }
     if (!g_str_equal(c->goal->mode, "copy") && is_same(c))
@@ -370,7 +502,7 @@ static const char *way_of(context *c, json_object *planned)
                 "it on storage that both hosts see, or detach it", c->name, c->goal->target);
         return NULL;
     }
-    return copied(c, planned, FALSE);
+    return copied(c, planned, c->saved);
 }
 
 static void plan_disk(context *c, json_object *list)
@@ -381,6 +513,7 @@ static void plan_disk(context *c, json_object *list)
                                        "shareable", "capacity_bytes", "allocation_bytes"};
 
     c->there = drv_json_object(c->disk, "there");
+    c->saved = drv_json_bool(c->disk, "saved");
     c->name = drv_json_string(c->disk, "target", "?");
     c->path = drv_json_string(c->disk, "path", NULL);
     c->target_path = drv_json_string(c->there, "target_path", c->path);
@@ -396,6 +529,11 @@ static void plan_disk(context *c, json_object *list)
         return;
     }
     drv_json_set_string(planned, "how", how);
+    drv_json_set_bool(planned, "saved", c->saved);
+    /* Its own, which leaves the source with it; what it only reads stays there as well. */
+    drv_json_set_bool(planned, "leaves", g_str_equal(how, "copy") &&
+                                             g_str_equal(drv_json_string(c->disk, "device", "disk"), "disk") &&
+                                             !drv_json_bool(c->disk, "readonly"));
     drv_json_set_string(planned, "target_path",
                         g_str_equal(how, "copy") ? c->target_path : c->path);
     json_object_array_add(list, planned);

@@ -328,6 +328,19 @@ static gboolean keep(drv_outgoing *outgoing, json_object *step, json_object *dis
     return drv_kept_take(outgoing->run->content, outgoing->run->hyper, &image);
 }
 
+/* An image is kept only if it is all of the disk; its data file goes after it, which names it. */
+static void release_disk(drv_outgoing *outgoing, json_object *step, json_object *disk, const char *path)
+{
+    json_object *data = drv_json_array(disk, "data");
+
+    if (g_file_test(path, G_FILE_TEST_IS_REGULAR) &&
+        (drv_json_length(data) || !keep(outgoing, step, disk)))
+        remove_file(outgoing, path, "the source's copy of a moved disk");
+    for (gsize i = 0; i < drv_json_length(data) && !g_file_test(path, G_FILE_TEST_EXISTS); i++)
+        remove_file(outgoing, json_object_get_string(json_object_array_get_idx(data, i)),
+                    "the data file of a moved disk");
+}
+
 void drv_departure_release(drv_outgoing *outgoing)
 {
     json_object *step = drv_job_step(outgoing->job);
@@ -340,9 +353,9 @@ void drv_departure_release(drv_outgoing *outgoing)
         const char *path = drv_json_string(disk, "path", NULL);
 
         /* A medium, a base or a device is not the VM's alone. */
-        if (path && drv_run_is_copied(disk) && !drv_json_bool(disk, "before") &&
-            g_file_test(path, G_FILE_TEST_IS_REGULAR) && !keep(outgoing, step, disk))
-            remove_file(outgoing, path, "the source's copy of a moved disk");
+        if (path && drv_run_is_copied(disk) &&
+            (!drv_json_bool(disk, "before") || drv_json_bool(disk, "leaves")))
+            release_disk(outgoing, step, disk, path);
     }
     if (nvram)
         remove_file(outgoing, nvram, "the source's copy of the UEFI variables");

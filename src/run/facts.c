@@ -7,8 +7,8 @@
 
 #include "hyper/admission.h"
 #include "hyper/belongings.h"
-#include "hyper/content.h"
 #include "hyper/probe.h"
+#include "run/disk-facts.h"
 #include "run/host-facts.h"
 #include "run/kept.h"
 #include "run/machine-facts.h"
@@ -17,137 +17,7 @@
 #include "run/step.h"
 #include "run/tpm.h"
 
-static void set_file(json_object *object, const drv_file_facts *facts)
-{
-    json_object *ids = json_object_new_array();
-
-    drv_json_set_bool(object, "exists", facts->exists);
-    drv_json_set_bool(object, "block", facts->block);
-    drv_json_set_int(object, "size_bytes", (gint64)facts->size_bytes);
-    drv_json_set_int(object, "allocation_bytes", (gint64)facts->allocation_bytes);
-    drv_json_set_int(object, "inode", (gint64)facts->inode);
-    drv_json_set_bool(object, "known_shared", facts->known_shared);
-    for (guint i = 0; facts->ids && i < facts->ids->len; i++)
-        json_object_array_add(ids, json_object_new_string(facts->ids->pdata[i]));
-    drv_json_set(object, "ids", ids);
-}
-
 /* ---- the source ---- */
-
-typedef struct {
-    drv_markers *markers;
-    gboolean offline;
-    json_object *seeds; /* older images that were named, by disk */
-} gathering;
-
-typedef enum { DIGEST_NONE, DIGEST_SOME, DIGEST_WHOLE } digest_kind;
-
-static void set_image(gathering *g, json_object *object, const char *path, digest_kind digest)
-{
-    g_autoptr(GError) error = NULL;
-    drv_file_facts facts;
-
-    if (!drv_probe_file(path, &facts, &error)) {
-        drv_json_set_string(object, "file_error", error->message);
-        return;
-    }
-    if (!facts.exists) {
-        g_autofree char *why = g_strdup_printf("%s does not exist on its own host", path);
-
-        drv_json_set_string(object, "file_error", why);
-    } else {
-        json_object *file = json_object_new_object();
-
-        set_file(file, &facts);
-        drv_json_set(object, "file", file);
-        drv_json_set_int(object, "size_bytes", (gint64)facts.size_bytes);
-        drv_json_set_int(object, "inode", (gint64)facts.inode);
-        drv_json_set_int(object, "allocation_bytes", (gint64)facts.allocation_bytes);
-        if (!facts.block) {
-            gboolean whole = digest == DIGEST_WHOLE;
-            g_autofree char *sum = digest ? drv_probe_digest(path, whole, NULL) : NULL;
-
-            drv_json_set_string(object, "marker", drv_markers_at(g->markers, path));
-            drv_json_set_string(object, "digest", sum);
-            drv_json_set_bool(object, "whole", whole);
-        }
-    }
-    drv_file_facts_clear(&facts);
-}
-
-/* What qemu-img knows: the chain below the image, and snapshots in it. */
-static void set_chain(gathering *g, json_object *object, const char *path, const char *format)
-{
-    g_autofree char *text = drv_content_info(path, format, NULL);
-    g_autoptr(json_object) info = text ? json_tokener_parse(text) : NULL;
-    json_object *chain = json_object_new_array();
-
-    for (gsize i = 0; info && i < drv_json_length(info); i++) {
-        json_object *image = json_object_array_get_idx(info, i);
-        const char *file = drv_json_string(image, "filename", "");
-        json_object *entry;
-
-        if (i == 0) {
-            drv_json_set_bool(object, "internal_snapshots",
-                              drv_json_length(drv_json_array(image, "snapshots")) > 0);
-            if (!drv_json_int(object, "capacity_bytes", 0))
-                drv_json_set_int(object, "capacity_bytes", drv_json_int(image, "virtual-size", 0));
-            continue;
-        }
-        entry = json_object_new_object();
-        drv_json_set_string(entry, "path", file);
-        drv_json_set_string(entry, "format", drv_json_string(image, "format", "raw"));
-        set_image(g, entry, file, g->offline ? DIGEST_WHOLE : DIGEST_NONE);
-        json_object_array_add(chain, entry);
-    }
-    drv_json_set(object, "chain", chain);
-}
-
-static json_object *disk_facts(drv_run *run, gathering *g, const drv_disk *disk)
-{
-    json_object *object = json_object_new_object();
-    gboolean local = g_str_equal(disk->type, "file") || g_str_equal(disk->type, "block");
-    gboolean volume = g_str_equal(disk->type, "volume");
-    gboolean only_read = disk->readonly || !g_str_equal(disk->device, "disk");
-    g_autoptr(GError) error = NULL;
-    g_autofree char *path = g_strdup(disk->source);
-
-    if (volume && disk->source) {
-        g_free(path);
-        path = drv_hyper_volume_path(run->hyper, disk->source, &error);
-        if (!path)
-            drv_json_set_string(object, "file_error", error->message);
-    }
-    drv_json_set_string(object, "target", disk->target);
-    drv_json_set_string(object, "device", disk->device);
-    drv_json_set_string(object, "type", disk->type);
-    drv_json_set_string(object, "path", path ? path : disk->source);
-    drv_json_set_string(object, "format", disk->format);
-    drv_json_set_string(object, "cache", disk->cache);
-    drv_json_set_string(object, "seed", drv_json_string(g->seeds, disk->target, NULL));
-    if (disk->alias && !only_read) {
-        g_autofree char *export = g_strconcat("drive-", disk->alias, NULL);
-
-        drv_json_set_string(object, "export", export);
-    }
-    drv_json_set_string(object, "startup_policy", disk->startup_policy);
-    drv_json_set_bool(object, "readonly", disk->readonly);
-    drv_json_set_bool(object, "shareable", disk->shareable);
-    drv_json_set_bool(object, "encrypted", disk->encrypted);
-    drv_json_set_int(object, "capacity_bytes", (gint64)disk->capacity_bytes);
-    drv_json_set_int(object, "allocation_bytes", (gint64)disk->allocation_bytes);
-    if (path && (local || volume)) {
-        set_image(g, object, path,
-                  !only_read                              ? DIGEST_NONE
-                  : g_str_equal(disk->device, "disk") ? DIGEST_WHOLE
-                                                          : DIGEST_SOME);
-        if (!g_str_equal(disk->format, "raw") && drv_json_object(object, "file"))
-            set_chain(g, object, path, disk->format);
-        if (!drv_json_int(object, "capacity_bytes", 0) && g_str_equal(disk->format, "raw"))
-            drv_json_set_int(object, "capacity_bytes", drv_json_int(object, "size_bytes", 0));
-    }
-    return object;
-}
 
 static json_object *interfaces_json(const drv_domain *domain)
 {
@@ -163,7 +33,7 @@ static json_object *interfaces_json(const drv_domain *domain)
     return list;
 }
 
-static void set_belongings(gathering *g, json_object *facts, const drv_belongings *has)
+static void set_belongings(drv_disk_gathering *g, json_object *facts, const drv_belongings *has)
 {
     gboolean external = FALSE;
 
@@ -184,7 +54,7 @@ static void set_belongings(gathering *g, json_object *facts, const drv_belonging
         if (g_file_test(has->nvram, G_FILE_TEST_EXISTS)) {
             json_object *image = json_object_new_object();
 
-            set_image(g, image, has->nvram, DIGEST_NONE);
+            drv_disk_facts_set_image(g, image, has->nvram, DRV_DIGEST_NONE);
             drv_json_set(facts, "nvram_image", image);
         }
     }
@@ -226,8 +96,7 @@ json_object *drv_facts_gather(drv_run *run, const char *uuid, json_object *wish,
     g_autoptr(drv_markers) markers = NULL;
     const char *target = drv_json_string(wish, "target", run->node);
     drv_belongings has;
-    json_object *disks;
-    gathering g = {0};
+    drv_disk_gathering g = {0};
 
     if (!domain)
         return NULL;
@@ -243,16 +112,13 @@ json_object *drv_facts_gather(drv_run *run, const char *uuid, json_object *wish,
     g.markers = markers = drv_markers_new(run->store);
     g.offline = drv_json_bool(wish, "offline");
     g.seeds = drv_json_object(wish, "disk_seeds");
-    disks = json_object_new_array();
-    drv_json_set(facts, "disks", disks);
     drv_json_set_string(facts, "vm", domain->name);
     drv_json_set_string(facts, "uuid", domain->uuid);
     drv_json_set_string(facts, "owner", domain->owner);
     drv_json_set_string(facts, "token", drv_markers_token(markers));
     drv_json_set_string(facts, "target_pool", drv_json_string(wish, "target_pool", NULL));
     drv_json_set(facts, "map_networks", json_object_get(drv_json_object(wish, "map_networks")));
-    for (guint i = 0; i < domain->disks->len; i++)
-        json_object_array_add(disks, disk_facts(run, &g, domain->disks->pdata[i]));
+    drv_disk_facts(run, &g, domain, &has, facts);
     drv_json_set(facts, "networks", interfaces_json(domain));
     set_belongings(&g, facts, &has);
     drv_belongings_clear(&has);
@@ -311,18 +177,19 @@ static void set_room(drv_run *run, json_object *object, const char *path)
     }
 }
 
-static json_object *chain_answer(drv_run *run, json_object *chain, const char *token)
+/* Of bases, or of data files. */
+static json_object *parts_answer(drv_run *run, json_object *parts, const char *token)
 {
     json_object *list = json_object_new_array();
 
-    for (gsize i = 0; i < drv_json_length(chain); i++) {
-        json_object *told = json_object_array_get_idx(chain, i);
+    for (gsize i = 0; i < drv_json_length(parts); i++) {
+        json_object *told = json_object_array_get_idx(parts, i);
         const char *path = drv_json_string(told, "path", "");
         json_object *object = json_object_new_object();
         drv_file_facts facts;
 
-        if (drv_probe_file(path, &facts, NULL)) {
-            set_file(object, &facts);
+        if (*path == '/' && drv_probe_file(path, &facts, NULL)) {
+            drv_disk_facts_set_file(object, &facts);
             drv_json_set_bool(object, "same", sees_same(told, &facts, token));
             set_digest(run, object, path, told, &facts);
             set_room(run, object, path);
@@ -387,15 +254,17 @@ static json_object *disk_answer(drv_run *run, json_object *told, json_object *al
     if (!path || *path != '/')
         return object;
     if (drv_probe_file(path, &facts, NULL)) {
-        set_file(object, &facts);
+        drv_disk_facts_set_file(object, &facts);
         drv_json_set_bool(object, "same", sees_same(told, &facts, token));
         set_digest(run, object, path, told, &facts);
         drv_file_facts_clear(&facts);
     }
     if (!drv_json_object(told, "file"))
         return object;
-    drv_json_set(object, "chain", chain_answer(run, drv_json_array(told, "chain"), token));
-    placed = pool ? place_in_pool(pool, told, drv_json_string(all, "vm", "vm"), taken)
+    drv_json_set(object, "chain", parts_answer(run, drv_json_array(told, "chain"), token));
+    drv_json_set(object, "data", parts_answer(run, drv_json_array(told, "data"), token));
+    placed = pool && !drv_json_bool(told, "in_place")
+                 ? place_in_pool(pool, told, drv_json_string(all, "vm", "vm"), taken)
                   : g_strdup(path);
     set_place(run, object, placed);
     drv_json_set(object, "seed", drv_seed_find(run, told, all));

@@ -52,7 +52,15 @@ static gboolean is_shut_off(drv_outgoing *outgoing, GError **error)
     return domain && domain->state == DRV_DOMAIN_SHUT_OFF;
 }
 
-/* When each image was last written to. */
+static void add_stamp(GArray *list, const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
+        g_array_append_val(list, st.st_mtim);
+}
+
+/* When each image, and each data file, was last written to. */
 static GArray *stamps(json_object *step)
 {
     json_object *disks = drv_json_array(step, "disks");
@@ -60,11 +68,13 @@ static GArray *stamps(json_object *step)
 
     for (gsize i = 0; i < drv_json_length(disks); i++) {
         json_object *disk = json_object_array_get_idx(disks, i);
-        struct stat st = {0};
+        json_object *data = drv_json_array(disk, "data");
 
-        if (g_str_equal(drv_json_string(disk, "how", ""), "copy") &&
-            stat(drv_json_string(disk, "path", ""), &st) == 0 && S_ISREG(st.st_mode))
-            g_array_append_val(list, st.st_mtim);
+        if (!g_str_equal(drv_json_string(disk, "how", ""), "copy"))
+            continue;
+        add_stamp(list, drv_json_string(disk, "path", ""));
+        for (gsize k = 0; k < drv_json_length(data); k++)
+            add_stamp(list, json_object_get_string(json_object_array_get_idx(data, k)));
     }
     return list;
 }

@@ -8,6 +8,7 @@
 #include "plan/disks.h"
 #include "plan/place.h"
 #include "plan/target.h"
+#include "plan/whole.h"
 #include "run/first-look.h"
 #include "run/goals.h"
 #include "run/new-job.h"
@@ -105,6 +106,7 @@ static void plan_disks(json_object *step, json_object *goal, json_object *facts,
                                        .seeds = drv_json_object(goal, "disk_seeds")};
 
     drv_json_set(step, "disks", drv_plan_disks(facts, &disks, checks));
+    drv_plan_whole(facts, drv_json_array(step, "disks"), &disks, checks);
     drv_json_set_string(step, "owner", drv_json_string(facts, "owner", NULL));
 }
 

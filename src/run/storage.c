@@ -85,6 +85,18 @@ static gboolean flush_images(const drv_domain *domain, json_object *disks, GErro
     return TRUE;
 }
 
+/* With its data file, which it names. */
+static void remove_old(drv_outgoing *outgoing, json_object *disk)
+{
+    const char *path = drv_json_string(disk, "path", "");
+    json_object *data = drv_json_array(disk, "data");
+
+    if (g_file_test(path, G_FILE_TEST_IS_REGULAR))
+        remove_file(outgoing, path);
+    for (gsize i = 0; i < drv_json_length(data) && !g_file_test(path, G_FILE_TEST_EXISTS); i++)
+        remove_file(outgoing, json_object_get_string(json_object_array_get_idx(data, i)));
+}
+
 /* Definition and files follow what the VM uses now. @moved: names of the disks that are at the new place. */
 static gboolean settle(drv_outgoing *outgoing, GString *moved, GString *stayed, GError **error)
 {
@@ -114,8 +126,7 @@ static gboolean settle(drv_outgoing *outgoing, GString *moved, GString *stayed, 
     drv_fault("storage-definition-changed");
     FOREACH_MOVED (disk, disks) {
         if (uses(domain, disk)) {
-            if (g_file_test(drv_json_string(disk, "path", ""), G_FILE_TEST_IS_REGULAR))
-                remove_file(outgoing, drv_json_string(disk, "path", ""));
+            remove_old(outgoing, disk);
             continue;
         }
         for (gsize i = 0; i < drv_json_length(made); i++) {

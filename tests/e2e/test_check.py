@@ -95,8 +95,8 @@ def test_a_guest_that_can_move(lab: Lab, web: Guest) -> None:
     ok = found(report, "ok")
     assert "pc-q35" in ok["machine-type"] and target in ok["machine-type"]
     assert lab.address(target) in ok["links"] and "7443" in ok["links"]
-    for name in ("state", "clock", "cpu", "qemu-version", "memory", "disks", "disk-room", "networks",
-                 "permissions", "existing-vm", "leftovers", "lock-manager", "devices"):
+    for name in ("state", "clock", "cpu", "qemu-version", "memory", "disks", "disk-room", "cold-start",
+                 "others", "networks", "permissions", "existing-vm", "leftovers", "lock-manager", "devices"):
         assert name in ok, (name, report)
     assert set(found(report, "skipped")) == {"hugepages", "pinning", "numa", "graphics", "firmware", "tpm",
                                              "snapshots", "post-copy"}

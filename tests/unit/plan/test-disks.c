@@ -7,6 +7,7 @@
 
 #include "plan/belongings.h"
 #include "plan/disks.h"
+#include "plan/whole.h"
 
 #define FILE_HERE "'file':{'exists':true,'block':false,'size_bytes':1048576}"
 #define DEVICE(ids) "'file':{'exists':true,'block':true,'size_bytes':1048576,'ids':[" ids "]}"
@@ -14,6 +15,11 @@
             "'capacity_bytes':1048576,'allocation_bytes':524288,"
 #define GONE(policy) "{'target':'sda','device':'cdrom','type':'file','path':'/i/a.iso','startup_policy':'" policy "'," \
                      "'file_error':'/i/a.iso does not exist'"
+#define QCOW2_GONE "'target':'vda','device':'disk','format':'qcow2','cache':'none','path':'/i/a.qcow2',"    \
+                   "'type':'file','capacity_bytes':1048576,'allocation_bytes':524288,"
+#define QCOW2 QCOW2_GONE "'file':{'exists':true,'known_shared':true},"
+#define SAVED_CD "'target':'sda','device':'cdrom','readonly':true,'format':'raw','path':'/i/m.iso','type':'file',"   \
+                 "'saved':true,'in_place':true,'digest':'x'," FILE_HERE ","
 #define ROOM "'target_path':'/i/a.raw','directory':true,'fs':'8:1','free_bytes':1000000000"
 
 typedef struct {
@@ -77,6 +83,42 @@ static const row rows[] = {
      1, 0},
     {"chain, base not compared", "{" VDA "'type':'file'," FILE_HERE ",'chain':[{'path':'/i/base'}],"
      "'there':{" ROOM ",'chain':[{'exists':true}]}}", "copy", "verbatim", "another content", NULL, 1, 0},
+    {"data file", "{" QCOW2 "'data':[{'path':'/i/a.data','own':true," FILE_HERE "}],'there':{" ROOM "}}", "copy",
+     "flatten", NULL, NULL, 0, 0},
+    {"data file, shut off", "{" QCOW2 "'data':[{'path':'/i/a.data','own':true," FILE_HERE "}],'there':{" ROOM
+     ",'data':[{'directory':true}]}}", "copy", "verbatim", NULL, NULL, 1, 0},
+    {"data file in the way", "{" QCOW2 "'data':[{'path':'/i/a.data','own':true," FILE_HERE "}],'there':{" ROOM
+     ",'data':[{'directory':true,'exists':true}]}}", "copy", "verbatim", "/i/a.data exists on h2", NULL, 1, 0},
+    {"data file without a directory", "{" QCOW2 "'data':[{'path':'/d/a.data','own':true," FILE_HERE "}],'there':{"
+     ROOM ",'data':[{}]}}", "copy", "verbatim", "/d/a.data has no directory", NULL, 1, 0},
+    {"data file is gone", "{" QCOW2 "'data':[{'path':'/i/a.data','own':true,'file_error':'/i/a.data does not exist'}],"
+     "'there':{" ROOM ",'data':[{'directory':true}]}}", "copy", "verbatim", "a.data does not exist", NULL, 1, 0},
+    {"data file is a device", "{" QCOW2 "'data':[{'path':'/dev/a','own':true," DEVICE("'wwn:1'") "}],'there':{" ROOM
+     ",'data':[{'directory':true}]}}", "copy", "verbatim", "a device of this host", NULL, 1, 0},
+    {"same file, another data file", "{" QCOW2 "'data':[{'path':'/i/a.data','own':true," FILE_HERE "}],'there':{" ROOM
+     ",'exists':true,'same':true,'data':[{'exists':true}]}}", NULL, NULL, "not the same data file /i/a.data", NULL, 0, 0},
+    {"same file and data file", "{" QCOW2 "'data':[{'path':'/i/a.data','own':true," FILE_HERE "}],'there':{" ROOM
+     ",'exists':true,'same':true,'data':[{'exists':true,'same':true}]}}", "shared", NULL, NULL, NULL, 0, 0},
+    {"same file, base of the source alone", "{" QCOW2 "'chain':[{'path':'/b/base'}],'there':{" ROOM
+     ",'exists':true,'same':true,'chain':[{}]}}", NULL, NULL, "not the same base /b/base", NULL, 0, 0},
+    {"same file, base in the network", "{" QCOW2 "'chain':[{'path':'nbd://s/e','remote':true}],'there':{" ROOM
+     ",'exists':true,'same':true,'chain':[{}]}}", "shared", NULL, NULL, NULL, 0, 0},
+    {"chain cannot be read", "{" QCOW2 "'chain_error':'base is gone','there':{" ROOM "}}", NULL, NULL, "base is gone",
+     NULL, 1, 0},
+    {"only in the saved definition", "{" QCOW2 "'saved':true,'there':{" ROOM "}}", "copy", "before", NULL, NULL, 0, 0},
+    {"only in the saved definition, leaves", "{" QCOW2 "'saved':true,'there':{" ROOM "}}", "copy", "leaves", NULL,
+     NULL, 0, 0},
+    {"only in the saved definition, with a base", "{" QCOW2 "'saved':true,'chain':[{'path':'/i/base','digest':'x'}],"
+     "'there':{" ROOM ",'chain':[{'directory':true}]}}", "copy", "verbatim", NULL, NULL, 0, 0},
+    {"only in the saved definition, gone", "{" QCOW2_GONE "'saved':true,'there':{}}", "missing", NULL, NULL, NULL, 0, 0},
+    {"another in the saved definition", "{" QCOW2 "'saved':true,'running_path':'/i/b','there':{" ROOM "}}", NULL, NULL,
+     "make them one", NULL, 0, 0},
+    {"two names for one", "{" QCOW2 "'saved':true,'running_as':'vdb','there':{" ROOM "}}", "keep", NULL, NULL, NULL, 0, 0},
+    {"two names for one, in a pool", "{" QCOW2 "'saved':true,'running_as':'vdb','there':{" ROOM "}}", NULL, NULL,
+     "runs as vdb", NULL, 0, 1},
+    {"ejected only as it runs", "{" SAVED_CD "'there':{" ROOM "}}", "copy", "before", NULL, NULL, 0, 0},
+    {"ejected only as it runs, is there", "{" SAVED_CD "'there':{" ROOM ",'exists':true,'digest':'x'}}", "keep", NULL,
+     NULL, NULL, 0, 1},
     {"snapshots inside", "{" VDA "'type':'file','internal_snapshots':true," FILE_HERE ",'there':{" ROOM "}}",
      "copy", NULL, "--offline", NULL, 0, 0},
     {"encrypted", "{" VDA "'type':'file','encrypted':true," FILE_HERE ",'there':{" ROOM "}}", "copy", NULL,
@@ -218,6 +260,59 @@ static void test_belongings(void)
     check_belongings("{}", NULL, FALSE, NULL, NULL);
 }
 
+static void expect_status(json_object *list, const char *name, const char *status, const char *says)
+{
+    for (gsize i = 0; i < drv_json_length(list); i++) {
+        json_object *one = json_object_array_get_idx(list, i);
+
+        if (!g_str_equal(drv_json_string(one, "name", ""), name))
+            continue;
+        g_assert_cmpstr(drv_json_string(one, "status", ""), ==, status);
+        if (!strstr(drv_json_string(one, "message", ""), says))
+            g_error("%s: '%s' does not say '%s'", name, drv_json_string(one, "message", ""), says);
+        return;
+    }
+    g_error("there is no check %s", name);
+}
+
+/* What a move would leave behind, and what it would take away. */
+static void test_whole(void)
+{
+    static const struct {
+        const char *facts, *cold, *cold_says, *others, *others_says;
+    } cases[] = {
+        {"{'disks':[{" VDA "'type':'file'," FILE_HERE ",'there':{" ROOM "}}]}", "ok", "all that its saved", "ok",
+         "nothing that stays"},
+        {"{'transient':true,'disks':[]}", "skipped", "no definition", "skipped", "no image leaves"},
+        {"{'disks':[{" QCOW2 "'there':{" ROOM "}},{" SAVED_CD "'there':{" ROOM "}}]}", "ok", "names sda: copy", "ok",
+         "h1"},
+        {"{'disks':[{" QCOW2 "'needed_by':'VM clone1 has it as the base of its disk vda','there':{" ROOM "}}]}", "ok",
+         "", "warning", "/i/a.qcow2: VM clone1 has it as the base of its disk vda; it is copied"},
+        {"{'disks':[{" QCOW2 "'data':[{'path':'/i/a.data','own':true,'needed_by':'VM x'," FILE_HERE "}],'there':{" ROOM
+         "}}]}", "ok", "", "warning", "/i/a.data: VM x"},
+        /* What only is read stays anyway. */
+        {"{'disks':[{" SAVED_CD "'needed_by':'VM x','there':{" ROOM "}}]}", "ok", "", "skipped", "no image"},
+        {"{'disks':[{" QCOW2_GONE "'saved':true,'there':{}}]}", "warning", "starts from neither", "skipped", ""},
+        {"{'uses_error':'libvirt is away','disks':[{" QCOW2 "'there':{" ROOM "}}]}", "ok", "", "warning",
+         "libvirt is away"},
+        {"{'disks':[{" QCOW2 "'saved':true,'there':{'target_path':'/i/a'}}]}", "problem", "mkdir", "ok", ""},
+    };
+    const drv_plan_disks_goal goal = {"db", "h1", "h2", "auto", FALSE, FALSE, FALSE, NULL};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(json_object) facts = parse(cases[i].facts);
+        g_autoptr(drv_checks) checks = drv_checks_new();
+        g_autoptr(json_object) disks = drv_plan_disks(facts, &goal, checks);
+        g_autoptr(json_object) list = NULL;
+
+        drv_plan_whole(facts, disks, &goal, checks);
+        list = drv_checks_json(checks);
+        expect_status(list, "cold-start", cases[i].cold,
+                      g_str_equal(cases[i].cold, "problem") ? "does not exist on h2" : cases[i].cold_says);
+        expect_status(list, "others", cases[i].others, cases[i].others_says);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -227,5 +322,6 @@ int main(int argc, char **argv)
         g_test_add_data_func(path, &rows[i], test_row);
     }
     g_test_add_func("/belongings", test_belongings);
+    g_test_add_func("/disks/whole", test_whole);
     return g_test_run();
 }
