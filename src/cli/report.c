@@ -92,6 +92,9 @@ json_object *drv_report_json(json_object *job, const char *vm, const char *targe
     json_object_object_add(out, "ladder", drv_json_array(report, "ladder")
                                               ? json_object_get(drv_json_array(report, "ladder"))
                                               : json_object_new_array());
+    json_object_object_add(out, "stays", drv_json_array(report, "stays")
+                                             ? json_object_get(drv_json_array(report, "stays"))
+                                             : json_object_new_array());
     json_object_object_add(out, "predicted",
                            json_object_get(drv_json_object(report, "predicted")));
     json_object_object_add(out, "seen_before",
@@ -129,6 +132,16 @@ static void print_ladder(FILE *out, json_object *ladder)
 
         fprintf(out, "  %-13sat %.1f s %s: %s\n", i ? "" : "ladder",
                 (double)drv_json_int(entry, "at_ms", 0) / 1000.0, rung, why);
+    }
+}
+
+/* What of it is still at its source, and why. */
+static void print_stays(FILE *out, json_object *stays)
+{
+    for (gsize i = 0; i < drv_json_length(stays); i++) {
+        g_autofree char *text = drv_text_clean(json_object_get_string(json_object_array_get_idx(stays, i)));
+
+        fprintf(out, "  %-13s%s\n", i ? "" : "stays there", text);
     }
 }
 
@@ -176,6 +189,7 @@ void drv_report_print(FILE *out, json_object *job)
         fprintf(out, "  %-13s%s\n", "method", method);
     }
     print_ladder(out, drv_json_array(report, "ladder"));
+    print_stays(out, drv_json_array(report, "stays"));
     beside = drv_predicted_beside(report);
     if (beside)
         fprintf(out, "  %-13s%s\n", "predicted", beside);

@@ -305,3 +305,59 @@ char *drv_image_uses_of(drv_image_uses *uses, const char *path)
         g_string_append_printf(text, ", and %u more", more);
     return named ? g_strdup(text->str) : NULL;
 }
+
+/* ---- what is missing ---- */
+
+static void missing_free(gpointer data)
+{
+    drv_missing_file *file = data;
+
+    g_free(file->disk);
+    g_free(file->path);
+    g_free(file);
+}
+
+static void add_missing(GPtrArray *list, const char *disk, const char *path)
+{
+    drv_missing_file *file;
+
+    if (g_file_test(path, G_FILE_TEST_EXISTS))
+        return;
+    file = g_new0(drv_missing_file, 1);
+    file->disk = g_strdup(disk);
+    file->path = g_strdup(path);
+    g_ptr_array_add(list, file);
+}
+
+GPtrArray *drv_hyper_missing_files(drv_hyper *hyper, const char *uuid, GError **error)
+{
+    g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
+    g_autoptr(virDomain) domain = lease ? drv_lease_domain(lease, uuid, error) : NULL;
+    g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(missing_free);
+    g_autoptr(drv_domain) parsed = NULL;
+    char *xml;
+
+    if (!domain)
+        return NULL;
+    if (virDomainIsPersistent(domain) == 0)
+        return g_steal_pointer(&list);
+    xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
+    if (!xml) {
+        drv_hyper_take_error(error, "cannot read VM %s", uuid);
+        return NULL;
+    }
+    parsed = drv_domain_from_xml(xml, error);
+    free(xml);
+    for (guint i = 0; parsed && i < parsed->disks->len; i++) {
+        const drv_disk *disk = parsed->disks->pdata[i];
+        g_autofree char *path = path_of(lease->connection, disk);
+        g_autoptr(GPtrArray) parts = path ? drv_image_parts(path, disk->format) : NULL;
+
+        if (path)
+            add_missing(list, disk->target, path);
+        for (guint k = 0; parts && k < parts->len; k++)
+            if (((const drv_image_part *)parts->pdata[k])->local)
+                add_missing(list, disk->target, ((const drv_image_part *)parts->pdata[k])->path);
+    }
+    return parsed ? g_steal_pointer(&list) : NULL;
+}

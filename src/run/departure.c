@@ -306,13 +306,57 @@ gboolean drv_departure_send(drv_outgoing *outgoing, gboolean all, GError **error
 
 /* ---- afterwards ---- */
 
+/* It was missing here as well, and that was said before. */
+static gboolean was_missing(json_object *step, const char *path)
+{
+    json_object *disks = drv_json_array(step, "disks");
+
+    for (gsize i = 0; i < drv_json_length(disks); i++) {
+        json_object *disk = json_object_array_get_idx(disks, i);
+
+        if (g_str_equal(drv_json_string(disk, "how", ""), "missing") &&
+            g_str_equal(drv_json_string(disk, "path", ""), path))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+gboolean drv_departure_is_whole(drv_outgoing *outgoing, GError **error)
+{
+    json_object *step = drv_job_step(outgoing->job);
+    g_autoptr(GString) text = g_string_new(NULL);
+    g_autoptr(GError) problem = NULL;
+    g_autoptr(json_object) answer =
+        drv_outgoing_call_session(outgoing, "POST", "/whole", NULL, &problem);
+    json_object *missing = drv_json_array(answer, "missing");
+
+    /* A target of an older version cannot tell. */
+    if (!answer && (problem->code == DRV_ERROR_NOT_FOUND || problem->code == DRV_ERROR_INVALID))
+        return TRUE;
+    if (!answer) {
+        g_propagate_error(error, g_steal_pointer(&problem));
+        return FALSE;
+    }
+    for (gsize i = 0; i < drv_json_length(missing); i++) {
+        json_object *file = json_object_array_get_idx(missing, i);
+        const char *path = drv_json_string(file, "path", "?");
+
+        if (!was_missing(step, path))
+            g_string_append_printf(text, "%s%s for its disk %s", text->len ? ", " : "", path,
+                                   drv_json_string(file, "disk", "?"));
+    }
+    if (text->len)
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s would not start at %s, which lacks %s",
+                    drv_job_vm(outgoing->job), drv_job_target(outgoing->job), text->str);
+    return !text->len;
+}
+
 static void remove_file(drv_outgoing *outgoing, const char *path, const char *what)
 {
     g_autoptr(GError) error = NULL;
 
     if (!drv_hyper_disk_remove(outgoing->run->hyper, path, &error))
-        drv_log_warning("%s stays behind: %s job=%s", what, error->message,
-                        drv_job_id(outgoing->job));
+        drv_outgoing_note_stay(outgoing, what, error->message);
 }
 
 /* For its return, if there is room. */

@@ -25,5 +25,11 @@ gboolean drv_departure_send(drv_outgoing *outgoing, gboolean all, GError **error
 /** drv_departure_sends_before() - whether there is something that must be sent before a live move. */
 gboolean drv_departure_sends_before(json_object *step);
 
+/**
+ * drv_departure_is_whole() - ask the target whether the VM would start there with all that its saved definition names:
+ * before anything is given up here. FALSE: DRV_ERROR_CONFLICT says what is missing; anything else: not known.
+ */
+gboolean drv_departure_is_whole(drv_outgoing *outgoing, GError **error);
+
 /** drv_departure_release() - the VM is at the target: remove what is its own and stayed here. Trouble is logged. */
 void drv_departure_release(drv_outgoing *outgoing);

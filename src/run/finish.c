@@ -34,6 +34,7 @@
 
 /* Kept with the job for the one who takes it up. */
 #define FACT_CONFIRMED "confirmed" /* the target has said that it has the VM for good */
+#define FACT_INCOMPLETE "incomplete" /* no image is removed: the target lacks something that is here */
 #define FACT_BOTH_RAN "both_ran"   /* no image is removed: which one is right is for a person to say */
 
 /* ---- asking ---- */
@@ -184,7 +185,7 @@ static gboolean leave(drv_outgoing *outgoing, json_object *completed)
     if (drv_job_fact(outgoing->job, FACT_BOTH_RAN))
         drv_log_notice("the disks of %s are left here: it ran at both ends for a while job=%s",
                        drv_job_vm(outgoing->job), drv_job_id(outgoing->job));
-    else
+    else if (!drv_job_fact(outgoing->job, FACT_INCOMPLETE))
         drv_departure_release(outgoing);
     drv_fault("source-disks-released");
     drv_session_end_relay(outgoing->dir);
@@ -214,6 +215,12 @@ static gboolean carry_out_done(drv_outgoing *outgoing)
         return FALSE;
     }
     drv_fault("source-target-finished");
+    if (!drv_departure_is_whole(outgoing, &error)) {
+        if (error->code != DRV_ERROR_CONFLICT)
+            return FALSE;
+        drv_job_set_fact(outgoing->job, FACT_INCOMPLETE, TRUE);
+        drv_outgoing_note_stay(outgoing, "all of its disks", error->message);
+    }
     /* From here on the target's session is closed: what it became there is no longer this job's. */
     drv_job_set_fact(outgoing->job, FACT_CONFIRMED, TRUE);
     drv_fault("source-confirmed");

@@ -115,7 +115,7 @@ static gboolean bring_over(drv_outgoing *outgoing, GError **error)
     if (!parcel)
         return FALSE;
     answer = drv_outgoing_call_session(outgoing, "POST", "/define", parcel, error);
-    return answer != NULL;
+    return answer && drv_departure_is_whole(outgoing, error);
 }
 
 /* Return: FALSE, not yet. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "hyper/image-uses.h"
 #include "base/ids.h"
 #include "model/local.h"
 #include "run/facts.h"
@@ -23,6 +24,7 @@
 #include "run/plans.h"
 #include "run/policies.h"
 #include "run/predict.h"
+#include "run/step.h"
 
 typedef struct {
     drv_run *run;
@@ -326,6 +328,32 @@ static json_object *define_vm(const peer_request *request, GError **error)
                                     error));
 }
 
+/* Whether what has come here is all of it: {"missing": [{"disk", "path"}…]}. */
+static json_object *whole_vm(const peer_request *request, GError **error)
+{
+    g_autoptr(GPtrArray) missing = NULL;
+    json_object *object, *list;
+    drv_uuid uuid;
+
+    if (!drv_door_uuid(&uuid, drv_json_string(request->body, "uuid", NULL), error))
+        return NULL;
+    missing = drv_hyper_missing_files(request->run->hyper, uuid.text, error);
+    if (!missing)
+        return NULL;
+    object = json_object_new_object();
+    list = json_object_new_array();
+    for (guint i = 0; i < missing->len; i++) {
+        const drv_missing_file *file = missing->pdata[i];
+        json_object *entry = json_object_new_object();
+
+        drv_json_set_string(entry, "disk", file->disk);
+        drv_json_set_string(entry, "path", file->path);
+        json_object_array_add(list, entry);
+    }
+    drv_json_set(object, "missing", list);
+    return object;
+}
+
 static json_object *finish_session(const peer_request *request, GError **error)
 {
     return drv_incoming_finish(request->run, request->id, request->body, error);
@@ -395,6 +423,7 @@ static const struct {
     {"POST", "sessions", TRUE, "export", TRUE, MEMBER, export_image},
     {"POST", "sessions", TRUE, "unexport", TRUE, MEMBER, unexport_image},
     {"POST", "sessions", TRUE, "define", TRUE, MEMBER, define_vm},
+    {"POST", "sessions", TRUE, "whole", TRUE, MEMBER, whole_vm},
     {"POST", "sessions", TRUE, "finish", TRUE, MEMBER, finish_session},
     {"DELETE", "sessions", TRUE, NULL, FALSE, MEMBER, abandon_session},
 };

@@ -121,6 +121,23 @@ static const char *method_used(json_object *view, json_object *step)
     return drv_method_from_name(method) == DRV_METHODS ? method : "pre-copy";
 }
 
+void drv_outgoing_note_stay(drv_outgoing *outgoing, const char *what, const char *why)
+{
+    g_autoptr(json_object) view = drv_job_view(outgoing->job);
+    json_object *known = drv_json_array(view, "stays");
+    json_object *list = known ? drv_json_copy(known) : json_object_new_array();
+    g_autofree char *text = g_strdup_printf("%s: %s", what, why);
+
+    for (gsize i = 0; i < drv_json_length(list); i++)
+        if (g_str_equal(json_object_get_string(json_object_array_get_idx(list, i)), text)) {
+            json_object_put(list);
+            return;
+        }
+    drv_log_warning("%s stays behind: %s job=%s", what, why, drv_job_id(outgoing->job));
+    json_object_array_add(list, json_object_new_string(text));
+    drv_job_set_note(outgoing->job, "stays", list);
+}
+
 static json_object *make_report(drv_outgoing *outgoing, const char *outcome, const char *why,
                                 json_object *completed)
 {
@@ -140,6 +157,8 @@ static json_object *make_report(drv_outgoing *outgoing, const char *outcome, con
                                        ? drv_json_copy(drv_json_array(view, "ladder"))
                                        : json_object_new_array());
     drv_json_set_string(report, "outcome", outcome);
+    drv_json_set(report, "stays", drv_json_array(view, "stays") ? drv_json_copy(drv_json_array(view, "stays"))
+                                                                : json_object_new_array());
     set_or_null(report, "total_ms", drv_clock_real_ms() - started_ms);
     set_or_null(report, "pause_ms",
                 g_str_equal(outcome, "done") ? measured_pause_ms(outgoing, completed) : -1);

@@ -18,6 +18,9 @@ void drv_outgoing_keep_counters(drv_outgoing *outgoing);
 /** drv_outgoing_read_counters() - the relay's last ones, before it goes. */
 void drv_outgoing_read_counters(drv_outgoing *outgoing);
 
+/** drv_outgoing_note_stay() - something of the VM stays at its source: logged, and kept for the report. */
+void drv_outgoing_note_stay(drv_outgoing *outgoing, const char *what, const char *why);
+
 /**
  * drv_outgoing_end() - the job ends, with its report, and is stored; waits while the store takes nothing.
  * @code: of drv_error_code, or 0

@@ -69,8 +69,7 @@ static void remove_file(drv_outgoing *outgoing, const char *path)
     g_autoptr(GError) error = NULL;
 
     if (!drv_hyper_disk_remove(outgoing->run->hyper, path, &error))
-        drv_log_warning("an image stays behind: %s job=%s", error->message,
-                        drv_job_id(outgoing->job));
+        drv_outgoing_note_stay(outgoing, "an image", error->message);
 }
 
 static gboolean flush_images(const drv_domain *domain, json_object *disks, GError **error)

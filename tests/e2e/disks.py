@@ -60,6 +60,12 @@ def image_info(lab: Lab, on: str, path: str) -> Any:
     return json.loads(lab.run(on, "qemu-img", "info", "-U", "--output=json", path).out)
 
 
+def with_data_file(lab: Lab, on: str, name: str, size: str) -> None:
+    """NAME.qcow2, whose contents are in NAME.data beside it, which it names as such."""
+    lab.run(on, "sh", "-c", f"cd {IMAGES} && qemu-img create -q -f qcow2 "
+            f"-o data_file={name}.data,data_file_raw=on {name}.qcow2 {size}")
+
+
 def raw_content(lab: Lab, on: str, path: str, fmt: str) -> bytes:
     """What a guest would read from the image."""
     out = f"/run/raw-{os.getpid()}"
@@ -153,4 +159,4 @@ def shared_directory() -> Iterator[Path]:
 
 __all__ = ["IMAGES", "add_devices", "allocated", "block_devices", "disk_xml", "image_info",
            "make_pool", "migrate", "nbd_server", "nbd_xml", "pool_volumes", "raw_content",
-           "refused", "shared_directory", "sources"]
+           "refused", "shared_directory", "sources", "with_data_file"]

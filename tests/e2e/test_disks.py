@@ -10,7 +10,7 @@ import pytest
 
 from disks import (IMAGES, add_devices, allocated, block_devices, disk_xml, image_info, make_pool,
                    migrate, nbd_server, nbd_xml, pool_volumes, raw_content, refused,
-                   shared_directory, sources)
+                   shared_directory, sources, with_data_file)
 from lab import Lab
 
 MIB = 1 << 20
@@ -96,6 +96,47 @@ def test_all_kinds_in_one_vm(lab: Lab, vm: str) -> None:
             assert f"{vm}-medium.iso" in refused(lab, "h1", vm, "h2")
     finally:
         network.unlink()
+
+
+def test_two_definitions_and_a_data_file(lab: Lab, vm: str) -> None:
+    """What it runs without and starts with the next time goes along, as do contents that lie elsewhere."""
+    make(lab, vm)
+    images, there = lab.path("h1", IMAGES), lab.path("h2", IMAGES)
+    later, medium, db = (f"{IMAGES}/{vm}-{name}" for name in ("later.raw", "medium.iso", "db.qcow2"))
+    filling, iso = os.urandom(2 * MIB), os.urandom(1 * MIB)
+    lab.path("h1", later).write_bytes(filling)
+    lab.path("h1", medium).write_bytes(iso)
+    with_data_file(lab, "h1", f"{vm}-db", "8M")
+    lab.run("h1", "qemu-io", "-c", "write -P 9 2M 1M", db)
+    lab.run("h1", "chmod", "666", f"{IMAGES}/{vm}-db.data")  # libvirt gives QEMU the image alone
+    expected = raw_content(lab, "h1", db, "qcow2")
+    add_devices(lab, vm, "h1", disk_xml("sda", medium, device="cdrom", extra="<readonly/>"),
+                disk_xml("vdc", db, "qcow2"))
+    lab.virsh("h1", "change-media", vm, "sda", "--eject", "--live", "--force")
+    lab.virsh("h1", "attach-disk", vm, later, "vdb", "--driver", "qemu", "--subdriver", "raw", "--config")
+    said = lab.drover("h1", "migrate", vm, "h2", "--check")
+    assert said.code == 0 and "sda: copy" in said.out and "vdb: copy" in said.out, said
+    with lab.watching(vm) as watch:
+        migrate(lab, "h1", vm, "h2")
+    watch.assert_unharmed()
+    assert sources(lab, vm, "h2")["sda"] is None and "vdb" not in sources(lab, vm, "h2")
+    assert sources(lab, vm, "h2", inactive=True) == {
+        "vda": f"{IMAGES}/{vm}.raw", "vdb": later, "vdc": db, "sda": medium}
+    assert (there / f"{vm}-later.raw").read_bytes() == filling
+    assert (there / f"{vm}-medium.iso").read_bytes() == iso
+    assert raw_content(lab, "h2", db, "qcow2") == expected
+    # Its own have left; a medium stays.
+    assert sorted(f.name for f in images.glob(f"{vm}*")) == [f"{vm}-medium.iso"]
+    lab.virsh("h2", "destroy", vm)
+    lab.virsh("h2", "start", vm)
+    lab.wait_answer(vm)
+    # One name for two things cannot be carried as such: it is said.
+    lab.virsh("h2", "detach-disk", vm, "vdb", "--live")
+    lab.path("h2", f"{IMAGES}/{vm}-other.raw").write_bytes(filling)
+    lab.virsh("h2", "attach-disk", vm, f"{IMAGES}/{vm}-other.raw", "vdb", "--driver", "qemu", "--subdriver",
+              "raw", "--live")
+    message = refused(lab, "h2", vm, "h1")
+    assert later in message and f"{vm}-other.raw" in message and "make them one" in message
 
 
 def test_the_same_file_is_shared(lab: Lab, vm: str) -> None:

@@ -5,7 +5,8 @@ from typing import Iterator
 
 import pytest
 
-from disks import IMAGES, add_devices, allocated, disk_xml, image_info, migrate, refused, sources
+from disks import (IMAGES, add_devices, allocated, disk_xml, image_info, migrate, refused, sources,
+                   with_data_file)
 from lab import Lab, wait_until
 
 MIB = 1 << 20
@@ -112,6 +113,45 @@ def test_another_pool_and_format(lab: Lab, vm: str) -> None:
         assert not list(lab.path("h2", "/var/lib/libvirt/cold").iterdir())
     finally:
         lab.virsh("h2", "pool-destroy", "cold")
+
+
+def test_a_data_file_and_a_base_of_others(lab: Lab, vm: str) -> None:
+    """The contents go with the image that names them; what others are based on stays, and it is said."""
+    image, data = f"{IMAGES}/{vm}-db.qcow2", f"{IMAGES}/{vm}-db.data"
+    with_data_file(lab, "h1", f"{vm}-db", "16M")
+    lab.run("h1", "qemu-io", "-c", "write -P 7 3M 1M", image)
+    content = lab.path("h1", data).read_bytes()
+    define_off(lab, vm, "h1", disk_xml("vda", image, "qcow2"))
+    migrate(lab, "h1", vm, "h2", "--offline")
+    assert not list(lab.path("h1", IMAGES).glob(f"{vm}-*"))
+    assert lab.path("h2", data).read_bytes() == content
+    lab.run("h2", "qemu-io", "-c", "read -P 7 3M 1M", image)
+    lab.virsh("h2", "start", vm)
+    lab.virsh("h2", "destroy", vm)
+    # What is in the way of it there is not overwritten.
+    lab.path("h1", data).write_bytes(b"precious")
+    assert data in refused(lab, "h2", vm, "h1")
+    lab.path("h1", data).unlink()
+    # To a pool as one image, which needs no other.
+    migrate(lab, "h2", vm, "h1", "--target-pool", "default")
+    assert "data-file" not in str(image_info(lab, "h1", image)) and not lab.path("h2", data).exists()
+    lab.run("h1", "qemu-io", "-c", "read -P 7 3M 1M", image)
+
+    # Another VM has a clone of it, by a name that libvirt does not look into.
+    clone = f"{IMAGES}/{vm}-clone.qcow2"
+    base = '{"driver":"qcow2","file":{"driver":"file","filename":"%s"}}' % image
+    lab.run("h1", "qemu-img", "create", "-q", "-f", "qcow2", "-b", f"json:{base}", "-F", "qcow2", clone)
+    define_off(lab, f"{vm}-clone", "h1", disk_xml("vda", clone, "qcow2"))
+    try:
+        before = lab.path("h1", image).read_bytes()
+        ended = lab.drover("h1", "migrate", vm, "h2", "--offline", "--quiet")
+        assert ended.code == 0 and f"VM {vm}-clone has it as the base of its disk vda" in ended.err, ended
+        assert lab.where(vm) == ["h2"]
+        assert lab.path("h1", image).read_bytes() == before == lab.path("h2", image).read_bytes()
+        lab.virsh("h1", "start", f"{vm}-clone")
+    finally:
+        lab.virsh("h1", "destroy", f"{vm}-clone", check=False)
+        lab.virsh("h1", "undefine", f"{vm}-clone")
 
 
 def big(lab: Lab, vm: str) -> bytes:

@@ -140,7 +140,7 @@ static void test_exit_codes(void)
         g_assert_cmpstr(text.out, ==, "");
         has(text.err, "because of the test");
         g_assert_cmpint(json.code, ==, codes[i].code);
-        g_assert_cmpint(json_object_object_length(object), ==, 24);
+        g_assert_cmpint(json_object_object_length(object), ==, 25);
         g_assert_cmpstr(drv_json_string(object, "outcome", NULL), ==, codes[i].outcome);
         g_assert_cmpstr(drv_json_string(object, "error", NULL), ==, "because of the test");
         g_assert_cmpstr(drv_json_string(object, "vm", NULL), ==, "web1");
@@ -201,7 +201,7 @@ static void test_migrate(void)
     g_assert_cmpint(dropped.code, ==, 0);
     has(dropped.out, "web1 moved from h1 to h2");
     g_assert_cmpint(json.code, ==, 0);
-    g_assert_cmpint(json_object_object_length(object), ==, 24);
+    g_assert_cmpint(json_object_object_length(object), ==, 25);
     g_assert_cmpint(drv_json_int(object, "pause_ms", -1), ==, 40);
     g_assert_cmpint(begun.code, ==, 0);
     g_assert_cmpstr(begun.out, ==, "h1-7\n");

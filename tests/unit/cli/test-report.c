@@ -11,7 +11,7 @@
 static const char *const keys[] = {
     "vm",           "source",     "target",     "method",     "outcome", "total_ms", "pause_ms",
     "allowed_pause_ms", "memory_bytes", "qemu_bytes", "wire_bytes", "disk_bytes", "disk_wire_bytes",
-    "seed_bytes", "from_disk_bytes", "recycled_bytes", "rounds",  "ladder",
+    "seed_bytes", "from_disk_bytes", "recycled_bytes", "rounds",  "ladder", "stays",
     "predicted", "seen_before", "copy_ms", "fixed_ms", "link_bps", "error"};
 
 #define DONE                                                                                       \

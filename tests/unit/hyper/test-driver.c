@@ -458,6 +458,8 @@ static void test_image_uses(fixture *f, gconstpointer data)
     g_autoptr(drv_image_uses) uses = NULL;
     g_autoptr(drv_image_uses) others = NULL;
     g_autoptr(drv_domain) db = NULL;
+    g_autoptr(GPtrArray) missing = NULL;
+    g_autoptr(GPtrArray) lacks = NULL;
     g_autofree char *golden_says = NULL;
     g_autofree char *clone_says = NULL;
     g_autofree char *aside = g_build_filename(f->directory, "aside", NULL);
@@ -498,6 +500,18 @@ static void test_image_uses(fixture *f, gconstpointer data)
     g_clear_error(&error);
     g_assert_true(drv_hyper_disk_remove(f->hyper, path[4], &error));
     g_assert_no_error(error);
+
+    /* And the other way round: what a VM would not find. */
+    missing = drv_hyper_missing_files(f->hyper, db->uuid, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(missing->len, ==, 0);
+    g_unlink(path[3]);
+    lacks = drv_hyper_missing_files(f->hyper, db->uuid, &error);
+    g_assert_cmpuint(lacks->len, ==, 1);
+    g_assert_cmpstr(((drv_missing_file *)lacks->pdata[0])->path, ==, path[3]);
+    g_assert_cmpstr(((drv_missing_file *)lacks->pdata[0])->disk, ==, "vda");
+    g_assert_null(drv_hyper_missing_files(f->hyper, NO_UUID, &error));
+    g_assert_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND);
     for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
         g_unlink(path[i]);
         g_free(path[i]);

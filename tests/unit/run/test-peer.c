@@ -52,6 +52,7 @@ static const char *const golden[] = {
     "POST sessions/*/export m",
     "POST sessions/*/unexport m",
     "POST sessions/*/define m",
+    "POST sessions/*/whole m",
     "POST sessions/*/finish m",
     "DELETE sessions/* m",
 };
