@@ -88,11 +88,23 @@ char *drv_image_name_path(const char *name, const char *image)
     return path;
 }
 
+char *drv_image_data_path(const char *name, const char *image, gboolean *astray)
+{
+    g_autofree char *path = drv_image_name_path(name, "/");
+    g_autofree char *beside = drv_image_name_path(name, image);
+
+    *astray = path && !g_str_equal(path, beside) && !g_file_test(path, G_FILE_TEST_EXISTS) &&
+              g_file_test(beside, G_FILE_TEST_EXISTS);
+    return *astray ? g_steal_pointer(&beside) : g_steal_pointer(&path);
+}
+
 static drv_image_part *add_part(GPtrArray *parts, const char *name, const char *image, gboolean data)
 {
     drv_image_part *part = g_new0(drv_image_part, 1);
 
-    part->path = drv_image_name_path(name, image);
+    gboolean astray;
+
+    part->path = data ? drv_image_data_path(name, image, &astray) : drv_image_name_path(name, image);
     part->local = part->path != NULL;
     if (!part->local)
         part->path = g_strdup(name);

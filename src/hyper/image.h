@@ -20,8 +20,14 @@ typedef struct {
  * one, "file:PATH" or "json:{…}". Pure. Transfer full; NULL: something else, as NBD. */
 char *drv_image_name_path(const char *name, const char *image);
 
-/** drv_image_read_header() - what a qcow2 image whose first bytes these are names. Pure. Transfer full, of
- * drv_image_part; NULL: it is no qcow2, or a broken one. */
+/**
+ * drv_image_data_path() - the same of a data file. QEMU looks for a relative one where it runs itself, which for
+ * libvirt's is "/"; one that is not there but beside the image is taken for what was meant. @astray: whether so. Transfer full.
+ */
+char *drv_image_data_path(const char *name, const char *image, gboolean *astray);
+
+/** drv_image_read_header() - what a qcow2 image whose first bytes these are names. Transfer full, of
+ * drv_image_part; NULL: it is no qcow2, or a broken one. Pure but for where a relative data file is. */
 GPtrArray *drv_image_read_header(const guint8 *bytes, gsize size, const char *image);
 
 /** drv_image_looks_like() - as drv_image_read_header() of the file @path; what it names itself, not what that needs. */

@@ -203,6 +203,29 @@ static void send_chain(context *c, json_object *planned)
     drv_json_set(planned, "bases", images);
 }
 
+/* QEMU does not find a data file that is named by no directory and is not where QEMU runs. */
+static void check_astray(context *c, gboolean verbatim)
+{
+    json_object *data = drv_json_array(c->disk, "data");
+
+    for (gsize i = 0; i < drv_json_length(data); i++) {
+        json_object *part = json_object_array_get_idx(data, i);
+        const char *path = drv_json_string(part, "path", "?"), *of = drv_json_string(part, "of", "?");
+
+        if (!drv_json_bool(part, "astray"))
+            continue;
+        if (!verbatim)
+            problem(c, "disk %s: %s names its data file %s without a directory, and QEMU does not find it there"
+                    DRV_REMEDY "name it in full (in that directory: qemu-img amend -f qcow2 -o data_file=%s %s)", c->name,
+                    of, path, path, of);
+        else
+            drv_checks_warn(c->checks, DRV_ABOUT_COLD_START, "disk %s: %s names its data file %s without a "
+                            "directory: QEMU looks for it in /, and the VM starts on neither host" DRV_REMEDY
+                            "name it in full (in that directory: qemu-img amend -f qcow2 -o data_file=%s %s)", c->name,
+                    of, path, path, of);
+    }
+}
+
 /* What goes with the image when that goes: the contents of data files that are its alone. */
 static void note_data(context *c, json_object *planned)
 {
@@ -343,6 +366,7 @@ static const char *copied(context *c, json_object *planned, gboolean before)
     drv_json_set_int(planned, "needed_bytes", needed);
     if (verbatim)
         send_chain(c, planned);
+    check_astray(c, verbatim);
     note_data(c, planned);
     if (!before)
         plan_seed(c, planned);

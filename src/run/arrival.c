@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 #include "hyper/flush.h"
 #include "hyper/probe.h"
 #include "run/facts.h"
+#include "run/host-facts.h"
 #include "run/kept.h"
 #include "run/step.h"
 #include "run/tpm.h"
@@ -67,6 +69,20 @@ static guint64 whole_sectors(gint64 bytes)
     return ((guint64)bytes + 511) & ~(guint64)511;
 }
 
+/* A data file is nothing that libvirt would give to QEMU: here it is QEMU's from the beginning. */
+static gboolean give_to_qemu(const char *path, GError **error)
+{
+    g_autofree char *name = drv_host_qemu_user();
+    const struct passwd *user = getpwnam(name);
+    drv_autoclose int fd = user ? open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
+
+    if (!user || (fd >= 0 && fchown(fd, user->pw_uid, user->pw_gid) == 0))
+        return TRUE;
+    g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot give the data file %s to %s: %s", path, name,
+                g_strerror(errno));
+    return FALSE;
+}
+
 static gboolean make_verbatim(drv_run *run, json_object *disk, const char *path, json_object *made,
                               drv_arrival_keep keep, gpointer data, GError **error)
 {
@@ -77,7 +93,8 @@ static gboolean make_verbatim(drv_run *run, json_object *disk, const char *path,
 
         if (!make_file(run, drv_json_string(base, "path", ""), "raw",
                        whole_sectors(drv_json_int(base, "size_bytes", 0)),
-                       (guint64)drv_json_int(base, "allocation_bytes", 0), made, keep, data, error))
+                       (guint64)drv_json_int(base, "allocation_bytes", 0), made, keep, data, error) ||
+            (drv_json_string(base, "of", NULL) && !give_to_qemu(drv_json_string(base, "path", ""), error)))
             return FALSE;
     }
     return make_file(run, path, "raw", whole_sectors(drv_json_int(disk, "file_bytes", 0)),

@@ -58,12 +58,11 @@ void drv_disk_facts_set_image(drv_disk_gathering *g, json_object *object, const 
 
 /* ---- what an image consists of ---- */
 
-/* Of another image, by the name that it has for it. Transfer full. */
-static json_object *part_facts(drv_disk_gathering *g, const char *name, const char *image,
+/* Of another file of an image, at @path, or NULL: none of this host. Transfer full. */
+static json_object *part_facts(drv_disk_gathering *g, const char *name, const char *path,
                                const char *format, drv_digest_kind digest)
 {
     json_object *entry = json_object_new_object();
-    g_autofree char *path = drv_image_name_path(name, image);
 
     drv_json_set_string(entry, "path", path ? path : name);
     drv_json_set_string(entry, "format", format);
@@ -97,16 +96,21 @@ static void set_chain(drv_disk_gathering *g, json_object *object, const char *pa
             if (!drv_json_int(object, "capacity_bytes", 0))
                 drv_json_set_int(object, "capacity_bytes", drv_json_int(image, "virtual-size", 0));
         } else {
-            json_object *entry = part_facts(g, drv_json_string(image, "filename", ""), above,
-                                            drv_json_string(image, "format", "raw"), digest);
+            const char *name = drv_json_string(image, "filename", "");
+            g_autofree char *base = drv_image_name_path(name, above);
+            json_object *entry =
+                part_facts(g, name, base, drv_json_string(image, "format", "raw"), digest);
 
             g_free(above);
             above = g_strdup(drv_json_string(entry, "path", ""));
             json_object_array_add(chain, entry);
         }
         if (data_file) {
-            json_object *entry = part_facts(g, data_file, above, "raw", i ? digest : DRV_DIGEST_NONE);
+            gboolean astray;
+            g_autofree char *file = drv_image_data_path(data_file, above, &astray);
+            json_object *entry = part_facts(g, data_file, file, "raw", i ? digest : DRV_DIGEST_NONE);
 
+            drv_json_set_bool(entry, "astray", astray);
             drv_json_set_string(entry, "of", above);
             drv_json_set_bool(entry, "own", i == 0);
             json_object_array_add(data, entry);

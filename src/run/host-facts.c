@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "hyper/machine.h"
 #include "plan/ranges.h"
+#include "run/session.h"
 
 #define QEMU_CONF "/etc/libvirt/qemu.conf"
 #define MOST_NODES 256
@@ -31,6 +32,14 @@ char *drv_host_setting(const char *key, const char *otherwise)
     char *value = text ? drv_qemu_conf_value(text, key) : NULL;
 
     return value ? value : g_strdup(otherwise);
+}
+
+char *drv_host_qemu_user(void)
+{
+    const char *group = drv_session_qemu_group();
+
+    /* Distributions name the user like the group, but for Debian's kvm. */
+    return drv_host_setting("user", group && g_str_equal(group, "qemu") ? "qemu" : "libvirt-qemu");
 }
 
 char *drv_host_online(const char *what)

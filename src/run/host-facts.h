@@ -7,6 +7,9 @@
 /** drv_host_setting() - of /etc/libvirt/qemu.conf, or @otherwise. Transfer full. */
 char *drv_host_setting(const char *key, const char *otherwise);
 
+/** drv_host_qemu_user() - as whom libvirt runs QEMU here, by qemu.conf or the distribution. Transfer full. */
+char *drv_host_qemu_user(void);
+
 /** drv_host_online() - "0-3": of "cpu" or "node". Transfer full; NULL: not known. */
 char *drv_host_online(const char *what);
 

@@ -237,9 +237,7 @@ static void set_directories(json_object *there, GPtrArray *directories, const ch
 static void set_permissions(drv_run *run, json_object *there, GPtrArray *directories)
 {
     const char *group = drv_session_qemu_group();
-    /* Distributions name the user like the group, but for Debian's kvm. */
-    g_autofree char *user =
-        drv_host_setting("user", group && g_str_equal(group, "qemu") ? "qemu" : "libvirt-qemu");
+    g_autofree char *user = drv_host_qemu_user();
     g_autofree char *error = drv_host_can_write(run->sessions_dir);
 
     drv_json_set_string(there, "qemu_group", group);

@@ -61,9 +61,10 @@ def image_info(lab: Lab, on: str, path: str) -> Any:
 
 
 def with_data_file(lab: Lab, on: str, name: str, size: str) -> None:
-    """NAME.qcow2, whose contents are in NAME.data beside it, which it names as such."""
-    lab.run(on, "sh", "-c", f"cd {IMAGES} && qemu-img create -q -f qcow2 "
-            f"-o data_file={name}.data,data_file_raw=on {name}.qcow2 {size}")
+    """NAME.qcow2, whose contents are in NAME.data beside it. libvirt gives QEMU only the image."""
+    lab.run(on, "qemu-img", "create", "-q", "-f", "qcow2", "-o",
+            f"data_file={IMAGES}/{name}.data,data_file_raw=on", f"{IMAGES}/{name}.qcow2", size)
+    lab.run(on, "chmod", "666", f"{IMAGES}/{name}.data")
 
 
 def raw_content(lab: Lab, on: str, path: str, fmt: str) -> bytes:

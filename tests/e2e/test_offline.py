@@ -137,9 +137,21 @@ def test_a_data_file_and_a_base_of_others(lab: Lab, vm: str) -> None:
     assert "data-file" not in str(image_info(lab, "h1", image)) and not lab.path("h2", data).exists()
     lab.run("h1", "qemu-io", "-c", "read -P 7 3M 1M", image)
 
+    # Named without a directory, as qemu-img lets one: it is carried, although QEMU would not find it.
+    lab.run("h1", "rm", image)
+    lab.run("h1", "sh", "-c", f"cd {IMAGES} && qemu-img create -q -f qcow2 "
+            f"-o data_file={vm}-db.data,data_file_raw=on {vm}-db.qcow2 16M")
+    lab.path("h1", data).write_bytes(content)
+    ended = lab.drover("h1", "migrate", vm, "h2", "--offline", "--quiet")
+    assert ended.code == 0 and "qemu-img amend" in ended.err, ended
+    assert lab.path("h2", data).read_bytes() == content and not lab.path("h1", data).exists()
+    assert "amend" in refused(lab, "h2", vm, "h1", "--target-pool", "default")
+    lab.run("h2", "sh", "-c", f"cd {IMAGES} && qemu-img amend -f qcow2 -o data_file={data} {image}")
+    migrate(lab, "h2", vm, "h1", "--target-pool", "default")
+
     # Another VM has a clone of it, by a name that libvirt does not look into.
     clone = f"{IMAGES}/{vm}-clone.qcow2"
-    base = '{"driver":"qcow2","file":{"driver":"file","filename":"%s"}}' % image
+    base = '{"file":{"driver":"file","filename":"%s"}}' % image
     lab.run("h1", "qemu-img", "create", "-q", "-f", "qcow2", "-b", f"json:{base}", "-F", "qcow2", clone)
     define_off(lab, f"{vm}-clone", "h1", disk_xml("vda", clone, "qcow2"))
     try:

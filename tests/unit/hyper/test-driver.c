@@ -470,7 +470,7 @@ static void test_image_uses(fixture *f, gconstpointer data)
     }
     write_qcow2(path[0], NULL, NULL);
     write_qcow2(path[1], "golden.qcow2", NULL);
-    write_qcow2(path[2], NULL, "db.data");
+    write_qcow2(path[2], NULL, path[3]);
     write_qcow2(path[4], "clone.qcow2", NULL); /* of no VM */
     define_qcow2(f, "clone1", path[1]);
     define_qcow2(f, "db", path[2]);

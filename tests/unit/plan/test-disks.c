@@ -87,6 +87,10 @@ static const row rows[] = {
      "flatten", NULL, NULL, 0, 0},
     {"data file, shut off", "{" QCOW2 "'data':[{'path':'/i/a.data','own':true," FILE_HERE "}],'there':{" ROOM
      ",'data':[{'directory':true}]}}", "copy", "verbatim", NULL, NULL, 1, 0},
+    {"data file not where QEMU looks", "{" QCOW2 "'data':[{'path':'/i/a.data','own':true,'astray':true," FILE_HERE
+     "}],'there':{" ROOM "}}", "copy", NULL, "qemu-img amend", NULL, 0, 0},
+    {"data file not where QEMU looks, shut off", "{" QCOW2 "'data':[{'path':'/i/a.data','own':true,'astray':true,"
+     FILE_HERE "}],'there':{" ROOM ",'data':[{'directory':true}]}}", "copy", "verbatim", NULL, NULL, 1, 0},
     {"data file in the way", "{" QCOW2 "'data':[{'path':'/i/a.data','own':true," FILE_HERE "}],'there':{" ROOM
      ",'data':[{'directory':true,'exists':true}]}}", "copy", "verbatim", "/i/a.data exists on h2", NULL, 1, 0},
     {"data file without a directory", "{" QCOW2 "'data':[{'path':'/d/a.data','own':true," FILE_HERE "}],'there':{"
