@@ -87,6 +87,7 @@ def wrong_secret(lab: Lab, to: str, session: str) -> None:
 
 def test_a_crowd_of_strangers(lab: Lab, slow: Guest) -> None:
     source, target = slow.host, slow.other
+    lab.rate("20mbit")  # it is not over before they have all been there
     with lab.watching(VM) as watch, crowd(lab) as strangers:
         move = lab.begin(VM, source, target)
         move.until("copying-disks", wire_bytes=1 << 20)
