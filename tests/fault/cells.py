@@ -211,7 +211,7 @@ class Bench:
 
     # ---- the guest ----
 
-    def _fresh(self) -> str:
+    def fresh(self) -> str:
         """The guest runs on one host and all is as on the first day. Returns that host."""
         lab = self.lab
         for on in lab.hosts:
@@ -251,7 +251,7 @@ class Bench:
 
     def _run(self, cell: Cell, result: Result) -> None:
         lab = self.lab
-        source = self._fresh()
+        source = self.fresh()
         target = next(h for h in lab.hosts if h != source)
         victim = source if cell.end == "source" else target
         with self._disks(cell, victim) as fill:
@@ -260,7 +260,7 @@ class Bench:
                 if cell.is_cold:
                     lab.virsh(source, "destroy", VM)
                     self.content = self._contents(source)
-                move = self._get_there(cell, source, target)
+                move = self.get_there(cell, source, target)
                 self._evil(cell, victim, move, fill)
                 for on in lab.hosts:
                     lab.link(on, "--up", "--rate", "none")
@@ -307,7 +307,7 @@ class Bench:
         assert not os.listdir(self.lab.path(on, "/var/lib/libvirt/fast")), "an image stays behind"
         self.lab.virsh(on, "pool-destroy", "fast")
 
-    def _get_there(self, cell: Cell, source: str, target: str) -> Move:
+    def get_there(self, cell: Cell, source: str, target: str) -> Move:
         lab, state = self.lab, cell.state
         held = source if state.at == "source" else target
         if state.point:
@@ -409,7 +409,7 @@ class Bench:
             lab.service(victim, "libvirtd", "stop")
             lab.kill(victim, "droverd")
             self.disarm()
-            wait_until(lambda: self._job(move), "droverd is there again")
+            wait_until(lambda: self.job(move), "droverd is there again")
             lab.service(victim, "libvirtd", "start")
         elif cell.fault in FROZEN:
             assert move.target
@@ -461,7 +461,7 @@ class Bench:
         until = time.monotonic() + seconds
         return lambda: time.monotonic() >= until
 
-    def _job(self, move: Move) -> Optional[dict[str, Any]]:
+    def job(self, move: Move) -> Optional[dict[str, Any]]:
         """None while the source's droverd cannot be asked."""
         try:
             return move.view()
@@ -470,7 +470,7 @@ class Bench:
 
     def _wait_ended(self, move: Move, seconds: float) -> dict[str, Any]:
         def ended() -> Optional[dict[str, Any]]:
-            job = self._job(move) if self.is_up(move.source) else None
+            job = self.job(move) if self.is_up(move.source) else None
             return job if job and job["ended"] else None
 
         job: dict[str, Any] = wait_until(ended, f"{move.job} ends", seconds)
@@ -504,7 +504,7 @@ class Bench:
             if running and len(states) == 1:
                 return running[0]
             off = [on for on, is_ in states.items() if is_ == "shut off"]
-            now = self._job(move)
+            now = self.job(move)
             if cell.may_take_the_guest and (len(states) == 2 or cell.state.halves) and now and \
                     now["state"] == "needs-attention" and not result.asked:
                 # A person's choice: here the copy at the target, which is whole.
@@ -533,7 +533,7 @@ class Bench:
                                 90)
 
         def settled() -> bool:
-            now = self._job(move)
+            now = self.job(move)
             return bool(now and now["ended"] and now["state"] != "needs-attention")
 
         wait_until(settled, f"{move.job} is settled", 60)
