@@ -424,7 +424,7 @@ static drv_client *client_of(test_node *as, test_node *to, gboolean person)
 {
     g_autofree char *server = g_strdup_printf("127.0.0.1:%u", to->port);
     drv_client_options options = {.server = server, .etc_dir = as->etc, .person = person,
-                                  .patience_ms = 100};
+                                  .patience_ms = 2000};
     g_autoptr(GError) error = NULL;
     drv_client *client = drv_client_new(&options, &error);
 

@@ -113,6 +113,8 @@ static gboolean is_refused(drv_client *client, const char *method, const char *p
         drv_client_stream(client, path, one_is_enough, NULL, &error);
     else
         answer = drv_client_call(client, method, path, g_str_equal(method, "GET") ? NULL : body, 0, &error);
+    if (error)
+        g_test_message("%s %s: %s", method, path, error->message);
     if (!g_error_matches(error, DRV_ERROR, DRV_ERROR_DENIED))
         return FALSE;
     for (guint i = 0; i < G_N_ELEMENTS(words); i++)
