@@ -18,7 +18,7 @@ LAB = ROOT / "lab" / "lab"
 VM = "web1"
 MEMORY_MIB = 1024
 WORK_MIB = 256
-DIRTY_MIB = 4
+DIRTY_MIB = 1  # MiB/s of the guest's memory written anew; a migration back carries what was written meanwhile
 RATE = "1gbit"
 
 

@@ -29,8 +29,9 @@ def test_try(tmp_path: Path) -> None:
         assert 0 <= move["pause_ms"] <= move["total_ms"]
     # The way back begins at once, and what the hosts know from the way there is not sent again.
     there, back = moves
+    # A tenth where nothing else runs; what the guest writes meanwhile counts as well, and that grows with the time.
     assert back["known_bytes"] > there["qemu_bytes"] / 2, moves
-    assert back["wire_bytes"] < there["wire_bytes"] / 2, moves
+    assert back["wire_bytes"] < there["wire_bytes"] / 7, moves
     assert "memory verified" in done.stdout and "disk writes lost" in done.stdout
     assert name not in subprocess.run([str(ROOT / "lab/lab"), "list"], capture_output=True,
                                       text=True).stdout
