@@ -51,6 +51,7 @@ typedef struct {
     char *content_size;
     guint64 content_bytes; /* of content_size; 0: not given */
     int content_days;
+    int relay_mib;
     gboolean debug;
     gboolean version;
 } settings;
@@ -86,6 +87,10 @@ static gboolean parse_content(settings *wish, GError **error)
                     "--content-days is a number from 1 to 3650");
         return FALSE;
     }
+    if (wish->relay_mib < 0) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "--relay-memory is a number of MiB");
+        return FALSE;
+    }
     if (!wish->content_size)
         return TRUE;
     if (length && (number[length - 1] == 'G' || number[length - 1] == 'M')) {
@@ -118,6 +123,8 @@ static gboolean parse(settings *wish, int argc, char **argv, GError **error)
          "keep at most so much known content (default: 1/16 of the free room, 8G at most)", "N[M|G]"},
         {"content-days", 0, 0, G_OPTION_ARG_INT, &wish->content_days,
          "forget known content that was not used for so long (default: 7)", "N"},
+        {"relay-memory", 0, 0, G_OPTION_ARG_INT, &wish->relay_mib,
+         "memory that the relays of all migrations together may take, in MiB (default: 1/8 of the host's)", "MIB"},
         {"debug", 0, 0, G_OPTION_ARG_NONE, &wish->debug, "log more", NULL},
         {"version", 'V', 0, G_OPTION_ARG_NONE, &wish->version, "print the version and end", NULL},
         {0},
@@ -204,6 +211,7 @@ static gboolean open_run(parts *all, const settings *wish, GError **error)
                              .shared = drv_cluster_store(all->cluster),
                              .peers = drv_cluster_peers(all->cluster),
                              .relay_program = g_getenv("DROVER_RELAY") ?: DRV_RELAY_PROGRAM,
+                             .relay_memory_bytes = (guint64)wish->relay_mib << 20,
                              .stand_in_program = g_getenv("DROVER_STAND_IN") ?: DRV_STAND_IN_PROGRAM,
                              .resumed_dir = resumed,
                              .sessions_dir = sessions,

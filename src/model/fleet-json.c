@@ -78,6 +78,8 @@ void drv_fleet_node_from_json(drv_fleet *fleet, drv_fleet_node *node, json_objec
     node->cpu_used = drv_json_double(object, "cpu_used", DRV_FLEET_UNKNOWN);
     node->memory_bytes = unsigned_of(object, "memory_bytes");
     node->memory_free_bytes = unsigned_of(object, "memory_free_bytes");
+    node->relay_bytes = unsigned_of(object, "relay_memory_bytes");
+    node->relay_left_bytes = unsigned_of(object, "relay_memory_left_bytes");
     node->cpu_model = drv_fleet_text(fleet, drv_json_string(object, "cpu_model", NULL));
     node->cpu_features = names_of(fleet->features, object, "cpu_features");
     node->networks = names_of(fleet->networks, object, "networks");
@@ -308,6 +310,10 @@ static json_object *node_json(const drv_fleet_node *node)
     set_load(object, node->cpu_used);
     drv_json_set_int(object, "memory_bytes", (gint64)node->memory_bytes);
     drv_json_set_int(object, "memory_free_bytes", (gint64)node->memory_free_bytes);
+    if (node->relay_bytes) {
+        drv_json_set_int(object, "relay_memory_bytes", (gint64)node->relay_bytes);
+        drv_json_set_int(object, "relay_memory_left_bytes", (gint64)node->relay_left_bytes);
+    }
     set_known(object, "cpu_model", node->cpu_model);
     set_names(object, "cpu_features", node->cpu_features);
     set_names(object, "networks", node->networks);

@@ -217,5 +217,6 @@ gint64 drv_fleet_room(const drv_fleet_node *node)
         return DRV_FLEET_ROOM_UNKNOWN;
     if (node->memory_bytes)
         room = MIN(room, (gint64)node->memory_bytes - (gint64)node->vms_bytes);
-    return room - (gint64)node->promised_bytes;
+    /* Relays that are open have taken theirs; what others may still take is not for VMs. */
+    return room - (gint64)node->promised_bytes - (gint64)node->relay_left_bytes;
 }

@@ -54,6 +54,8 @@ typedef struct {
     drv_fleet_vm *first_vm; /* and on by next_on_node */
     guint64 vms_bytes;      /* of those that run or are paused there, and of those that arrive */
     guint64 arriving_bytes; /* of the latter, which have not taken theirs yet */
+    guint64 relay_bytes;      /* that the relays of its migrations may take together; 0: not known */
+    guint64 relay_left_bytes; /* of that, what none has reserved yet */
     guint64 promised_bytes; /* to VMs that other plans bring, which have not begun to arrive */
 } drv_fleet_node;
 

@@ -11,6 +11,8 @@
  */
 #include "plan/schedule.h"
 
+#include "model/budget.h"
+
 #include "plan/place.h"
 
 /* ---- limits ---- */
@@ -50,11 +52,13 @@ gboolean drv_plan_limits_from_json(json_object *object, drv_plan_limits *limits,
 
 guint drv_plan_moves_borne(const drv_plan_limits *limits, const drv_fleet_node *node)
 {
+    guint most = node->relay_bytes ? drv_budget_sessions(node->relay_bytes) : G_MAXUINT;
+
     if (limits->per_node)
-        return limits->per_node;
+        return MIN(limits->per_node, most);
     /* 0: not known */
-    return node->cpus ? CLAMP(node->cpus / DRV_PLAN_CPUS_A_MOVE, 1, DRV_PLAN_PER_NODE)
-                      : DRV_PLAN_PER_NODE;
+    return MIN(most, node->cpus ? CLAMP(node->cpus / DRV_PLAN_CPUS_A_MOVE, 1, DRV_PLAN_PER_NODE)
+                                : DRV_PLAN_PER_NODE);
 }
 
 json_object *drv_plan_limits_json(const drv_plan_limits *limits, const drv_fleet *fleet)

@@ -44,6 +44,8 @@ struct drv_relay_config {
     uint16_t peer_port;
     int libvirt_fd;        /* target: a connected socket to the local libvirtd, else -1 */
     bool judged;           /* target: calls that say what is to be made here wait for drv_relay_judge() */
+    unsigned cache_mib;    /* that the codec may remember pages in, at most; 0: drv_relay_cache_mib() */
+    int memory_fd;         /* what stands for its memory, which it has open for as long as it lives; 0: nothing does */
     const char *program;   /* path of drover-relay */
     int content_fd;        /* what is known of earlier sessions (content/brief.h), or -1 … */
     const int *content_files; /* … the pack to write and those to read */

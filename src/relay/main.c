@@ -104,6 +104,8 @@ static int set_up(struct drv_daemon *daemon, struct drv_error *err)
         rc = drv_session_init(session, settings->role, settings->links, err);
     if (rc)
         return rc;
+    if (settings->cache_mib && settings->cache_mib < session->hello.cache_mib)
+        session->hello.cache_mib = (uint16_t)settings->cache_mib;
     (void)snprintf(session->secret.session, sizeof session->secret.session, "%s",
                    settings->session);
     memcpy(session->secret.secret, settings->secret, sizeof session->secret.secret);

@@ -83,6 +83,8 @@ static int set_one(struct drv_settings *settings, const char *key, const char *v
     }
     if (!strcmp(key, "content_files"))
         return copy_number(&settings->content_files, 1 + DRV_PACKS_MAX, value, key, err);
+    if (!strcmp(key, "cache_mib"))
+        return copy_number(&settings->cache_mib, CACHE_MIB_MAX, value, key, err);
     if (!strcmp(key, "judged"))
         return copy_number(&settings->judged, 1, value, key, err);
     if (!strcmp(key, "older_files"))
@@ -147,7 +149,7 @@ int drv_settings_print(const struct drv_relay_config *config, char *text, size_t
     bool source = config->role == DRV_RELAY_SOURCE;
     char secret[2 * sizeof config->secret + 1];
     struct drv_settings check;
-    char peer[160] = "", content[32] = "", older[DRV_OLDER_IMAGES * (DRV_OLDER_NAME_MAX + 8)];
+    char peer[160] = "", content[32] = "", cache[32] = "", older[DRV_OLDER_IMAGES * (DRV_OLDER_NAME_MAX + 8)];
     char copy[DRV_SETTINGS_MAX];
     const char *const texts[] = {config->session, config->directory, config->peer_host,
                                  config->user, config->group};
@@ -161,14 +163,16 @@ int drv_settings_print(const struct drv_relay_config *config, char *text, size_t
                        config->peer_host ? config->peer_host : "", config->peer_port);
     if (config->content_file_count)
         (void)snprintf(content, sizeof content, "content_files=%u\n", config->content_file_count);
+    if (config->cache_mib)
+        (void)snprintf(cache, sizeof cache, "cache_mib=%u\n", config->cache_mib);
     if (print_older(config, older, sizeof older) < 0)
         return drv_error_set(err, EINVAL, "the names of older disks make no sense to a relay");
     drv_hex_encode(secret, config->secret, sizeof config->secret);
     length = snprintf(text, size,
-                      "role=%s\nsession=%s\nsecret=%s\nlinks=%u\ndirectory=%s\n%s%s%s%suser=%s\n"
+                      "role=%s\nsession=%s\nsecret=%s\nlinks=%u\ndirectory=%s\n%s%s%s%s%suser=%s\n"
                       "group=%s\n",
                       source ? "source" : "target", config->session, secret, config->links,
-                      config->directory ? config->directory : "", peer, content, older,
+                      config->directory ? config->directory : "", peer, content, cache, older,
                       config->judged ? "judged=1\n" : "",
                       config->user ? config->user : "", config->group ? config->group : "");
     explicit_bzero(secret, sizeof secret);

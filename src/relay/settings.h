@@ -19,6 +19,8 @@
 
 /* Connections to servers of older images of disks. */
 #define DRV_SETTINGS_OLDER_FD 44
+/* Only kept open. */
+#define DRV_SETTINGS_MEMORY_FD 63
 
 struct drv_settings {
     enum drv_relay_role role;
@@ -30,6 +32,7 @@ struct drv_settings {
     uint16_t peer_port;
     unsigned content_files; /* packs; 0: no brief either */
     unsigned older_files;   /* target: how many of them */
+    unsigned cache_mib;     /* at most; 0: what this host offers */
     unsigned judged;        /* target: 1: as in drv_relay_config */
     char older[DRV_OLDER_IMAGES][DRV_OLDER_NAME_MAX + 1]; /* source: of which exports */
     unsigned older_count;

@@ -50,7 +50,7 @@ static void choose_environment(const char **kept)
 #define ABOVE 64 /* numbers that the relay gets are below it */
 
 _Static_assert(DRV_SETTINGS_CONTENT_FD + 2 + DRV_PACKS_MAX <= DRV_SETTINGS_OLDER_FD &&
-                   DRV_SETTINGS_OLDER_FD + DRV_OLDER_IMAGES <= ABOVE,
+                   DRV_SETTINGS_OLDER_FD + DRV_OLDER_IMAGES <= DRV_SETTINGS_MEMORY_FD && DRV_SETTINGS_MEMORY_FD < ABOVE,
                "packs and older disks have no numbers of their own");
 
 struct handed {
@@ -74,6 +74,8 @@ static unsigned list_handed(const struct drv_relay_config *config, int settings,
                                           DRV_SETTINGS_CONTENT_FD + 1 + (int)i};
     for (unsigned i = 0; config->older_fds && i < config->older_count; i++)
         handed[count++] = (struct handed){config->older_fds[i], DRV_SETTINGS_OLDER_FD + (int)i};
+    if (config->memory_fd > 0)
+        handed[count++] = (struct handed){config->memory_fd, DRV_SETTINGS_MEMORY_FD};
     return count;
 }
 

@@ -47,6 +47,7 @@ struct drv_content_session {
     int brief;
     int files[1 + DRV_PACKS_MAX];
     guint file_count;
+    guint cache_mib; /* of the session's relays */
 };
 
 static void known_clear(gpointer data)
@@ -75,14 +76,14 @@ static const struct drv_pack_segment *segment_of(const known *entry)
 }
 
 /* Units: segments. A quarter of memory's part of the cache (src/relay/coding.c) is left for what is new. */
-static guint most_loaded(void)
+static guint most_loaded(guint cache_mib)
 {
-    return MIN(drv_relay_cache_mib() / 16u * 9u, DRV_PACK_SEGMENTS_MAX);
+    return MIN(cache_mib / 16u * 9u, DRV_PACK_SEGMENTS_MAX);
 }
 
 guint64 drv_content_most_known(void)
 {
-    return (guint64)most_loaded() * DRV_SEGMENT_BYTES;
+    return (guint64)most_loaded(drv_relay_cache_mib()) * DRV_SEGMENT_BYTES;
 }
 
 /* ---- beginning ---- */
@@ -176,6 +177,7 @@ drv_content_session *drv_content_begin(drv_content *content, const char *session
     it->offered = known_list();
     it->chosen = known_list();
     it->brief = -1;
+    it->cache_mib = drv_relay_cache_mib();
     on = fill_head(it, uuid, vm, owner ? owner : DRV_CONTENT_OWNER);
     g_mutex_lock(&content->lock);
     if (on)
@@ -185,6 +187,11 @@ drv_content_session *drv_content_begin(drv_content *content, const char *session
     if (!on)
         g_clear_pointer(&it, drv_content_end);
     return it;
+}
+
+void drv_content_limit(drv_content_session *session, guint cache_mib)
+{
+    session->cache_mib = MIN(session->cache_mib, cache_mib);
 }
 
 static void close_files(drv_content_session *session)
@@ -256,7 +263,7 @@ json_object *drv_content_offer(drv_content_session *session)
     g_autoptr(GByteArray) bytes = g_byte_array_new();
     g_autofree char *text = NULL;
     json_object *offer = json_object_new_object();
-    guint packs = 0, most = most_loaded();
+    guint packs = 0, most = most_loaded(session->cache_mib);
 
     g_mutex_lock(&session->content->lock);
     collect_locked(session, TRUE, &packs, seen, most);
@@ -297,7 +304,7 @@ static char *choose_locked(drv_content_session *session, const guint8 *wanted, g
     g_autoptr(GHashTable) index = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
     g_autoptr(GHashTable) packs = g_hash_table_new(NULL, NULL);
     g_autofree guint8 *bits = g_malloc0(count / 8 + 1);
-    guint most = most_loaded();
+    guint most = most_loaded(session->cache_mib);
 
     index_locked(session, index);
     for (gsize i = 0; i < count && session->chosen->len < most; i++) {

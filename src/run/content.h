@@ -49,6 +49,8 @@ drv_content_session *drv_content_begin(drv_content *content, const char *session
 void drv_content_end(drv_content_session *session);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(drv_content_session, drv_content_end)
 
+/** drv_content_limit() - the session's relays have a cache of so many MiB, not what this host offers. */
+void drv_content_limit(drv_content_session *session, guint cache_mib);
 /** drv_content_offer() - at the source: what there is, for the target. Transfer full. */
 json_object *drv_content_offer(drv_content_session *session);
 /** drv_content_answer() - at the target: which of it is here, too. Transfer full; NULL: nothing shall be used or kept. */

@@ -20,6 +20,7 @@
 #include "run/landing.h"
 #include "run/links.h"
 #include "run/preflight.h"
+#include "run/reserve.h"
 #include "run/seed.h"
 #include "run/session.h"
 #include "run/step.h"
@@ -55,7 +56,7 @@ static gboolean keep_made(gpointer data, GError **error)
 
 /* What is known of the VM here, too. Return: NULL: nothing is to be used or kept. */
 static drv_content_session *look_for_content(drv_incoming *incoming, json_object *request,
-                                             json_object *answer)
+                                             json_object *answer, guint cache_mib)
 {
     json_object *offer = drv_json_object(request, "content");
     const char *owner = offer ? drv_json_string(offer, "owner", NULL) : NULL;
@@ -63,7 +64,11 @@ static drv_content_session *look_for_content(drv_incoming *incoming, json_object
         owner ? drv_content_begin(incoming->run->content, incoming->session.text, incoming->uuid.text,
                                   incoming->vm.text, owner)
               : NULL;
-    json_object *known = content ? drv_content_answer(content, offer) : NULL;
+    json_object *known;
+
+    if (content)
+        drv_content_limit(content, cache_mib);
+    known = content ? drv_content_answer(content, offer) : NULL;
 
     if (known)
         drv_json_set(answer, "content", known);
@@ -72,10 +77,16 @@ static drv_content_session *look_for_content(drv_incoming *incoming, json_object
     return content;
 }
 
+/* The source's relay remembers no more than its host could reserve. */
+static guint cache_wanted(json_object *request)
+{
+    return (guint)CLAMP(drv_json_int(request, "cache_mib", drv_relay_cache_mib()), 0, drv_relay_cache_mib());
+}
+
 static gboolean start_relay(drv_incoming *incoming, json_object *request, json_object *answer,
                             GError **error)
 {
-    g_autoptr(drv_content_session) content = look_for_content(incoming, request, answer);
+    g_autoptr(drv_content_session) content = NULL;
     struct drv_relay_config config = {.role = DRV_RELAY_TARGET,
                                       .links = (unsigned)drv_json_int(request, "links", 0),
                                       .directory = incoming->dir,
@@ -95,11 +106,16 @@ static gboolean start_relay(drv_incoming *incoming, json_object *request, json_o
         return FALSE;
     }
     g_strlcpy(config.session, incoming->session.text, sizeof config.session);
-    if (!drv_session_make_dir(incoming->dir, error))
+    config.memory_fd = drv_reserve(incoming->run, incoming->dir, cache_wanted(request),
+                                   drv_json_bool(request, "recover"), &config.cache_mib, error);
+    if (config.memory_fd < 0)
         return FALSE;
-    config.libvirt_fd = drv_hyper_libvirt_socket(incoming->run->hyper, error);
-    if (config.libvirt_fd < 0)
+    content = look_for_content(incoming, request, answer, config.cache_mib);
+    if (!drv_session_make_dir(incoming->dir, error) ||
+        (config.libvirt_fd = drv_hyper_libvirt_socket(incoming->run->hyper, error)) < 0) {
+        close(config.memory_fd);
         return FALSE;
+    }
     if (content)
         drv_content_hand(content, &config);
     if (!drv_json_bool(request, "recover"))
@@ -111,6 +127,7 @@ static gboolean start_relay(drv_incoming *incoming, json_object *request, json_o
     for (guint i = 0; i < config.older_count; i++)
         close(older[i]);
     close(config.libvirt_fd);
+    close(config.memory_fd);
     explicit_bzero(config.secret, sizeof config.secret);
     if (rc < 0)
         drv_gerror_from(error, DRV_ERROR_FAILED, &problem);

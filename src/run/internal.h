@@ -33,6 +33,7 @@ struct drv_run {
     struct drv_lead *lead; /* lead.c */
     const drv_peers *peers;
     char *relay_program;
+    guint64 relay_memory_bytes; /* that all relays may take together; 0: a part of the host's */
     char *stand_in_program; /* NULL: none */
     char *resumed_dir; /* a file for each session whose guest a stand-in has resumed */
     char *sessions_dir;

@@ -22,6 +22,7 @@
 #include "run/links.h"
 #include "run/outgoing.h"
 #include "run/plans.h"
+#include "run/reserve.h"
 #include "run/policies.h"
 #include "run/predict.h"
 #include "run/step.h"
@@ -54,8 +55,10 @@ static json_object *get_node(const peer_request *request, GError **error)
     json_object *node = drv_model_local_node(request->run->hyper, request->run->node, error);
     g_autoptr(json_object) links = node ? drv_links_local(request->run, NULL) : NULL;
 
-    if (node)
+    if (node) {
         drv_json_set_int(node, "started_ms", request->run->started_ms);
+        drv_reserve_tell(request->run, node);
+    }
     if (links)
         drv_json_set(node, "links", json_object_get(drv_json_array(links, "links")));
     return node;

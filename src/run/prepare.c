@@ -7,6 +7,7 @@
 #include "run/content.h"
 #include "run/departure.h"
 #include "run/finish.h"
+#include "run/reserve.h"
 #include "run/session.h"
 
 /* Until a cancel stops waiting for what is being prepared; that is then cleared up behind its back. */
@@ -23,6 +24,8 @@ typedef struct {
     gboolean recover;
     guint8 secret[DRV_SESSION_SECRET_SIZE];
     drv_content_session *content; /* what may be known of the VM, or NULL */
+    unsigned cache_mib; /* of its relays */
+    int memory_fd;      /* its reservation until the relay has it, or -1 */
     GPtrArray *older; /* of char*: exports of which the target has older images */
 } preparation;
 
@@ -31,6 +34,8 @@ static void preparation_unref(preparation *it)
     if (!g_atomic_ref_count_dec(&it->references))
         return;
     explicit_bzero(it->secret, sizeof it->secret);
+    if (it->memory_fd >= 0)
+        close(it->memory_fd);
     drv_content_end(it->content);
     g_ptr_array_unref(it->older);
     g_mutex_clear(&it->lock);
@@ -49,6 +54,8 @@ static void look_for_content(preparation *it)
     if (domain)
         it->content = drv_content_begin(it->run->content, it->session.text, uuid, domain->name,
                                         domain->owner);
+    if (it->content)
+        drv_content_limit(it->content, it->cache_mib);
 }
 
 static gboolean ask_target(preparation *it, GError **error)
@@ -67,6 +74,7 @@ static gboolean ask_target(preparation *it, GError **error)
     drv_json_set_string(request, "secret", text);
     drv_json_set_string(request, "job", drv_job_id(it->job));
     drv_json_set_int(request, "links", drv_session_links());
+    drv_json_set_int(request, "cache_mib", it->cache_mib);
     drv_json_set_bool(request, "recover", it->recover);
     drv_json_set(request, "step", json_object_get(step));
     drv_json_set(request, "content", it->content ? drv_content_offer(it->content) : NULL);
@@ -91,6 +99,8 @@ static gboolean start_relay(preparation *it, GError **error)
                                       .links = drv_session_links(),
                                       .directory = it->dir,
                                       .libvirt_fd = -1,
+                                      .cache_mib = it->cache_mib,
+                                      .memory_fd = it->memory_fd,
                                       .program = run->relay_program,
                                       .user = drv_session_relay_user(),
                                       .group = drv_session_qemu_group()};
@@ -120,6 +130,8 @@ static gboolean start_relay(preparation *it, GError **error)
     config.older_count = it->older->len;
     rc = drv_relay_spawn(&config, &problem);
     explicit_bzero(config.secret, sizeof config.secret);
+    close(it->memory_fd);
+    it->memory_fd = -1;
     g_clear_pointer(&it->content, drv_content_end);
     if (rc < 0) {
         drv_gerror_from(error, DRV_ERROR_UNREACHABLE, &problem);
@@ -147,8 +159,10 @@ static gpointer prepare_thread(gpointer data)
     g_autoptr(GError) error = NULL;
     gboolean ok;
 
-    look_for_content(it);
-    ok = ask_target(it, &error);
+    it->memory_fd = drv_reserve(run, it->dir, drv_relay_cache_mib(), it->recover, &it->cache_mib, &error);
+    if (it->memory_fd >= 0)
+        look_for_content(it);
+    ok = it->memory_fd >= 0 && ask_target(it, &error);
 
     drv_fault("source-target-ready");
     ok = ok && start_relay(it, &error);
@@ -218,6 +232,7 @@ gboolean drv_prepare(drv_outgoing *outgoing, gboolean recover, GError **error)
     it->session = outgoing->session;
     it->dir = g_strdup(outgoing->dir);
     it->recover = recover;
+    it->memory_fd = -1;
     it->older = g_ptr_array_new_with_free_func(g_free);
     memcpy(it->secret, secret, sizeof secret);
     explicit_bzero(secret, sizeof secret);

@@ -20,6 +20,7 @@
 #include "base/hex.h"
 #include "base/log.h"
 #include "run/links.h"
+#include "run/reserve.h"
 #include "run/session.h"
 #include "run/step.h"
 
@@ -111,8 +112,12 @@ static gboolean start_far_end(far_end *it, json_object *request, GError **error)
 
     rc = drv_hex_decode(config.secret, sizeof config.secret, drv_json_string(request, "secret", ""),
                         &problem);
-    if (rc == 0 && !drv_session_make_dir(it->dir, error))
+    if (rc == 0 && ((config.memory_fd = drv_reserve(it->run, it->dir, 0, FALSE, &config.cache_mib, error)) < 0 ||
+                    !drv_session_make_dir(it->dir, error))) {
+        if (config.memory_fd >= 0)
+            close(config.memory_fd);
         return FALSE;
+    }
     if (rc == 0)
         rc = it->listener = drv_fd_unix_listen(path, SOCK_STREAM, &problem);
     /* The relay comes as the group of QEMU, which the directory hands on. */
@@ -129,6 +134,8 @@ static gboolean start_far_end(far_end *it, json_object *request, GError **error)
         close(pair[1]);
     }
     explicit_bzero(config.secret, sizeof config.secret);
+    if (config.memory_fd > 0)
+        close(config.memory_fd);
     if (rc < 0)
         drv_gerror_from(error, DRV_ERROR_FAILED, &problem);
     return rc >= 0;
@@ -307,12 +314,16 @@ static gboolean probe(drv_run *run, const char *to, const char *address, guint16
     struct drv_error problem = {0};
     int rc;
 
-    if (!dir || !ask_far_end(run, to, session.text, config.secret, error) ||
-        !drv_session_make_dir(dir, error))
+    if (!dir || (config.memory_fd = drv_reserve(run, dir, 0, FALSE, &config.cache_mib, error)) < 0)
         return FALSE;
+    if (!ask_far_end(run, to, session.text, config.secret, error) || !drv_session_make_dir(dir, error)) {
+        close(config.memory_fd);
+        return FALSE;
+    }
     config.directory = dir;
     g_strlcpy(config.session, session.text, sizeof config.session);
     rc = drv_relay_spawn(&config, &problem);
+    close(config.memory_fd);
     explicit_bzero(config.secret, sizeof config.secret);
     if (rc == 0)
         rc = carry_noise(dir, rate_bps, rtt_us, &problem);

@@ -59,6 +59,7 @@ drv_run *drv_run_new(const drv_run_config *config, GError **error)
     run->shared = config->shared;
     run->peers = config->peers;
     run->relay_program = g_strdup(config->relay_program);
+    run->relay_memory_bytes = config->relay_memory_bytes;
     run->stand_in_program = g_strdup(config->stand_in_program);
     run->resumed_dir = g_strdup(config->resumed_dir ? config->resumed_dir : config->sessions_dir);
     if (g_mkdir_with_parents(run->resumed_dir, 0700) < 0)

@@ -25,6 +25,7 @@ typedef struct {
     drv_store *shared;         /* what is kept once for the cluster: a gate; NULL: @store, at the founder */
     const drv_peers *peers;
     const char *relay_program; /* path of drover-relay */
+    guint64 relay_memory_bytes; /* that all relays may take together; 0: an eighth of the host's memory */
     const char *stand_in_program; /* path of drover-stand-in; NULL: nobody stands in for droverd */
     const char *resumed_dir;   /* where stand-ins record; on a disk, made if missing */
     const char *sessions_dir;  /* DRV_SESSIONS_DIR */

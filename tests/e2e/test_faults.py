@@ -3,8 +3,11 @@
 Something breaks in the middle of a move. The guest is watched from inside its own host, so
 that whatever is missed was missed by the guest and not by the network.
 """
+import fcntl
 import os
+import re
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -213,3 +216,47 @@ def test_request_that_was_held_up(lab: Lab, slow: Guest) -> None:
     assert ended.code == 0, ended
     watch.assert_unharmed()
     slow.assert_clean(on=target)
+
+
+def resident_mib(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"^VmRSS:\s+(\d+)", status, re.M).group(1)) >> 10  # type: ignore[union-attr]
+
+
+def test_memory_of_relays(lab: Lab, slow: Guest) -> None:
+    """Reserved before a session is opened, more than the relay takes, and the next droverd counts the same."""
+    source, target = slow.host, slow.other
+
+    def reserved(on: str) -> int:
+        node = next(n for n in lab.api(source).get("/v1/nodes")["nodes"] if n["name"] == on)
+        return (node["relay_memory_bytes"] - node["relay_memory_left_bytes"]) >> 20
+
+    before = {on: reserved(on) for on in lab.hosts}
+    move = begin_and_get_to(lab, slow, "copying-memory")
+    for on in lab.hosts:
+        taken = sum(resident_mib(pid) for pid in lab.pids(on, "drover-relay"))
+        assert 0 < taken <= reserved(on), (on, taken)
+    held = reserved(target)
+    old = set(lab.pids(target, "droverd"))
+    lab.kill(target, "droverd")
+    wait_until(lambda: set(lab.pids(target, "droverd")) - old, "droverd is started again")
+    wait_until(lambda: reserved(target) == held, "the next one counts the same")
+    assert held > before[target]
+    lab.rate("none")
+    assert move.wait().code == 0
+    wait_until(lambda: {on: reserved(on) for on in lab.hosts} == before, "nothing is reserved any more")
+
+
+def test_no_memory_for_a_relay(lab: Lab, slow: Guest) -> None:
+    """Said before anything has begun; the reservation that is in the way is one that somebody holds."""
+    sessions = lab.path(slow.other, "/run/drover/sessions")
+    node = next(n for n in lab.api(slow.host).get("/v1/nodes")["nodes"] if n["name"] == slow.other)
+    with open(sessions / ("0" * 32 + ".memory"), "w+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(f"{node['relay_memory_bytes'] >> 20}\n")
+        file.flush()
+        ended = lab.drover(slow.host, "migrate", VM, slow.other, "--quiet")
+        assert ended.code == REFUSED and "has no memory for another migration" in ended.err, ended
+        assert "drover jobs" in ended.err and lab.where(VM) == [slow.host], ended
+    lab.rate("none")
+    assert lab.drover(slow.host, "migrate", VM, slow.other, "--quiet").code == 0

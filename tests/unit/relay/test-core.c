@@ -443,6 +443,7 @@ static struct drv_relay_config good_config(void)
     return (struct drv_relay_config){.role = DRV_RELAY_SOURCE,
                                      .session = "00112233445566778899aabbccddeeff",
                                      .links = 4,
+                                     .cache_mib = 100,
                                      .directory = "/run/drover/sessions/x",
                                      .peer_host = "192.0.2.1",
                                      .peer_port = 7443,
@@ -463,6 +464,7 @@ static void settings_round_trip(void)
     g_assert_cmpstr(settings.session, ==, config.session);
     g_assert_cmpmem(settings.secret, sizeof settings.secret, config.secret, sizeof config.secret);
     g_assert_cmpuint(settings.links, ==, 4);
+    g_assert_cmpuint(settings.cache_mib, ==, 100);
     g_assert_cmpstr(settings.directory, ==, config.directory);
     g_assert_cmpstr(settings.peer_host, ==, config.peer_host);
     g_assert_cmpuint(settings.peer_port, ==, 7443);
@@ -475,7 +477,7 @@ static void settings_refuse(void)
     static const char *const bad[] = {
         "role=third",     "links=0",   "links=17",         "links=4x",    "links=-1",
         "peer_port=0",    "secret=00", "session=zz",       "nothing",     "unknown=1",
-        "peer_port=70000", "user=",    "links=99999999999999999999",      "",
+        "peer_port=70000", "user=", "cache_mib=0", "cache_mib=9999",    "links=99999999999999999999",      "",
     };
     g_autofree char *long_path = g_strnfill(300, 'd');
     struct drv_relay_config config = good_config();
