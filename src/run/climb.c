@@ -89,7 +89,20 @@ static gpointer tell_near(gpointer data)
     return errand_done(it);
 }
 
-/* Nothing can come of libvirt's job any more: the way to the target is gone, or libvirtd there. */
+/*
+ * QEMU at the target has ended, or does not listen any more: all that went to it has ended, before the guest stood still.
+ * libvirt can miss that, when it has seen one disk's copy fail while it waits for another's, and then waits for good.
+ */
+static gboolean has_lost_qemu(const drv_outgoing *outgoing)
+{
+    const struct drv_relay_channel_counters *ram = &outgoing->relay.channel[DRV_CHANNEL_RAM];
+    const struct drv_relay_channel_counters *disk = &outgoing->relay.channel[DRV_CHANNEL_DISK];
+
+    return (ram->streams_opened || disk->streams_opened) && !ram->streams_open && !disk->streams_open &&
+           !outgoing->paused_us && !outgoing->stats.switching;
+}
+
+/* Nothing can come of libvirt's job any more: the way to the target is gone, or libvirtd or QEMU there. */
 static gboolean is_cut_off(drv_outgoing *outgoing)
 {
     const struct drv_relay_channel_counters *control;
@@ -97,7 +110,7 @@ static gboolean is_cut_off(drv_outgoing *outgoing)
 
     g_mutex_lock(&outgoing->lock);
     control = &outgoing->relay.channel[DRV_CHANNEL_CONTROL];
-    cut = outgoing->relay_dead || outgoing->relay.state == DRV_RELAY_LOST ||
+    cut = outgoing->relay_dead || outgoing->relay.state == DRV_RELAY_LOST || has_lost_qemu(outgoing) ||
           (control->streams_opened && !control->streams_open && !outgoing->relay.finish_delivered);
     g_mutex_unlock(&outgoing->lock);
     return cut;
@@ -115,8 +128,13 @@ void drv_outgoing_obey(drv_outgoing *outgoing, gint64 now_ms)
     gboolean ordered =
         drv_job_cancel_requested(outgoing->job) || outgoing->restart || outgoing->gave_up;
 
-    if (outgoing->stats.post_copy || (!ordered && !is_cut_off(outgoing)))
+    if (outgoing->stats.post_copy)
         return;
+    if (!ordered && !is_cut_off(outgoing)) {
+        if (!outgoing->aborts)
+            outgoing->abort_ms = 0;
+        return;
+    }
     if (!outgoing->abort_ms)
         outgoing->abort_ms = now_ms;
     if ((ordered || now_ms - outgoing->abort_ms > LOST_PATIENCE_MS) &&
