@@ -93,24 +93,26 @@ static gpointer tell_near(gpointer data)
  * QEMU at the target has ended, or does not listen any more: all that went to it has ended, before the guest stood still.
  * libvirt can miss that, when it has seen one disk's copy fail while it waits for another's, and then waits for good.
  */
-static gboolean has_lost_qemu(const drv_outgoing *outgoing)
+static gboolean has_lost_qemu(const drv_outgoing *outgoing, drv_state state)
 {
     const struct drv_relay_channel_counters *ram = &outgoing->relay.channel[DRV_CHANNEL_RAM];
     const struct drv_relay_channel_counters *disk = &outgoing->relay.channel[DRV_CHANNEL_DISK];
 
     return (ram->streams_opened || disk->streams_opened) && !ram->streams_open && !disk->streams_open &&
-           !outgoing->paused_us && !outgoing->stats.switching;
+           !outgoing->paused_us && !outgoing->stats.switching &&
+           (state == DRV_STATE_COPYING_DISKS || state == DRV_STATE_COPYING_MEMORY);
 }
 
 /* Nothing can come of libvirt's job any more: the way to the target is gone, or libvirtd or QEMU there. */
 static gboolean is_cut_off(drv_outgoing *outgoing)
 {
     const struct drv_relay_channel_counters *control;
+    drv_state state = drv_job_state(outgoing->job);
     gboolean cut;
 
     g_mutex_lock(&outgoing->lock);
     control = &outgoing->relay.channel[DRV_CHANNEL_CONTROL];
-    cut = outgoing->relay_dead || outgoing->relay.state == DRV_RELAY_LOST || has_lost_qemu(outgoing) ||
+    cut = outgoing->relay_dead || outgoing->relay.state == DRV_RELAY_LOST || has_lost_qemu(outgoing, state) ||
           (control->streams_opened && !control->streams_open && !outgoing->relay.finish_delivered);
     g_mutex_unlock(&outgoing->lock);
     return cut;
