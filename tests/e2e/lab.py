@@ -235,6 +235,7 @@ class Lab:
     def leftovers(self, on: str, but: tuple[str, ...] = ()) -> list[str]:
         """Everything on the host that comes from a move, but what belongs to these VMs."""
         left = [f"session directory {s}" for s in self.sessions(on)]
+        left += [f"decision {path.name}" for path in self.path(on, "/run/drover/sessions").glob("*.fate")]
         left += [f"relay process {pid}" for pid in self.pids(on, "drover-relay")]
         left += [f"stand-in process {pid}" for pid in self.pids(on, "drover-stand-in")]
         left += [f"stored session {key}" for key in self.stored(on, "session")]
