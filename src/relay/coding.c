@@ -19,6 +19,9 @@
 
 /* Full batches between two looks at the effort: a megabyte or less. */
 #define LOOK_BATCHES 8u
+/* A link that takes so much, look after look, is faster than what is remembered is worth. */
+#define FAST_MB_S 150u
+#define FAST_LOOKS 64u
 
 uint16_t drv_coding_offer(void)
 {
@@ -361,14 +364,27 @@ static bool take_look(struct drv_coder *coder, struct drv_effort_look *look)
     return enough;
 }
 
+/* More than a gigabit a second went out, and not only into the buffers of TCP. */
+static bool is_fast(struct drv_coder *coder, const struct drv_effort_look *look, unsigned senders)
+{
+    uint64_t us = look->alone_us + look->pressed_us + look->send_us + look->blocked_us;
+    uint64_t link_bps = atomic_load(&coder->pace.link_bps);
+
+    coder->fast = look->encoded_bytes * senders > us * FAST_MB_S ? coder->fast + 1 : 0;
+    return coder->fast >= FAST_LOOKS && (!link_bps || link_bps > FAST_MB_S * 1000000);
+}
+
 /*
  * References cost less than to encrypt, send and decrypt what they stand for. What a disk
  * brings must be remembered in any case, as memory refers to it later; and so must all that is kept for a later
- * session, which costs more without it than a plain copy ever gains.
+ * session, which costs more without it than a plain copy ever gains, unless the link is so fast that it is the
+ * processors alone that both wait for.
  */
-static unsigned least_effort(const struct drv_coder *coder, const struct drv_effort_look *look)
+static unsigned least_effort(struct drv_coder *coder, const struct drv_effort_look *look, unsigned senders)
 {
-    return coder->channel == DRV_CHANNEL_DISK || coder->kept ||
+    bool fast = is_fast(coder, look, senders);
+
+    return coder->channel == DRV_CHANNEL_DISK || (coder->kept && !fast) ||
                    look->encoded_bytes < look->raw_bytes / 4 * 3
                ? DRV_EFFORT_STORED
                : DRV_EFFORT_PLAIN;
@@ -404,7 +420,7 @@ void drv_coder_adapt(struct drv_coder *coder, unsigned senders, size_t chunk_byt
     if (!take_look(coder, &look))
         return;
     effort = drv_effort_look(&coder->effort, &look, senders < coder->lanes ? senders : coder->lanes,
-                             atomic_load(&coder->pace.link_bps), least_effort(coder, &look),
+                             atomic_load(&coder->pace.link_bps), least_effort(coder, &look, senders),
                              atomic_load(&coder->pace.near));
     drv_encoder_set_effort(coder->encoder, effort);
     pthread_mutex_lock(&coder->lock);

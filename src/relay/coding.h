@@ -45,6 +45,7 @@ struct drv_coder {
     _Atomic unsigned older_image;  /* which one the stream is about, from 1 on; 0: not known yet */
     struct drv_effort effort; /* how hard to try; as `encoder` */
     bool kept;                /* what it remembers serves later sessions, too; before the first byte */
+    unsigned fast;            /* looks in a row at which a fast link took what it got */
     unsigned lanes;           /* batches that may be pressed at the same time (bale.h) */
     pthread_mutex_t lock;
     uint64_t fresh_raw, fresh_encoded; /* lock: of bales, not told to the encoder yet */
