@@ -31,7 +31,8 @@ typedef enum {
     KIND_TEMPLATE,    /* of UEFI variables: likewise, or not there: the variables come along */
     KIND_NVRAM,
     KIND_LOG,         /* an image's place, or libvirt's logs */
-    KIND_SOCKET,
+    KIND_SOCKET,      /* to which QEMU connects */
+    KIND_OWN_SOCKET,  /* on which it listens */
     KIND_EMULATOR,
     KIND_HOST_DEVICE, /* of this host, handed to the guest */
     KIND_HELPER,      /* a program that libvirt runs */
@@ -82,8 +83,10 @@ static const struct {
     {"input", "source", "evdev", KIND_HOST_DEVICE},
     {NULL, "log", "file", KIND_LOG},
     {NULL, "console", "tty", KIND_FREE},
-    {NULL, "graphics", "socket", KIND_SOCKET},
-    {NULL, "listen", "socket", KIND_SOCKET},
+    {NULL, "graphics", "socket", KIND_OWN_SOCKET},
+    {NULL, "listen", "socket", KIND_OWN_SOCKET},
+    {"devices", "rom", "file", KIND_READ},
+    {NULL, "rom", "file", KIND_READ},
     {"resource", "partition", "", KIND_FREE},
     {"os", "cmdline", "", KIND_FREE},
     {"system", "entry", "", KIND_FREE},
@@ -101,7 +104,8 @@ static const struct {
 typedef struct {
     const drv_admission *admission;
     GHashTable *formats;
-    GPtrArray *written;
+    GPtrArray *used;
+    const char *vm;
 } walk;
 
 static gboolean deny(GError **error, const char *what, const char *remedy)
@@ -122,19 +126,29 @@ static gboolean allowed_by(gboolean allowed, const char *what, const char *word,
 
 /* ---- kinds ---- */
 
-static void note_written(walk *w, const char *path, gboolean shareable)
+static drv_admission_file *note(walk *w, const char *path)
 {
     drv_admission_file *file;
 
-    if (!w->written)
-        return;
+    if (!w->used)
+        return NULL;
     file = g_new0(drv_admission_file, 1);
     file->path = g_strdup(path);
-    file->shareable = shareable;
-    g_ptr_array_add(w->written, file);
+    g_ptr_array_add(w->used, file);
+    return file;
 }
 
-/* Nothing is lost when QEMU reads it, and what it is given to own is no secret. */
+static void note_written(walk *w, const char *path, gboolean shareable)
+{
+    drv_admission_file *file = note(w, path);
+
+    if (file) {
+        file->written = TRUE;
+        file->shareable = shareable;
+    }
+}
+
+/* Nothing is lost when QEMU reads it, and what it is given to own is no secret; nor is it another VM's disk. */
 static gboolean check_readable(walk *w, const char *path, GError **error)
 {
     static const char *const never[] = {"/etc", "/proc", "/sys", "/dev", "/run", "/root", NULL};
@@ -142,8 +156,7 @@ static gboolean check_readable(walk *w, const char *path, GError **error)
     struct stat info;
     gboolean good;
 
-    if (drv_admission_check_file(w->admission, path, NULL))
-        return TRUE;
+    (void)note(w, path);
     plain = *path == '/' ? realpath(path, NULL) : NULL;
     if (!plain)
         return deny(error, path, "it is not on this host, where the definition says that it is");
@@ -190,18 +203,48 @@ static gboolean check_device(const char *path, GError **error)
     return TRUE;
 }
 
+/* Of services for guests; never libvirt's, nor QEMU's of another VM: whoever is connected with a monitor commands it. */
 static gboolean check_socket(walk *w, const char *path, GError **error)
 {
-    static const char *const known[] = {"/var/lib/libvirt/qemu", "/run/libvirt", "/var/run/libvirt", "/run/openvswitch",
-                                        "/var/run/openvswitch", "/run/vhost", "/run/qemu-pr-helper.sock",
-                                        "/var/run/qemu-pr-helper.sock", NULL};
+    static const char *const known[] = {"/run/openvswitch", "/var/run/openvswitch", "/run/vhost",
+                                        "/run/qemu-pr-helper.sock", "/var/run/qemu-pr-helper.sock", NULL};
     struct drv_error problem = {0};
     drv_path parsed;
 
     for (guint i = 0; known[i] && drv_path_parse(&parsed, path, &problem) == 0; i++)
-        if (drv_path_is_below(path, known[i]) && strcmp(strrchr(path, '/'), "/libvirt-sock") != 0)
+        if (drv_path_is_below(path, known[i]))
             return TRUE;
     return drv_admission_check_file(w->admission, path, error);
+}
+
+/* Whether it lies in a directory of this VM's own: libvirt names them domain-ID-NAME, with 20 characters of the name at most. */
+static gboolean is_of_vm(const char *path, const char *vm)
+{
+    g_auto(GStrv) parts = g_strsplit(path, "/", -1);
+
+    for (guint i = 0; parts[i] && parts[i + 1]; i++) {
+        const char *at = parts[i];
+
+        if (!g_str_has_prefix(at, "domain-"))
+            continue;
+        at += strlen("domain-");
+        while (g_ascii_isdigit(*at))
+            at++;
+        return *at == '-' && strlen(at + 1) <= 20 && strncmp(at + 1, vm, 20) == 0;
+    }
+    return FALSE;
+}
+
+static gboolean check_own_socket(walk *w, const char *path, GError **error)
+{
+    static const char *const known[] = {"/var/lib/libvirt/qemu", "/run/libvirt/qemu", "/var/run/libvirt/qemu", NULL};
+    struct drv_error problem = {0};
+    drv_path parsed;
+
+    for (guint i = 0; known[i] && drv_path_parse(&parsed, path, &problem) == 0; i++)
+        if (drv_path_is_below(path, known[i]))
+            return is_of_vm(path, w->vm) || deny(error, path, "it is in a directory of libvirt's that is not this VM's");
+    return check_socket(w, path, error);
 }
 
 static gboolean check_log(walk *w, const char *path, GError **error)
@@ -250,6 +293,8 @@ static gboolean check_kind(walk *w, path_kind kind, const char *path, GError **e
         return check_log(w, path, error);
     case KIND_SOCKET:
         return check_socket(w, path, error);
+    case KIND_OWN_SOCKET:
+        return check_own_socket(w, path, error);
     case KIND_EMULATOR:
         return check_emulator(w, path, error);
     case KIND_HOST_DEVICE:
@@ -286,6 +331,8 @@ static gboolean check_disk(walk *w, xmlNodePtr disk, GError **error)
         return deny(error, path, "its format in the definition is not the one that it was made with");
     if (path && is_written(disk))
         note_written(w, path, drv_xml_child(disk, "shareable") != NULL);
+    else if (path)
+        (void)note(w, path);
     return TRUE;
 }
 
@@ -296,7 +343,8 @@ static gboolean check_chardev(walk *w, xmlNodePtr device, GError **error)
     DRV_XML_FOREACH_CHILD(source, device) {
         g_autofree char *path = drv_xml_is(source, "source") ? drv_xml_attr(source, "path") : NULL;
         path_kind kind = g_strcmp0(type, "pty") == 0    ? KIND_FREE
-                         : g_strcmp0(type, "unix") == 0 ? KIND_SOCKET
+                         : g_strcmp0(type, "unix") == 0 ? drv_xml_attr_is(source, "mode", "bind") ? KIND_OWN_SOCKET
+                                                                                                  : KIND_SOCKET
                          : g_strcmp0(type, "dev") == 0  ? KIND_HOST_DEVICE
                                                         : KIND_LOG;
 
@@ -478,7 +526,9 @@ static gboolean check_node(walk *w, xmlNodePtr node, guint depth, GError **error
     if (depth > DEPTH_MOST || (node->ns && !of_qemu))
         return deny(error, (const char *)node->name, "an element of the definition that Drover cannot judge");
     if (of_qemu)
-        return !drv_xml_is(node, "commandline") || check_arguments(w, node, error);
+        return drv_xml_is(node, "commandline")
+                   ? check_arguments(w, node, error)
+                   : allowed_by(w->admission->qemu_arguments, "settings of QEMU's own", "qemu-arguments", error);
     if (drv_xml_is(node, "metadata") && drv_xml_is(node->parent, "domain"))
         return TRUE;
     if (drv_xml_is(node, "seclabel") && !check_label(w, node, error))
@@ -510,9 +560,9 @@ static gboolean is_text_of(xmlNodePtr root, const char *name, const char *text)
 }
 
 gboolean drv_admission_check_domain(const drv_admission *admission, const char *xml, const drv_uuid *uuid,
-                                    const char *vm, GHashTable *formats, GPtrArray *written, GError **error)
+                                    const char *vm, GHashTable *formats, GPtrArray *used, GError **error)
 {
-    walk w = {admission, formats, written};
+    walk w = {admission, formats, used, vm};
     g_autoptr(xmlDoc) doc = xmlReadMemory(xml, (int)MIN(strlen(xml), G_MAXINT), "domain.xml", NULL,
                                           XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
     xmlNodePtr root = doc ? xmlDocGetRootElement(doc) : NULL;

@@ -347,19 +347,54 @@ static gboolean is_shared_by_all(drv_hyper *hyper, const char *path, const char 
     return domains != NULL;
 }
 
+/* By inode, as a link or another name of it is the same. */
+static gboolean is_same_file(const char *one, const char *other)
+{
+    struct stat a, b;
+
+    return other && stat(one, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* What one VM writes to nobody else reads: it may be secret, and QEMU locks it. NULL: none; transfer full. */
+static char *writer_of(drv_hyper *hyper, const char *path, const char *but)
+{
+    g_autoptr(GPtrArray) domains = drv_hyper_domains(hyper, NULL);
+
+    for (guint i = 0; domains && i < domains->len; i++) {
+        const drv_domain *domain = domains->pdata[i];
+
+        for (guint j = 0; !g_str_equal(domain->uuid, but) && j < domain->disks->len; j++) {
+            const drv_disk *disk = domain->disks->pdata[j];
+
+            if (!disk->readonly && g_strcmp0(disk->device, "cdrom") != 0 && is_same_file(path, disk->source))
+                return g_strdup_printf("VM %s has it as its disk %s", domain->name, disk->target);
+        }
+    }
+    return NULL;
+}
+
 gboolean drv_hyper_admit(drv_hyper *hyper, const char *xml, const drv_uuid *uuid, const char *vm, GHashTable *formats,
                          GError **error)
 {
     g_autoptr(drv_admission) admission = drv_hyper_admission(hyper, error);
-    g_autoptr(GPtrArray) written = g_ptr_array_new_with_free_func(drv_admission_file_free);
+    g_autoptr(GPtrArray) used = g_ptr_array_new_with_free_func(drv_admission_file_free);
     g_autoptr(drv_image_uses) uses = NULL;
 
-    if (!admission || !drv_admission_check_domain(admission, xml, uuid, vm, formats, written, error))
+    if (!admission || !drv_admission_check_domain(admission, xml, uuid, vm, formats, used, error))
         return FALSE;
-    for (guint i = 0; i < written->len; i++) {
-        const drv_admission_file *file = written->pdata[i];
+    for (guint i = 0; i < used->len; i++) {
+        const drv_admission_file *file = used->pdata[i];
         g_autofree char *by = NULL;
 
+        if (!file->written) {
+            by = writer_of(hyper, file->path, uuid->text);
+            if (by) {
+                g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "%s would read %s, and that is not its own: %s", vm,
+                            file->path, by);
+                return FALSE;
+            }
+            continue;
+        }
         if (access(file->path, F_OK) < 0 || (file->shareable && is_shared_by_all(hyper, file->path, uuid->text)))
             continue;
         if (!uses)

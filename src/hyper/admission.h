@@ -50,10 +50,11 @@ gboolean drv_admission_check_file(const drv_admission *admission, const char *pa
 /** drv_admission_check_nvram() - whether UEFI variables may lie at @path. DRV_ERROR_DENIED. */
 gboolean drv_admission_check_nvram(const drv_admission *admission, const char *path, GError **error);
 
-/** One file that a definition lets QEMU write to. */
+/** One file that a definition has QEMU use. */
 typedef struct {
     char *path;
-    gboolean shareable;
+    gboolean written;   /* else it is only read */
+    gboolean shareable; /* of those that are written */
 } drv_admission_file;
 
 /**
@@ -61,11 +62,12 @@ typedef struct {
  * and each path, argument and label in it is of a kind that the rules allow. Looks at the file system (links, modes,
  * whether a device is in use), never at what is in a file.
  * @formats: path → format, of the images that were made here for it; NULL: none
- * @written: gets the drv_admission_file that its QEMU will write to, which no other VM may use; or NULL
+ * @used: gets the drv_admission_file of its disks, firmware and kernels: no other VM may use those that it writes to, or
+ * write to those that it reads; or NULL
  * DRV_ERROR_DENIED says what is in the way, and what the operator can do.
  */
 gboolean drv_admission_check_domain(const drv_admission *admission, const char *xml, const drv_uuid *uuid,
-                                    const char *vm, GHashTable *formats, GPtrArray *written, GError **error);
+                                    const char *vm, GHashTable *formats, GPtrArray *used, GError **error);
 void drv_admission_file_free(gpointer file);
 
 /**

@@ -353,6 +353,9 @@ GPtrArray *drv_hyper_missing_files(drv_hyper *hyper, const char *uuid, GError **
         g_autofree char *path = path_of(lease->connection, disk);
         g_autoptr(GPtrArray) parts = path ? drv_image_parts(path, disk->format) : NULL;
 
+        /* libvirt starts the VM without a medium that may be missing. */
+        if (disk->startup_policy && path && !g_file_test(path, G_FILE_TEST_EXISTS))
+            continue;
         if (path)
             add_missing(list, disk->target, path);
         for (guint k = 0; parts && k < parts->len; k++)

@@ -98,7 +98,8 @@ static gboolean has_lost_qemu(const drv_outgoing *outgoing, drv_state state)
     const struct drv_relay_channel_counters *ram = &outgoing->relay.channel[DRV_CHANNEL_RAM];
     const struct drv_relay_channel_counters *disk = &outgoing->relay.channel[DRV_CHANNEL_DISK];
 
-    return (ram->streams_opened || disk->streams_opened) && !ram->streams_open && !disk->streams_open &&
+    /* Streams of disks alone say nothing: images that are sent before have had some. */
+    return ram->streams_opened && !ram->streams_open && !disk->streams_open &&
            !outgoing->paused_us && !outgoing->stats.switching &&
            (state == DRV_STATE_COPYING_DISKS || state == DRV_STATE_COPYING_MEMORY);
 }

@@ -18,6 +18,7 @@
 #include "hyper/belongings.h"
 #include "run/departure.h"
 #include "run/session.h"
+#include "run/stamps.h"
 
 #define ASK_AGAIN_MS 250
 #define PATIENCE_MS 60000
@@ -52,52 +53,11 @@ static gboolean is_shut_off(drv_outgoing *outgoing, GError **error)
     return domain && domain->state == DRV_DOMAIN_SHUT_OFF;
 }
 
-static void add_stamp(GArray *list, const char *path)
-{
-    struct stat st;
-
-    if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
-        g_array_append_val(list, st.st_mtim);
-}
-
-/* When each image, and each data file, was last written to. */
-static GArray *stamps(json_object *step)
-{
-    json_object *disks = drv_json_array(step, "disks");
-    GArray *list = g_array_new(FALSE, FALSE, sizeof(struct timespec));
-
-    for (gsize i = 0; i < drv_json_length(disks); i++) {
-        json_object *disk = json_object_array_get_idx(disks, i);
-        json_object *data = drv_json_array(disk, "data");
-
-        if (!g_str_equal(drv_json_string(disk, "how", ""), "copy"))
-            continue;
-        add_stamp(list, drv_json_string(disk, "path", ""));
-        for (gsize k = 0; k < drv_json_length(data); k++)
-            add_stamp(list, json_object_get_string(json_object_array_get_idx(data, k)));
-    }
-    return list;
-}
-
-static gboolean are_equal(const GArray *one, const GArray *other)
-{
-    if (one->len != other->len)
-        return FALSE;
-    for (guint i = 0; i < one->len; i++) {
-        const struct timespec *a = &g_array_index(one, struct timespec, i);
-        const struct timespec *b = &g_array_index(other, struct timespec, i);
-
-        if (a->tv_sec != b->tv_sec || a->tv_nsec != b->tv_nsec)
-            return FALSE;
-    }
-    return TRUE;
-}
-
 /* Everything but the removal at the source. */
 static gboolean bring_over(drv_outgoing *outgoing, GError **error)
 {
     json_object *step = drv_job_step(outgoing->job);
-    g_autoptr(GArray) before = stamps(step);
+    g_autoptr(GArray) before = drv_stamps_take(step);
     g_autoptr(GArray) after = NULL;
     g_autoptr(json_object) parcel = NULL;
     g_autoptr(json_object) answer = NULL;
@@ -105,8 +65,8 @@ static gboolean bring_over(drv_outgoing *outgoing, GError **error)
     if (!is_shut_off(outgoing, error) || !drv_departure_send(outgoing, TRUE, error) ||
         !is_shut_off(outgoing, error))
         return FALSE;
-    after = stamps(step);
-    if (!are_equal(before, after)) {
+    after = drv_stamps_take(step);
+    if (!drv_stamps_equal(before, after)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                     "its disks were written to while they were copied");
         return FALSE;

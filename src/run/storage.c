@@ -19,6 +19,7 @@
 #include "hyper/block-copy.h"
 #include "hyper/content.h"
 #include "run/arrival.h"
+#include "run/stamps.h"
 
 #define LOOK_MS 200
 /* For a libvirtd that is being started. */
@@ -289,6 +290,7 @@ static gboolean copy_shut_off(drv_outgoing *outgoing, GError **error)
     json_object *disks = disks_of(outgoing);
     g_autoptr(drv_rewrite) rewrite = drv_rewrite_new();
     g_autoptr(drv_domain) domain = NULL;
+    g_autoptr(GArray) before = drv_stamps_take(step), after = NULL;
 
     FOREACH_MOVED (disk, disks) {
         const char *format = drv_json_string(disk, "format", "raw");
@@ -306,6 +308,11 @@ static gboolean copy_shut_off(drv_outgoing *outgoing, GError **error)
     if (domain->state != DRV_DOMAIN_SHUT_OFF) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s has been started meanwhile",
                     domain->name);
+        return FALSE;
+    }
+    after = drv_stamps_take(step);
+    if (!drv_stamps_equal(before, after)) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "its disks were written to while they were copied");
         return FALSE;
     }
     return drv_hyper_change_definition(outgoing->run->hyper, domain->uuid, rewrite, error);

@@ -193,6 +193,12 @@ def test_tpm_state_stays_in_its_directory(lab: Lab, thief: Thief) -> None:
     ("<emulator>/tmp/evil</emulator>", ""),
     ("<disk type='file'><source file='/etc/shadow'/><target dev='vda' bus='virtio'/></disk>", ""),
     (f"<disk type='file'><source file='{IMAGES}/{VM}-data.raw'/><target dev='vda' bus='virtio'/></disk>", ""),
+    (f"<disk type='file' device='cdrom'><source file='{IMAGES}/{VM}-data.raw'/><target dev='sda' bus='sata'/><readonly/>"
+     "</disk>", ""),
+    (f"<interface type='user'><rom file='{IMAGES}/{VM}-data.raw'/></interface>", ""),
+    ("<serial type='unix'><source mode='connect' path='/var/lib/libvirt/qemu/domain-1-web/monitor.sock'/></serial>", ""),
+    ("", "<qemu:override><qemu:device alias='net0'><qemu:frontend><qemu:property name='romfile' type='string' "
+     f"value='{IMAGES}/{VM}-data.raw'/></qemu:frontend></qemu:device></qemu:override>"),
     ("<serial type='file'><source path='/etc/cron.d/thief'/></serial>", ""),
     ("<filesystem type='mount'><source dir='/'/><target dir='all'/></filesystem>", ""),
     ("<interface type='ethernet'><script path='/bin/sh'/></interface>", ""),
@@ -200,7 +206,8 @@ def test_tpm_state_stays_in_its_directory(lab: Lab, thief: Thief) -> None:
      "</hostdev>", ""),
     ("", "<seclabel type='static' model='dac' relabel='yes'><label>root:root</label></seclabel>"),
     ("", "<qemu:commandline><qemu:arg value='-drive'/><qemu:arg value='file=/etc/shadow'/></qemu:commandline>"),
-], ids=["emulator", "shadow", "other VM's disk", "serial", "host's files", "script", "device", "label", "arguments"])
+], ids=["emulator", "shadow", "other VM's disk", "other VM's disk, to read",
+        "other VM's disk as a ROM", "monitor of QEMU's", "override", "serial", "host's files", "script", "device", "label", "arguments"])
 def test_definitions_that_reach_for_the_host(lab: Lab, web: Guest, thief: Thief, devices: str, rest: str) -> None:
     assert web.host == "h1"
     uid = str(uuid.uuid4())

@@ -43,7 +43,8 @@ static void test_lets_in(void)
         DOMAIN("", "<serial type='pty'><source path='/dev/pts/3'/></serial><console type='pty' tty='/dev/pts/3'>"
                    "<source path='/dev/pts/3'/></console>", ""),
         DOMAIN("", "<serial type='file'><source path='/var/log/libvirt/console/web1.log' append='on'/></serial>", ""),
-        DOMAIN("", "<channel type='unix'><source mode='bind' path='/var/lib/libvirt/qemu/channel/target/a'/></channel>",
+        DOMAIN("", "<channel type='unix'><source mode='bind' path='/var/lib/libvirt/qemu/channel/target/"
+                   "domain-7-web1/a'/></channel>",
                ""),
         DOMAIN("", "<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>", ""),
         DOMAIN("", "<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>", ""),
@@ -105,6 +106,18 @@ static void test_keeps_out(void)
         DOMAIN("", "<serial type='dev'><source path='/dev/sda'/></serial>", ""),
         DOMAIN("", "<channel type='unix'><source path='/run/systemd/private'/></channel>", ""),
         DOMAIN("", "<channel type='unix'><source path='/run/libvirt/libvirt-sock'/></channel>", ""),
+        DOMAIN("", "<channel type='unix'><source mode='bind' path='/var/lib/libvirt/qemu/channel/target/domain-7-web/a'/>"
+                   "</channel>", ""),
+        DOMAIN("", "<serial type='unix'><source mode='connect' path='/var/lib/libvirt/qemu/domain-1-web2/monitor.sock'/>"
+                   "</serial>", ""),
+        DOMAIN("", "<serial type='unix'><source mode='connect' path='/var/lib/libvirt/qemu/domain-1-web1/monitor.sock'/>"
+                   "</serial>", ""),
+        DOMAIN("", "<channel type='unix'><source path='/run/libvirt/libvirt-sock-ro'/></channel>", ""),
+        DOMAIN("", "<disk type='network'><source protocol='nbd'><host transport='unix' socket='/run/libvirt/virtqemud-sock'/>"
+                   "</source><target dev='vda'/></disk>", ""),
+        DOMAIN("", "", "<qemu:override><qemu:device alias='net0'><qemu:frontend><qemu:property name='romfile' type='string' "
+                       "value='/srv/web2.raw'/></qemu:frontend></qemu:device></qemu:override>"),
+        DOMAIN("", "", "<qemu:capabilities><qemu:add capability='x'/></qemu:capabilities>"),
         DOMAIN("", "<filesystem type='mount'><source dir='/etc'/><target dir='tag'/></filesystem>", ""),
         DOMAIN("", "<filesystem type='mount'><binary path='/bin/sh'/><source dir='/srv'/></filesystem>", ""),
         DOMAIN("", "<interface type='ethernet'><script path='/bin/sh'/></interface>", ""),
