@@ -327,6 +327,16 @@ def test_storage_alone_is_cancelled(lab: Lab, vm: str) -> None:
         watch.assert_unharmed()
         assert sorted(f.name for f in pool.iterdir()) == [f"{vm}-data.raw", f"{vm}.raw"]
         assert not list(lab.path("h1", IMAGES).glob(f"{vm}*"))
+        # Shut off, and somebody writes to an image meanwhile: what was written is not given up.
+        lab.virsh("h1", "destroy", vm)
+        move = lab.begin(vm, "h1", None, "--storage-only", "--target-pool", "default", "--bandwidth", "8mbit")
+        move.until("copying-disks")
+        with open(pool / f"{vm}-data.raw", "r+b") as image:
+            image.write(b"written")
+        ended = move.wait()
+        assert ended.code != 0 and "written to while" in ended.json()["error"], ended
+        assert (pool / f"{vm}-data.raw").read_bytes().startswith(b"written")
+        assert not list(lab.path("h1", IMAGES).glob(f"{vm}*"))
     finally:
         lab.virsh("h1", "destroy", vm, check=False)
         for file in pool.iterdir():
