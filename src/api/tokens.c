@@ -209,7 +209,7 @@ json_object *drv_authority_token_delete(drv_cluster *cluster, const char *id, GE
     deletion wish = {id, FALSE};
 
     if (strlen(id) != DRV_TOKEN_ID_TEXT || strspn(id, "0123456789abcdef") != DRV_TOKEN_ID_TEXT) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "there is no token %.64s", id);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "there is no token %.64s (see `drover token list`)", id);
         return NULL;
     }
     if (!drv_cluster_keeps(cluster))

@@ -160,7 +160,9 @@ void drv_report_print(FILE *out, json_object *job)
     g_autofree char *beside = NULL;
     guint64 bytes;
 
-    if (g_str_equal(outcome, "done"))
+    if (g_str_equal(outcome, "done") && g_str_equal(drv_json_string(report, "method", ""), "offline"))
+        fprintf(out, "%s moved from %s to %s in %s; it was shut off.\n", vm, source, target, total);
+    else if (g_str_equal(outcome, "done"))
         fprintf(out, "%s moved from %s to %s in %s; it stood still for %s.\n", vm, source, target,
                 total, pause);
     else if (g_str_equal(outcome, "cancelled"))
