@@ -138,14 +138,13 @@ static drv_admission_file *note(walk *w, const char *path)
     return file;
 }
 
-static void note_written(walk *w, const char *path, gboolean shareable)
+static drv_admission_file *note_written(walk *w, const char *path)
 {
     drv_admission_file *file = note(w, path);
 
-    if (file) {
+    if (file)
         file->written = TRUE;
-        file->shareable = shareable;
-    }
+    return file;
 }
 
 /* Nothing is lost when QEMU reads it, and what it is given to own is no secret; nor is it another VM's disk. */
@@ -252,7 +251,7 @@ static gboolean check_log(walk *w, const char *path, GError **error)
     struct drv_error problem = {0};
     drv_path parsed;
 
-    note_written(w, path, FALSE);
+    (void)note_written(w, path);
     if (drv_path_parse(&parsed, path, &problem) == 0 && drv_path_is_below(path, "/var/log/libvirt"))
         return TRUE;
     return drv_admission_check_file(w->admission, path, error);
@@ -287,7 +286,7 @@ static gboolean check_kind(walk *w, path_kind kind, const char *path, GError **e
     case KIND_TEMPLATE:
         return check_template(w, path, error);
     case KIND_NVRAM:
-        note_written(w, path, FALSE);
+        (void)note_written(w, path);
         return drv_admission_check_nvram(w->admission, path, error);
     case KIND_LOG:
         return check_log(w, path, error);
@@ -323,16 +322,18 @@ static gboolean check_disk(walk *w, xmlNodePtr disk, GError **error)
     g_autofree char *format = drv_xml_attr(drv_xml_child(disk, "driver"), "type");
     const char *path = file ? file : device;
     const char *made = path && w->formats ? g_hash_table_lookup(w->formats, path) : NULL;
+    drv_admission_file *used;
 
     if (type && !g_strv_contains(types, type) && !w->admission->host_devices)
         return allowed_by(FALSE, "a disk that is a device or a directory of this host", "host-devices", error);
     /* What the other node has written must not be read as another format: that could name any file. */
     if (made && g_strcmp0(made, format ? format : "raw") != 0)
         return deny(error, path, "its format in the definition is not the one that it was made with");
-    if (path && is_written(disk))
-        note_written(w, path, drv_xml_child(disk, "shareable") != NULL);
-    else if (path)
-        (void)note(w, path);
+    used = !path ? NULL : is_written(disk) ? note_written(w, path) : note(w, path);
+    if (used) {
+        used->shareable = drv_xml_child(disk, "shareable") != NULL;
+        used->format = g_strcmp0(format, "raw") == 0 ? NULL : g_strdup(format);
+    }
     return TRUE;
 }
 
@@ -580,7 +581,9 @@ void drv_admission_file_free(gpointer data)
 {
     drv_admission_file *file = data;
 
-    if (file)
+    if (file) {
         g_free(file->path);
+        g_free(file->format);
+    }
     g_free(file);
 }

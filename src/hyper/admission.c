@@ -373,42 +373,62 @@ static char *writer_of(drv_hyper *hyper, const char *path, const char *but)
     return NULL;
 }
 
+typedef struct {
+    drv_hyper *hyper;
+    const drv_uuid *uuid;
+    const char *vm;
+    drv_image_uses *uses; /* NULL until they are asked for */
+} asking;
+
+/* Whether no other VM is in the way of this one's using @path. */
+static gboolean check_use(asking *it, const char *path, gboolean written, GError **error)
+{
+    g_autofree char *by = NULL;
+
+    if (written && !it->uses && !(it->uses = drv_hyper_image_uses(it->hyper, it->uuid->text, error)))
+        return FALSE;
+    by = written ? drv_image_uses_of(it->uses, path) : writer_of(it->hyper, path, it->uuid->text);
+    if (by)
+        g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "%s would %s %s, and that is not its own: %s", it->vm,
+                    written ? "write to" : "read", path, by);
+    return !by;
+}
+
+/* An image that was there before may name any file by itself. */
+static gboolean check_parts(asking *it, const drv_admission *admission, const drv_admission_file *file, GError **error)
+{
+    g_autoptr(GPtrArray) parts = file->format ? drv_image_parts(file->path, file->format) : NULL;
+
+    if (parts && !drv_admission_check_image(admission, file->path, file->format, error))
+        return FALSE;
+    for (guint i = 0; parts && i < parts->len; i++) {
+        const drv_image_part *part = parts->pdata[i];
+
+        if (access(part->path, F_OK) == 0 && !check_use(it, part->path, part->data && file->written, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 gboolean drv_hyper_admit(drv_hyper *hyper, const char *xml, const drv_uuid *uuid, const char *vm, GHashTable *formats,
                          GError **error)
 {
     g_autoptr(drv_admission) admission = drv_hyper_admission(hyper, error);
     g_autoptr(GPtrArray) used = g_ptr_array_new_with_free_func(drv_admission_file_free);
-    g_autoptr(drv_image_uses) uses = NULL;
+    asking it = {hyper, uuid, vm, NULL};
+    gboolean good = admission && drv_admission_check_domain(admission, xml, uuid, vm, formats, used, error);
 
-    if (!admission || !drv_admission_check_domain(admission, xml, uuid, vm, formats, used, error))
-        return FALSE;
-    for (guint i = 0; i < used->len; i++) {
+    for (guint i = 0; good && i < used->len; i++) {
         const drv_admission_file *file = used->pdata[i];
-        g_autofree char *by = NULL;
 
-        if (!file->written) {
-            by = writer_of(hyper, file->path, uuid->text);
-            if (by) {
-                g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "%s would read %s, and that is not its own: %s", vm,
-                            file->path, by);
-                return FALSE;
-            }
+        if (access(file->path, F_OK) < 0)
             continue;
-        }
-        if (access(file->path, F_OK) < 0 || (file->shareable && is_shared_by_all(hyper, file->path, uuid->text)))
-            continue;
-        if (!uses)
-            uses = drv_hyper_image_uses(hyper, uuid->text, error);
-        if (!uses)
-            return FALSE;
-        by = drv_image_uses_of(uses, file->path);
-        if (by) {
-            g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "%s would write to %s, and that is not its own: %s", vm,
-                        file->path, by);
-            return FALSE;
-        }
+        good = ((file->written && file->shareable && is_shared_by_all(hyper, file->path, uuid->text)) ||
+                check_use(&it, file->path, file->written, error)) &&
+               check_parts(&it, admission, file, error);
     }
-    return TRUE;
+    g_clear_pointer(&it.uses, drv_image_uses_free);
+    return good;
 }
 
 static char *without_disks(const char *xml, GError **error)

@@ -55,6 +55,7 @@ typedef struct {
     char *path;
     gboolean written;   /* else it is only read */
     gboolean shareable; /* of those that are written */
+    char *format;       /* of a disk; NULL: it is none, or raw */
 } drv_admission_file;
 
 /**
