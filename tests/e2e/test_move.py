@@ -9,7 +9,7 @@ from lab import IMAGES, Lab, wait_until
 
 REPORT = {"vm", "source", "target", "method", "outcome", "total_ms", "pause_ms",
           "allowed_pause_ms", "memory_bytes", "qemu_bytes", "wire_bytes", "disk_bytes",
-          "disk_wire_bytes", "seed_bytes", "from_disk_bytes", "recycled_bytes", "predicted", "seen_before", "copy_ms",
+          "disk_wire_bytes", "seed_bytes", "from_disk_bytes", "recycled_bytes", "predicted", "seen_before", "stays", "copy_ms",
           "fixed_ms", "link_bps", "rounds",
           "ladder", "error"}
 
