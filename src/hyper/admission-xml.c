@@ -167,16 +167,18 @@ static gboolean check_readable(walk *w, const char *path, GError **error)
                                      "only a file that everybody on this host may read");
 }
 
-/* One that is made later is copied by libvirt if the variables are lost: so it must be where nothing secret is. */
+/* One that is made later is copied by libvirt if the variables are lost: so nothing secret may come to be there. */
 static gboolean check_template(walk *w, const char *path, GError **error)
 {
     struct drv_error problem = {0};
     drv_path parsed;
 
-    if (drv_path_parse(&parsed, path, &problem) == 0 && drv_path_is_below(path, "/usr/share") &&
-        !g_file_test(path, G_FILE_TEST_EXISTS))
+    if (drv_path_parse(&parsed, path, &problem) < 0 || g_file_test(path, G_FILE_TEST_EXISTS))
+        return check_readable(w, path, error);
+    if (drv_path_is_below(path, "/usr/share"))
         return TRUE;
-    return check_readable(w, path, error);
+    return g_str_has_suffix(path, ".fd") ? drv_admission_check_file(w->admission, path, error)
+                                         : check_readable(w, path, error);
 }
 
 /* A file system, a volume group or a swap that is in use has its device for itself. */

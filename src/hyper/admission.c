@@ -377,15 +377,25 @@ typedef struct {
     drv_hyper *hyper;
     const drv_uuid *uuid;
     const char *vm;
-    drv_image_uses *uses; /* NULL until they are asked for */
+    const GPtrArray *files; /* of drv_admission_file: that its definition names */
+    drv_image_uses *uses;   /* NULL until they are asked for */
 } asking;
+
+/* What its own images need is needed by nobody else, although libvirt does not know the VM yet. */
+static gboolean look_for_uses(asking *it, GError **error)
+{
+    it->uses = drv_hyper_image_uses(it->hyper, it->uuid->text, error);
+    for (guint i = 0; it->uses && i < it->files->len; i++)
+        drv_image_uses_except(it->uses, ((const drv_admission_file *)it->files->pdata[i])->path);
+    return it->uses != NULL;
+}
 
 /* Whether no other VM is in the way of this one's using @path. */
 static gboolean check_use(asking *it, const char *path, gboolean written, GError **error)
 {
     g_autofree char *by = NULL;
 
-    if (written && !it->uses && !(it->uses = drv_hyper_image_uses(it->hyper, it->uuid->text, error)))
+    if (written && !it->uses && !look_for_uses(it, error))
         return FALSE;
     by = written ? drv_image_uses_of(it->uses, path) : writer_of(it->hyper, path, it->uuid->text);
     if (by)
@@ -415,7 +425,7 @@ gboolean drv_hyper_admit(drv_hyper *hyper, const char *xml, const drv_uuid *uuid
 {
     g_autoptr(drv_admission) admission = drv_hyper_admission(hyper, error);
     g_autoptr(GPtrArray) used = g_ptr_array_new_with_free_func(drv_admission_file_free);
-    asking it = {hyper, uuid, vm, NULL};
+    asking it = {hyper, uuid, vm, used, NULL};
     gboolean good = admission && drv_admission_check_domain(admission, xml, uuid, vm, formats, used, error);
 
     for (guint i = 0; good && i < used->len; i++) {

@@ -20,11 +20,12 @@ typedef struct {
     dev_t device; /* 0: it is not there */
     ino_t inode;
     char *who;    /* "VM web1 has it as its disk vda" */
+    char *image;  /* that needs it and belongs to no VM; NULL: a VM needs it */
 } use;
 
 struct drv_image_uses {
     GPtrArray *uses;        /* of use */
-    GPtrArray *own;         /* the same, of the VM that does not count */
+    GPtrArray *own;         /* the same, of what does not count */
     GHashTable *directories; /* that were looked through */
 };
 
@@ -34,6 +35,7 @@ static void use_free(gpointer data)
 
     g_free(one->path);
     g_free(one->who);
+    g_free(one->image);
     g_free(one);
 }
 
@@ -70,9 +72,10 @@ static gboolean has(const GPtrArray *list, const use *wanted)
     return FALSE;
 }
 
-static void add(GPtrArray *list, const char *path, const char *fmt, ...) G_GNUC_PRINTF(3, 4);
+/* NULL: it is there already. */
+static use *add(GPtrArray *list, const char *path, const char *fmt, ...) G_GNUC_PRINTF(3, 4);
 
-static void add(GPtrArray *list, const char *path, const char *fmt, ...)
+static use *add(GPtrArray *list, const char *path, const char *fmt, ...)
 {
     use *one = new_use(path);
     va_list args;
@@ -80,10 +83,12 @@ static void add(GPtrArray *list, const char *path, const char *fmt, ...)
     va_start(args, fmt);
     one->who = g_strdup_vprintf(fmt, args);
     va_end(args);
-    if (has(list, one))
+    if (has(list, one)) {
         use_free(one);
-    else
-        g_ptr_array_add(list, one);
+        return NULL;
+    }
+    g_ptr_array_add(list, one);
+    return one;
 }
 
 /* ---- VMs ---- */
@@ -196,23 +201,18 @@ static void add_directory(drv_image_uses *uses, const char *directory)
     for (guint i = 0; dir && i < FILES_MOST && (name = g_dir_read_name(dir)); i++) {
         g_autofree char *image = g_build_filename(path, name, NULL);
         g_autoptr(GPtrArray) parts = NULL;
-        g_autoptr(use) itself = NULL;
 
         if (!g_file_test(image, G_FILE_TEST_IS_REGULAR))
             continue;
         parts = drv_image_looks_like(image);
-        if (!parts || !parts->len)
-            continue;
-        itself = new_use(image);
-        for (guint k = 0; k < uses->own->len && itself->inode; k++)
-            if (is_same(uses->own->pdata[k], itself))
-                itself->inode = 0;
-        for (guint k = 0; k < parts->len && itself->inode; k++) {
+        for (guint k = 0; parts && k < parts->len; k++) {
             const drv_image_part *part = parts->pdata[k];
+            use *one = part->local ? add(uses->uses, part->path, "the image %s %s", image,
+                                         part->data ? "has it as its data file" : "is based on it")
+                                   : NULL;
 
-            if (part->local)
-                add(uses->uses, part->path, "the image %s %s", image,
-                    part->data ? "has it as its data file" : "is based on it");
+            if (one)
+                one->image = g_strdup(image);
         }
     }
     g_hash_table_add(uses->directories, g_steal_pointer(&path));
@@ -282,6 +282,21 @@ void drv_image_uses_free(drv_image_uses *uses)
     g_free(uses);
 }
 
+void drv_image_uses_except(drv_image_uses *uses, const char *image)
+{
+    g_ptr_array_add(uses->own, new_use(image));
+}
+
+static gboolean counts(const drv_image_uses *uses, const use *one)
+{
+    g_autoptr(use) image = one->image ? new_use(one->image) : NULL;
+
+    for (guint i = 0; image && i < uses->own->len; i++)
+        if (is_same(uses->own->pdata[i], image))
+            return FALSE;
+    return TRUE;
+}
+
 char *drv_image_uses_of(drv_image_uses *uses, const char *path)
 {
     g_autofree char *directory = g_path_get_dirname(path);
@@ -293,7 +308,7 @@ char *drv_image_uses_of(drv_image_uses *uses, const char *path)
     for (guint i = 0; i < uses->uses->len; i++) {
         const use *one = uses->uses->pdata[i];
 
-        if (!is_same(one, wanted))
+        if (!is_same(one, wanted) || !counts(uses, one))
             continue;
         if (named < NAMED_MOST)
             g_string_append_printf(text, "%s%s", named ? ", " : "", one->who);

@@ -19,6 +19,9 @@ drv_image_uses *drv_hyper_image_uses(drv_hyper *hyper, const char *but, GError *
 void drv_image_uses_free(drv_image_uses *uses);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(drv_image_uses, drv_image_uses_free)
 
+/** drv_image_uses_except() - what this image needs, which belongs to no VM yet, does not count. */
+void drv_image_uses_except(drv_image_uses *uses, const char *image);
+
 /** drv_image_uses_of() - who needs the file: "VM clone1 has it as the base of its disk vda". Transfer full; NULL: nobody. */
 char *drv_image_uses_of(drv_image_uses *uses, const char *path);
 

@@ -117,15 +117,14 @@ def test_a_target_that_is_lost_is_replaced(full: Lab) -> None:
     slow(full)
     op = ops.begin(full, {"goal": "evacuate", "node": "h2", "limits": {"per_node": 1}})
 
-    def h3_is_next(o: dict) -> bool:
-        """What runs goes to h1, and something that waits to h3."""
-        return {(s["state"], s["target"]) for s in o["steps"]} >= {("running", "h1"), ("waiting", "h3")} and \
-            ("running", "h3") not in {(s["state"], s["target"]) for s in o["steps"]}
-
-    document = ops.until(full, op, h3_is_next, "a move to h1 runs")
+    assert full.drover("h1", "pause", op).code == 0
+    document = ops.until(full, op, lambda o: o["state"] == "paused" and "running" not in ops.states(o).values(),
+                         "nothing runs")
     lost = [s["vm"] for s in document["steps"] if (s["state"], s["target"]) == ("waiting", "h3")]
+    assert lost, document
     full.service("h3", "droverd", "stop")
     try:
+        assert full.drover("h1", "resume", op).code == 0
         document = ops.ended(full, op)
     finally:
         full.service("h3", "droverd", "start")

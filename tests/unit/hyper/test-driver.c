@@ -488,6 +488,9 @@ static void test_image_uses(fixture *f, gconstpointer data)
     others = drv_hyper_image_uses(f->hyper, db->uuid, &error);
     expect_use(others, path[2], NULL);
     expect_use(others, path[3], NULL);
+    /* An image that is about to be a VM's. */
+    drv_image_uses_except(others, path[4]);
+    expect_use(others, path[1], "VM clone1 has it as its disk vda");
 
     /* Asked again right before it would go, whichever way. */
     g_assert_false(drv_hyper_disk_remove(f->hyper, path[0], &error));
