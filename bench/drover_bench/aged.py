@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Disks that are copied while their target has them in an older state: random bytes, of which some blocks
-have been rewritten at random since.
+Disks that move along with their guest: a system's, or random bytes, of which some blocks have been rewritten
+at random since the target got them in an older state.
 """
 import os
 import random
@@ -17,7 +17,7 @@ IMAGES = "/var/lib/libvirt/images"
 BLOCK, PIECE = 4096, 1 << 20
 DISK_XML = """\
     <disk type='file' device='disk'>
-      <driver name='qemu' type='raw' cache='none'/>
+      <driver name='qemu' type='{format}' cache='none'/>
       <source file='{path}'/>
       <target dev='vda' bus='virtio'/>
     </disk>
@@ -26,7 +26,7 @@ DISK_XML = """\
 
 def disk(vm: str) -> str:
     """As the hosts see it."""
-    return f"{IMAGES}/{vm}-aged.raw"
+    return f"{IMAGES}/{vm}-own.img"
 
 
 def older(vm: str) -> str:
@@ -41,6 +41,11 @@ def make(lab: str, on: str, vm: str, mib: int) -> None:
     with _outside(lab, on, disk(vm)).open("wb") as out:
         for _ in range(mib):
             out.write(os.urandom(PIECE))
+
+
+def take(lab: str, on: str, vm: str, system: Path) -> None:
+    """A qcow2 image of its own, with what the system has."""
+    run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(system), str(_outside(lab, on, disk(vm))))
 
 
 def age(lab: str, source: str, target: str, vm: str, percent: float) -> None:

@@ -97,6 +97,8 @@ CASES = [
       for name, link in (("100", Link("100mbit")), ("200", Link("200mbit")), ("1g", Link("1gbit")),
                          ("unshaped", Link()), ("rtt50", Link("200mbit", round_trip_ms=50)),
                          ("loss1", Link("200mbit", loss_percent=1)))),
+    Case("witness-640", "a larger witness, for --busy 8: processors that others use", Witness(640, 448, 1, 60),
+         Link("200mbit"), repeat=2, away_s=10),
     # compressibility and dirty rate
     *(Case(f"compress-{percent}", f"the witness, {percent} % of each page compressible",
            Witness(512, 320, 1, percent), Link("200mbit")) for percent in (20, 90)),
@@ -137,6 +139,9 @@ CASES = [
          Debian("postgres", rate=10), Link("200mbit"), targets=FIRST + RETURN + PAUSE),
     Case("idle-200", "Debian that does nothing, with a warm page cache, at 200 Mbit/s",
          Debian("idle"), Link("200mbit"), targets=FIRST + RETURN + PAUSE),
+    Case("local-400", "Debian with PostgreSQL whose disk moves along, there and back, at 400 Mbit/s",
+         Debian("postgres", rate=10, local=True), Link("400mbit"), ways=("drover", "plain"),
+         targets=(Target("return", "total_ms", "plain", 0.25),)),
     Case("siblings", "four Debians one after another, at 200 Mbit/s", Debian("idle", memory=512),
          Link("200mbit"), ways=("drover", "plain"), moves=("first",), guests=4, repeat=2),
 ]

@@ -53,10 +53,12 @@ class Debian:
     memory: int = 1024
     rate: int = 100
     vcpus: int = 1
+    local: bool = False  # its disk is a qcow2 of its host's, which moves along
 
     def __str__(self) -> str:
         how = f", {self.rate} operations a second" if self.load != "idle" else ""
-        return f"Debian of {self.memory} MiB, {debian.LOADS[self.load]}{how}"
+        where = ", a local disk" if self.local else ""
+        return f"Debian of {self.memory} MiB, {debian.LOADS[self.load]}{how}{where}"
 
 
 Spec = Union[Witness, Debian]
@@ -91,7 +93,8 @@ def boot(lab: str, vm: str, spec: Spec, exact: bool) -> Boot:
     system = debian.system()
     return Boot(spec.memory, spec.vcpus, system.kernel, system.initramfs, words +
                 f"witness.work={debian.WITNESS_MIB} witness.records=0 bench.load={spec.load} "
-                f"bench.rate={spec.rate}", debian.serve(lab, vm, system), accel, exact)
+                f"bench.rate={spec.rate}", None if spec.local else debian.serve(lab, vm, system),
+                accel, exact)
 
 
 class Guest:
@@ -158,13 +161,20 @@ class LibvirtGuest(Guest):
         self.wait_ready()
 
     def _own_disk(self) -> str:
-        mib = self.disk_mib()
-        if not mib:
+        if not self.with_disk():
             return ""
-        aged.make(self.lab, self.at, self.vm, mib)
-        return aged.DISK_XML.format(path=aged.disk(self.vm))
+        if isinstance(self.spec, Debian):
+            aged.take(self.lab, self.at, self.vm, debian.system().disk)
+            return aged.DISK_XML.format(path=aged.disk(self.vm), format="qcow2")
+        aged.make(self.lab, self.at, self.vm, self.disk_mib())
+        return aged.DISK_XML.format(path=aged.disk(self.vm), format="raw")
+
+    def with_disk(self) -> bool:
+        """Whether it has a disk that moves along."""
+        return self.spec.local if isinstance(self.spec, Debian) else bool(self.spec.disk)
 
     def disk_mib(self) -> int:
+        """Of a disk of which the target is given an older state."""
         return self.spec.disk if isinstance(self.spec, Witness) else 0
 
     def virsh(self, *words: str, check: bool = True) -> str:
@@ -180,6 +190,6 @@ class LibvirtGuest(Guest):
         for on in HOSTS:
             for words in (("destroy", self.vm), ("undefine", self.vm)):
                 run("virsh", "-c", host.uri(self.lab, on), *words, check=False)
-        if self.disk_mib():
+        if self.with_disk():
             aged.remove(self.lab, self.vm)
         self.forget_files()

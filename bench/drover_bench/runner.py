@@ -145,7 +145,7 @@ class Bench:
     def _by_command(self, way: str, guest: LibvirtGuest, target: str) -> dict[str, Any]:
         """By virsh or drover. Returns how it ended and what they say themselves."""
         argv = host.enter(self.lab, guest.at) + ways.command(
-            way, self.lab, guest.vm, target, bool(guest.disk_mib()),
+            way, self.lab, guest.vm, target, guest.with_disk(),
             aged.older(guest.vm) if guest.disk_mib() else "")
         child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                  stderr=subprocess.PIPE, text=True)
@@ -160,7 +160,7 @@ class Bench:
                 return {"outcome": "gave up"}
         if child.returncode != 0:
             return {"outcome": f"failed: {err.strip()}"}
-        if guest.disk_mib():
+        if guest.with_disk():
             aged.forget(self.lab, guest.at, guest.vm)
         guest.at = target
         said = measure.libvirt_figures(self.lab, target, guest.vm)

@@ -17,6 +17,7 @@ static const struct {
     {"drover-relay", drv_check_relay_program},
     {"sessions directory", drv_check_sessions},
     {"confinement of QEMU", drv_check_confinement},
+    {"admission", drv_check_admission},
     {"store", drv_check_store},
     {"identity", drv_check_identity},
     {"port", drv_check_port},

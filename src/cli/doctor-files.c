@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/paths.h"
 #include "cli/units.h"
+#include "hyper/admission.h"
 #include "drv-config.h"
 
 #define EXPIRY_SOON_S (30 * 86400)
@@ -56,6 +57,27 @@ void drv_check_relay_program(drv_doctor *doctor, const char *name)
                          "%s cannot be run: %s", path, g_strerror(errno));
     else
         drv_doctor_ok(doctor, name, "%s", path);
+}
+
+void drv_check_admission(drv_doctor *doctor, const char *name)
+{
+    g_autofree char *path = drv_doctor_path(doctor, DRV_ADMISSION_FILE);
+    g_autoptr(drv_admission) admission = drv_admission_new();
+    g_autofree char *text = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (!g_file_get_contents(path, &text, NULL, &error)) {
+        if (g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+            drv_doctor_ok(doctor, name, "no " DRV_ADMISSION_FILE ": VMs come in by the usual rules");
+        else
+            drv_doctor_found(doctor, DRV_CHECK_PROBLEM, name, g_strdup_printf("chmod 644 %s", path),
+                             "droverd goes by the usual rules alone: %s", error->message);
+    } else if (drv_admission_parse(admission, text, &error)) {
+        drv_doctor_ok(doctor, name, "%s is understood", path);
+    } else {
+        drv_doctor_found(doctor, DRV_CHECK_PROBLEM, name, g_strdup("correct the line: droverd reads it for each VM"),
+                         "%s: %s", path, error->message);
+    }
 }
 
 /* @path, or the nearest folder above it that exists. */

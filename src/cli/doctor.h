@@ -64,6 +64,7 @@ char *drv_host_uuid(void);
 /* doctor-files.c: what Drover keeps on this host */
 void drv_check_relay_program(drv_doctor *doctor, const char *name);
 void drv_check_sessions(drv_doctor *doctor, const char *name);
+void drv_check_admission(drv_doctor *doctor, const char *name);
 void drv_check_store(drv_doctor *doctor, const char *name);
 void drv_check_identity(drv_doctor *doctor, const char *name);
 /* doctor-cluster.c: droverd, its port, the other nodes */

@@ -40,7 +40,7 @@ static void print_command(FILE *out, const drv_command *c)
     g_autofree char *left =
         g_strdup_printf("  %s%s%s", c->name, *c->operands ? " " : "", c->operands);
 
-    fprintf(out, "%-*s%s\n", HELP_COLUMN, left, c->summary);
+    fprintf(out, "%-*s %s\n", HELP_COLUMN - 1, left, c->summary);
 }
 
 void drv_help_overview(FILE *out)

@@ -15,6 +15,7 @@ static void disk_free(gpointer data)
     drv_rewrite_disk *disk = data;
 
     g_free(disk->target);
+    g_free(disk->was);
     g_free(disk->path);
     g_free(disk);
 }
@@ -57,6 +58,12 @@ void drv_rewrite_add_disk(drv_rewrite *rewrite, const char *target, const char *
     disk->flatten = flatten;
     disk->unmap = unmap;
     g_ptr_array_add(rewrite->disks, disk);
+}
+
+void drv_rewrite_add_disk_back(drv_rewrite *rewrite, const char *target, const char *was, const char *path)
+{
+    drv_rewrite_add_disk(rewrite, target, path, g_str_has_prefix(path, "/dev/"), FALSE, FALSE);
+    ((drv_rewrite_disk *)rewrite->disks->pdata[rewrite->disks->len - 1])->was = g_strdup(was);
 }
 
 void drv_rewrite_add_network(drv_rewrite *rewrite, const char *from, const char *to)
@@ -113,6 +120,8 @@ static void change_disk(xmlNodePtr disk, const drv_rewrite_disk *change, gboolea
 {
     xmlNodePtr driver = drv_xml_child(disk, "driver");
 
+    if (change->was && !drv_xml_attr_is(drv_xml_child(disk, "source"), "file", change->was))
+        return;
     drop(disk, "mirror");
     if (change->path)
         change_source(disk, change);

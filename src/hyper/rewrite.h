@@ -7,6 +7,7 @@
 /** One disk that changes. */
 typedef struct {
     char *target;     /* "vda" */
+    char *was;        /* change it only if this is its image's path; NULL: whatever it is */
     char *path;       /* where its image is at the target; NULL: where it was */
     gboolean block;   /* @path is a block device, else a file */
     gboolean flatten; /* a backing chain arrives as one image */
@@ -31,6 +32,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(drv_rewrite, drv_rewrite_free)
 /** drv_rewrite_add_disk() - strings are copied. @path may be NULL. */
 void drv_rewrite_add_disk(drv_rewrite *rewrite, const char *target, const char *path,
                           gboolean block, gboolean flatten, gboolean unmap);
+/** drv_rewrite_add_disk_back() - to the file or device @path, if it is at the file @was. Strings are copied. */
+void drv_rewrite_add_disk_back(drv_rewrite *rewrite, const char *target, const char *was, const char *path);
 void drv_rewrite_add_network(drv_rewrite *rewrite, const char *from, const char *to);
 /** drv_rewrite_is_empty() - whether everything stays as it is. */
 gboolean drv_rewrite_is_empty(const drv_rewrite *rewrite);

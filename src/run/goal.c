@@ -23,7 +23,7 @@ static gboolean check_disk_goal(json_object *goal, GError **error)
                     "method is '%s'; it must be auto, pre-copy, post-copy, hybrid or offline", method);
     else if (storage_only && !drv_json_string(goal, "target_pool", NULL))
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "moving storage only needs \"target_pool\" (--target-pool): the pool where it goes");
+                    "--storage-only needs --target-pool (\"target_pool\"): the pool where the disks go");
     else if (storage_only && drv_json_string(goal, "target", NULL))
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
                     "moving storage only is within the VM's host: leave out the target");

@@ -118,10 +118,12 @@ static gboolean settle(drv_outgoing *outgoing, GString *moved, GString *stayed, 
         if (list == moved)
             drv_rewrite_add_disk(rewrite, name, drv_json_string(disk, "target_path", ""), FALSE,
                                  drv_json_bool(disk, "flatten"), FALSE);
+        else /* It was started just when its definition was changed: it goes on where it writes. */
+            drv_rewrite_add_disk_back(rewrite, name, drv_json_string(disk, "target_path", ""),
+                                      drv_json_string(disk, "path", ""));
     }
     /* Its new images, then the definition that names them, and only then the old ones go. */
-    if (!flush_images(domain, disks, error) ||
-        (moved->len && !drv_hyper_change_definition(hyper, uuid, rewrite, error)))
+    if (!flush_images(domain, disks, error) || !drv_hyper_change_definition(hyper, uuid, rewrite, error))
         return FALSE;
     drv_fault("storage-definition-changed");
     FOREACH_MOVED (disk, disks) {

@@ -94,7 +94,9 @@ def test_after_a_restart_of_droverd(known: Lab) -> None:
     wait_until(lambda: known.drover("h2", "content", "list", "--json").code == 0 and
                all(len(contents(known, on)) == 1 for on in known.hosts), "droverd is back")
     back = move(known, "known", "h2", "h1")
-    assert back["wire_bytes"] < first["wire_bytes"] / 10, (first, back)
+    assert back["recycled_bytes"] > 48 << 20
+    # It writes all the while that its hosts are restarted.
+    assert back["wire_bytes"] < first["wire_bytes"] / 4, (first, back)
 
 
 def test_damage_costs_speed_only(known: Lab) -> None:

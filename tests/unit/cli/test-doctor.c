@@ -106,6 +106,19 @@ static void test_store(void)
     host_close(&h);
 }
 
+static void test_admission(void)
+{
+    host h;
+
+    host_open(&h);
+    g_assert_cmpint(check(&h, drv_check_admission)->state, ==, DRV_CHECK_OK);
+    put(&h, "/etc/drover/admission", "# ours\ndirectory /data/vms\n");
+    g_assert_cmpint(check(&h, drv_check_admission)->state, ==, DRV_CHECK_OK);
+    put(&h, "/etc/drover/admission", "# ours\ndirectroy /data/vms\n");
+    g_assert_cmpint(check(&h, drv_check_admission)->state, ==, DRV_CHECK_PROBLEM);
+    host_close(&h);
+}
+
 static void test_sessions(void)
 {
     host h;
@@ -300,6 +313,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/cli/doctor/confinement", test_confinement);
     g_test_add_func("/cli/doctor/store", test_store);
+    g_test_add_func("/cli/doctor/admission", test_admission);
     g_test_add_func("/cli/doctor/sessions", test_sessions);
     g_test_add_func("/cli/doctor/identity", test_identity);
     g_test_add_func("/cli/doctor/libvirt-version", test_libvirt_version);

@@ -69,6 +69,25 @@ static void test_nothing_to_change(void)
     g_assert_cmpstr(changed, ==, quoted);
 }
 
+/* What a crash left half done, and only that. */
+static void test_back(void)
+{
+    static const char xml[] = "<domain><devices><disk type=\"file\"><source file=\"/fast/a.img\"/><target dev=\"vda\"/>"
+                              "</disk><disk type=\"file\"><source file=\"/other/b.img\"/><target dev=\"vdb\"/></disk>"
+                              "</devices></domain>";
+    g_autoptr(drv_rewrite) rewrite = drv_rewrite_new();
+    g_autoptr(GError) error = NULL;
+    g_autofree char *changed = NULL;
+
+    drv_rewrite_add_disk_back(rewrite, "vda", "/fast/a.img", "/slow/a.img");
+    drv_rewrite_add_disk_back(rewrite, "vdb", "/fast/b.img", "/slow/b.img");
+    changed = drv_rewrite_xml(rewrite, xml, FALSE, &error);
+    g_assert_no_error(error);
+    g_assert_nonnull(strstr(changed, "\"/slow/a.img\""));
+    g_assert_null(strstr(changed, "/fast/"));
+    g_assert_nonnull(strstr(changed, "\"/other/b.img\""));
+}
+
 static void test_no_domain(void)
 {
     g_autoptr(drv_rewrite) rewrite = all_changes();
@@ -88,6 +107,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/rewrite/live", GINT_TO_POINTER(TRUE), test_golden);
     g_test_add_data_func("/rewrite/next-start", GINT_TO_POINTER(FALSE), test_golden);
     g_test_add_func("/rewrite/nothing", test_nothing_to_change);
+    g_test_add_func("/rewrite/back", test_back);
     g_test_add_func("/rewrite/no-domain", test_no_domain);
     return g_test_run();
 }
