@@ -342,7 +342,8 @@ const drv_command drv_commands[] = {
      "If VMs name it, it says which and deletes nothing.",
      "  drover policy delete gold", policy_delete_options, drv_cmd_policy_delete},
     {"migrate", "VM [NODE]", 1, 2, "Move a VM to another node while it runs",
-     "A VM that is shut off moves as well: its definition, disks and state. Without NODE the cluster chooses one that fits. Shows the progress, and at the\n"
+     "A VM that is shut off moves as well: its definition, disks and state.\n"
+     "Without NODE the cluster chooses one that fits. Shows the progress, and at the\n"
      "end a report. Ctrl-C asks for the move to be cancelled and waits for its end;\n"
      "a second Ctrl-C stops waiting while the job goes on.",
      "  drover migrate web1 node2\n"

@@ -24,6 +24,7 @@ def vm(lab: Lab) -> Iterator[str]:
         lab.link(on, "--up", "--rate", "none")
     yield "s"
     for on in lab.hosts:
+        lab.run(on, "rm", "-f", TEMPLATE)
         lab.virsh(on, "destroy", "s", check=False)
         lab.virsh(on, "undefine", "s", "--nvram", "--tpm", "--checkpoints-metadata",
                   "--snapshots-metadata", check=False)
