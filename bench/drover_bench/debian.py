@@ -89,6 +89,7 @@ def _tree() -> Path:
     if target.exists():
         return target
     fresh = Path(tempfile.mkdtemp(dir=tools.cache_dir(), prefix="debian-tree."))
+    fresh.chmod(0o755)  # it becomes the root directory of users who are not root
     try:
         run("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE,
             str(fresh), _mirror())
