@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Iterator
 
-from drover_lab import host, names, tools
+from drover_lab import host, names, state, tools
 from drover_lab.errors import LabError
 from drover_lab.shell import run
 
@@ -32,10 +32,20 @@ def lab(name: str, rate: str, with_drover: bool, keep: bool) -> Iterator[None]:
     run(LAB, "up", name, "--hosts", str(len(HOSTS)), "--rate", rate,
         *([] if with_drover else ["--no-drover"]))
     try:
+        if with_drover:
+            _let_disks_in(name)
         yield
     finally:
         if not keep:
             run(LAB, "down", name)
+
+
+def _let_disks_in(name: str) -> None:
+    """Disks of Debians are behind sockets in the lab's own directory, where no images of VMs are looked for."""
+    for h in HOSTS:
+        rules = host.root(name, h) / "etc/drover/admission"
+        rules.parent.mkdir(parents=True, exist_ok=True)
+        rules.write_text(f"directory {state.lab_dir(name)}\n")
 
 
 def drover(name: str, *words: str) -> str:

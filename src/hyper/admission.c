@@ -453,7 +453,8 @@ static char *without_disks(const char *xml, GError **error)
     for (xmlNodePtr part = root ? root->children : NULL; part; part = part->next)
         for (xmlNodePtr node = part->children, next; drv_xml_is(part, "devices") && node; node = next) {
             next = node->next;
-            if (!drv_xml_is(node, "disk"))
+            /* What is on the network is there as well, by the same name. */
+            if (!drv_xml_is(node, "disk") || drv_xml_attr_is(node, "type", "network"))
                 continue;
             xmlUnlinkNode(node);
             xmlFreeNode(node);

@@ -80,7 +80,7 @@ gboolean drv_admission_check_image(const drv_admission *admission, const char *p
 
 /**
  * drv_hyper_bare_definitions() - what a target is shown before a migration begins: the definitions of the VM with
- * @uuid, of the running one and of its next start, without disks (which may lie elsewhere there) and without secrets.
+ * @uuid, of the running one and of its next start, without secrets, and without disks that may lie elsewhere there.
  * Return: of char*, transfer full. May block.
  */
 GPtrArray *drv_hyper_bare_definitions(drv_hyper *hyper, const char *uuid, GError **error);
