@@ -8,10 +8,11 @@
 #include "api/backup.h"
 #include "api/operators.h"
 #include "api/store-calls.h"
-#include "model/json.h"
 #include "base/clock.h"
 #include "drv-config.h"
+#include "model/json.h"
 #include "model/working.h"
+#include "run/snapshot.h"
 
 #define WAIT_MOST_MS 30000
 #define WAIT_SLICE_MS 1000 /* how soon a long poll notices that droverd ends */

@@ -2,10 +2,7 @@
 /*
  * What is made at the target for a VM, besides its memory: images, the places that contents
  * are written to, its definition and belongings; and how all of it is removed again.
- *
- * "made" is the list of what was made, recorded before each piece is: a file's path, or
- * {"device": path} for a block device that was blank and is to be blank again, or {"tpm": uuid}.
- * A PARCEL is what the source sends along: {"definition", "tpm":
+ * "made" is that of make-images.h, and {"tpm": uuid}. A PARCEL is what the source sends along: {"definition", "tpm":
  * [{"path", "mode", "user", "group", "data" (absent: a directory)}…], "autostart", "checkpoints",
  * "snapshots", "current_snapshot", "macs"}, data in base64.
  */
@@ -13,13 +10,8 @@
 
 #include "base/ids.h"
 #include "run/internal.h"
+#include "run/make-images.h"
 
-/** Record the list as it is now. */
-typedef gboolean (*drv_arrival_keep)(gpointer data, GError **error);
-
-/** drv_arrival_make() - the images of @step that are to be copied, empty. What is there already is never touched. */
-gboolean drv_arrival_make(drv_run *run, json_object *step, json_object *made, drv_arrival_keep keep,
-                          gpointer data, GError **error);
 gboolean drv_arrival_remove(drv_run *run, json_object *made, GError **error);
 
 /**
@@ -49,7 +41,7 @@ gboolean drv_arrival_flush(const char *vm, const drv_uuid *uuid, json_object *ma
  * definition is that of @uuid and @vm, and names nothing that hyper/admission.h does not let in: DRV_ERROR_DENIED.
  */
 gboolean drv_arrival_define(drv_run *run, const drv_uuid *uuid, const char *vm, json_object *step, json_object *parcel,
-                            json_object *made, drv_arrival_keep keep, gpointer data, GError **error);
+                            json_object *made, drv_made_keep keep, gpointer data, GError **error);
 
 /** drv_arrival_settle() - it is here for good: checkpoints and, if its definition is @trusted, autostart. Trouble is logged: the VM runs. */
 void drv_arrival_settle(drv_run *run, const char *uuid, json_object *parcel, gboolean trusted);

@@ -15,6 +15,7 @@
 #include "hyper/belongings.h"
 #include "hyper/content.h"
 #include "run/arrival.h"
+#include "run/door.h"
 #include "run/facts.h"
 #include "run/kept.h"
 #include "run/step.h"

@@ -9,6 +9,7 @@
 #include "hyper/belongings.h"
 #include "hyper/probe.h"
 #include "run/disk-facts.h"
+#include "run/door.h"
 #include "run/host-facts.h"
 #include "run/kept.h"
 #include "run/machine-facts.h"

@@ -6,8 +6,6 @@
 #include "base/log.h"
 #include "model/local.h"
 
-#define ASK_MS 2000   /* whether a lost node still looks: its droverd says so at once */
-#define AGAIN_MS 500
 #define LONG_MS 3000  /* worth a line in the log */
 
 static void over(drv_run *run)
@@ -46,46 +44,4 @@ void drv_first_look_start(drv_run *run)
 gboolean drv_first_look_goes_on(drv_run *run)
 {
     return g_atomic_int_get(&run->looking);
-}
-
-/* Whether @node, which has not answered what it has, says that it still looks. */
-static gboolean still_looks(drv_run *run, const char *node)
-{
-    g_autoptr(json_object) answer = drv_run_call(run, node, "GET", "/v1/peer/clock", NULL, ASK_MS, NULL);
-
-    return drv_json_bool(answer, "looking");
-}
-
-/* A node that is waited for, or NULL. */
-static drv_fleet_node *who_looks(drv_run *run, const drv_fleet *fleet)
-{
-    for (guint i = 0; i < fleet->nodes->len; i++) {
-        drv_fleet_node *node = fleet->nodes->pdata[i];
-
-        if (!node->up && still_looks(run, node->name))
-            return node;
-    }
-    return NULL;
-}
-
-drv_fleet *drv_first_look_fleet(drv_run *run, GError **error)
-{
-    gint64 until_ms = drv_clock_ms() + DRV_FIRST_LOOK_MS;
-
-    for (gboolean said = FALSE;; said = TRUE) {
-        drv_fleet *fleet = drv_run_fleet(run, error);
-        drv_fleet_node *node = fleet ? who_looks(run, fleet) : NULL;
-
-        if (!node)
-            return fleet;
-        if (!said)
-            drv_log_notice("waiting for %s: libvirt there looks at its QEMU for the first time", node->name);
-        if (drv_clock_ms() >= until_ms || !drv_run_pause(run, AGAIN_MS)) {
-            node->error = drv_fleet_text(fleet, "libvirt there looks at its QEMU for the first time, which takes "
-                                                "long while the host is busy: try again when 'drover node list' "
-                                                "shows it as up");
-            return fleet;
-        }
-        drv_fleet_free(fleet);
-    }
 }

@@ -17,14 +17,3 @@ json_object *drv_run_links_probe(drv_run *run, json_object *body, GError **error
     drv_json_set_string(request, "to", to);
     return drv_run_act(run, from, "POST", "/v1/peer/links", request, DRV_RUN_PREPARE_TIMEOUT_MS, error);
 }
-
-json_object *drv_run_accuracy(drv_run *run, GError **error)
-{
-    g_autoptr(json_object) jobs = drv_run_jobs(run, error);
-    json_object *accuracy = jobs ? drv_plan_accuracy(drv_json_array(jobs, "jobs")) : NULL;
-
-    if (accuracy)
-        drv_json_set(accuracy, "unreachable",
-                     json_object_get(json_object_object_get(jobs, "unreachable")));
-    return accuracy;
-}

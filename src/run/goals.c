@@ -7,6 +7,7 @@
 #include "run/lead.h"
 #include "run/policies.h"
 #include "run/rules.h"
+#include "run/snapshot.h"
 
 enum { OF_MOVE, OF_VM, OF_POLICY, OF_DEFAULT, LAYERS };
 

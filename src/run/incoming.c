@@ -17,6 +17,7 @@
 #include "hyper/qemu-log.h"
 #include "run/arrival.h"
 #include "run/content.h"
+#include "run/door.h"
 #include "run/landing.h"
 #include "run/links.h"
 #include "run/preflight.h"
@@ -283,7 +284,7 @@ json_object *drv_incoming_open(drv_run *run, const char *source, json_object *re
         watch_it = TRUE;
     } else if (ok) {
         drv_fault("target-session-recorded");
-        ok = drv_arrival_make(run, step, incoming->created, keep_made, incoming, error);
+        ok = drv_make_images(run, step, incoming->created, keep_made, incoming, error);
         drv_fault("target-images-made");
         ok = ok && start_relay(incoming, request, answer, error);
         drv_fault("target-relay-ready");

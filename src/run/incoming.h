@@ -15,9 +15,6 @@ json_object *drv_incoming_open(drv_run *run, const char *source, json_object *re
 /** drv_incoming_take_up() - a session of an earlier droverd, from its stored document. */
 void drv_incoming_take_up(drv_run *run, const char *json);
 
-/** drv_incoming_has() - whether an arrival of the VM is not settled yet. Called with run->lock held. */
-gboolean drv_incoming_has(drv_run *run, const char *uuid);
-
 /** drv_incoming_look() - {"domain","busy","resumed","finish_delivered"}: what is here. @about: {"uuid","job"}. */
 json_object *drv_incoming_look(drv_run *run, const char *session, json_object *about, GError **error);
 

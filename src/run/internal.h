@@ -26,6 +26,9 @@ typedef struct drv_operations drv_operations;
 
 struct drv_run {
     char *node;
+    /* What this node is asked itself, which needs no network: as drv_run_peer(). */
+    json_object *(*answer)(drv_run *run, const char *caller, const char *method, const char *path, json_object *body,
+                           GError **error);
     gint64 started_ms; /* this droverd */
     drv_hyper *hyper;
     drv_store *store;     /* this node's own */
@@ -50,6 +53,9 @@ struct drv_run {
     GHashTable *attention; /* id → drv_job: those of this node that need attention */
     GHashTable *outgoing; /* VM's UUID → drv_outgoing */
     GHashTable *incoming; /* session → drv_incoming */
+    GHashTable *leaving;  /* VM's UUID → the id of the job that moves it away */
+    GHashTable *in_need;  /* the id of a job that needs attention → its VM's UUID */
+    GHashTable *coming;   /* session → UUID of the VM that arrives by it and is not settled yet */
     GHashTable *presence; /* node → since when it answers or does not (presence.c) */
     json_object *node_settings; /* as last heard from the leader; NULL: never */
     GHashTable *probes;   /* session → its directory: of links that are probed up to here */
@@ -77,6 +83,11 @@ gboolean drv_run_is_copied(json_object *disk);
 gboolean drv_run_is_leaving(drv_run *run, const char *uuid);
 /** drv_run_leaving_by() - the id of the job that moves it away. Transfer full; NULL: none does. */
 char *drv_run_leaving_by(drv_run *run, const char *uuid);
+/** drv_run_in_need() - the id of a job of the VM that needs attention. Transfer full; NULL: none does. */
+char *drv_run_in_need(drv_run *run, const char *uuid);
+/** drv_run_is_coming() - whether an arrival of the VM is not settled yet. */
+gboolean drv_run_is_coming(drv_run *run, const char *uuid);
+gboolean drv_run_is_coming_locked(drv_run *run, const char *uuid);
 
 /** drv_run_owner() - the node in an id ("h1-7", "h1-p3"). Transfer full; NULL and DRV_ERROR_NOT_FOUND if it has none. */
 char *drv_run_owner(const char *id, const char *what, GError **error);
@@ -96,10 +107,3 @@ json_object *drv_run_local_owner_set(drv_run *run, const char *uuid, json_object
 
 /* view.c */
 json_object *drv_run_local_vms(drv_run *run, GError **error);
-/** drv_run_fleet() - the fleet now. Transfer full. */
-drv_fleet *drv_run_fleet(drv_run *run, GError **error);
-json_object *drv_run_local_jobs(drv_run *run, GError **error);
-/** drv_run_local_job() - one that runs (transfer full), or NULL: then it may be in the store. */
-drv_job *drv_run_local_job(drv_run *run, const char *id);
-json_object *drv_run_local_job_view(drv_run *run, const char *id, gint64 after, guint wait_ms,
-                                    GError **error);

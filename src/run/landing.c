@@ -42,24 +42,18 @@ drv_incoming *drv_incoming_find(drv_run *run, const char *session)
     return incoming;
 }
 
+static void insert_locked(drv_incoming *incoming)
+{
+    g_hash_table_insert(incoming->run->coming, g_strdup(incoming->session.text), g_strdup(incoming->uuid.text));
+    g_hash_table_insert(incoming->run->incoming, g_strdup(incoming->session.text), incoming);
+}
+
 void drv_incoming_publish(drv_incoming *incoming)
 {
     g_atomic_ref_count_inc(&incoming->references);
     g_mutex_lock(&incoming->run->lock);
-    g_hash_table_insert(incoming->run->incoming, g_strdup(incoming->session.text), incoming);
+    insert_locked(incoming);
     g_mutex_unlock(&incoming->run->lock);
-}
-
-gboolean drv_incoming_has(drv_run *run, const char *uuid)
-{
-    GHashTableIter iter;
-    gpointer value;
-
-    g_hash_table_iter_init(&iter, run->incoming);
-    while (g_hash_table_iter_next(&iter, NULL, &value))
-        if (g_str_equal(((drv_incoming *)value)->uuid.text, uuid))
-            return TRUE;
-    return FALSE;
 }
 
 /* The session, other than @but, of a VM that comes from @source (any if NULL). Transfer full; NULL. */
@@ -111,10 +105,10 @@ gboolean drv_incoming_publish_new(drv_incoming *incoming, GError **error)
     g_mutex_lock(&run->lock);
     known = g_hash_table_contains(run->incoming, incoming->session.text);
     leaving = !g_str_equal(incoming->source.text, run->node) &&
-              g_hash_table_contains(run->outgoing, incoming->uuid.text);
+              g_hash_table_contains(run->leaving, incoming->uuid.text);
     if (!leaving && !known) {
         g_atomic_ref_count_inc(&incoming->references);
-        g_hash_table_insert(run->incoming, g_strdup(incoming->session.text), incoming);
+        insert_locked(incoming);
     }
     g_mutex_unlock(&run->lock);
     if (leaving)
@@ -131,6 +125,7 @@ void drv_incoming_unpublish(drv_incoming *incoming)
 {
     g_mutex_lock(&incoming->run->lock);
     g_hash_table_remove(incoming->run->incoming, incoming->session.text);
+    g_hash_table_remove(incoming->run->coming, incoming->session.text);
     g_mutex_unlock(&incoming->run->lock);
 }
 

@@ -166,14 +166,6 @@ gboolean drv_run_must_lead(drv_run *run, GError **error)
     return FALSE;
 }
 
-void drv_run_lead_status(drv_run *run, json_object *status)
-{
-    g_autofree char *leader = drv_run_leader(run);
-
-    drv_json_set_string(status, "leader", leader);
-    drv_json_set_int(status, "unrecorded", drv_outbox_waiting(run));
-}
-
 /* ---- being it ---- */
 
 /* What the last question said. Who could not ask keeps what it has until its time is over. */

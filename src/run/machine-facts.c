@@ -84,22 +84,10 @@ static void set_cpu(drv_run *run, json_object *object, const drv_machine *machin
     drv_json_set_string(object, "cpu_incompatible", incompatible);
 }
 
-/* The id of a job in @table that is about the VM, or NULL. Called with run->lock held. */
-static const char *job_of(GHashTable *table, const char *uuid, gboolean ended_too)
-{
-    GHashTableIter iter;
-    gpointer job;
-
-    g_hash_table_iter_init(&iter, table);
-    while (g_hash_table_iter_next(&iter, NULL, &job))
-        if (g_str_equal(drv_job_uuid(job), uuid) && (ended_too || !drv_job_ended(job)))
-            return drv_job_id(job);
-    return NULL;
-}
-
 static gboolean set_host(drv_run *run, json_object *object, const char *uuid, GError **error)
 {
     g_autofree char *lock_manager = drv_host_setting("lock_manager", "nop");
+    g_autofree char *moving = drv_run_leaving_by(run, uuid), *in_need = drv_run_in_need(run, uuid);
     drv_host_facts host = {0};
 
     if (!drv_hyper_host(run->hyper, &host, error))
@@ -109,10 +97,8 @@ static gboolean set_host(drv_run *run, json_object *object, const char *uuid, GE
     drv_json_set_int(object, "memory_free_bytes", (gint64)host.memory_free_bytes);
     drv_host_facts_clear(&host);
     drv_json_set_string(object, "lock_manager", lock_manager);
-    g_mutex_lock(&run->lock);
-    drv_json_set_string(object, "moving", job_of(run->jobs, uuid, FALSE));
-    drv_json_set_string(object, "attention", job_of(run->attention, uuid, TRUE));
-    g_mutex_unlock(&run->lock);
+    drv_json_set_string(object, "moving", moving);
+    drv_json_set_string(object, "attention", in_need);
     return TRUE;
 }
 
@@ -314,8 +300,6 @@ json_object *drv_machine_facts_there(drv_run *run, json_object *told, GPtrArray 
     if (!drv_hyper_can_post_copy(NULL, &problem))
         drv_json_set_string(there, "post_copy_error", problem->message);
     set_permissions(run, there, directories);
-    g_mutex_lock(&run->lock);
-    drv_json_set_bool(there, "session", drv_incoming_has(run, uuid));
-    g_mutex_unlock(&run->lock);
+    drv_json_set_bool(there, "session", drv_run_is_coming(run, uuid));
     return g_steal_pointer(&there);
 }

@@ -4,6 +4,7 @@
 
 #include "base/fault.h"
 #include "run/incoming.h"
+#include "run/jobs.h"
 #include "run/outgoing.h"
 #include "run/step.h"
 
@@ -56,12 +57,8 @@ static gboolean is_free(drv_run *run, json_object *step, GError **error)
 {
     const char *uuid = drv_json_string(step, "uuid", "");
     g_autofree char *other = NULL;
-    gboolean arriving;
 
-    g_mutex_lock(&run->lock);
-    arriving = drv_incoming_has(run, uuid);
-    g_mutex_unlock(&run->lock);
-    if (arriving) {
+    if (drv_run_is_coming(run, uuid)) {
         /* Its source would find it nowhere, and could not settle. */
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                     "%s has just arrived and its source has not confirmed the end of that move: "

@@ -16,6 +16,7 @@
 #include "run/operation-outcome.h"
 #include "run/operation-passing.h"
 #include "run/planning.h"
+#include "run/snapshot.h"
 
 #define FOLLOW_MS 1000       /* so soon a cancel is noticed */
 #define AGAIN_MS 1000        /* a node that does not answer is asked again */

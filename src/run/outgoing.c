@@ -418,11 +418,15 @@ static gpointer outgoing_thread(gpointer data)
 
     g_mutex_lock(&run->lock);
     g_hash_table_remove(run->outgoing, drv_job_uuid(outgoing->job));
+    g_hash_table_remove(run->leaving, drv_job_uuid(outgoing->job));
     if (drv_job_ended(outgoing->job))
         g_hash_table_remove(run->jobs, drv_job_id(outgoing->job));
-    if (drv_job_state(outgoing->job) == DRV_STATE_NEEDS_ATTENTION)
+    if (drv_job_state(outgoing->job) == DRV_STATE_NEEDS_ATTENTION) {
         g_hash_table_insert(run->attention, g_strdup(drv_job_id(outgoing->job)),
                             drv_job_ref(outgoing->job));
+        g_hash_table_insert(run->in_need, g_strdup(drv_job_id(outgoing->job)),
+                            g_strdup(drv_job_uuid(outgoing->job)));
+    }
     g_mutex_unlock(&run->lock);
     outgoing_free(outgoing);
     drv_run_thread_ended(run);
@@ -452,9 +456,12 @@ static void publish(drv_outgoing *outgoing)
     drv_run *run = outgoing->run;
 
     g_hash_table_remove(run->attention, drv_job_id(outgoing->job));
+    g_hash_table_remove(run->in_need, drv_job_id(outgoing->job));
     g_hash_table_insert(run->jobs, g_strdup(drv_job_id(outgoing->job)),
                         drv_job_ref(outgoing->job));
     g_hash_table_insert(run->outgoing, g_strdup(drv_job_uuid(outgoing->job)), outgoing);
+    g_hash_table_insert(run->leaving, g_strdup(drv_job_uuid(outgoing->job)),
+                        g_strdup(drv_job_id(outgoing->job)));
 }
 
 void drv_outgoing_start(drv_run *run, drv_job *job, gboolean resumed)
@@ -475,7 +482,7 @@ gboolean drv_outgoing_reconcile(drv_run *run, drv_job *job, GError **error)
 
     g_mutex_lock(&run->lock);
     /* Of one VM only one thing happens at a time here: what settles may remove disks. */
-    moving = g_hash_table_contains(run->outgoing, uuid) || drv_incoming_has(run, uuid);
+    moving = g_hash_table_contains(run->outgoing, uuid) || drv_run_is_coming_locked(run, uuid);
     if (!moving)
         publish(outgoing);
     g_mutex_unlock(&run->lock);
@@ -515,9 +522,4 @@ void drv_outgoing_wake(drv_outgoing *outgoing)
     outgoing->woken = TRUE;
     g_cond_broadcast(&outgoing->changed);
     g_mutex_unlock(&outgoing->lock);
-}
-
-const char *drv_outgoing_job_id(drv_outgoing *outgoing)
-{
-    return drv_job_id(outgoing->job);
 }

@@ -20,6 +20,3 @@ gboolean drv_outgoing_would_settle(drv_run *run, drv_job *job);
 
 /** drv_outgoing_wake() - there is something to look at: a cancel, or the end of droverd. */
 void drv_outgoing_wake(drv_outgoing *outgoing);
-
-/** drv_outgoing_job_id() - of its job. Borrowed. */
-const char *drv_outgoing_job_id(drv_outgoing *outgoing);

@@ -7,24 +7,27 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "hyper/image-uses.h"
 #include "base/ids.h"
+#include "hyper/image-uses.h"
 #include "model/local.h"
+#include "run/door.h"
 #include "run/facts.h"
 #include "run/first-look.h"
 #include "run/fleet-plan.h"
 #include "run/goals.h"
 #include "run/incoming.h"
+#include "run/jobs.h"
 #include "run/lead.h"
+#include "run/lessons.h"
+#include "run/links.h"
 #include "run/maintenance.h"
 #include "run/new-job.h"
 #include "run/operations.h"
-#include "run/links.h"
 #include "run/outgoing.h"
 #include "run/plans.h"
-#include "run/reserve.h"
 #include "run/policies.h"
 #include "run/predict.h"
+#include "run/reserve.h"
 #include "run/step.h"
 
 typedef struct {
@@ -136,7 +139,7 @@ static json_object *predict(const peer_request *request, GError **error)
 
 static json_object *take_learnt(const peer_request *request, GError **error)
 {
-    return drv_predict_take(request->run, request->caller, request->body, error);
+    return drv_lessons_take(request->run, request->caller, request->body, error);
 }
 
 static json_object *get_links(const peer_request *request, GError **error)

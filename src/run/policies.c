@@ -4,6 +4,7 @@
 
 #include "plan/goals.h"
 #include "run/lead.h"
+#include "run/snapshot.h"
 
 #define BUCKET "policy"
 #define MOST_POLICIES 1000

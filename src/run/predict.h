@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Predictions of moves: what this node, the source, knows goes into plan/estimate.h, and at the end what
- * came of it is kept with the VM (observe.h) and with the link (links.h), at both nodes.
+ * Predictions of moves: what this node, the source, knows goes into plan/estimate.h, from what is kept of the VM
+ * (observe.h) and of the link (links.h).
  */
 #pragma once
 
 #include "plan/estimate.h"
-#include "run/finish.h"
+#include "run/internal.h"
 
 /**
  * drv_predict_step() - {"predicted": PREDICTION, "expects": input, "model": …} of a step that begins here.
@@ -20,12 +20,3 @@ void drv_predict_ask(drv_run *run, json_object *step, gboolean look);
 
 /** drv_predict_expected() - what the job's step expects. Return: FALSE: nothing. */
 gboolean drv_predict_expected(json_object *step, drv_estimate_input *in);
-
-/** drv_predict_report() - "predicted", "seen_before", "copy_ms", "fixed_ms" and "link_bps" into a report. */
-void drv_predict_report(drv_outgoing *outgoing, json_object *report);
-
-/** drv_predict_learn() - a move is done: keep what came of it, here and at the target. */
-void drv_predict_learn(drv_outgoing *outgoing, json_object *report);
-
-/** drv_predict_take() - what the source of a move has learnt of a VM: {"uuid", "vm": document, "move"}. Transfer full. */
-json_object *drv_predict_take(drv_run *run, const char *source, json_object *body, GError **error);

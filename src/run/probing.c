@@ -19,6 +19,7 @@
 #include "base/fd.h"
 #include "base/hex.h"
 #include "base/log.h"
+#include "run/door.h"
 #include "run/links.h"
 #include "run/reserve.h"
 #include "run/session.h"

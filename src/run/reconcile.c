@@ -7,6 +7,7 @@
 #include "run/internal.h"
 
 #include "base/log.h"
+#include "run/jobs.h"
 #include "run/outgoing.h"
 
 #define LOOK_EVERY_MS 5000

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "run/finish.h"
+#include "run/lessons.h"
 #include "run/outbox.h"
 #include "run/predict.h"
 
@@ -180,7 +181,7 @@ static json_object *make_report(drv_outgoing *outgoing, const char *outcome, con
                      (gint64)(relay.channel[DRV_CHANNEL_RAM].pages.other * DRV_RELAY_PAGE_BYTES));
     drv_json_set_int(report, "rounds", rounds);
     drv_json_set_string(report, "error", why);
-    drv_predict_report(outgoing, report);
+    drv_lessons_report(outgoing, report);
     return report;
 }
 
@@ -211,5 +212,5 @@ void drv_outgoing_end(drv_outgoing *outgoing, drv_state state, const char *outco
     drv_log_notice("move of %s from %s to %s: %s%s%s job=%s", drv_job_vm(job), drv_job_source(job),
                    drv_job_target(job), outcome, why ? ": " : "", why ? why : "", drv_job_id(job));
     if (state == DRV_STATE_DONE)
-        drv_predict_learn(outgoing, report);
+        drv_lessons_learn(outgoing, report);
 }

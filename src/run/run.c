@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The executor: what it holds, its threads, and taking up what an earlier droverd left. */
-#include "run/internal.h"
+#include "run/run.h"
 
 #include <errno.h>
 #include <string.h>
@@ -10,6 +10,8 @@
 #include "run/decision.h"
 #include "run/first-look.h"
 #include "run/incoming.h"
+#include "run/internal.h"
+#include "run/landing.h"
 #include "run/lead.h"
 #include "run/operations.h"
 #include "run/outbox.h"
@@ -51,6 +53,7 @@ drv_run *drv_run_new(const drv_run_config *config, GError **error)
     drv_run *run = g_new0(drv_run, 1);
 
     run->node = g_strdup(config->node);
+    run->answer = drv_run_peer;
     run->started_ms = drv_clock_real_ms();
     run->looked = config->looked;
     run->looked_data = config->looked_data;
@@ -79,6 +82,9 @@ drv_run *drv_run_new(const drv_run_config *config, GError **error)
     run->jobs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_job);
     run->attention = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_job);
     run->outgoing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    run->leaving = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    run->in_need = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    run->coming = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     run->incoming = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_incoming);
     run->presence = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     run->operations = drv_operations_of(run);
@@ -107,6 +113,7 @@ static void take_up_jobs(drv_run *run, GHashTable *known_sessions)
             g_clear_error(&error);
         } else if (drv_job_state(job) == DRV_STATE_NEEDS_ATTENTION) {
             g_hash_table_insert(run->attention, g_strdup(drv_job_id(job)), drv_job_ref(job));
+            g_hash_table_insert(run->in_need, g_strdup(drv_job_id(job)), g_strdup(drv_job_uuid(job)));
         } else if (!drv_job_ended(job)) {
             drv_session_id session;
 
@@ -243,6 +250,9 @@ void drv_run_free(drv_run *run)
     g_hash_table_unref(run->attention);
     g_hash_table_unref(run->outgoing);
     g_hash_table_unref(run->incoming);
+    g_hash_table_unref(run->leaving);
+    g_hash_table_unref(run->in_need);
+    g_hash_table_unref(run->coming);
     g_hash_table_unref(run->presence);
     g_hash_table_unref(run->probes);
     g_mutex_clear(&run->lock);
@@ -255,97 +265,6 @@ void drv_run_free(drv_run *run)
     g_free(run->resumed_dir);
     g_free(run->sessions_dir);
     g_free(run);
-}
-
-void drv_run_thread(drv_run *run, const char *name, GThreadFunc func, gpointer data)
-{
-    g_mutex_lock(&run->lock);
-    run->threads++;
-    g_mutex_unlock(&run->lock);
-    g_thread_unref(g_thread_new(name, func, data));
-}
-
-void drv_run_thread_ended(drv_run *run)
-{
-    g_mutex_lock(&run->lock);
-    run->threads--;
-    g_cond_broadcast(&run->idle);
-    g_mutex_unlock(&run->lock);
-}
-
-void drv_run_touch(drv_run *run)
-{
-    g_mutex_lock(&run->lock);
-    g_mutex_unlock(&run->lock);
-}
-
-gboolean drv_run_stopping(drv_run *run)
-{
-    gboolean stopping;
-
-    g_mutex_lock(&run->lock);
-    stopping = run->stopping;
-    g_mutex_unlock(&run->lock);
-    return stopping;
-}
-
-gboolean drv_run_pause(drv_run *run, guint ms)
-{
-    gint64 until = g_get_monotonic_time() + (gint64)ms * 1000;
-    gboolean go_on;
-
-    g_mutex_lock(&run->lock);
-    while (!run->stopping && g_cond_wait_until(&run->idle, &run->lock, until))
-        ;
-    go_on = !run->stopping;
-    g_mutex_unlock(&run->lock);
-    return go_on;
-}
-
-json_object *drv_run_call(drv_run *run, const char *node, const char *method, const char *path,
-                          json_object *body, guint timeout_ms, GError **error)
-{
-    if (g_str_equal(node, run->node))
-        return drv_run_peer(run, run->node, method, path + strlen("/v1/peer/"), body, error);
-    return run->peers->call(run->peers->data, node, method, path, body, timeout_ms, error);
-}
-
-gboolean drv_run_is_copied(json_object *disk)
-{
-    return g_str_equal(drv_json_string(disk, "how", ""), "copy");
-}
-
-gboolean drv_run_is_leaving(drv_run *run, const char *uuid)
-{
-    gboolean leaving;
-
-    g_mutex_lock(&run->lock);
-    leaving = g_hash_table_contains(run->outgoing, uuid);
-    g_mutex_unlock(&run->lock);
-    return leaving;
-}
-
-char *drv_run_leaving_by(drv_run *run, const char *uuid)
-{
-    drv_outgoing *outgoing;
-    char *job;
-
-    g_mutex_lock(&run->lock);
-    outgoing = g_hash_table_lookup(run->outgoing, uuid);
-    job = outgoing ? g_strdup(drv_outgoing_job_id(outgoing)) : NULL;
-    g_mutex_unlock(&run->lock);
-    return job;
-}
-
-char *drv_run_owner(const char *id, const char *what, GError **error)
-{
-    const char *dash = strrchr(id, '-');
-
-    if (dash && dash != id && dash[1])
-        return g_strndup(id, (gsize)(dash - id));
-    g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND,
-                "'%s' is not the id of a %s; one looks like h1-7", id, what);
-    return NULL;
 }
 
 gboolean drv_run_hand_link(drv_run *run, const char *session, int fd, GError **error)

@@ -48,8 +48,6 @@ void drv_run_free(drv_run *run);
 /* For operators. */
 /** drv_run_lead_status() - set "leader" in @status (null: not known now), and "unrecorded", how many moves wait to be. */
 void drv_run_lead_status(drv_run *run, json_object *status);
-json_object *drv_run_nodes(drv_run *run, GError **error);
-json_object *drv_run_vms(drv_run *run, GError **error);
 /* The goals that a VM keeps, and policies, with the answers of docs/rest.rst. */
 json_object *drv_run_vm_goals(drv_run *run, const char *name, GError **error);
 json_object *drv_run_vm_goals_set(drv_run *run, const char *name, json_object *goals, GError **error);

@@ -8,20 +8,6 @@ static gboolean invalid(GError **error, const struct drv_error *problem)
     return FALSE;
 }
 
-gboolean drv_door_uuid(drv_uuid *uuid, const char *text, GError **error)
-{
-    struct drv_error problem = {0};
-
-    return drv_uuid_parse(uuid, text, &problem) == 0 || invalid(error, &problem);
-}
-
-gboolean drv_door_session(drv_session_id *id, const char *text, GError **error)
-{
-    struct drv_error problem = {0};
-
-    return drv_session_id_parse(id, text, &problem) == 0 || invalid(error, &problem);
-}
-
 gboolean drv_step_file(json_object *object, const char *key, drv_path *path, GError **error)
 {
     struct drv_error problem = {0};

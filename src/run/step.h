@@ -24,7 +24,3 @@ gboolean drv_step_parse(json_object *step, drv_step_names *names, GError **error
 
 /** drv_step_file() - a member that is the path of a file, taken apart. DRV_ERROR_INVALID. */
 gboolean drv_step_file(json_object *object, const char *key, drv_path *path, GError **error);
-
-/** drv_door_uuid() - a UUID that came from outside. DRV_ERROR_INVALID. Likewise what follows. */
-gboolean drv_door_uuid(drv_uuid *uuid, const char *text, GError **error);
-gboolean drv_door_session(drv_session_id *id, const char *text, GError **error);

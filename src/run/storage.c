@@ -18,7 +18,7 @@
 #include "base/log.h"
 #include "hyper/block-copy.h"
 #include "hyper/content.h"
-#include "run/arrival.h"
+#include "run/make-images.h"
 #include "run/stamps.h"
 
 #define LOOK_MS 200
@@ -333,7 +333,7 @@ void drv_storage_move(drv_outgoing *outgoing)
 
     drv_job_enter(outgoing->job, DRV_STATE_PREPARING);
     domain = drv_hyper_domain(outgoing->run->hyper, drv_job_uuid(outgoing->job), &error);
-    good = domain && drv_arrival_make(outgoing->run, step, made, keep_made, &m, &error);
+    good = domain && drv_make_images(outgoing->run, step, made, keep_made, &m, &error);
     if (good) {
         drv_job_enter(outgoing->job, DRV_STATE_COPYING_DISKS);
         good = domain->state == DRV_DOMAIN_SHUT_OFF ? copy_shut_off(outgoing, &error)

@@ -3,6 +3,7 @@
 #include "plan/place.h"
 #include "run/internal.h"
 #include "run/lead.h"
+#include "run/snapshot.h"
 
 #define OWNER_MOST 64
 

@@ -12,6 +12,7 @@
 #include "free-port.h"
 #include "model/json.h"
 #include "model/working.h"
+#include "run/snapshot.h"
 
 /* ---- the executor ---- */
 

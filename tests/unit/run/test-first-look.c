@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "run/first-look.h"
+#include "run/snapshot.h"
 
 typedef struct {
     char *dir;
