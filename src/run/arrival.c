@@ -21,10 +21,6 @@
 #include "hyper/flush.h"
 #include "hyper/probe.h"
 #include "run/door.h"
-#include "run/facts.h"
-#include "run/host-facts.h"
-#include "run/kept.h"
-#include "run/step.h"
 #include "run/tpm.h"
 
 #define EXPORT_PID_FILE "export.pid"

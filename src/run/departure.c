@@ -14,11 +14,8 @@
 #include "base/log.h"
 #include "hyper/belongings.h"
 #include "hyper/content.h"
-#include "run/arrival.h"
 #include "run/door.h"
-#include "run/facts.h"
 #include "run/kept.h"
-#include "run/step.h"
 #include "run/tpm.h"
 
 /* What a TPM keeps is some kilobytes; the request that carries it is limited. */

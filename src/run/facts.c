@@ -15,7 +15,6 @@
 #include "run/machine-facts.h"
 #include "run/markers.h"
 #include "run/seed.h"
-#include "run/step.h"
 #include "run/tpm.h"
 
 /* ---- the source ---- */

@@ -10,7 +10,6 @@
 #include "hyper/belongings.h"
 #include "relay/rpc.h"
 #include "run/arrival.h"
-#include "run/session.h"
 
 /* As libvirt numbers them. */
 #define FLAG_TUNNELLED (1u << 2)

@@ -13,7 +13,6 @@
 
 #include "base/log.h"
 #include "model/working.h"
-#include "run/outbox.h"
 #include "store/gate.h"
 
 #define CLAIM "leader"

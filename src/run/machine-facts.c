@@ -6,7 +6,6 @@
 #include "hyper/admission.h"
 #include "hyper/machine.h"
 #include "run/host-facts.h"
-#include "run/incoming.h"
 #include "run/need-facts.h"
 #include "run/session.h"
 

@@ -3,7 +3,6 @@
 #include "run/new-job.h"
 
 #include "base/fault.h"
-#include "run/incoming.h"
 #include "run/jobs.h"
 #include "run/outgoing.h"
 #include "run/step.h"

@@ -10,7 +10,6 @@
 
 /** drv_operations_of() - nothing is driven before drv_operations_start(). */
 drv_operations *drv_operations_of(drv_run *run);
-void drv_operations_start(drv_operations *operations);
 /** drv_operations_wake() - there is something to do, or droverd ends. */
 void drv_operations_wake(drv_operations *operations);
 void drv_operations_free(drv_operations *operations);

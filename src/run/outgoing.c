@@ -23,7 +23,6 @@
 #include "run/climb.h"
 #include "run/departure.h"
 #include "run/finish.h"
-#include "run/incoming.h"
 #include "run/links.h"
 #include "run/offline.h"
 #include "run/predict.h"

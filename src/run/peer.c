@@ -17,7 +17,6 @@
 #include "run/goals.h"
 #include "run/incoming.h"
 #include "run/jobs.h"
-#include "run/lead.h"
 #include "run/lessons.h"
 #include "run/links.h"
 #include "run/maintenance.h"
@@ -28,7 +27,6 @@
 #include "run/policies.h"
 #include "run/predict.h"
 #include "run/reserve.h"
-#include "run/step.h"
 
 typedef struct {
     drv_run *run;

@@ -23,7 +23,6 @@
 #include "run/links.h"
 #include "run/reserve.h"
 #include "run/session.h"
-#include "run/step.h"
 
 #define NOISE_BYTES (G_GUINT64_CONSTANT(256) << 10)
 /* A probe ends after so long, or so many bytes once it has lasted long enough to say something. */

@@ -7,7 +7,6 @@
 #include "run/finish.h"
 #include "run/lessons.h"
 #include "run/outbox.h"
-#include "run/predict.h"
 
 #define STORE_AGAIN_MS 1000
 /* More than handshakes. */

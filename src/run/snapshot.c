@@ -25,7 +25,7 @@ static json_object *own_answer(const char *path, gpointer data, GError **error)
 {
     drv_run *run = data;
 
-    return drv_run_peer(run, run->node, "GET", path + strlen("/v1/peer/"), NULL, error);
+    return run->answer(run, run->node, "GET", path + strlen("/v1/peer/"), NULL, error);
 }
 
 void drv_snapshot_each(drv_run *run, const char *path, drv_each_func each, gpointer data)

@@ -9,13 +9,10 @@
 #include "run/fleet-plan.h"
 #include "run/incoming.h"
 #include "run/lead.h"
-#include "run/maintenance.h"
 #include "run/observe.h"
 #include "run/operations.h"
 #include "run/outbox.h"
 #include "run/plans.h"
-#include "run/presence.h"
-#include "run/rules.h"
 #include "run/snapshot.h"
 
 /* How long a node that takes connections may take before a list is shown without it. */
