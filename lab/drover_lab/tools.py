@@ -24,7 +24,7 @@ SOURCES = {  # program: (where a build has it, sources, flags)
 }
 HEADERS = sorted(str(p.relative_to(LAB)) for p in (LAB / "witness").glob("*.h"))
 DROVER = {"drover": "src/cli", "droverd": "src/daemon", "drover-relay": "src/relay",
-          "drover-stand-in": "src/run"}
+          "drover-stand-in": "src/move"}
 
 
 def build_dir() -> Path:

@@ -14,14 +14,13 @@
 #include <string.h>
 
 #include "api/auth.h"
-#include "api/authority.h"
-#include "api/client.h"
 #include "api/door.h"
 #include "api/events.h"
-#include "model/json.h"
-#include "api/pki.h"
 #include "api/routes.h"
 #include "base/log.h"
+#include "cluster/client.h"
+#include "cluster/pki.h"
+#include "model/json.h"
 #include "model/working.h"
 
 #define BODY_MOST_BYTES (1u << 20)

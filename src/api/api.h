@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "api/cluster.h"
-#include "run/run.h"
+#include "cluster/cluster.h"
+#include "serve/serve.h"
 
 typedef struct drv_api drv_api;
 

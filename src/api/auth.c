@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "api/pki.h"
+#include "cluster/pki.h"
 #include "base/clock.h"
 #include "base/log.h"
 

@@ -2,11 +2,12 @@
 /* Who a request comes from: certificate or bearer token, asked anew for each request. */
 #pragma once
 
+#include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <microhttpd.h>
 
-#include "api/cluster.h"
 #include "api/connections.h"
+#include "cluster/cluster.h"
 
 /**
  * drv_auth_request() - fill in @connection's role and name, or keep what is known, and

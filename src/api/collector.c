@@ -3,6 +3,7 @@
 #include "api/collector.h"
 
 #include "model/json.h"
+#include "serve/view.h"
 
 #define LOOK_MS 1000
 

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "run/run.h"
+#include "serve/serve.h"
 
 typedef struct drv_collector drv_collector;
 

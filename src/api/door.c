@@ -21,6 +21,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "api/port-owner.h"
 #include "api/sni.h"
 #include "base/cleanup.h"
 #include "base/fd.h"

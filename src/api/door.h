@@ -37,6 +37,3 @@ guint16 drv_door_port(drv_door *door);
 /** drv_door_stop() - accept no more; strangers whose ClientHello has not come are closed. */
 void drv_door_stop(drv_door *door);
 void drv_door_free(drv_door *door);
-
-/** drv_port_owner() - "name (pid N)" of what listens on @port here, or NULL. Transfer full. */
-char *drv_port_owner(guint16 port);

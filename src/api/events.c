@@ -10,8 +10,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "model/json.h"
 #include "base/clock.h"
+#include "model/json.h"
+#include "serve/view.h"
 
 #define LOOK_MS 1000
 #define COMMENT_MS 15000 /* so that a client that has gone is noticed, and proxies stay awake */

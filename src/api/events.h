@@ -5,7 +5,7 @@
 #include <microhttpd.h>
 
 #include "api/collector.h"
-#include "run/run.h"
+#include "serve/serve.h"
 
 /* Whether whoever watches still may. Asked from the stream's own thread. */
 typedef struct {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which program listens on a port, from /proc: for a message that helps. */
-#include "api/door.h"
+#include "api/port-owner.h"
 
 #include <dirent.h>
 #include <stdio.h>

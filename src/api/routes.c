@@ -4,15 +4,26 @@
 
 #include <string.h>
 
-#include "api/authority.h"
-#include "api/backup.h"
-#include "api/operators.h"
 #include "api/store-calls.h"
 #include "base/clock.h"
+#include "cache/nodes.h"
+#include "cluster/authority.h"
+#include "cluster/backup.h"
+#include "cluster/following.h"
+#include "cluster/operators.h"
+#include "cluster/tokens.h"
 #include "drv-config.h"
+#include "facts/predict.h"
+#include "fleet/links.h"
+#include "fleet/move-plans.h"
+#include "fleet/policies.h"
+#include "fleet/snapshot.h"
+#include "fleet/vm-goals.h"
+#include "fleet/vm-owner.h"
 #include "model/json.h"
 #include "model/working.h"
-#include "run/snapshot.h"
+#include "serve/peer-routes.h"
+#include "serve/view.h"
 
 #define WAIT_MOST_MS 30000
 #define WAIT_SLICE_MS 1000 /* how soon a long poll notices that droverd ends */

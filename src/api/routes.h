@@ -2,10 +2,10 @@
 /* What droverd answers: one table of method, path, who may, and the function. */
 #pragma once
 
-#include "api/cluster.h"
+#include "cluster/cluster.h"
 #include "api/connections.h"
 #include "model/working.h"
-#include "run/run.h"
+#include "serve/serve.h"
 
 typedef struct {
     drv_cluster *cluster;

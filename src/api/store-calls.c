@@ -2,10 +2,12 @@
 /* The cluster's store for operators: see store-calls.h. */
 #include "api/store-calls.h"
 
-#include "api/authority.h"
-#include "api/keeping.h"
 #include "base/log.h"
+#include "cluster/authority.h"
+#include "cluster/following.h"
+#include "cluster/keeping.h"
 #include "model/json.h"
+#include "serve/view.h"
 
 json_object *drv_store_calls_status(drv_cluster *cluster, drv_run *run, GError **error)
 {

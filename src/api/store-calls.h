@@ -2,8 +2,8 @@
 /* What operators may ask about the cluster's store: how it is, and to move it. */
 #pragma once
 
-#include "api/cluster.h"
-#include "run/run.h"
+#include "cluster/cluster.h"
+#include "serve/serve.h"
 
 /** drv_store_calls_status() - GET /v1/store: of where it is kept, with what this node has to say about it. */
 json_object *drv_store_calls_status(drv_cluster *cluster, drv_run *run, GError **error);

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "api/client.h"
+#include "cluster/client.h"
 #include "cli/cli.h"
 #include "cli/table.h"
 

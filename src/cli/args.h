@@ -74,12 +74,3 @@ const char *drv_args_text(const drv_args *args, const char *option);
 guint64 drv_args_number(const drv_args *args, const char *option);
 /* NULL when there are fewer. */
 const char *drv_args_operand(const drv_args *args, guint index);
-
-/* ---- help.c ---- */
-
-void drv_help_overview(FILE *out);
-/** drv_help_group() - the commands that begin with the word @group. */
-void drv_help_group(FILE *out, const char *group);
-void drv_help_command(FILE *out, const drv_command *command);
-/** drv_help_json() - all tables, for programs. Transfer full. */
-json_object *drv_help_json(void);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cli/help.h"
 #include "cli/table.h"
 #include "drv-config.h"
 #include "hyper/gerror.h"

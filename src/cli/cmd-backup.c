@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drover backup and restore. */
-#include "api/backup.h"
+#include "cli/cmd-backup.h"
+
 #include "base/paths.h"
 #include "cli/cli.h"
+#include "cluster/backup.h"
+#include "cluster/restore.h"
 #include "hyper/gerror.h"
 
 int drv_cmd_backup(drv_cli *cli, const drv_args *args, GError **error)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drover content list, prune, on, off; drover vm owner. */
+#include "cli/cmd-content.h"
+
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/table.h"
-#include "cli/units.h"
 
 #define CONTENT "/v1/content"
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drover evacuate, node drain, node resume, apply: plans of several steps, looked at and begun. */
+#include "cli/cmd-evacuate.h"
+
 #include "cli/applying.h"
 #include "cli/cli.h"
 #include "cli/goals.h"

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drover help. */
+#include "cli/cmd-help.h"
+
 #include "cli/cli.h"
+#include "cli/help.h"
 
 int drv_cmd_help(drv_cli *cli, const drv_args *args, GError **error)
 {

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drover init and drover join: how a host becomes a node. Neither needs a droverd here. */
+#include "cli/cmd-init.h"
+
 #include <unistd.h>
 
-#include "api/join.h"
 #include "cli/cli.h"
+#include "cli/cmd-store.h"
+#include "cli/doctor-hyper.h"
 #include "cli/doctor.h"
+#include "cluster/join.h"
 
 static void said_and_next(drv_cli *cli, const drv_identity *identity, const char *what)
 {

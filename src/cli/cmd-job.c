@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drover jobs, job, cancel, reconcile. */
+#include "cli/cmd-job.h"
+
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "cli/display.h"
 #include "cli/moving.h"
 #include "cli/operating.h"
 #include "cli/progress.h"

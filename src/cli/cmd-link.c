@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drover link list, probe. */
+#include "cli/cmd-link.h"
+
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/table.h"

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drover migrate: plan, apply, follow, report; or only look whether it could be done. */
+#include "cli/cmd-migrate.h"
+
 #include <string.h>
 
 #include "cli/applying.h"
 #include "cli/checking.h"
 #include "cli/cli.h"
-#include "cli/follow.h"
 #include "cli/goals.h"
 #include "cli/moving.h"
 #include "cli/report.h"

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drover node label: what a node is like, for rules of VMs that want such a node. */
+#include "cli/cmd-node-label.h"
+
 #include <string.h>
 
 #include "cli/cli.h"

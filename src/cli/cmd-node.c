@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drover node list, revoke. */
+#include "cli/cmd-node.h"
+
 #include <string.h>
 
 #include "base/paths.h"

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drover plan …: what would be done, and kept to be applied; of a fleet in a file also without droverd. */
+#include "cli/cmd-plan.h"
+
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "cli/cmd-migrate.h"
 #include "cli/goals.h"
 #include "cli/moving.h"
 #include "cli/operating.h"

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drover policy list, show, set, delete. */
+#include "cli/cmd-policy.h"
+
 #include "cli/cli.h"
 #include "cli/goals.h"
 #include "cli/table.h"

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drover report accuracy. */
+#include "cli/cmd-report.h"
+
 #include "cli/cli.h"
 #include "cli/table.h"
 

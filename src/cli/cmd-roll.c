@@ -4,6 +4,8 @@
  * node is waited for until it is well, and gets its VMs back. The first trouble ends it, and says where
  * it stands and how to go on.
  */
+#include "cli/cmd-roll.h"
+
 #include <errno.h>
 #include <sys/wait.h>
 

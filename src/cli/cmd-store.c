@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drover store status, move; drover node authority. */
-#include "api/keeping.h"
+#include "cli/cmd-store.h"
+
 #include "cli/cli.h"
 #include "cli/table.h"
+#include "cluster/keeping.h"
 #include "hyper/gerror.h"
 
 void drv_cli_warn_open_store(drv_cli *cli, const char *where, const char *ca, const char *cert)

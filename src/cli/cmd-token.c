@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drover token create, list, revoke. */
+#include "cli/cmd-token.h"
+
 #include <string.h>
 #include <unistd.h>
 
-#include "api/operators.h"
 #include "base/clock.h"
 #include "base/paths.h"
 #include "cli/cli.h"
 #include "cli/table.h"
 #include "cli/units.h"
+#include "cluster/operators.h"
 #include "hyper/gerror.h"
 
 #define FINGERPRINT_TEXT 64 /* hex digits of a SHA-256 */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drover version. */
+#include "cli/cmd-version.h"
+
 #include "cli/cli.h"
 #include "drv-config.h"
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drover vm goals: what a VM keeps, and what holds for its moves. */
+#include "cli/cmd-vm-goals.h"
+
 #include "cli/cli.h"
 #include "cli/goals.h"
 #include "cli/table.h"

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drover vm list. */
+#include "cli/cmd-vm.h"
+
 #include "cli/cli.h"
 #include "cli/table.h"
 

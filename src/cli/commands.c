@@ -1,6 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of commands: what there is, and what help says about it. See args.h. */
 #include "cli/cli.h"
+#include "cli/cmd-backup.h"
+#include "cli/cmd-content.h"
+#include "cli/cmd-doctor.h"
+#include "cli/cmd-evacuate.h"
+#include "cli/cmd-help.h"
+#include "cli/cmd-init.h"
+#include "cli/cmd-job.h"
+#include "cli/cmd-link.h"
+#include "cli/cmd-migrate.h"
+#include "cli/cmd-node-label.h"
+#include "cli/cmd-node.h"
+#include "cli/cmd-plan.h"
+#include "cli/cmd-policy.h"
+#include "cli/cmd-report.h"
+#include "cli/cmd-roll.h"
+#include "cli/cmd-store.h"
+#include "cli/cmd-token.h"
+#include "cli/cmd-version.h"
+#include "cli/cmd-vm-goals.h"
+#include "cli/cmd-vm.h"
 
 const drv_option drv_global_options[] = {
     {"json", 0, DRV_OPTION_FLAG, NULL, "write the result as JSON"},

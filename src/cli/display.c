@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The line that lives, and the plain lines where there is no terminal: see progress.h. */
-#include "cli/progress.h"
+#include "cli/display.h"
 
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "cli/progress.h"
 #include "cli/table.h"
 
 /* Not on a terminal, a phase that lasts says so this often. */

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* doctor: droverd, its port, and the other nodes. */
-#include "cli/doctor.h"
+#include "cli/doctor-cluster.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "api/door.h"
+#include "api/port-owner.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/paths.h"
+#include "cli/doctor.h"
 #include "cli/units.h"
 
 /* A clock that differs by more confuses people who compare what nodes say. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* doctor: the programs and files that Drover keeps on this host. */
-#include "cli/doctor.h"
+#include "cli/doctor-files.h"
 
 #include <errno.h>
 #include <linux/magic.h>
@@ -10,12 +10,13 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "api/pki.h"
 #include "base/clock.h"
 #include "base/paths.h"
+#include "cli/doctor.h"
 #include "cli/units.h"
-#include "hyper/admission.h"
+#include "cluster/pki.h"
 #include "drv-config.h"
+#include "hyper/admission.h"
 
 #define EXPIRY_SOON_S (30 * 86400)
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* doctor: the machine, its users, and what confines QEMU on it. */
-#include "cli/doctor.h"
+#include "cli/doctor-host.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,9 @@
 
 #include "base/cleanup.h"
 #include "base/paths.h"
+#include "cli/doctor.h"
 #include "hyper/hyper.h"
+#include "hyper/userfault.h"
 
 void drv_check_root(drv_doctor *doctor, const char *name)
 {

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* doctor: libvirt and QEMU. The only place of the command line that talks to libvirt. */
-#include "cli/doctor.h"
+#include "cli/doctor-hyper.h"
 
 #include <stdio.h>
 
+#include "cli/doctor.h"
 #include "cli/units.h"
 #include "hyper/capacity.h"
+#include "hyper/connection.h"
+#include "hyper/host.h"
 
 gboolean drv_libvirt_suffices(const char *version)
 {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* doctor: where the cluster's data are, in the founder's file or in etcd. */
-#include "cli/doctor.h"
+#include "cli/doctor-store.h"
 
 #include <string.h>
 
+#include "cli/doctor.h"
 #include "cli/units.h"
 
 /* "GET /v1/store" failed: nobody was there to say how the store is. */

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "api/identity.h"
+#include "cluster/identity.h"
 #include "cli/cli.h"
 #include "hyper/hyper.h"
 
@@ -34,42 +34,11 @@ typedef struct {
 typedef void (*drv_check)(drv_doctor *doctor, const char *name);
 
 void drv_doctor_ok(drv_doctor *doctor, const char *name, const char *fmt, ...) G_GNUC_PRINTF(3, 4);
+
 /** drv_doctor_found() - takes @remedy. */
 void drv_doctor_found(drv_doctor *doctor, drv_check_state state, const char *name, char *remedy,
                       const char *fmt, ...) G_GNUC_PRINTF(5, 6);
+
 /** drv_doctor_path() - @path under the root. Transfer full. */
 char *drv_doctor_path(drv_doctor *doctor, const char *path);
 void drv_finding_free(drv_finding *finding);
-
-/* doctor-host.c: the machine and what confines QEMU on it */
-void drv_check_root(drv_doctor *doctor, const char *name);
-void drv_check_clock(drv_doctor *doctor, const char *name);
-void drv_check_post_copy(drv_doctor *doctor, const char *name);
-void drv_check_relay_user(drv_doctor *doctor, const char *name);
-void drv_check_qemu_group(drv_doctor *doctor, const char *name);
-void drv_check_acceleration(drv_doctor *doctor, const char *name);
-void drv_check_confinement(drv_doctor *doctor, const char *name);
-/* doctor-hyper.c: libvirt and QEMU */
-void drv_check_hyper(drv_doctor *doctor, const char *name);
-/**
- * drv_libvirt_first_look() - have libvirt find out what its QEMU can do, which it does when it is first asked,
- * and say so when that takes long: later a migration would wait for it. Two minutes at most.
- */
-void drv_libvirt_first_look(drv_cli *cli);
-
-/** drv_libvirt_suffices() - @version ("9.0.0") knows migration over unix sockets. */
-gboolean drv_libvirt_suffices(const char *version);
-/** drv_host_uuid() - by which libvirt tells this host from others; NULL: it does not say. Transfer full. */
-char *drv_host_uuid(void);
-/* doctor-files.c: what Drover keeps on this host */
-void drv_check_relay_program(drv_doctor *doctor, const char *name);
-void drv_check_sessions(drv_doctor *doctor, const char *name);
-void drv_check_admission(drv_doctor *doctor, const char *name);
-void drv_check_store(drv_doctor *doctor, const char *name);
-void drv_check_identity(drv_doctor *doctor, const char *name);
-/* doctor-cluster.c: droverd, its port, the other nodes */
-void drv_check_droverd(drv_doctor *doctor, const char *name);
-void drv_check_port(drv_doctor *doctor, const char *name);
-void drv_check_nodes(drv_doctor *doctor, const char *name);
-/* doctor-store.c: the cluster's data */
-void drv_check_cluster_store(drv_doctor *doctor, const char *name);

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "cli/display.h"
 #include "hyper/gerror.h"
 
 #define RETRY_MOST_MS 3000

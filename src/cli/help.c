@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* --help, from the same tables that are parsed: see args.h. */
-#include "cli/args.h"
+#include "cli/help.h"
 
 #include <string.h>
+
+#include "cli/args.h"
 
 enum { HELP_COLUMN = 29 };
 

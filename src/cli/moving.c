@@ -4,6 +4,7 @@
 
 #include <langinfo.h>
 
+#include "cli/display.h"
 #include "cli/follow.h"
 #include "cli/report.h"
 

@@ -9,6 +9,3 @@
  * Return: the exit code.
  */
 int drv_moving_follow(drv_cli *cli, const char *job, gboolean cancels, gboolean quiet);
-
-/** drv_moving_plan() - the plan that the operands and options of `migrate` ask for. Transfer full. */
-json_object *drv_moving_plan(drv_cli *cli, const drv_args *args, GError **error);

@@ -18,15 +18,16 @@
 #include <unistd.h>
 
 #include "api/api.h"
-#include "api/authority.h"
 #include "base/log.h"
 #include "base/paths.h"
 #include "base/secrets.h"
+#include "cluster/authority.h"
 #include "daemon/notify.h"
 #include "daemon/pid-lock.h"
 #include "drv-config.h"
+#include "hyper/connection.h"
 #include "hyper/hyper.h"
-#include "run/run.h"
+#include "serve/serve.h"
 #include "store/store.h"
 
 /* Also in droverd(8). */
@@ -40,7 +41,7 @@ enum {
 };
 
 #define END_AT_MOST_S 10
-/* Whoever has started the service waits for libvirt's first look (run/first-look.h), but not for ever. */
+/* Whoever has started the service waits for libvirt's first look (facts/first-look.h), but not for ever. */
 #define LOOK_AT_MOST_S 60
 
 typedef struct {

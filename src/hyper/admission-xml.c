@@ -7,7 +7,7 @@
  * taken for the path of an image, so that what a later libvirt reads is not open by default. Elements of another
  * namespace than QEMU's, and entities, are refused: libvirt would read them in a way that this does not.
  */
-#include "hyper/admission.h"
+#include "hyper/admission-xml.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -17,6 +17,7 @@
 #include <libxml/parser.h>
 
 #include "base/cleanup.h"
+#include "hyper/admission.h"
 #include "hyper/domain-xml.h"
 
 #define QEMU_NAMESPACE "http://libvirt.org/schemas/domain/qemu/1.0"

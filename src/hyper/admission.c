@@ -14,10 +14,12 @@
 #include "base/beneath.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "hyper/admission-xml.h"
 #include "hyper/connection.h"
 #include "hyper/domain-xml.h"
-#include "hyper/image.h"
+#include "hyper/domain.h"
 #include "hyper/image-uses.h"
+#include "hyper/image.h"
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
 

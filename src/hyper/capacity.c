@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "hyper/connection.h"
-#include "hyper/domain-xml.h"
+#include "hyper/xml.h"
+#include "hyper/load.h"
+#include "hyper/machine-xml.h"
 #include "hyper/machine.h"
 
 /* How often a VM's CPU is looked at. */

@@ -15,10 +15,9 @@
  */
 #include "hyper/connection.h"
 
-#include "hyper/capacity.h"
-
 #include "base/clock.h"
 #include "hyper/event-loop.h"
+#include "hyper/load.h"
 
 #define OPEN_TIMEOUT_S 10
 #define IDLE_MOST 4

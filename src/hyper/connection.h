@@ -6,6 +6,8 @@
 #include <libvirt/virterror.h>
 
 #include "hyper/hyper.h"
+#include "hyper/error.h"
+#include "hyper/load.h"
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomain, virDomainFree)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virStoragePool, virStoragePoolFree)
@@ -44,12 +46,12 @@ virDomainPtr drv_lease_domain(drv_lease *lease, const char *uuid, GError **error
         virErrorPtr saved_error_ = virSaveLastError();                                             \
         drv_hyper_set_error(error, saved_error_, __VA_ARGS__);                                     \
     } while (0)
-/** drv_hyper_set_error() - @reason: from virSaveLastError(); consumed. */
-void drv_hyper_set_error(GError **error, virErrorPtr reason, const char *fmt, ...)
-    G_GNUC_PRINTF(3, 4);
 
-/** drv_hyper_error_code() - the kind of a libvirt error (virErrorNumber, virErrorDomain). */
-drv_error_code drv_hyper_error_code(int code, int domain);
+/** drv_hyper_load() - of this hypervisor. Borrowed. */
+drv_load *drv_hyper_load(drv_hyper *hyper);
 
-/** drv_hyper_refresh_pool() - tell the active storage pool of @directory, if there is one, to look again. */
-void drv_hyper_refresh_pool(virConnectPtr connection, const char *directory);
+/** drv_hyper_new() - does not connect yet. @uri: "qemu:///system". */
+drv_hyper *drv_hyper_new(const char *uri);
+void drv_hyper_free(drv_hyper *hyper);
+
+void drv_hyper_on_move(drv_hyper *hyper, drv_hyper_move_func func, gpointer data);

@@ -5,6 +5,8 @@
  * very directory. The file is made root's, mode 0600; libvirt gives it to QEMU's user
  * when it starts the incoming guest.
  */
+#include "hyper/disk.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Domains as they are now: listed, looked up, resumed, ended. */
+#include "hyper/domain.h"
+
 #include <string.h>
 
 #include "hyper/connection.h"

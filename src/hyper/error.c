@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* libvirt's errors as ours: which kind of trouble each is. */
+#include "hyper/error.h"
+
 #include "hyper/connection.h"
 
 static const struct {

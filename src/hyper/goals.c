@@ -3,7 +3,7 @@
 #include "hyper/goals.h"
 
 #include "hyper/connection.h"
-#include "hyper/domain-xml.h"
+#include "hyper/xml.h"
 
 /* libvirt puts it before the names: <drover:goals xmlns:drover="…">. */
 #define PREFIX "drover"

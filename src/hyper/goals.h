@@ -18,3 +18,14 @@ char *drv_owner_read(xmlNodePtr domain);
 
 /** drv_goals_element() - as libvirt wants it given. Transfer full. */
 char *drv_goals_element(GHashTable *attributes);
+
+/**
+ * drv_hyper_set_goals() - in the metadata of the running VM and of its definition, as far as there are both.
+ * @attributes: name → value, all that it shall have; NULL: none
+ * DRV_ERROR_NOT_FOUND: no such VM here.
+ */
+gboolean drv_hyper_set_goals(drv_hyper *hyper, const char *uuid, GHashTable *attributes,
+                             GError **error);
+
+/** drv_hyper_set_owner() - where the goals are. @owner: NULL: of nobody in particular. */
+gboolean drv_hyper_set_owner(drv_hyper *hyper, const char *uuid, const char *owner, GError **error);

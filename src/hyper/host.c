@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is true of this host: processors, memory, versions. */
+#include "hyper/host.h"
+
 #include <string.h>
 
 #include <libxml/parser.h>

@@ -77,52 +77,13 @@ typedef struct {
     GHashTable *goals;       /* attributes of the goals in its metadata; NULL: it has none */
 } drv_domain;
 
-/** drv_hyper_new() - does not connect yet. @uri: "qemu:///system". */
-drv_hyper *drv_hyper_new(const char *uri);
-void drv_hyper_free(drv_hyper *hyper);
-
-gboolean drv_hyper_host(drv_hyper *hyper, drv_host_facts *facts, GError **error);
-void drv_host_facts_clear(drv_host_facts *facts);
-
 #define DRV_USERFAULT_SYSCTL "/proc/sys/vm/unprivileged_userfaultfd"
-/** drv_hyper_can_post_copy() - whether VMs can arrive here by post-copy; DRV_ERROR_REFUSED says what is missing. @sysctl: NULL, or another file in tests. */
-gboolean drv_hyper_can_post_copy(const char *sysctl, GError **error);
-
-/** drv_hyper_domains() - all, with disks' sizes left out. Transfer full, of drv_domain. */
-GPtrArray *drv_hyper_domains(drv_hyper *hyper, GError **error);
-/**
- * drv_hyper_domain() - the one with this UUID, whole; what merely has it as its name is another VM.
- * DRV_ERROR_NOT_FOUND; DRV_ERROR_INVALID: @uuid is none.
- */
-drv_domain *drv_hyper_domain(drv_hyper *hyper, const char *uuid, GError **error);
-/** drv_hyper_domain_named() - the one of this name, whatever it looks like, whole. DRV_ERROR_NOT_FOUND. */
-drv_domain *drv_hyper_domain_named(drv_hyper *hyper, const char *name, GError **error);
-void drv_domain_free(drv_domain *domain);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(drv_domain, drv_domain_free)
-const char *drv_domain_state_name(drv_domain_state state);
-/**
- * drv_domain_just_arrived() - whether it is paused, and has been by nothing but its migration (libvirt then
- * says "migration", "user" or "starting-up").
- */
-gboolean drv_domain_just_arrived(const drv_domain *domain);
 
 /* Of the goals in a VM's metadata. It is in the definitions of VMs: it cannot be changed any more. */
 #define DRV_GOALS_NAMESPACE "urn:drover:goals:1"
-/**
- * drv_hyper_set_goals() - in the metadata of the running VM and of its definition, as far as there are both.
- * @attributes: name → value, all that it shall have; NULL: none
- * DRV_ERROR_NOT_FOUND: no such VM here.
- */
-gboolean drv_hyper_set_goals(drv_hyper *hyper, const char *uuid, GHashTable *attributes,
-                             GError **error);
 
 /* Of the owner in a VM's metadata, which cannot be changed any more either. */
 #define DRV_OWNER_NAMESPACE "urn:drover:owner:1"
-/** drv_hyper_set_owner() - where the goals are. @owner: NULL: of nobody in particular. */
-gboolean drv_hyper_set_owner(drv_hyper *hyper, const char *uuid, const char *owner, GError **error);
-
-/** drv_hyper_libvirt_socket() - a fresh connected descriptor to the local libvirtd; the caller closes it; -1. */
-int drv_hyper_libvirt_socket(drv_hyper *hyper, GError **error);
 
 /* ---- moving ---- */
 
@@ -140,15 +101,6 @@ typedef struct {
     gboolean proven_shared;         /* disks that are not copied were proven to be the same at both
                                        ends, on a file system that libvirt does not know as shared */
 } drv_migrate_params;
-
-/**
- * drv_hyper_migrate() - move live, peer-to-peer, arriving paused (rule: see docs/architecture.rst).
- * Blocks until libvirt says that it is over. Killing the caller does not abort it.
- * It returns some 200 ms after the guest has arrived (libvirt first waits for the source's QEMU to
- * end). DRV_ERROR_UNREACHABLE: the local libvirtd was lost, and the move may be going on;
- * DRV_ERROR_CANCELLED: drv_hyper_job_abort(); anything else: the guest has stayed here.
- */
-gboolean drv_hyper_migrate(drv_hyper *hyper, const drv_migrate_params *params, GError **error);
 
 /** Statistics of a running or the last completed migration job. Counters in bytes and ms. */
 typedef struct {
@@ -174,21 +126,6 @@ typedef struct {
     gboolean post_copy_broken;  /* and the way to the target is lost: the move waits to be recovered */
 } drv_job_stats;
 
-/** drv_hyper_job() - of the job that runs now. At the target libvirt knows only that there is one: the rest is 0. */
-gboolean drv_hyper_job(drv_hyper *hyper, const char *uuid, drv_job_stats *stats, GError **error);
-/** drv_hyper_job_completed() - of the last migration of this domain, at whichever end asks. Keeps it readable again. */
-gboolean drv_hyper_job_completed(drv_hyper *hyper, const char *uuid, drv_job_stats *stats, GError **error);
-gboolean drv_hyper_job_abort(drv_hyper *hyper, const char *uuid, GError **error);
-gboolean drv_hyper_set_max_pause(drv_hyper *hyper, const char *uuid, guint ms, GError **error);
-/** drv_hyper_start_post_copy() - of a job begun with post_copy: hand the guest over now. DRV_ERROR_CONFLICT: QEMU has not begun yet. */
-gboolean drv_hyper_start_post_copy(drv_hyper *hyper, const char *uuid, GError **error);
-/** drv_hyper_answers() - whether the VM's QEMU answers. One that has just died and that libvirt is still clearing up does not. */
-gboolean drv_hyper_answers(drv_hyper *hyper, const char *uuid);
-/** drv_hyper_resume() - let a paused guest run; one that runs already: success. */
-gboolean drv_hyper_resume(drv_hyper *hyper, const char *uuid, GError **error);
-/** drv_hyper_destroy() - end it at once; @undefine: its definition too (NVRAM, TPM state, checkpoints' metadata included). Not there: success. */
-gboolean drv_hyper_destroy(drv_hyper *hyper, const char *uuid, gboolean undefine, GError **error);
-
 /* What happens to a guest on its way. */
 typedef enum {
     DRV_MOVE_PAUSED,    /* source: stopped for the switch */
@@ -202,21 +139,3 @@ typedef enum {
  */
 typedef void (*drv_hyper_move_func)(const char *uuid, drv_move_event event, gint64 when_us,
                                     gpointer data);
-void drv_hyper_on_move(drv_hyper *hyper, drv_hyper_move_func func, gpointer data);
-
-/* ---- disks at the target ---- */
-
-/**
- * drv_hyper_disk_create() - make the empty image that a disk will be copied into,
- * sparse, owned as libvirt wants it, the directory's pool (if any) refreshed; on the disk when it returns.
- * DRV_ERROR_CONFLICT: there is something at @path already; DRV_ERROR_REFUSED: no room (says how much).
- */
-gboolean drv_hyper_disk_create(drv_hyper *hyper, const char *path, const char *format,
-                               guint64 capacity_bytes, guint64 needed_bytes, GError **error);
-/** drv_hyper_disk_remove() - the reverse, for good also after a power loss; missing: success; in use by a domain: DRV_ERROR_CONFLICT. */
-gboolean drv_hyper_disk_remove(drv_hyper *hyper, const char *path, GError **error);
-/**
- * drv_hyper_disk_set_aside() - rename instead of removing, on the same conditions, and take it from QEMU's
- * user. @to: on the same file system; what is there is replaced. Missing: DRV_ERROR_NOT_FOUND.
- */
-gboolean drv_hyper_disk_set_aside(drv_hyper *hyper, const char *path, const char *to, GError **error);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A migration job watched and steered: statistics while it runs and after, pause, abort. */
+#include "hyper/job.h"
+
 #include <string.h>
 
 #include "hyper/connection.h"

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a definition needs of its host: the pure half of machine.h. */
+#include "hyper/machine-xml.h"
+
 #include <string.h>
 
 #include <libxml/parser.h>
 
-#include "hyper/domain-xml.h"
+#include "hyper/xml.h"
 #include "hyper/machine.h"
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)

@@ -3,6 +3,7 @@
 #include "hyper/machine.h"
 
 #include "hyper/connection.h"
+#include "hyper/machine-xml.h"
 
 static char *capabilities(virConnectPtr connection, const drv_machine *machine)
 {

@@ -33,12 +33,6 @@ typedef struct {
     GPtrArray *pages;   /* of drv_pages */
 } drv_machine;
 
-void drv_machine_free(drv_machine *machine);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(drv_machine, drv_machine_free)
-
-/** drv_machine_from_xml() - a pure function. DRV_ERROR_INVALID. */
-drv_machine *drv_machine_from_xml(const char *xml, GError **error);
-
 /**
  * drv_hyper_machine() - of a VM as it runs, or as it would start. A running VM that has what its host
  * has gets this host's CPU as @cpu, so that it can be compared.
@@ -56,12 +50,3 @@ gboolean drv_hyper_knows_machine(drv_hyper *hyper, const drv_machine *machine, G
  */
 gboolean drv_hyper_compare_cpu(drv_hyper *hyper, const drv_machine *machine, GPtrArray **missing,
                                char **incompatible, GError **error);
-
-/** drv_cpu_missing_features() - the names in libvirt's message. Transfer full, of char*. */
-GPtrArray *drv_cpu_missing_features(const char *message);
-
-/** drv_cpu_from_capabilities() - the <cpu> that domain capabilities have for host-model, or NULL. Transfer full. */
-char *drv_cpu_from_capabilities(const char *xml);
-
-/** drv_qemu_conf_value() - of a setting in the text of libvirt's qemu.conf, without quotes; NULL: not set. Transfer full. */
-char *drv_qemu_conf_value(const char *text, const char *key);

@@ -24,6 +24,8 @@
  *   UNSAFE           only where both hosts were seen to have the same file on a file system that
  *                    libvirt does not know as shared; the cache modes were checked by the planner
  */
+#include "hyper/migrate.h"
+
 #include "base/paths.h"
 #include "hyper/connection.h"
 #include "hyper/rewrite.h"

@@ -3,9 +3,11 @@
  * What QEMU's own options need of a host: see needs.h. libvirt hands them through unread. Only absolute paths
  * count: others are looked for in QEMU's own directories. Options of libvirt's own kind are in needs.c.
  */
-#include "hyper/needs.h"
+#include "hyper/needs-arguments.h"
 
 #include <string.h>
+
+#include "hyper/needs.h"
 
 /* The whole value is a path. */
 static const struct {

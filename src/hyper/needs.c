@@ -9,6 +9,7 @@
 
 #include "hyper/connection.h"
 #include "hyper/domain-xml.h"
+#include "hyper/needs-arguments.h"
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
 

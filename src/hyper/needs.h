@@ -57,5 +57,3 @@ gboolean drv_hyper_secret(drv_hyper *hyper, const char *value, GError **error);
 /* Inside src/hyper: needs-arguments.c. Adds one need to @data. */
 typedef void (*drv_need_add)(gpointer data, drv_need_kind kind, const char *what, const char *value,
                              const char *address, guint port);
-/** drv_needs_of_arguments() - of QEMU's options. @arguments: NULL-terminated, as QEMU gets them. */
-void drv_needs_of_arguments(const char *const *arguments, drv_need_add add, gpointer data);

@@ -4,7 +4,9 @@
  * and QEMU refuse, or what would leave something of the guest behind on its host. Each is
  * said by name with the way out, before anything has begun.
  */
-#include "hyper/domain-xml.h"
+#include "hyper/obstacle.h"
+
+#include "hyper/xml.h"
 
 static void add(GPtrArray *obstacles, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 

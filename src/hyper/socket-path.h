@@ -3,6 +3,3 @@
 #pragma once
 
 #include "hyper/hyper.h"
-
-/** drv_hyper_socket_paths() - to be tried in this order; DRV_ERROR_INVALID. Transfer full; g_strfreev(). */
-char **drv_hyper_socket_paths(const char *uri, GError **error);

@@ -3,6 +3,8 @@
  * A fresh connection to the local libvirtd's read-write socket, for the relay of a target:
  * made here, as root, so that libvirtd sees root's credentials and the relay needs none.
  */
+#include "hyper/socket.h"
+
 #include <errno.h>
 
 #include <sys/socket.h>

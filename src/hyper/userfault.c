@@ -7,9 +7,11 @@
  * vm.unprivileged_userfaultfd is 1; libvirt's QEMU is such a process, unless it runs as root.
  * libvirt ships a file for sysctl.d from 9.2 on; Debian 12 has 9.0. (Tried.)
  */
-#include "hyper/hyper.h"
+#include "hyper/userfault.h"
 
 #include <stdlib.h>
+
+#include "hyper/hyper.h"
 
 gboolean drv_hyper_can_post_copy(const char *sysctl, GError **error)
 {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One question to every node at the same time: see fleet.h. */
+#include "model/ask.h"
+
 #include "model/fleet.h"
 
 void drv_member_free(drv_member *member)

@@ -88,7 +88,7 @@ struct drv_fleet_vm {
     const char *problem;           /* with its goals or rules, which are not known then; NULL: none */
     gboolean left_out;             /* set by who asks for a plan: not to be planned for, nor to be refused */
 
-    /* its rules: what it says itself, or its policy (run/rules.h) */
+    /* its rules: what it says itself, or its policy (fleet/rules.h) */
     int priority;               /* the higher the earlier */
     const drv_names *depends_on; /* names or UUIDs of VMs that move before it */
     const drv_names *apart;     /* groups of which no two are on one node */
@@ -170,6 +170,3 @@ gint64 drv_fleet_room(const drv_fleet_node *node);
  * parallel too, of GError* or NULL). Blocks up to @timeout_ms.
  */
 typedef json_object *(*drv_model_local_func)(const char *path, gpointer data, GError **error);
-GPtrArray *drv_model_ask_all(const drv_peers *peers, GPtrArray *members, const char *path,
-                             guint timeout_ms, drv_model_local_func local, gpointer data,
-                             GPtrArray **errors);

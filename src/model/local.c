@@ -4,6 +4,9 @@
 
 #include "drv-config.h"
 #include "hyper/capacity.h"
+#include "hyper/domain-xml.h"
+#include "hyper/domain.h"
+#include "hyper/host.h"
 #include "hyper/probe.h"
 
 static json_object *strings(GPtrArray *array)

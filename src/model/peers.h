@@ -17,8 +17,6 @@ typedef struct {
     gboolean founder; /* keeps what is kept once for the whole cluster */
 } drv_member;
 
-void drv_member_free(drv_member *member);
-
 typedef struct {
     /* Members that are not revoked, this node included. Transfer full, of drv_member. Does not block. */
     GPtrArray *(*members)(void *data);

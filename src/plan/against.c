@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is against a node, for people: see room.h. */
+#include "plan/against.h"
+
 #include "plan/place.h"
 #include "plan/room.h"
 

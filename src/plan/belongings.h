@@ -13,7 +13,7 @@ typedef struct {
 
 /**
  * drv_plan_belongings() - sets "networks", "nvram", "tpm", "autostart", "checkpoints", "macs" of @step.
- * @facts: of run/facts.h
+ * @facts: of facts/facts.h
  * @checks: what is against it is added
  */
 void drv_plan_belongings(json_object *facts, const drv_plan_belongings_goal *goal,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How each disk of a VM gets to the target. Pure: facts of both ends in (run/facts.h has
+ * How each disk of a VM gets to the target. Pure: facts of both ends in (facts/facts.h has
  * them), the step's "disks" out, and everything that is wrong at once.
  */
 #pragma once
@@ -19,7 +19,7 @@ typedef struct {
 } drv_plan_disks_goal;
 
 /**
- * drv_plan_disks() - @facts: of run/facts.h
+ * drv_plan_disks() - @facts: of facts/facts.h
  * @checks: what is against it is added, with the way out
  * Return: the step's array. Transfer full.
  */

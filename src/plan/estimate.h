@@ -153,3 +153,7 @@ const char *drv_basis_name(drv_estimate_basis basis);
 
 /** drv_estimate_json() - the PREDICTION of docs/rest.rst. Transfer full. */
 json_object *drv_estimate_json(const drv_estimate *estimate);
+
+struct drv_rounds_input;
+/** drv_plan_rounds_input() - from what the estimator is given; @fixed_ms: of the move beside the copy. */
+void drv_plan_rounds_input(const drv_estimate_input *in, struct drv_rounds_input *memory, double *fixed_ms);

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "plan/against.h"
 #include "plan/pack.h"
 #include "plan/place.h"
 #include "plan/rules.h"

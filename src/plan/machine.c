@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CPU, machine type, QEMU and locks: see target.h; docs/preflight.rst has the rules. */
-#include "plan/target.h"
+#include "plan/machine.h"
 
 #include <string.h>
 

@@ -3,7 +3,7 @@
  * Files, directories, ports, secrets and devices that the definition names, judged kind by kind: see
  * target.h; hyper/needs.c has the table of what needs what.
  */
-#include "plan/target.h"
+#include "plan/needs.h"
 
 #include <string.h>
 

@@ -2,6 +2,7 @@
 /* Where a VM can go: see place.h. */
 #include "plan/place.h"
 
+#include "plan/against.h"
 #include "plan/room.h"
 
 /* What a name or UUID stands for on all nodes. */

@@ -2,6 +2,7 @@
 /* What a plan does not do: see refusals.h. */
 #include "plan/refusals.h"
 
+#include "plan/against.h"
 #include "plan/place.h"
 
 /* With more nodes than this they are counted instead of named one by one. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Memory, huge pages, processors and NUMA nodes at the target: see target.h. */
+#include "plan/resources.h"
+
 #include "plan/place.h"
 #include "plan/ranges.h"
-#include "plan/target.h"
 
 static void check_memory(json_object *facts, const drv_plan_target_goal *goal, drv_checks *checks)
 {

@@ -75,10 +75,6 @@ drv_fit drv_room_fits_one(const drv_room *room, const drv_fleet_vm *vm, const dr
 /** drv_room_apart() - a VM that is or will be on @node (an index) and is kept apart from @vm by @group; NULL: none. */
 const drv_fleet_vm *drv_room_apart(const drv_room *room, const drv_fleet_vm *vm, guint node, guint *group);
 
-/** drv_room_against() - the same reason for people: "h2 has no room for web1 (needs …)". Transfer full. */
-char *drv_room_against(const drv_room *room, const drv_unit *unit, const drv_fleet_node *node,
-                       drv_fit fit);
-
 /** drv_room_lacks() - bytes of memory by which @node is too small for @unit; 0: it is not. */
 guint64 drv_room_lacks(const drv_room *room, const drv_unit *unit, const drv_fleet_node *node);
 

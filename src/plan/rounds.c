@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rounds of pre-copy: see rounds.h. The constants are those of run/ladder.c and of QEMU. */
+/* Rounds of pre-copy: see rounds.h. The constants are those of move/convergence.c and of QEMU. */
 #include "plan/rounds.h"
 
 #include <math.h>

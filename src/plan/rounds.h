@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The rounds of a pre-copy, gone through without a guest: what QEMU 7.2 does, with the relay behind
- * it and the ladder (run/ladder.h) above it. Pure; docs/estimate.rst has the formulas.
+ * it and the ladder (move/convergence.h) above it. Pure; docs/estimate.rst has the formulas.
  */
 #pragma once
 
 #include "plan/estimate.h"
 
 /** All known; rates in bytes a second, and none of them 0. */
-typedef struct {
+typedef struct drv_rounds_input {
     double memory_bytes;
     double filled_bytes;   /* not zero: what QEMU writes in the first round … */
     double unfilled_bytes; /* … and what it only looks at */
@@ -48,6 +48,3 @@ typedef struct {
 
 /** drv_rounds_simulate() - at most some hundred steps. */
 void drv_rounds_simulate(const drv_rounds_input *in, drv_rounds *out);
-
-/** drv_plan_rounds_input() - from what the estimator is given; @fixed_ms: of the move beside the copy. */
-void drv_plan_rounds_input(const drv_estimate_input *in, drv_rounds_input *memory, double *fixed_ms);

@@ -12,8 +12,8 @@
 #include "plan/schedule.h"
 
 #include "model/budget.h"
-
 #include "plan/place.h"
+#include "plan/simulate.h"
 
 /* ---- limits ---- */
 

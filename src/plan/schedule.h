@@ -77,8 +77,3 @@ drv_schedule *drv_schedule_new(const drv_fleet *fleet, GPtrArray *moves,
                                const drv_plan_limits *limits);
 void drv_schedule_free(drv_schedule *schedule);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(drv_schedule, drv_schedule_free)
-
-/* simulate.c */
-/** drv_schedule_simulate() - fills in the moves' times and those of the whole. */
-void drv_schedule_simulate(drv_schedule *schedule, const drv_fleet *fleet,
-                           const drv_plan_limits *limits);

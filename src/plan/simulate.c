@@ -7,6 +7,8 @@
  * send and of what its target can receive, which are taken for the rate of the fastest link measured there.
  * With another rate a move takes another time; what it has done of itself stays done.
  */
+#include "plan/simulate.h"
+
 #include <math.h>
 
 #include "plan/schedule.h"

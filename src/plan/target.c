@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include "hyper/hyper.h"
+#include "plan/machine.h"
+#include "plan/needs.h"
+#include "plan/resources.h"
 
 /* From here on a user notices. Nothing in a move needs equal clocks, so it is never a problem. */
 #define CLOCK_WARNING_MS 1000

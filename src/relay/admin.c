@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The relay's side of the admin socket: root asks for counters, watches, hands links, ends. */
+#include "relay/admin.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,8 +12,10 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "relay/admin-wire.h"
+#include "relay/control/admin-wire.h"
 #include "relay/daemon.h"
+#include "relay/pending.h"
+#include "relay/stream.h"
 
 #define EVENT_MS 200
 

@@ -16,7 +16,7 @@
 
 #include "base/error.h"
 #include "relay/coding.h"
-#include "relay/control.h"
+#include "relay/control/control.h"
 #include "relay/frame.h"
 #include "relay/nbd-read.h"
 

@@ -7,6 +7,8 @@
 
 #include "base/clock.h"
 #include "relay/drain.h"
+#include "relay/event.h"
+#include "relay/stream.h"
 
 /* A chunk at work. */
 struct chunk {

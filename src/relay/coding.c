@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "relay/codec/index.h"
+#include "relay/control/settings.h"
 
 #define PAGES_PER_MIB 256
 

@@ -21,7 +21,7 @@
 #include "relay/codec/decoder.h"
 #include "relay/codec/encoder.h"
 #include "relay/codec/older.h"
-#include "relay/control.h"
+#include "relay/control/control.h"
 #include "relay/effort.h"
 #include "relay/frame.h"
 #include "relay/pace.h"

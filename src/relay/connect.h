@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "relay/link.h"
-#include "relay/settings.h"
+#include "relay/control/settings.h"
 
 /**
  * drv_connect_links() - connect to the target's droverd as often as the settings say.

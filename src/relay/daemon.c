@@ -16,6 +16,10 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "relay/admin.h"
+#include "relay/event.h"
+#include "relay/pending.h"
+#include "relay/stream.h"
 
 #define LINKS_MS 30000       /* until all links must be there */
 #define AFTERLIFE_MS 60000   /* how long the counters of a dead session can be read */

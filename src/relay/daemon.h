@@ -10,7 +10,7 @@
 
 #include "relay/connect.h"
 #include "relay/session.h"
-#include "relay/settings.h"
+#include "relay/control/settings.h"
 
 #define DRV_ADMIN_CLIENTS_MAX 8
 #define DRV_PENDING_MAX (DRV_LINKS_MAX + 4)
@@ -58,28 +58,3 @@ void drv_daemon_run(struct drv_daemon *daemon);
 
 /** drv_daemon_close() - close and remove the sockets. */
 void drv_daemon_close(struct drv_daemon *daemon);
-
-/* admin.c */
-
-/** drv_admin_accept() - a new client, if it is root. */
-void drv_admin_accept(struct drv_daemon *daemon);
-
-/** drv_admin_serve() - a request, or the end of a client. */
-void drv_admin_serve(struct drv_daemon *daemon, struct drv_admin_client *client);
-
-/** drv_admin_events() - tell those who watch. Return: ms until the next event is due, or -1. */
-int64_t drv_admin_events(struct drv_daemon *daemon, int64_t now_ms);
-
-/** drv_admin_drop() - forget a client. */
-void drv_admin_drop(struct drv_admin_client *client);
-
-/* pending.c */
-
-/** drv_pending_add() - a connection that droverd handed over; @fd is taken. */
-int drv_pending_add(struct drv_daemon *daemon, int fd, struct drv_error *err);
-
-/** drv_pending_step() - go on with a handshake. */
-void drv_pending_step(struct drv_daemon *daemon, struct drv_pending *pending);
-
-/** drv_pending_drop() - close it. */
-void drv_pending_drop(struct drv_pending *pending);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The threads of a session that move bytes: see session.h for who does what. */
+#include "relay/engine.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -10,7 +12,9 @@
 #include "base/fault.h"
 #include "relay/chunk.h"
 #include "relay/drain.h"
+#include "relay/event.h"
 #include "relay/session.h"
+#include "relay/stream.h"
 
 /* ---- sending ---- */
 
@@ -226,7 +230,7 @@ static bool carries(struct drv_session *session)
     return atomic_load(&session->state) == DRV_RELAY_UP && !atomic_load(&session->stopping);
 }
 
-void *drv_engine_send(void *argument)
+static void *send_loop(void *argument)
 {
     struct drv_worker *worker = argument;
     struct drv_session *session = worker->session;
@@ -419,7 +423,7 @@ static int dispatch(struct drv_session *session, drv_link *link, const struct dr
     return on_stream_frame(session, frame, payload, err);
 }
 
-void *drv_engine_receive(void *argument)
+static void *receive(void *argument)
 {
     struct drv_worker *worker = argument;
     struct drv_session *session = worker->session;
@@ -447,7 +451,7 @@ void *drv_engine_receive(void *argument)
 
 /* ---- local sockets that were full ---- */
 
-void *drv_engine_deliver(void *argument)
+static void *deliver(void *argument)
 {
     struct drv_session *session = argument;
 
@@ -473,3 +477,5 @@ void *drv_engine_deliver(void *argument)
     }
     return NULL;
 }
+
+const struct drv_session_threads drv_engine = {.deliver = deliver, .receive = receive, .send = send_loop};

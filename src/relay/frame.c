@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "base/cursor.h"
-#include "content/agreement.h"
+#include "pack/agreement.h"
 #include "relay/codec/older.h"
-#include "relay/control.h"
+#include "relay/control/control.h"
 
 static const uint8_t hello_magic[4] = {'D', 'R', 'V', 'R'};
 

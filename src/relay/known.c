@@ -10,7 +10,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "content/pack.h"
+#include "pack/pack.h"
+#include "relay/codec/encoder-pages.h"
 
 _Static_assert(DRV_SEGMENT_PAGES == DRV_CACHE_SEGMENT && DRV_CONTENT_PAGE == DRV_PAGE_SIZE,
                "a segment is a piece of the cache");

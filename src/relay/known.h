@@ -16,8 +16,8 @@
 #include <stdbool.h>
 
 #include "base/error.h"
-#include "content/agreement.h"
-#include "content/brief.h"
+#include "pack/agreement.h"
+#include "pack/brief.h"
 #include "relay/coding.h"
 #include "relay/saving.h"
 

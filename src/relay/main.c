@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "drv-config.h"
 #include "relay/daemon.h"
+#include "relay/engine.h"
 #include "relay/sandbox.h"
 
 static const char help[] =
@@ -133,7 +134,7 @@ static int set_up(struct drv_daemon *daemon, struct drv_error *err)
                                drv_known_pack_bytes(&session->known), err);
     daemon->inside = rc == 0;
     if (!rc && settings->role == DRV_RELAY_SOURCE)
-        rc = drv_session_start(session, err);
+        rc = drv_session_start(session, &drv_engine, err);
     return rc;
 }
 

@@ -4,6 +4,9 @@
  * its id is readable in the ClientHello: so their number is small, each has a deadline,
  * none can hold up the main thread, and those that do not know the secret disappear.
  */
+#include "relay/pending.h"
+#include "relay/engine.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -95,7 +98,7 @@ static int admit(struct drv_daemon *daemon, struct drv_pending *pending,
         if (&daemon->pending[i] != pending)
             drv_pending_drop(&daemon->pending[i]);
     explicit_bzero(session->secret.secret, sizeof session->secret.secret);
-    if (drv_session_start(session, err)) {
+    if (drv_session_start(session, &drv_engine, err)) {
         /* Some threads may run: the way out that closes everything at once. */
         drv_log_error("session=%.8s cannot begin: %s", daemon->settings.session, err->message);
         _exit(1);

@@ -6,7 +6,7 @@
 #include <sys/types.h>
 
 #include "base/error.h"
-#include "relay/control.h"
+#include "relay/control/control.h"
 
 struct drv_sandbox_identity {
     uid_t uid;

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "content/pack.h"
+#include "pack/pack.h"
 #include "relay/codec/cache.h"
 
 struct drv_saving {

@@ -17,6 +17,8 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "relay/event.h"
+#include "relay/stream.h"
 
 /*
  * All windows together: a small one for every slot, and at the target some large ones.
@@ -26,22 +28,6 @@
 #define WINDOWS_SOURCE ((uint64_t)19 << 20)
 #define FAREWELL_MS 500
 #define STACK_SIZE ((size_t)256 << 10)
-
-void drv_event_raise(int event)
-{
-    uint64_t one = 1;
-
-    if (write(event, &one, sizeof one) < 0)
-        return; /* it is raised already */
-}
-
-void drv_event_clear(int event)
-{
-    uint64_t count;
-
-    if (read(event, &count, sizeof count) < 0)
-        return; /* it was not raised */
-}
 
 static int watch_event(int set, int event)
 {
@@ -126,7 +112,7 @@ static int start_coding(struct drv_session *session, struct drv_error *err)
     return rc;
 }
 
-int drv_session_start(struct drv_session *session, struct drv_error *err)
+int drv_session_start(struct drv_session *session, const struct drv_session_threads *threads, struct drv_error *err)
 {
     pthread_attr_t attributes;
     int rc;
@@ -153,13 +139,13 @@ int drv_session_start(struct drv_session *session, struct drv_error *err)
     /* From here on a failure is fatal for the process: nobody is left to be told. */
     atomic_store(&session->state, DRV_RELAY_UP);
     if (!rc)
-        rc = pthread_create(&session->deliverer, &attributes, drv_engine_deliver, session);
+        rc = pthread_create(&session->deliverer, &attributes, threads->deliver, session);
     for (unsigned i = 0; !rc && i < session->links; i++) {
         struct drv_worker *worker = &session->worker[i];
 
-        rc = pthread_create(&worker->receiver, &attributes, drv_engine_receive, worker);
+        rc = pthread_create(&worker->receiver, &attributes, threads->receive, worker);
         if (!rc)
-            rc = pthread_create(&worker->sender, &attributes, drv_engine_send, worker);
+            rc = pthread_create(&worker->sender, &attributes, threads->send, worker);
     }
     if (rc)
         return drv_error_set(err, rc, "cannot start threads: %s", strerror(rc));

@@ -30,7 +30,7 @@
 #include "base/error.h"
 #include "relay/ahead.h"
 #include "relay/coding.h"
-#include "relay/control.h"
+#include "relay/control/control.h"
 #include "relay/frame.h"
 #include "relay/known.h"
 #include "relay/link.h"
@@ -157,8 +157,6 @@ struct drv_session {
     bool bye_sent, peer_gone; /* error_lock; signalled by farewell */
 };
 
-/* session.c */
-
 /** drv_session_init() - locks, sets and events; nothing runs. */
 int drv_session_init(struct drv_session *session, enum drv_relay_role role, unsigned links,
                      struct drv_error *err);
@@ -166,8 +164,15 @@ int drv_session_init(struct drv_session *session, enum drv_relay_role role, unsi
 /** drv_session_cache_max() - bytes of the codec's cache, if the other end offers as much. */
 uint64_t drv_session_cache_max(const struct drv_session *session);
 
+/** The threads of a session: one that delivers, with the session; a receiver and a sender for each link, with its worker. */
+struct drv_session_threads {
+    void *(*deliver)(void *session);
+    void *(*receive)(void *worker);
+    void *(*send)(void *worker);
+};
+
 /** drv_session_start() - all links are there: start the threads. After a failure the process must end. */
-int drv_session_start(struct drv_session *session, struct drv_error *err);
+int drv_session_start(struct drv_session *session, const struct drv_session_threads *threads, struct drv_error *err);
 
 /**
  * drv_session_lose() - the session is over because of @err: all local sockets are closed
@@ -208,65 +213,3 @@ void drv_session_mark(struct drv_session *session, enum drv_frame_mark mark);
  * Return: true while it has to be asked again soon. Main thread.
  */
 bool drv_session_check_finish(struct drv_session *session);
-
-/** drv_event_raise() - make an eventfd readable. */
-void drv_event_raise(int event);
-
-/** drv_event_clear() - until it is raised again. */
-void drv_event_clear(int event);
-
-/* stream.c: @stream->lock is held by the caller where the name ends in _locked. */
-
-/** drv_stream_new() - take a free slot; NULL when there is none or no memory. */
-struct drv_stream *drv_stream_new(struct drv_session *session, uint32_t id,
-                                  enum drv_relay_channel channel, int fd);
-
-/** drv_stream_find() - by id, locked; NULL when there is none. */
-struct drv_stream *drv_stream_find(struct drv_session *session, uint32_t id);
-
-/** drv_stream_attach_locked() - the target has connected: @fd is taken over. */
-void drv_stream_attach_locked(struct drv_session *session, struct drv_stream *stream, int fd);
-
-/** drv_stream_arm_locked() - wait until there is something to read, if it may be sent. */
-void drv_stream_arm_locked(struct drv_session *session, struct drv_stream *stream);
-
-/** drv_stream_due_locked() - have link 0 tell the other end. */
-void drv_stream_due_locked(struct drv_session *session, struct drv_stream *stream, unsigned due);
-
-/** drv_stream_close_locked() - close the local socket now, whatever is still to be delivered. */
-void drv_stream_close_locked(struct drv_session *session, struct drv_stream *stream);
-
-/** drv_stream_settle_locked() - after giving back a token or sending: close or free if it is over. */
-void drv_stream_settle_locked(struct drv_session *session, struct drv_stream *stream);
-
-/** drv_stream_accept() - bytes came from the other end. */
-int drv_stream_accept(struct drv_session *session, struct drv_stream *stream, uint64_t offset,
-                      const uint8_t *bytes, size_t size, struct drv_error *err);
-
-/**
- * drv_stream_deliver_locked() - write what lies in the window; gives the lock away meanwhile.
- * Return: 0; -EPROTO: what lies there cannot be decoded, and the session must end.
- */
-int drv_stream_deliver_locked(struct drv_session *session, struct drv_stream *stream,
-                              struct drv_error *err);
-
-/**
- * drv_stream_asked() - target: the call that is held, header and all. @bytes: NULL: only how long it is
- * Return: its size, 0 if there is none or if it is larger than @most.
- */
-size_t drv_stream_asked(struct drv_session *session, uint8_t *bytes, size_t most);
-
-/** drv_stream_judged() - droverd lets it pass. Return: 0; -errno: the session must end; -ENOENT: there is none. */
-int drv_stream_judged(struct drv_session *session, struct drv_error *err);
-
-/** drv_stream_shared_locked() - source: the other end says how much it remembers of the stream. */
-int drv_stream_shared_locked(struct drv_session *session, struct drv_stream *stream, uint64_t pages,
-                            struct drv_error *err);
-
-/** drv_stream_may_send_locked() - is there credit? */
-bool drv_stream_may_send_locked(const struct drv_session *session, const struct drv_stream *stream);
-
-/* engine.c: the threads */
-void *drv_engine_send(void *worker);
-void *drv_engine_receive(void *worker);
-void *drv_engine_deliver(void *session);

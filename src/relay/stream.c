@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Streams of a session: see session.h for threads, locks and tokens. */
+#include "relay/stream.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -8,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "relay/event.h"
 #include "relay/session.h"
 
 /*

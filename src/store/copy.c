@@ -2,13 +2,14 @@
 /* From one store to another: see copy.h. */
 #include "store/copy.h"
 
+#include <json-c/json.h>
+
 #include "base/clock.h"
 #include "base/log.h"
+#include "store/etcd-schema.h"
 #include "store/etcd-state.h"
 #include "store/gate.h"
 #include "store/ops.h"
-
-#include <json-c/json.h>
 
 /*
  * What is kept once for the cluster. All other buckets are a node's own, wherever these are: a new one for

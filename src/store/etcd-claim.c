@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Waiting for a change in etcd, and leases: what is held ends with the lease, by etcd's clock. */
-#include "store/etcd.h"
+#include "store/etcd-claim.h"
 
 #include "base/log.h"
+#include "store/etcd-json.h"
+#include "store/etcd-schema.h"
+#include "store/etcd-state.h"
 
 /* ---- watching ---- */
 

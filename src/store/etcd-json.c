@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How etcd's JSON gateway says it: keys and values in base64, numbers as text. See etcd.h. */
+#include "store/etcd-json.h"
+
 #include <string.h>
 #include <zstd.h>
 
-#include "store/etcd.h"
+#include "store/etcd-state.h"
 
 #define SMALL_BYTES 65536 /* etcd takes 1.5 MiB at a time, and keeps all in memory */
 #define TEXT_MOST_BYTES (8u << 20)

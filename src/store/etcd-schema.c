@@ -3,10 +3,12 @@
  * What is in an etcd: its version, whose it is, and whether it is still the one in use.
  * Version 0 is nothing at all; step i brings a store of version i to i + 1, as in sqlite-open.c.
  */
-#include "store/etcd.h"
+#include "store/etcd-schema.h"
 
 #include <string.h>
 
+#include "store/etcd-claim.h"
+#include "store/etcd-json.h"
 #include "store/etcd-state.h"
 
 G_STATIC_ASSERT(DRV_ETCD_SCHEMA == 1); /* a newer one needs its step in upgrade() */
@@ -226,7 +228,7 @@ gboolean drv_etcd_fence(drv_store *store, const char *who, gint64 *lease, GError
 {
     drv_etcd *s = (drv_etcd *)store;
     g_autofree char *holder = NULL;
-    drv_claim claim = drv_store_claim(store, DRV_ETCD_MOVING, who, DRV_ETCD_MOVING_S, lease, &holder,
+    drv_claim claim = drv_etcd_claim(store, DRV_ETCD_MOVING, who, DRV_ETCD_MOVING_S, lease, &holder,
                                       error);
 
     if (claim == DRV_CLAIM_OTHER)

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How an etcd is: each member asked by itself, alarms, and whether what is in it can be used. */
+#include "store/etcd-status.h"
+
 #include <string.h>
 
-#include "store/etcd.h"
+#include "store/etcd-json.h"
+#include "store/etcd-state.h"
 
 static void set_string(json_object *object, const char *name, const char *text)
 {
@@ -68,7 +71,7 @@ json_object *drv_etcd_status(drv_store *store)
         json_object_array_add(members, member_status(s, i));
     json_object_object_add(object, "members", members);
     json_object_object_add(object, "alarms", alarms(s));
-    probe = drv_store_get(store, "cluster", "membership", &error);
+    probe = store->ops->get(store, "cluster", "membership", &error);
     if (!probe)
         set_string(object, "error", error->message);
     return object;

@@ -2,7 +2,14 @@
 /* The store in an etcd: the calls. etcd.h says how things are kept there. */
 #include "store/etcd.h"
 
+#include "store/etcd-state.h"
+
 #include <string.h>
+
+#include "store/etcd-claim.h"
+#include "store/etcd-json.h"
+#include "store/etcd-schema.h"
+#include "store/etcd-status.h"
 
 #define TRIES_MOST 200 /* of a counter that many want at once */
 

@@ -5,8 +5,10 @@
  */
 #pragma once
 
+#include <json-c/json.h>
+
 #include "hyper/gerror.h"
-#include "store/store.h"
+#include "store/document.h"
 
 struct drv_store_ops {
     drv_document *(*get)(drv_store *store, const char *bucket, const char *key, GError **error);
@@ -34,24 +36,3 @@ struct drv_store_ops {
 struct drv_store {
     const struct drv_store_ops *ops;
 };
-
-/** drv_store_open_sqlite() - see drv_store_open_with(). */
-drv_store *drv_store_open_sqlite(const char *path, GError **error);
-
-/** drv_store_open_etcd() - the same. */
-drv_store *drv_store_open_etcd(const drv_store_options *options, GError **error);
-
-/** drv_document_new() - takes a copy of both texts. */
-drv_document *drv_document_new(const char *key, const char *json, gint64 revision);
-
-/** drv_documents_new() - an empty array of them, which owns them. */
-GPtrArray *drv_documents_new(void);
-
-/** drv_key_compare() - natural order: runs of digits count as numbers, "h1-2" before "h1-10". */
-int drv_key_compare(const char *a, const char *b);
-
-/** drv_store_no_such() - DRV_ERROR_NOT_FOUND. Return: FALSE. */
-gboolean drv_store_no_such(const char *bucket, const char *key, GError **error);
-
-/** drv_store_compare() - whether the revision @found (0: none) is as @change wants it, else the error. */
-gboolean drv_store_compare(const drv_store_change *change, gint64 found, GError **error);

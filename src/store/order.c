@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The order of keys: as people count, digits in them being numbers. */
+#include "store/order.h"
+
 #include <string.h>
 
 #include "store/ops.h"

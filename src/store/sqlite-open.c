@@ -6,6 +6,8 @@
  * one fsync. Exclusive locking: the file belongs to one process as long as that lives
  * (the kernel's lock ends with it, also by kill -9), and no shared memory is needed.
  */
+#include "store/sqlite-open.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The store in one SQLite file: the calls. sqlite-open.c has the file and its schema. */
+#include "store/sqlite.h"
+
 #include <json-c/json.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#include "store/sqlite.h"
+#include "store/sqlite-open.h"
 
 typedef struct {
     drv_store store;

@@ -4,11 +4,16 @@
  * Names are limited so that any backend can hold them (etcd's keys are paths): bucket,
  * key and counter have 1 to 128 characters out of letters, digits and "._:@+=,-".
  */
+#include "store/store.h"
+
 #include <json-c/json.h>
 #include <math.h>
 #include <string.h>
 
+#include "store/etcd.h"
 #include "store/ops.h"
+#include "store/order.h"
+#include "store/sqlite.h"
 
 #define NAME_MOST 128
 #define CHANGES_MOST 100 /* etcd takes 128 operations at a time */
@@ -97,57 +102,6 @@ static gboolean check_json(const char *bucket, const char *key, const char *json
                     json);
     else
         return TRUE;
-    return FALSE;
-}
-
-drv_document *drv_document_new(const char *key, const char *json, gint64 revision)
-{
-    drv_document *document = g_new0(drv_document, 1);
-
-    document->key = g_strdup(key);
-    document->json = g_strdup(json);
-    document->revision = revision;
-    return document;
-}
-
-void drv_document_free(drv_document *document)
-{
-    if (!document)
-        return;
-    g_free(document->key);
-    g_free(document->json);
-    g_free(document);
-}
-
-GPtrArray *drv_documents_new(void)
-{
-    return g_ptr_array_new_with_free_func((GDestroyNotify)drv_document_free);
-}
-
-gboolean drv_store_no_such(const char *bucket, const char *key, GError **error)
-{
-    g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "there is no %s/%s in the store", bucket,
-                key);
-    return FALSE;
-}
-
-gboolean drv_store_compare(const drv_store_change *change, gint64 found, GError **error)
-{
-    if (!change->json && found == 0)
-        return drv_store_no_such(change->bucket, change->key, error);
-    if (change->expected == DRV_REVISION_ANY || change->expected == found)
-        return TRUE;
-    if (change->expected == DRV_REVISION_NEW)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s/%s is in the store already",
-                    change->bucket, change->key);
-    else if (found == 0)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s/%s is not in the store any more",
-                    change->bucket, change->key);
-    else
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "%s/%s has been changed meanwhile (its revision is %" G_GINT64_FORMAT
-                    ", not %" G_GINT64_FORMAT "): read it again", change->bucket, change->key,
-                    found, change->expected);
     return FALSE;
 }
 

@@ -13,30 +13,7 @@
 #include <glib.h>
 #include <json-c/json.h>
 
-typedef struct drv_store drv_store;
-
-typedef struct {
-    char *key;
-    char *json;
-    gint64 revision; /* of this document; grows with each change */
-} drv_document;
-
-void drv_document_free(drv_document *document);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(drv_document, drv_document_free)
-
-#define DRV_REVISION_ANY (-1) /* write whatever is there */
-#define DRV_REVISION_NEW 0    /* only if there is nothing yet */
-
-/* Where a store is, and how one comes to it. All may be NULL. Strings are borrowed. */
-typedef struct {
-    /* A file, made if missing (0600), or etcd://HOST[:PORT][,HOST…][/PREFIX] (etcds://: over TLS). */
-    const char *where;
-    const char *ca_file;   /* who signed etcd's certificates; NULL: those whom this host trusts */
-    const char *cert_file; /* what this host shows to etcd, PEM; NULL: nothing */
-    const char *key_file;
-    const char *cluster;   /* the store must be this cluster's; NULL: any */
-    gboolean make;         /* etcd: begin one if there is nothing under the prefix */
-} drv_store_options;
+#include "store/document.h"
 
 /**
  * drv_store_open_with() - a file is opened and brought up to date here. Of etcd only the
@@ -71,14 +48,6 @@ GPtrArray *drv_store_list(drv_store *store, const char *bucket, guint limit, GEr
 /** drv_store_next() - 1, 2, 3, …: a number never given before in @counter, also across restarts; 0 and @error on failure. */
 gint64 drv_store_next(drv_store *store, const char *counter, GError **error);
 
-/* One of several changes that are made together. */
-typedef struct {
-    const char *bucket;
-    const char *key;
-    const char *json; /* NULL: delete */
-    gint64 expected;
-} drv_store_change;
-
 /**
  * drv_store_change_all() - all of them, or none. A key may be there once only; at most 100.
  * @revision: receives that of all documents written; may be NULL
@@ -98,14 +67,6 @@ gint64 drv_store_wait(drv_store *store, const char *bucket, gint64 after, guint 
 
 /** drv_store_stop_waiting() - whoever waits, now or later, returns within a second: @store is to be closed. */
 void drv_store_stop_waiting(drv_store *store);
-
-typedef enum {
-    DRV_CLAIM_FAILED, /* see @error: nothing is known */
-    DRV_CLAIM_OTHER,  /* another one holds it */
-    DRV_CLAIM_HELD,
-} drv_claim;
-
-#define DRV_CLAIM_BUCKET "claim" /* what is held, {"holder"}: gone when its lease has run out */
 
 /**
  * drv_store_claim() - be, or stay, the one who holds @name. It ends @ttl_s after the last call, by

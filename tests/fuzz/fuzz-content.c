@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "content/agreement.h"
-#include "content/brief.h"
-#include "content/format.h"
+#include "pack/agreement.h"
+#include "pack/brief.h"
+#include "pack/format.h"
 #include "fuzz.h"
 
 static void require(int condition)

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "relay/control.h"
+#include "relay/control/control.h"
 #include "relay/frame.h"
 #include "relay/window.h"
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Prints what the model takes over from the program: the states with their allowed moves
- * (src/run/state.c) and the verdict for every combination of facts (src/run/settle.c).
+ * (src/move/state.c) and the verdict for every combination of facts (src/move/outcome.c).
  * So the model cannot disagree with the tables: it has no copy of them.
  */
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "run/settle.h"
-#include "run/state.h"
+#include "move/outcome.h"
+#include "move/state.h"
 
 static void print_name(const char *prefix, const char *name)
 {
@@ -97,7 +97,7 @@ static void print_verdicts(void)
 
 int main(void)
 {
-    puts("/* Made by tests/spin/table.c from src/run/state.c and src/run/settle.c. */");
+    puts("/* Made by tests/spin/table.c from src/move/state.c and src/move/outcome.c. */");
     print_states();
     print_verdicts();
     return 0;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From what was recognised in a channel to ops and literals: the tricks of encoder.h. */
+#include "relay/codec/encoder-pages.h"
+
 #include <string.h>
 
 #include "relay/codec/delta.h"

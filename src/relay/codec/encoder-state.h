@@ -46,9 +46,3 @@ struct drv_encoder {
     struct drv_encoder_stats stats;
     struct drv_fresh fresh;
 };
-
-/** drv_encoder_add_span() - what the parser has recognised becomes ops and literals. */
-void drv_encoder_add_span(drv_encoder *encoder, const struct drv_span *span, const uint8_t *bytes);
-
-/** drv_encoder_end_run() - write the op in the making. */
-void drv_encoder_end_run(drv_encoder *encoder);

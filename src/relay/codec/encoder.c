@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "relay/codec/encoder-pages.h"
 #include "relay/codec/encoder-state.h"
 #include "relay/codec/hash.h"
 

@@ -104,14 +104,6 @@ void drv_encoder_share(drv_encoder *encoder, uint64_t pages);
 /** drv_encoder_cache() - what it remembers; before its first byte pages may be put there. */
 struct drv_cache *drv_encoder_cache(drv_encoder *encoder);
 
-/**
- * drv_encoder_know() - page @number of the cache, which was put there, may be referred to.
- * @address: where it was in an earlier session, or UINT64_MAX
- * @next:    how many pages there will be when all are there
- * Before the first byte. Pages that in the end are not there at both ends must be zeros at both.
- */
-void drv_encoder_know(drv_encoder *encoder, uint64_t number, uint64_t address, uint64_t next);
-
 /** drv_encoder_set_effort() - from the next batch on; less than DRV_EFFORTS. */
 void drv_encoder_set_effort(drv_encoder *encoder, unsigned effort);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Nodes in this process: see harness.h. And the executor, as src/run/run.h promises it. */
+/* Nodes in this process: see harness.h. And the executor, as src/serve/serve.h promises it. */
 #include "harness.h"
 
 #include <arpa/inet.h>
@@ -9,10 +9,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "cache/nodes.h"
+#include "cluster/tokens.h"
+#include "facts/predict.h"
+#include "fleet/links.h"
+#include "fleet/move-plans.h"
+#include "fleet/policies.h"
+#include "fleet/snapshot.h"
+#include "fleet/vm-goals.h"
+#include "fleet/vm-owner.h"
 #include "free-port.h"
 #include "model/json.h"
 #include "model/working.h"
-#include "run/snapshot.h"
+#include "serve/peer-routes.h"
+#include "serve/view.h"
 
 /* ---- the executor ---- */
 

@@ -3,9 +3,9 @@
 #pragma once
 
 #include "api/api.h"
-#include "api/authority.h"
-#include "api/client.h"
-#include "api/join.h"
+#include "cluster/authority.h"
+#include "cluster/client.h"
+#include "cluster/join.h"
 
 typedef struct {
     char *dir;

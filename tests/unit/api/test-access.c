@@ -8,9 +8,11 @@
 #include <signal.h>
 #include <string.h>
 
-#include "api/operators.h"
-#include "api/pki.h"
 #include "api/routes.h"
+#include "cluster/operator-key.h"
+#include "cluster/operators.h"
+#include "cluster/pki.h"
+#include "cluster/tokens.h"
 #include "harness.h"
 #include "model/json.h"
 

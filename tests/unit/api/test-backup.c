@@ -5,8 +5,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "api/backup.h"
-#include "api/join.h"
+#include "cluster/backup.h"
+#include "cluster/join.h"
+#include "cluster/restore.h"
 #include "store/store.h"
 
 typedef struct {

@@ -4,6 +4,7 @@
 
 #include "api/collector.h"
 #include "model/json.h"
+#include "serve/view.h"
 
 #define WATCHERS 40
 #define CHANGES 3

@@ -9,8 +9,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "api/client.h"
-#include "api/join.h"
+#include "cluster/client.h"
+#include "cluster/join.h"
 #include "free-port.h"
 
 typedef struct {

@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "api/identity.h"
-#include "api/join.h"
-#include "api/pki.h"
+#include "cluster/identity.h"
+#include "cluster/join.h"
+#include "cluster/pki.h"
 
 #define UUID "5a4f5e0c-0b7e-4f0e-9a39-1d2b6d1f1e11"
 

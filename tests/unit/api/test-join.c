@@ -5,12 +5,13 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-#include "api/publish.h"
-#include "api/signed.h"
-#include "api/token.h"
 #include "base/clock.h"
-#include "model/json.h"
+#include "cluster/publish.h"
+#include "cluster/signed.h"
+#include "cluster/token.h"
+#include "cluster/tokens.h"
 #include "harness.h"
+#include "model/json.h"
 
 /* A join that must fail; nothing may be left of it. */
 static void expect_refusal(guint16 port, const char *name, const char *address, guint16 own_port,

@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <string.h>
 
-#include "api/token.h"
+#include "cluster/token.h"
 
 #define FINGERPRINT "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 

@@ -7,6 +7,12 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "cli/cmd-doctor.h"
+#include "cli/doctor-cluster.h"
+#include "cli/doctor-files.h"
+#include "cli/doctor-host.h"
+#include "cli/doctor-hyper.h"
+#include "cli/doctor-store.h"
 #include "script.h"
 
 typedef struct {

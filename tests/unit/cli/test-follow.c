@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/display.h"
 #include "hyper/gerror.h"
 #include "script.h"
 

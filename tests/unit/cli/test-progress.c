@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/display.h"
 #include "cli/table.h"
 #include "script.h"
 

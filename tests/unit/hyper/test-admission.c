@@ -3,6 +3,7 @@
 #include <glib.h>
 #include <string.h>
 
+#include "hyper/admission-xml.h"
 #include "hyper/admission.h"
 
 #define UUID "0123abcd-4567-89ab-cdef-0123456789ab"

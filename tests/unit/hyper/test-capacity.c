@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What hosts say of themselves: features out of an expanded <cpu>, rates out of counters, and what is remembered. */
 #include "hyper/capacity.h"
+#include "hyper/load.h"
 
 #define SECOND_US G_USEC_PER_SEC
 #define SECOND_NS (SECOND_US * G_GUINT64_CONSTANT(1000))

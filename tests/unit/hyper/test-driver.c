@@ -7,10 +7,15 @@
 
 #include <glib/gstdio.h>
 
-#include "hyper/belongings.h"
 #include "disk-log.h"
+#include "hyper/belongings.h"
 #include "hyper/connection.h"
+#include "hyper/disk.h"
+#include "hyper/domain-xml.h"
+#include "hyper/domain.h"
+#include "hyper/host.h"
 #include "hyper/image-uses.h"
+#include "hyper/migrate.h"
 
 #define TEST_UUID "6695eb01-f6a4-8304-79aa-97f2502e193f"
 #define NO_UUID "00000000-0000-4000-8000-000000000000"

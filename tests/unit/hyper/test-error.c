@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which kind of trouble libvirt's errors are. */
 #include "hyper/connection.h"
+#include "hyper/error.h"
 
 static void test_codes(void)
 {

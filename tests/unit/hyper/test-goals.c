@@ -4,6 +4,7 @@
 
 #include "hyper/connection.h"
 #include "hyper/domain-xml.h"
+#include "hyper/domain.h"
 #include "hyper/goals.h"
 
 #define TEST_UUID "6695eb01-f6a4-8304-79aa-97f2502e193f"

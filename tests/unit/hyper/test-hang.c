@@ -8,6 +8,8 @@
 #include <glib/gstdio.h>
 
 #include "base/fd.h"
+#include "hyper/connection.h"
+#include "hyper/domain.h"
 #include "hyper/hyper.h"
 
 typedef struct {

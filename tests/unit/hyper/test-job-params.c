@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "hyper/job-params.h"
+#include "hyper/job.h"
 
 typedef struct {
     virTypedParameterPtr params;

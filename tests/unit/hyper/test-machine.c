@@ -2,6 +2,7 @@
 /* What a definition needs of its host, and what libvirt's texts say. */
 #include <string.h>
 
+#include "hyper/machine-xml.h"
 #include "hyper/machine.h"
 
 #define DOMAIN(inside) "<domain type='kvm'><name>a</name><memory unit='MiB'>64</memory>" inside "</domain>"

@@ -7,7 +7,9 @@
 #include <glib/gstdio.h>
 
 #include "base/fd.h"
+#include "hyper/connection.h"
 #include "hyper/socket-path.h"
+#include "hyper/socket.h"
 
 static void test_paths(void)
 {

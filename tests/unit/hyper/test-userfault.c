@@ -4,6 +4,8 @@
 
 #include <glib/gstdio.h>
 
+#include "hyper/userfault.h"
+
 static void check(const char *contents, gboolean can)
 {
     g_autoptr(GError) error = NULL;

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/cursor.h"
+#include "relay/control/control.h"
 
 static void run_or_skip(const void *test)
 {

@@ -20,6 +20,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/hex.h"
+#include "relay/control/spawn.h"
 
 #define WAIT_MS 10000
 

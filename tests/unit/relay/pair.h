@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-#include "relay/control.h"
+#include "relay/control/control.h"
 
 enum pair_end { PAIR_SOURCE, PAIR_TARGET, PAIR_ENDS };
 

@@ -6,6 +6,7 @@
 #include "codec-line.h"
 #include "ram-stream.h"
 #include "relay/codec/cache.h"
+#include "relay/codec/encoder-pages.h"
 
 #define RING ((size_t)1024)
 #define KNOWN (RING / 4 * 3)

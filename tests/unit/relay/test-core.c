@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "base/cursor.h"
-#include "relay/admin-wire.h"
+#include "relay/control/admin-wire.h"
 #include "relay/frame.h"
 #include "relay/rpc.h"
-#include "relay/settings.h"
+#include "relay/control/settings.h"
 #include "relay/window.h"
 
 /* ---- frames ---- */

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "checks.h"
-#include "content/brief.h"
-#include "content/pack.h"
+#include "pack/brief.h"
+#include "pack/pack.h"
 #include "relay/known.h"
 #include "ram-stream.h"
 

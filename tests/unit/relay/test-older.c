@@ -9,6 +9,7 @@
 #include "checks.h"
 #include "nbd-stream.h"
 #include "relay/codec/span.h"
+#include "relay/control/control.h"
 
 #define EXPORT "drive-virtio-disk0"
 

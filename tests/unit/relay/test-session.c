@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "checks.h"
+#include "relay/control/control.h"
 
 #define REMOTE DRV_RPC_PROGRAM_REMOTE
 

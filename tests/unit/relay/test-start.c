@@ -15,6 +15,8 @@
 
 #include "base/sanitized.h"
 #include "checks.h"
+#include "relay/control/control.h"
+#include "relay/control/spawn.h"
 
 static struct pair *prepare(unsigned links)
 {

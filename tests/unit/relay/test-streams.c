@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/sanitized.h"
 #include "checks.h"
+#include "relay/control/control.h"
 
 /* ---- byte-exactness ---- */
 

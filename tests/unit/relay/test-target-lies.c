@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "checks.h"
-#include "content/agreement.h"
-#include "content/brief.h"
-#include "content/pack.h"
+#include "pack/agreement.h"
+#include "pack/brief.h"
+#include "pack/pack.h"
 #include "nbd-stream.h"
 #include "relay/codec/decoder.h"
 #include "relay/connect.h"
@@ -331,7 +331,7 @@ static void has_everything(void)
 
 /*
  * The smaller cache counts, and a quarter of memory's part is for what is new: what droverd offers by
- * that rule (run/content.c) fits to the last segment, when both hosts have as much; more does not.
+ * that rule (cache/cache.c) fits to the last segment, when both hosts have as much; more does not.
  */
 static void smaller_cache_counts(void)
 {

@@ -2,8 +2,10 @@
 /* The store in etcd on bad days: members killed, no room, other certificates, newer, foreign, gone. */
 #include "etcd-server.h"
 
-#include "store/etcd.h"
+#include "store/etcd-json.h"
+#include "store/etcd-schema.h"
 #include "store/etcd-state.h"
+#include "store/etcd.h"
 
 static etcd_server trio; /* three members; each test leaves all of them running */
 

@@ -3,6 +3,7 @@
 #include <glib.h>
 
 #include "store/ops.h"
+#include "store/order.h"
 
 static void test_total(void)
 {

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Links and the accuracy of predictions as operators see them, of all nodes. See serve/serve.h. */
+#include "fleet/links.h"
+
+#include "node/leader.h"
+#include "plan/accuracy.h"
+
+json_object *drv_run_links_probe(drv_run *run, json_object *body, GError **error)
+{
+    const char *from = drv_json_string(body, "from", NULL);
+    const char *to = drv_json_string(body, "to", NULL);
+    g_autoptr(json_object) request = json_object_new_object();
+
+    if (!from || !to) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "\"from\" and \"to\" name the link's nodes");
+        return NULL;
+    }
+    drv_json_set_string(request, "to", to);
+    return drv_run_act(run, from, "POST", "/v1/peer/links", request, DRV_RUN_PREPARE_TIMEOUT_MS, error);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whose a VM is: content of its memory serves VMs of the same owner only. */
+#pragma once
+
+#include <glib.h>
+#include <json-c/json.h>
+
+#include "node/context.h"
+
+json_object *drv_run_local_owner_set(drv_run *run, const char *uuid, json_object *body,
+                                     GError **error);
+
+json_object *drv_run_vm_owner(drv_run *run, const char *name, GError **error);
+json_object *drv_run_vm_owner_set(drv_run *run, const char *name, json_object *body, GError **error);

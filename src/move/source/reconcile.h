@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Jobs that need attention are looked at again: at start-up, when a peer is back, when an operator has done
+ * something or asks for it.
+ */
+#pragma once
+
+#include <glib.h>
+#include <json-c/json.h>
+
+#include "node/context.h"
+
+/** drv_run_reconcile_start() - look again and again at what needs attention, in a thread. */
+void drv_run_reconcile_start(drv_run *run);
+
+/** drv_run_local_reconcile() - look again at one job of this node now. Transfer full. */
+json_object *drv_run_local_reconcile(drv_run *run, const char *id, GError **error);

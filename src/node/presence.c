@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Since when nodes answer: see presence.h. */
+#include "node/presence.h"
+
+#include "base/clock.h"
+
+typedef struct {
+    gboolean up;
+    gint64 since_ms;
+} presence;
+
+gint64 drv_presence_note(drv_run *run, const char *node, gboolean up)
+{
+    presence *known;
+    gint64 since_ms;
+
+    g_mutex_lock(&run->lock);
+    known = g_hash_table_lookup(run->presence, node);
+    if (!known) {
+        known = g_new(presence, 1);
+        *known = (presence){up, drv_clock_real_ms()};
+        g_hash_table_insert(run->presence, g_strdup(node), known);
+    } else if (known->up != up) {
+        *known = (presence){up, drv_clock_real_ms()};
+    }
+    since_ms = known->since_ms;
+    g_mutex_unlock(&run->lock);
+    return since_ms;
+}
