@@ -343,7 +343,7 @@ static void to_relay(gpointer data, const char *session, int fd, const char *add
     drv_api *api = data;
     g_autoptr(GError) error = NULL;
 
-    if (!drv_run_hand_link(api->context.run, session, fd, &error))
+    if (!drv_serve_hand_link(api->context.run, session, fd, &error))
         drv_auth_log_failure(address, error->message);
 }
 
@@ -393,7 +393,7 @@ drv_api *drv_api_new(const drv_api_config *config, GError **error)
     return api;
 }
 
-void drv_api_set_run(drv_api *api, drv_run *run)
+void drv_api_set_run(drv_api *api, drv_context *run)
 {
     api->context.run = run;
 }

@@ -15,7 +15,7 @@ typedef struct {
 } entry;
 
 struct drv_collector {
-    drv_run *run;
+    drv_context *run;
     GMutex lock; /* guards what follows */
     GCond changed;
     GThread *thread; /* set while there is one to be joined */
@@ -37,7 +37,7 @@ static void entry_free(gpointer data)
     g_free(one);
 }
 
-drv_collector *drv_collector_new(drv_run *run)
+drv_collector *drv_collector_new(drv_context *run)
 {
     drv_collector *collector = g_new0(drv_collector, 1);
 
@@ -105,7 +105,7 @@ static void look(drv_collector *collector)
     json_object *answer, *jobs;
 
     g_mutex_unlock(&collector->lock);
-    answer = drv_run_jobs(collector->run, &problem);
+    answer = drv_serve_jobs(collector->run, &problem);
     g_mutex_lock(&collector->lock);
     collector->looks++;
     jobs = drv_json_array(answer, "jobs");

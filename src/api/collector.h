@@ -10,7 +10,7 @@
 typedef struct drv_collector drv_collector;
 
 /** drv_collector_new() - @run is borrowed. Nothing is asked yet. */
-drv_collector *drv_collector_new(drv_run *run);
+drv_collector *drv_collector_new(drv_context *run);
 /** drv_collector_free() - nobody may watch any more. Waits for its thread. NULL is allowed. */
 void drv_collector_free(drv_collector *collector);
 

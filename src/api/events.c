@@ -18,7 +18,7 @@
 #define COMMENT_MS 15000 /* so that a client that has gone is noticed, and proxies stay awake */
 
 typedef struct {
-    drv_run *run;
+    drv_context *run;
     char *job;
     drv_collector *collector; /* NULL with @job */
     drv_events_access access;
@@ -53,7 +53,7 @@ static void add_error(events *state, const GError *error)
 static void look_at_one(events *state)
 {
     g_autoptr(GError) error = NULL;
-    json_object *job = drv_run_job(state->run, state->job, state->revision, LOOK_MS, &error);
+    json_object *job = drv_serve_job(state->run, state->job, state->revision, LOOK_MS, &error);
 
     if (!job) {
         add_error(state, error);
@@ -117,7 +117,7 @@ static void events_free(void *data)
     g_free(state);
 }
 
-struct MHD_Response *drv_events_response(drv_run *run, drv_collector *collector, const char *job,
+struct MHD_Response *drv_events_response(drv_context *run, drv_collector *collector, const char *job,
                                          const drv_events_access *access,
                                          const volatile gint *stopping)
 {

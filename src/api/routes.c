@@ -45,7 +45,7 @@ static json_object *version(drv_request *request, GError **error)
 static json_object *nodes(drv_request *request, GError **error)
 {
     const drv_identity *identity = drv_cluster_identity(request->context->cluster);
-    json_object *answer = drv_run_nodes(request->context->run, error);
+    json_object *answer = drv_snapshot_nodes(request->context->run, error);
     json_object *list = answer ? json_object_object_get(answer, "nodes") : NULL;
 
     for (gsize i = 0; json_object_is_type(list, json_type_array) && i < json_object_array_length(list);
@@ -66,7 +66,7 @@ static json_object *node_revoke(drv_request *request, GError **error)
 
 static json_object *node_maintenance(drv_request *request, GError **error)
 {
-    return drv_run_node_settings(request->context->run, request->part, error);
+    return drv_serve_node_settings(request->context->run, request->part, error);
 }
 
 /* Root on a node that is no operator does this with his own node only. */
@@ -92,79 +92,79 @@ static json_object *node_maintenance_set(drv_request *request, GError **error)
     if (!own_or_operator(request, request->part, error))
         return NULL;
     drv_json_set_string(what, "by", request->caller);
-    return drv_run_node_settings_set(request->context->run, request->part, what, error);
+    return drv_serve_node_settings_set(request->context->run, request->part, what, error);
 }
 
 static json_object *vms(drv_request *request, GError **error)
 {
-    return drv_run_vms(request->context->run, error);
+    return drv_snapshot_vms(request->context->run, error);
 }
 
 static json_object *vm_goals(drv_request *request, GError **error)
 {
-    return drv_run_vm_goals(request->context->run, request->part, error);
+    return drv_fleet_vm_goals(request->context->run, request->part, error);
 }
 
 static json_object *vm_goals_set(drv_request *request, GError **error)
 {
-    return drv_run_vm_goals_set(request->context->run, request->part, request->body, error);
+    return drv_fleet_vm_goals_set(request->context->run, request->part, request->body, error);
 }
 
 static json_object *vm_goals_clear(drv_request *request, GError **error)
 {
-    return drv_run_vm_goals_clear(request->context->run, request->part, error);
+    return drv_fleet_vm_goals_clear(request->context->run, request->part, error);
 }
 
 static json_object *vm_owner(drv_request *request, GError **error)
 {
-    return drv_run_vm_owner(request->context->run, request->part, error);
+    return drv_fleet_vm_owner(request->context->run, request->part, error);
 }
 
 static json_object *vm_owner_set(drv_request *request, GError **error)
 {
-    return drv_run_vm_owner_set(request->context->run, request->part, request->body, error);
+    return drv_fleet_vm_owner_set(request->context->run, request->part, request->body, error);
 }
 
 static json_object *content(drv_request *request, GError **error)
 {
-    return drv_run_contents(request->context->run, error);
+    return drv_cache_contents(request->context->run, error);
 }
 
 static json_object *content_set(drv_request *request, GError **error)
 {
     if (!own_or_operator(request, drv_json_string(request->body, "node", NULL), error))
         return NULL;
-    return drv_run_contents_set(request->context->run, request->body, error);
+    return drv_cache_contents_set(request->context->run, request->body, error);
 }
 
 static json_object *content_prune(drv_request *request, GError **error)
 {
     if (!own_or_operator(request, drv_json_string(request->body, "node", NULL), error))
         return NULL;
-    return drv_run_contents_prune(request->context->run, request->body, error);
+    return drv_cache_contents_prune(request->context->run, request->body, error);
 }
 
 static json_object *policies(drv_request *request, GError **error)
 {
-    return drv_run_policies(request->context->run, error);
+    return drv_fleet_policies(request->context->run, error);
 }
 
 static json_object *policy(drv_request *request, GError **error)
 {
-    return drv_run_policy(request->context->run, request->part, error);
+    return drv_fleet_policy(request->context->run, request->part, error);
 }
 
 static json_object *policy_set(drv_request *request, GError **error)
 {
-    return drv_run_policy_set(request->context->run, request->part, request->body, error);
+    return drv_fleet_policy_set(request->context->run, request->part, request->body, error);
 }
 
 static json_object *policy_delete(drv_request *request, GError **error)
 {
     const char *force = request->query(request->query_data, "force");
 
-    return drv_run_policy_delete(request->context->run, request->part, g_strcmp0(force, "1") == 0,
-                                 error);
+    return drv_fleet_policy_delete(request->context->run, request->part, g_strcmp0(force, "1") == 0,
+                                   error);
 }
 
 /* What has ids as "plan-3" and "op-3" is of the whole fleet; "h1-p3" and "h1-3" are of one VM. */
@@ -177,34 +177,34 @@ static gboolean one_move_or_operator(drv_request *request, GError **error)
 
 static json_object *plan_make(drv_request *request, GError **error)
 {
-    return drv_run_plan(request->context->run, request->body, error);
+    return drv_fleet_make_plan(request->context->run, request->body, error);
 }
 
 static json_object *plans(drv_request *request, GError **error)
 {
-    return drv_run_plans(request->context->run, error);
+    return drv_serve_plans(request->context->run, error);
 }
 
 static json_object *plan_get(drv_request *request, GError **error)
 {
-    return drv_run_plan_get(request->context->run, request->part, error);
+    return drv_fleet_get_plan(request->context->run, request->part, error);
 }
 
 static json_object *prediction_make(drv_request *request, GError **error)
 {
-    return drv_run_predict(request->context->run, request->body, error);
+    return drv_facts_predict(request->context->run, request->body, error);
 }
 
 static json_object *plan_apply(drv_request *request, GError **error)
 {
     if (!one_move_or_operator(request, error))
         return NULL;
-    return drv_run_apply(request->context->run, request->part, error);
+    return drv_fleet_apply_plan(request->context->run, request->part, error);
 }
 
 static json_object *jobs(drv_request *request, GError **error)
 {
-    return drv_run_jobs(request->context->run, error);
+    return drv_serve_jobs(request->context->run, error);
 }
 
 /* A number in the query, @fallback if it is not there. */
@@ -232,8 +232,8 @@ static json_object *job_get(drv_request *request, GError **error)
     until_ms = drv_clock_ms() + wait_ms;
     for (;;) {
         gint64 left_ms = MAX(0, until_ms - drv_clock_ms());
-        json_object *job = drv_run_job(request->context->run, request->part, after,
-                                       (guint)MIN(left_ms, WAIT_SLICE_MS), error);
+        json_object *job = drv_serve_job(request->context->run, request->part, after,
+                                         (guint)MIN(left_ms, WAIT_SLICE_MS), error);
 
         if (!job || left_ms <= WAIT_SLICE_MS || g_atomic_int_get(request->context->stopping) ||
             drv_json_int(job, "revision", 0) > after)
@@ -244,43 +244,43 @@ static json_object *job_get(drv_request *request, GError **error)
 
 static json_object *links(drv_request *request, GError **error)
 {
-    return drv_run_links(request->context->run, error);
+    return drv_serve_links(request->context->run, error);
 }
 
 static json_object *link_probe(drv_request *request, GError **error)
 {
-    return drv_run_links_probe(request->context->run, request->body, error);
+    return drv_fleet_probe_link(request->context->run, request->body, error);
 }
 
 static json_object *accuracy(drv_request *request, GError **error)
 {
-    return drv_run_accuracy(request->context->run, error);
+    return drv_serve_accuracy(request->context->run, error);
 }
 
 static json_object *job_cancel(drv_request *request, GError **error)
 {
     if (!one_move_or_operator(request, error))
         return NULL;
-    return drv_run_cancel(request->context->run, request->part, error);
+    return drv_serve_cancel(request->context->run, request->part, error);
 }
 
 static json_object *job_pause(drv_request *request, GError **error)
 {
     if (!one_move_or_operator(request, error))
         return NULL;
-    return drv_run_job_act(request->context->run, request->part, "pause", error);
+    return drv_serve_job_act(request->context->run, request->part, "pause", error);
 }
 
 static json_object *job_resume(drv_request *request, GError **error)
 {
     if (!one_move_or_operator(request, error))
         return NULL;
-    return drv_run_job_act(request->context->run, request->part, "resume", error);
+    return drv_serve_job_act(request->context->run, request->part, "resume", error);
 }
 
 static json_object *job_reconcile(drv_request *request, GError **error)
 {
-    return drv_run_reconcile(request->context->run, request->part, error);
+    return drv_serve_reconcile(request->context->run, request->part, error);
 }
 
 static json_object *token_make(drv_request *request, GError **error)
@@ -370,8 +370,8 @@ static json_object *peer(drv_request *request, GError **error)
     g_autofree char *path = g_strconcat(request->part, request->raw_query[0] ? "?" : "",
                                         request->raw_query, NULL);
 
-    return drv_run_peer(request->context->run, request->caller, request->method, path,
-                        request->body, error);
+    return drv_serve_peer(request->context->run, request->caller, request->method, path,
+                          request->body, error);
 }
 
 /*

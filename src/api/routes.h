@@ -9,7 +9,7 @@
 
 typedef struct {
     drv_cluster *cluster;
-    drv_run *run;
+    drv_context *run;
     drv_working *working; /* what requests wait for */
     const volatile gint *stopping; /* != 0: whoever waits should come back soon */
 } drv_routes_context;

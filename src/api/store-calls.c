@@ -9,7 +9,7 @@
 #include "model/json.h"
 #include "serve/view.h"
 
-json_object *drv_store_calls_status(drv_cluster *cluster, drv_run *run, GError **error)
+json_object *drv_store_calls_status(drv_cluster *cluster, drv_context *run, GError **error)
 {
     const drv_identity *identity = drv_cluster_identity(cluster);
     json_object *status;
@@ -19,7 +19,7 @@ json_object *drv_store_calls_status(drv_cluster *cluster, drv_run *run, GError *
     status = drv_store_status(drv_cluster_store(cluster));
     drv_json_set_string(status, "node", identity->node);
     drv_json_set_bool(status, "signs", identity->ca_key_pem != NULL);
-    drv_run_lead_status(run, status);
+    drv_serve_lead_status(run, status);
     return status;
 }
 

@@ -6,7 +6,7 @@
 #include "serve/serve.h"
 
 /** drv_store_calls_status() - GET /v1/store: of where it is kept, with what this node has to say about it. */
-json_object *drv_store_calls_status(drv_cluster *cluster, drv_run *run, GError **error);
+json_object *drv_store_calls_status(drv_cluster *cluster, drv_context *run, GError **error);
 
 /**
  * drv_store_calls_move() - POST /v1/store/move {"to", "ca", "cert", "key"}: @to is etcd://… or "sqlite".

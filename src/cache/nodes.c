@@ -12,19 +12,19 @@ static json_object *no_store(GError **error)
     return NULL;
 }
 
-json_object *drv_run_local_content(drv_run *run, GError **error)
+json_object *drv_cache_local(drv_context *ctx, GError **error)
 {
-    return run->content ? drv_content_list(run->content) : no_store(error);
+    return ctx->content ? drv_content_list(ctx->content) : no_store(error);
 }
 
-json_object *drv_run_local_content_prune(drv_run *run, json_object *what, GError **error)
+json_object *drv_cache_local_prune(drv_context *ctx, json_object *what, GError **error)
 {
-    return run->content ? drv_content_prune(run->content, what, error) : no_store(error);
+    return ctx->content ? drv_content_prune(ctx->content, what, error) : no_store(error);
 }
 
-json_object *drv_run_local_content_set(drv_run *run, json_object *what, GError **error)
+json_object *drv_cache_local_set(drv_context *ctx, json_object *what, GError **error)
 {
-    return run->content ? drv_content_set(run->content, what, error) : no_store(error);
+    return ctx->content ? drv_content_set(ctx->content, what, error) : no_store(error);
 }
 
 static void add_contents(json_object *answer, json_object *all, const char *node)
@@ -50,11 +50,11 @@ static void add_silent(json_object *unreachable, const char *node, const GError 
 }
 
 /* Asks the node that is named in @body, or all. What is wrong with what was asked is an error. */
-static json_object *ask(drv_run *run, const char *method, const char *path, json_object *body,
+static json_object *ask(drv_context *ctx, const char *method, const char *path, json_object *body,
                         GError **error)
 {
     const char *only = drv_json_string(body, "node", NULL);
-    g_autoptr(GPtrArray) members = run->peers->members(run->peers->data);
+    g_autoptr(GPtrArray) members = ctx->peers->members(ctx->peers->data);
     g_autoptr(json_object) answer = json_object_new_object();
     json_object *nodes = json_object_new_array(), *all = json_object_new_array();
     json_object *unreachable = json_object_new_array();
@@ -71,7 +71,7 @@ static json_object *ask(drv_run *run, const char *method, const char *path, json
         if (only && !g_str_equal(only, name))
             continue;
         asked++;
-        one = drv_run_call(run, name, method, path, body, DRV_RUN_PEER_TIMEOUT_MS, &problem);
+        one = drv_node_call(ctx, name, method, path, body, DRV_NODE_PEER_TIMEOUT_MS, &problem);
         if (one) {
             add_contents(one, all, name);
             drv_json_set_string(one, "node", name);
@@ -91,22 +91,22 @@ static json_object *ask(drv_run *run, const char *method, const char *path, json
 }
 
 /* What is not for this node alone is for the one that leads, which the others obey. */
-static gboolean may_act(drv_run *run, json_object *what, GError **error)
+static gboolean may_act(drv_context *ctx, json_object *what, GError **error)
 {
-    return !g_strcmp0(drv_json_string(what, "node", NULL), run->node) || drv_run_must_lead(run, error);
+    return !g_strcmp0(drv_json_string(what, "node", NULL), ctx->node) || drv_leader_must_be_here(ctx, error);
 }
 
-json_object *drv_run_contents(drv_run *run, GError **error)
+json_object *drv_cache_contents(drv_context *ctx, GError **error)
 {
-    return ask(run, "GET", "/v1/peer/content", NULL, error);
+    return ask(ctx, "GET", "/v1/peer/content", NULL, error);
 }
 
-json_object *drv_run_contents_prune(drv_run *run, json_object *what, GError **error)
+json_object *drv_cache_contents_prune(drv_context *ctx, json_object *what, GError **error)
 {
-    return may_act(run, what, error) ? ask(run, "POST", "/v1/peer/content", what, error) : NULL;
+    return may_act(ctx, what, error) ? ask(ctx, "POST", "/v1/peer/content", what, error) : NULL;
 }
 
-json_object *drv_run_contents_set(drv_run *run, json_object *what, GError **error)
+json_object *drv_cache_contents_set(drv_context *ctx, json_object *what, GError **error)
 {
-    return may_act(run, what, error) ? ask(run, "PUT", "/v1/peer/content", what, error) : NULL;
+    return may_act(ctx, what, error) ? ask(ctx, "PUT", "/v1/peer/content", what, error) : NULL;
 }

@@ -7,10 +7,10 @@
 
 #include "node/context.h"
 
-json_object *drv_run_local_content(drv_run *run, GError **error);
-json_object *drv_run_local_content_prune(drv_run *run, json_object *what, GError **error);
-json_object *drv_run_local_content_set(drv_run *run, json_object *what, GError **error);
+json_object *drv_cache_local(drv_context *ctx, GError **error);
+json_object *drv_cache_local_prune(drv_context *ctx, json_object *what, GError **error);
+json_object *drv_cache_local_set(drv_context *ctx, json_object *what, GError **error);
 
-json_object *drv_run_contents(drv_run *run, GError **error);
-json_object *drv_run_contents_prune(drv_run *run, json_object *what, GError **error);
-json_object *drv_run_contents_set(drv_run *run, json_object *what, GError **error);
+json_object *drv_cache_contents(drv_context *ctx, GError **error);
+json_object *drv_cache_contents_prune(drv_context *ctx, json_object *what, GError **error);
+json_object *drv_cache_contents_set(drv_context *ctx, json_object *what, GError **error);

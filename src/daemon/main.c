@@ -72,7 +72,7 @@ typedef struct {
     drv_store *store;
     drv_cluster *cluster;
     drv_hyper *hyper;
-    drv_run *run;
+    drv_context *run;
     drv_api *api;
 } parts;
 
@@ -206,7 +206,7 @@ static gboolean open_run(parts *all, const settings *wish, GError **error)
     g_autofree char *sessions = g_build_filename(wish->run_dir, "sessions", NULL);
     g_autofree char *content = g_build_filename(wish->state_dir, "content", NULL);
     g_autofree char *resumed = g_build_filename(wish->state_dir, "resumed", NULL);
-    drv_run_config config = {.node = all->identity->node,
+    drv_serve_config config = {.node = all->identity->node,
                              .hyper = all->hyper,
                              .store = all->store,
                              .shared = drv_cluster_store(all->cluster),
@@ -221,7 +221,7 @@ static gboolean open_run(parts *all, const settings *wish, GError **error)
                              .content_age_s = (guint64)wish->content_days * 24 * 3600,
                              .looked = on_looked};
 
-    all->run = drv_run_new(&config, error);
+    all->run = drv_serve_new(&config, error);
     return all->run != NULL;
 }
 
@@ -239,7 +239,7 @@ static gboolean build(parts *all, const settings *wish, GError **error)
         return FALSE;
     drv_api_set_run(all->api, all->run);
     /* What goes on already is known before anybody may ask for more. */
-    drv_run_start(all->run);
+    drv_serve_start(all->run);
     if (!drv_api_start(all->api, error))
         return FALSE;
     drv_cluster_start(all->cluster);
@@ -251,7 +251,7 @@ static void take_apart(parts *all)
 {
     drv_api_free(all->api);
     if (all->run)
-        drv_run_free(all->run);
+        drv_serve_free(all->run);
     if (all->hyper)
         drv_hyper_free(all->hyper);
     drv_cluster_free(all->cluster);
@@ -275,12 +275,12 @@ static void on_too_long(int number)
 /* Whoever holds the executor's lock for ever, the service manager then hears nothing, and starts a new one. */
 static gboolean tell_alive(gpointer data)
 {
-    drv_run_touch(data);
+    drv_node_touch(data);
     drv_daemon_notify("WATCHDOG=1");
     return G_SOURCE_CONTINUE;
 }
 
-static void wait_for_end(drv_run *run)
+static void wait_for_end(drv_context *run)
 {
     g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
     guint every_ms = drv_daemon_watchdog_ms();

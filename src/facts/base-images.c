@@ -40,11 +40,11 @@ static const char *format_of(const char *path)
 }
 
 /* A path, or "POOL/VOLUME". */
-static json_object *named(drv_run *run, const char *name)
+static json_object *named(drv_context *ctx, const char *name)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *path = *name == '/' ? g_strdup(name)
-                                         : drv_hyper_volume_path(run->hyper, name, &error);
+                                         : drv_hyper_volume_path(ctx->hyper, name, &error);
     drv_file_facts facts;
 
     if (!path)
@@ -78,7 +78,7 @@ static json_object *base_of(json_object *told)
     return NULL;
 }
 
-json_object *drv_seed_find(drv_run *run, json_object *told, json_object *all)
+json_object *drv_seed_find(drv_context *ctx, json_object *told, json_object *all)
 {
     const char *name = drv_json_string(told, "seed", NULL);
     g_autoptr(json_object) kept = NULL;
@@ -86,8 +86,8 @@ json_object *drv_seed_find(drv_run *run, json_object *told, json_object *all)
     if (!drv_json_string(told, "export", NULL))
         return NULL; /* it is not mirrored */
     if (name)
-        return named(run, name);
-    kept = drv_kept_find(run->content, drv_json_string(all, "uuid", ""),
+        return named(ctx, name);
+    kept = drv_kept_find(ctx->content, drv_json_string(all, "uuid", ""),
                          drv_json_string(all, "owner", NULL), drv_json_string(told, "target", ""));
     if (kept)
         return new_seed("kept", drv_json_string(kept, "path", ""),
@@ -96,7 +96,7 @@ json_object *drv_seed_find(drv_run *run, json_object *told, json_object *all)
 }
 
 /* Transfer full; NULL: it is gone. */
-static json_object *known_here(drv_run *run, json_object *step, json_object *disk)
+static json_object *known_here(drv_context *ctx, json_object *step, json_object *disk)
 {
     json_object *seed = drv_json_object(disk, "seed");
 
@@ -104,17 +104,17 @@ static json_object *known_here(drv_run *run, json_object *step, json_object *dis
         return NULL;
     if (!g_str_equal(drv_json_string(seed, "kind", ""), "kept")) {
         /* Answers tell what is in it. */
-        g_autoptr(drv_admission) admission = drv_hyper_admission(run->hyper, NULL);
+        g_autoptr(drv_admission) admission = drv_hyper_admission(ctx->hyper, NULL);
 
         return admission && drv_admission_check_file(admission, drv_json_string(seed, "path", ""), NULL)
                    ? json_object_get(seed)
                    : NULL;
     }
-    return drv_kept_find(run->content, drv_json_string(step, "uuid", ""),
+    return drv_kept_find(ctx->content, drv_json_string(step, "uuid", ""),
                          drv_json_string(step, "owner", NULL), drv_json_string(disk, "target", ""));
 }
 
-guint drv_seeds_open(drv_run *run, const char *dir, json_object *step, int *fds,
+guint drv_seeds_open(drv_context *ctx, const char *dir, json_object *step, int *fds,
                      json_object *answer)
 {
     g_autofree char *socket = g_build_filename(dir, SOCKET, NULL);
@@ -125,11 +125,11 @@ guint drv_seeds_open(drv_run *run, const char *dir, json_object *step, int *fds,
     for (gsize i = 0; i < drv_json_length(disks) && count < DRV_OLDER_IMAGES; i++) {
         json_object *disk = json_object_array_get_idx(disks, i);
         const char *export = drv_json_string(disk, "export", NULL);
-        g_autoptr(json_object) seed = known_here(run, step, disk);
+        g_autoptr(json_object) seed = known_here(ctx, step, disk);
         g_autoptr(GError) error = NULL;
         int fd;
 
-        if (!seed || !export || strlen(export) > DRV_OLDER_NAME_MAX || !drv_run_is_copied(disk))
+        if (!seed || !export || strlen(export) > DRV_OLDER_NAME_MAX || !drv_node_is_copied(disk))
             continue;
         fd = drv_serve_image(drv_json_string(seed, "path", ""),
                              drv_json_string(seed, "format", "raw"), socket, &error);

@@ -10,7 +10,7 @@
 #include "node/context.h"
 
 /** drv_seed_find() - @told: a disk of facts.h, and all that was told with it. Transfer full; NULL: there is none. */
-json_object *drv_seed_find(drv_run *run, json_object *told, json_object *all);
+json_object *drv_seed_find(drv_context *ctx, json_object *told, json_object *all);
 
 /**
  * drv_seeds_open() - those of a step's disks, for a relay that is to be started.
@@ -19,5 +19,5 @@ json_object *drv_seed_find(drv_run *run, json_object *told, json_object *all);
  * @answer: gets "older": the exports that they are of, in that order
  * Return: how many. One that cannot be read is left out, which costs speed.
  */
-guint drv_seeds_open(drv_run *run, const char *dir, json_object *step, int *fds,
+guint drv_seeds_open(drv_context *ctx, const char *dir, json_object *step, int *fds,
                      json_object *answer);

@@ -128,7 +128,7 @@ static gboolean is_only_read(const drv_disk *disk)
 }
 
 /* @saved: only the saved definition names it, so no QEMU has it open. */
-static json_object *disk_facts(drv_run *run, drv_disk_gathering *g, const drv_disk *disk, gboolean saved)
+static json_object *disk_facts(drv_context *ctx, drv_disk_gathering *g, const drv_disk *disk, gboolean saved)
 {
     json_object *object = json_object_new_object();
     gboolean local = g_str_equal(disk->type, "file") || g_str_equal(disk->type, "block");
@@ -139,7 +139,7 @@ static json_object *disk_facts(drv_run *run, drv_disk_gathering *g, const drv_di
 
     if (volume && disk->source) {
         g_free(path);
-        path = drv_hyper_volume_path(run->hyper, disk->source, &error);
+        path = drv_hyper_volume_path(ctx->hyper, disk->source, &error);
         if (!path)
             drv_json_set_string(object, "file_error", error->message);
     }
@@ -194,7 +194,7 @@ static const drv_disk *disk_with(const GPtrArray *disks, const char *source)
 }
 
 /* What "virsh attach-disk --config" or "change-media --eject --live" leave: it runs without, and starts with it. */
-static void add_saved(drv_run *run, drv_disk_gathering *g, const drv_domain *domain,
+static void add_saved(drv_context *ctx, drv_disk_gathering *g, const drv_domain *domain,
                       const drv_domain *saved, json_object *disks)
 {
     for (guint i = 0; i < saved->disks->len; i++) {
@@ -205,7 +205,7 @@ static void add_saved(drv_run *run, drv_disk_gathering *g, const drv_domain *dom
 
         if (!disk->source || (running && g_strcmp0(running->source, disk->source) == 0))
             continue;
-        object = disk_facts(run, g, disk, TRUE);
+        object = disk_facts(ctx, g, disk, TRUE);
         drv_json_set_bool(object, "saved", TRUE);
         /* A medium is looked for where it is named, wherever the VM's own disks go. */
         drv_json_set_bool(object, "in_place", is_only_read(disk));
@@ -225,11 +225,11 @@ static void set_needed_by(drv_image_uses *uses, json_object *object)
     drv_json_set_string(object, "needed_by", who);
 }
 
-static void add_uses(drv_run *run, const char *uuid, json_object *facts)
+static void add_uses(drv_context *ctx, const char *uuid, json_object *facts)
 {
     json_object *disks = drv_json_array(facts, "disks");
     g_autoptr(GError) error = NULL;
-    g_autoptr(drv_image_uses) uses = drv_hyper_image_uses(run->hyper, uuid, &error);
+    g_autoptr(drv_image_uses) uses = drv_hyper_image_uses(ctx->hyper, uuid, &error);
 
     if (!uses)
         drv_json_set_string(facts, "uses_error", error->message);
@@ -243,7 +243,7 @@ static void add_uses(drv_run *run, const char *uuid, json_object *facts)
     }
 }
 
-void drv_disk_facts(drv_run *run, drv_disk_gathering *g, const drv_domain *domain,
+void drv_disk_facts(drv_context *ctx, drv_disk_gathering *g, const drv_domain *domain,
                     const drv_belongings *has, json_object *facts)
 {
     g_autoptr(drv_domain) saved = NULL;
@@ -251,11 +251,11 @@ void drv_disk_facts(drv_run *run, drv_disk_gathering *g, const drv_domain *domai
 
     drv_json_set(facts, "disks", disks);
     for (guint i = 0; i < domain->disks->len; i++)
-        json_object_array_add(disks, disk_facts(run, g, domain->disks->pdata[i], FALSE));
+        json_object_array_add(disks, disk_facts(ctx, g, domain->disks->pdata[i], FALSE));
     drv_json_set_bool(facts, "transient", !has->definition);
     if (has->definition && domain->state != DRV_DOMAIN_SHUT_OFF)
         saved = drv_domain_from_xml(has->definition, NULL);
     if (saved)
-        add_saved(run, g, domain, saved, disks);
-    add_uses(run, domain->uuid, facts);
+        add_saved(ctx, g, domain, saved, disks);
+    add_uses(ctx, domain->uuid, facts);
 }

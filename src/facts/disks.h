@@ -26,5 +26,5 @@ void drv_disk_facts_set_image(drv_disk_gathering *g, json_object *object, const 
                               drv_digest_kind digest);
 
 /** drv_disk_facts() - sets "disks": those of @domain, then those that only its saved definition names. */
-void drv_disk_facts(drv_run *run, drv_disk_gathering *g, const drv_domain *domain,
+void drv_disk_facts(drv_context *ctx, drv_disk_gathering *g, const drv_domain *domain,
                     const drv_belongings *has, json_object *facts);

@@ -77,41 +77,41 @@ static void merge(json_object *facts, json_object *answer)
 }
 
 /* What another host must have for the VM, and the way there. FALSE and no @error: it cannot be reached. */
-static gboolean look_across(drv_run *run, const char *uuid, const char *target, json_object *facts,
+static gboolean look_across(drv_context *ctx, const char *uuid, const char *target, json_object *facts,
                             GError **error)
 {
     json_object *link;
 
-    if (!drv_machine_facts_here(run, uuid, facts, error))
+    if (!drv_machine_facts_here(ctx, uuid, facts, error))
         return FALSE;
-    link = drv_machine_facts_link(run, target);
+    link = drv_machine_facts_link(ctx, target);
     drv_json_set(facts, "link", link);
     return drv_json_bool(link, "member") && !drv_json_string(link, "error", NULL);
 }
 
-json_object *drv_facts_gather(drv_run *run, const char *uuid, json_object *wish, GError **error)
+json_object *drv_facts_gather(drv_context *ctx, const char *uuid, json_object *wish, GError **error)
 {
-    g_autoptr(drv_domain) domain = drv_hyper_domain(run->hyper, uuid, error);
+    g_autoptr(drv_domain) domain = drv_hyper_domain(ctx->hyper, uuid, error);
     g_autoptr(json_object) facts = json_object_new_object();
     g_autoptr(json_object) answer = NULL;
     g_autoptr(GError) problem = NULL;
     g_autoptr(drv_markers) markers = NULL;
-    const char *target = drv_json_string(wish, "target", run->node);
+    const char *target = drv_json_string(wish, "target", ctx->node);
     drv_belongings has;
     drv_disk_gathering g = {0};
 
     if (!domain)
         return NULL;
-    if (!g_str_equal(target, run->node) &&
-        !look_across(run, domain->uuid, target, facts, &problem)) {
+    if (!g_str_equal(target, ctx->node) &&
+        !look_across(ctx, domain->uuid, target, facts, &problem)) {
         if (!problem)
             return g_steal_pointer(&facts);
         g_propagate_error(error, g_steal_pointer(&problem));
         return NULL;
     }
-    if (!drv_hyper_belongings(run->hyper, uuid, &has, error))
+    if (!drv_hyper_belongings(ctx->hyper, uuid, &has, error))
         return NULL;
-    g.markers = markers = drv_markers_new(run->store);
+    g.markers = markers = drv_markers_new(ctx->store);
     g.offline = drv_json_bool(wish, "offline");
     g.seeds = drv_json_object(wish, "disk_seeds");
     drv_json_set_string(facts, "vm", domain->name);
@@ -120,12 +120,12 @@ json_object *drv_facts_gather(drv_run *run, const char *uuid, json_object *wish,
     drv_json_set_string(facts, "token", drv_markers_token(markers));
     drv_json_set_string(facts, "target_pool", drv_json_string(wish, "target_pool", NULL));
     drv_json_set(facts, "map_networks", json_object_get(drv_json_object(wish, "map_networks")));
-    drv_disk_facts(run, &g, domain, &has, facts);
+    drv_disk_facts(ctx, &g, domain, &has, facts);
     drv_json_set(facts, "networks", interfaces_json(domain));
     set_belongings(&g, facts, &has);
     drv_belongings_clear(&has);
-    answer = drv_run_call(run, target, "POST", "/v1/peer/facts", facts, DRV_RUN_PATIENT,
-                          error);
+    answer = drv_node_call(ctx, target, "POST", "/v1/peer/facts", facts, DRV_NODE_PATIENT,
+                           error);
     if (!answer)
         return NULL;
     merge(facts, answer);
@@ -143,28 +143,28 @@ static gboolean sees_same(json_object *told, const drv_file_facts *facts, const 
 }
 
 /* A digest says what is in a file: only of images, and of what everybody on this host may read. */
-static gboolean may_tell(drv_run *run, const char *path)
+static gboolean may_tell(drv_context *ctx, const char *path)
 {
-    g_autoptr(drv_admission) admission = drv_hyper_admission(run->hyper, NULL);
+    g_autoptr(drv_admission) admission = drv_hyper_admission(ctx->hyper, NULL);
     struct stat st;
 
     return admission && (drv_admission_check_file(admission, path, NULL) ||
                          (stat(path, &st) == 0 && (st.st_mode & S_IROTH)));
 }
 
-static void set_digest(drv_run *run, json_object *object, const char *path, json_object *told,
+static void set_digest(drv_context *ctx, json_object *object, const char *path, json_object *told,
                        const drv_file_facts *facts)
 {
     g_autofree char *sum = NULL;
 
     if (!facts->exists || facts->block || !drv_json_string(told, "digest", NULL) ||
-        (gint64)facts->size_bytes != drv_json_int(told, "size_bytes", -1) || !may_tell(run, path))
+        (gint64)facts->size_bytes != drv_json_int(told, "size_bytes", -1) || !may_tell(ctx, path))
         return;
     sum = drv_probe_digest(path, drv_json_bool(told, "whole"), NULL);
     drv_json_set_string(object, "digest", sum);
 }
 
-static void set_room(drv_run *run, json_object *object, const char *path)
+static void set_room(drv_context *ctx, json_object *object, const char *path)
 {
     g_autofree char *directory = g_path_get_dirname(path);
     g_autofree char *fs = NULL;
@@ -174,13 +174,13 @@ static void set_room(drv_run *run, json_object *object, const char *path)
     if (drv_probe_room(directory, &free_bytes, &fs, NULL)) {
         /* What is kept there makes room when it is needed. */
         drv_json_set_int(object, "free_bytes",
-                         (gint64)(free_bytes + drv_kept_room(run->content, directory)));
+                         (gint64)(free_bytes + drv_kept_room(ctx->content, directory)));
         drv_json_set_string(object, "fs", fs);
     }
 }
 
 /* Of bases, or of data files. */
-static json_object *parts_answer(drv_run *run, json_object *parts, const char *token)
+static json_object *parts_answer(drv_context *ctx, json_object *parts, const char *token)
 {
     json_object *list = json_object_new_array();
 
@@ -193,8 +193,8 @@ static json_object *parts_answer(drv_run *run, json_object *parts, const char *t
         if (*path == '/' && drv_probe_file(path, &facts, NULL)) {
             drv_disk_facts_set_file(object, &facts);
             drv_json_set_bool(object, "same", sees_same(told, &facts, token));
-            set_digest(run, object, path, told, &facts);
-            set_room(run, object, path);
+            set_digest(ctx, object, path, told, &facts);
+            set_room(ctx, object, path);
             drv_file_facts_clear(&facts);
         }
         json_object_array_add(list, object);
@@ -222,13 +222,13 @@ static char *place_in_pool(const char *pool, json_object *told, const char *vm, 
     return placed;
 }
 
-static void set_place(drv_run *run, json_object *object, const char *path)
+static void set_place(drv_context *ctx, json_object *object, const char *path)
 {
     g_autoptr(GError) error = NULL;
     drv_file_facts facts;
 
     drv_json_set_string(object, "target_path", path);
-    set_room(run, object, path);
+    set_room(ctx, object, path);
     if (!drv_probe_file(path, &facts, NULL)) {
         drv_json_set_bool(object, "target_exists", TRUE); /* a directory, a socket: in the way */
         return;
@@ -244,7 +244,7 @@ static void set_place(drv_run *run, json_object *object, const char *path)
     drv_file_facts_clear(&facts);
 }
 
-static json_object *disk_answer(drv_run *run, json_object *told, json_object *all, const char *pool,
+static json_object *disk_answer(drv_context *ctx, json_object *told, json_object *all, const char *pool,
                                 GHashTable *taken)
 {
     json_object *object = json_object_new_object();
@@ -258,22 +258,22 @@ static json_object *disk_answer(drv_run *run, json_object *told, json_object *al
     if (drv_probe_file(path, &facts, NULL)) {
         drv_disk_facts_set_file(object, &facts);
         drv_json_set_bool(object, "same", sees_same(told, &facts, token));
-        set_digest(run, object, path, told, &facts);
+        set_digest(ctx, object, path, told, &facts);
         drv_file_facts_clear(&facts);
     }
     if (!drv_json_object(told, "file"))
         return object;
-    drv_json_set(object, "chain", parts_answer(run, drv_json_array(told, "chain"), token));
-    drv_json_set(object, "data", parts_answer(run, drv_json_array(told, "data"), token));
+    drv_json_set(object, "chain", parts_answer(ctx, drv_json_array(told, "chain"), token));
+    drv_json_set(object, "data", parts_answer(ctx, drv_json_array(told, "data"), token));
     placed = pool && !drv_json_bool(told, "in_place")
                  ? place_in_pool(pool, told, drv_json_string(all, "vm", "vm"), taken)
                   : g_strdup(path);
-    set_place(run, object, placed);
-    drv_json_set(object, "seed", drv_seed_find(run, told, all));
+    set_place(ctx, object, placed);
+    drv_json_set(object, "seed", drv_seed_find(ctx, told, all));
     return object;
 }
 
-static void add_kinds(drv_run *run, json_object *object, const char *name)
+static void add_kinds(drv_context *ctx, json_object *object, const char *name)
 {
     json_object *kinds = json_object_new_array();
     g_autofree char *bridge = g_build_filename("/sys/class/net", name, "bridge", NULL);
@@ -282,13 +282,13 @@ static void add_kinds(drv_run *run, json_object *object, const char *name)
     if (!strchr(name, '/')) {
         if (g_file_test(bridge, G_FILE_TEST_IS_DIR) || g_file_test(ovs, G_FILE_TEST_EXISTS))
             json_object_array_add(kinds, json_object_new_string("bridge"));
-        if (drv_hyper_has_network(run->hyper, name))
+        if (drv_hyper_has_network(ctx->hyper, name))
             json_object_array_add(kinds, json_object_new_string("network"));
     }
     drv_json_set(object, name, kinds);
 }
 
-static json_object *networks_answer(drv_run *run, json_object *told)
+static json_object *networks_answer(drv_context *ctx, json_object *told)
 {
     json_object *object = json_object_new_object();
     json_object *interfaces = drv_json_array(told, "networks");
@@ -300,7 +300,7 @@ static json_object *networks_answer(drv_run *run, json_object *told)
         const char *colon = strchr(network, ':');
 
         if (colon)
-            add_kinds(run, object, drv_json_string(map, colon + 1, colon + 1));
+            add_kinds(ctx, object, drv_json_string(map, colon + 1, colon + 1));
     }
     return object;
 }
@@ -321,7 +321,7 @@ static GPtrArray *directories_of(json_object *disks)
     return list;
 }
 
-json_object *drv_facts_answer(drv_run *run, json_object *told, GError **error)
+json_object *drv_facts_answer(drv_context *ctx, json_object *told, GError **error)
 {
     const char *pool = drv_json_string(told, "target_pool", NULL);
     const char *loader = drv_json_string(told, "loader", NULL);
@@ -340,9 +340,9 @@ json_object *drv_facts_answer(drv_run *run, json_object *told, GError **error)
         return NULL;
     tpm_dir = drv_tpm_dir(&uuid);
     if (pool) {
-        pool_path = drv_hyper_pool_path(run->hyper, pool, &problem);
+        pool_path = drv_hyper_pool_path(ctx->hyper, pool, &problem);
         if (!pool_path) {
-            g_autofree char *why = g_strdup_printf("%s: %s", run->node, problem->message);
+            g_autofree char *why = g_strdup_printf("%s: %s", ctx->node, problem->message);
 
             drv_json_set_string(answer, "pool_error", why);
         }
@@ -350,17 +350,17 @@ json_object *drv_facts_answer(drv_run *run, json_object *told, GError **error)
     list = json_object_new_array();
     for (gsize i = 0; i < drv_json_length(disks); i++)
         json_object_array_add(list,
-                              disk_answer(run, json_object_array_get_idx(disks, i), told, pool_path, taken));
+                              disk_answer(ctx, json_object_array_get_idx(disks, i), told, pool_path, taken));
     drv_json_set(answer, "disks", list);
     if (drv_json_object(told, "machine")) {
         g_autoptr(GPtrArray) directories = directories_of(list);
 
-        there = drv_machine_facts_there(run, told, directories, error);
+        there = drv_machine_facts_there(ctx, told, directories, error);
         if (!there)
             return NULL;
         drv_json_set(answer, "there", there);
     }
-    drv_json_set(answer, "networks_there", networks_answer(run, told));
+    drv_json_set(answer, "networks_there", networks_answer(ctx, told));
     drv_json_set_bool(answer, "loader_there", loader && g_file_test(loader, G_FILE_TEST_EXISTS));
     drv_json_set_bool(answer, "swtpm_there", swtpm != NULL);
     drv_json_set_bool(answer, "tpm_there", g_file_test(tpm_dir, G_FILE_TEST_EXISTS));

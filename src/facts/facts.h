@@ -25,7 +25,7 @@
 #include "node/context.h"
 
 /** drv_facts_gather() - at the source. @wish: {"target", "target_pool", "map_networks", "offline", "disk_seeds"}. */
-json_object *drv_facts_gather(drv_run *run, const char *uuid, json_object *wish, GError **error);
+json_object *drv_facts_gather(drv_context *ctx, const char *uuid, json_object *wish, GError **error);
 
 /** drv_facts_answer() - at the target: what there is of what the source tells. */
-json_object *drv_facts_answer(drv_run *run, json_object *told, GError **error);
+json_object *drv_facts_answer(drv_context *ctx, json_object *told, GError **error);

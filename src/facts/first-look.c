@@ -8,21 +8,21 @@
 
 #define LONG_MS 3000  /* worth a line in the log */
 
-static void over(drv_run *run)
+static void over(drv_context *ctx)
 {
-    g_atomic_int_set(&run->looking, FALSE);
-    if (run->looked)
-        run->looked(run->looked_data);
+    g_atomic_int_set(&ctx->looking, FALSE);
+    if (ctx->looked)
+        ctx->looked(ctx->looked_data);
 }
 
 static gpointer look(gpointer data)
 {
-    drv_run *run = data;
+    drv_context *ctx = data;
     gint64 began_ms = drv_clock_ms(), took_ms;
     g_autoptr(GError) error = NULL;
     /* All that a plan asks of a node. */
-    g_autoptr(json_object) node = drv_model_local_node(run->hyper, run->node, &error);
-    g_autoptr(json_object) vms = node ? drv_model_local_vms(run->hyper, run->node, &error) : NULL;
+    g_autoptr(json_object) node = drv_model_local_node(ctx->hyper, ctx->node, &error);
+    g_autoptr(json_object) vms = node ? drv_model_local_vms(ctx->hyper, ctx->node, &error) : NULL;
 
     took_ms = drv_clock_ms() - began_ms;
     if (!vms)
@@ -30,18 +30,18 @@ static gpointer look(gpointer data)
     else if (took_ms >= LONG_MS)
         drv_log_notice("libvirt has looked at this host's QEMU for the first time, in %" G_GINT64_FORMAT " s",
                        took_ms / 1000);
-    over(run);
-    drv_run_thread_ended(run);
+    over(ctx);
+    drv_node_thread_ended(ctx);
     return NULL;
 }
 
-void drv_first_look_start(drv_run *run)
+void drv_first_look_start(drv_context *ctx)
 {
-    g_atomic_int_set(&run->looking, TRUE);
-    drv_run_thread(run, "first-look", look, run);
+    g_atomic_int_set(&ctx->looking, TRUE);
+    drv_node_thread(ctx, "first-look", look, ctx);
 }
 
-gboolean drv_first_look_goes_on(drv_run *run)
+gboolean drv_first_look_goes_on(drv_context *ctx)
 {
-    return g_atomic_int_get(&run->looking);
+    return g_atomic_int_get(&ctx->looking);
 }

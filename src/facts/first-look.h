@@ -9,10 +9,10 @@
 #include "node/context.h"
 
 /** drv_first_look_start() - in a thread. Once. */
-void drv_first_look_start(drv_run *run);
+void drv_first_look_start(drv_context *ctx);
 
 /** drv_first_look_goes_on() - at this node. Any thread. */
-gboolean drv_first_look_goes_on(drv_run *run);
+gboolean drv_first_look_goes_on(drv_context *ctx);
 
 /* Below what a client waits for an answer. */
 #define DRV_FIRST_LOOK_MS 15000

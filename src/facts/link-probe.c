@@ -40,31 +40,31 @@
 /* ---- the end that is written to ---- */
 
 typedef struct {
-    drv_run *run;
+    drv_context *ctx;
     drv_session_id session;
     char *dir;
     int listener;
 } far_end;
 
-char *drv_links_probe_dir(drv_run *run, const char *session)
+char *drv_links_probe_dir(drv_context *ctx, const char *session)
 {
     char *dir;
 
-    g_mutex_lock(&run->lock);
-    dir = g_strdup(g_hash_table_lookup(run->probes, session));
-    g_mutex_unlock(&run->lock);
+    g_mutex_lock(&ctx->lock);
+    dir = g_strdup(g_hash_table_lookup(ctx->probes, session));
+    g_mutex_unlock(&ctx->lock);
     return dir;
 }
 
 static void forget(far_end *it)
 {
-    drv_run *run = it->run;
+    drv_context *ctx = it->ctx;
 
     drv_session_end_relay(it->dir);
-    g_mutex_lock(&run->lock);
-    g_hash_table_remove(run->probes, it->session.text);
-    g_cond_broadcast(&run->idle);
-    g_mutex_unlock(&run->lock);
+    g_mutex_lock(&ctx->lock);
+    g_hash_table_remove(ctx->probes, it->session.text);
+    g_cond_broadcast(&ctx->idle);
+    g_mutex_unlock(&ctx->lock);
     if (it->listener >= 0)
         close(it->listener);
     g_free(it->dir);
@@ -72,11 +72,11 @@ static void forget(far_end *it)
 }
 
 /* Return: whether there is something to read, before it is too late. */
-static gboolean readable(drv_run *run, int fd, gint64 until_ms)
+static gboolean readable(drv_context *ctx, int fd, gint64 until_ms)
 {
     struct pollfd wait = {.fd = fd, .events = POLLIN};
 
-    while (!drv_run_stopping(run) && drv_clock_ms() < until_ms)
+    while (!drv_node_is_stopping(ctx) && drv_clock_ms() < until_ms)
         if (poll(&wait, 1, 200) > 0)
             return TRUE;
     return FALSE;
@@ -85,17 +85,17 @@ static gboolean readable(drv_run *run, int fd, gint64 until_ms)
 static gpointer swallow_thread(gpointer data)
 {
     far_end *it = data;
-    drv_run *run = it->run;
+    drv_context *ctx = it->ctx;
     gint64 until_ms = drv_clock_ms() + FAR_END_MS;
     g_autofree guint8 *bytes = g_malloc(NOISE_BYTES);
-    drv_autoclose int fd = readable(run, it->listener, until_ms)
+    drv_autoclose int fd = readable(ctx, it->listener, until_ms)
                                ? accept4(it->listener, NULL, NULL, SOCK_CLOEXEC)
                                : -1;
 
-    while (fd >= 0 && readable(run, fd, until_ms) && read(fd, bytes, NOISE_BYTES) > 0)
+    while (fd >= 0 && readable(ctx, fd, until_ms) && read(fd, bytes, NOISE_BYTES) > 0)
         ;
     forget(it);
-    drv_run_thread_ended(run);
+    drv_node_thread_ended(ctx);
     return NULL;
 }
 
@@ -105,7 +105,7 @@ static gboolean start_far_end(far_end *it, json_object *request, GError **error)
     struct drv_relay_config config = {.role = DRV_RELAY_TARGET,
                                       .links = (unsigned)drv_json_int(request, "links", 0),
                                       .directory = it->dir,
-                                      .program = it->run->relay_program,
+                                      .program = it->ctx->relay_program,
                                       .user = drv_session_relay_user(),
                                       .group = drv_session_qemu_group()};
     struct drv_error problem = {0};
@@ -113,7 +113,7 @@ static gboolean start_far_end(far_end *it, json_object *request, GError **error)
 
     rc = drv_hex_decode(config.secret, sizeof config.secret, drv_json_string(request, "secret", ""),
                         &problem);
-    if (rc == 0 && ((config.memory_fd = drv_reserve(it->run, it->dir, 0, FALSE, &config.cache_mib, error)) < 0 ||
+    if (rc == 0 && ((config.memory_fd = drv_reserve(it->ctx, it->dir, 0, FALSE, &config.cache_mib, error)) < 0 ||
                     !drv_session_make_dir(it->dir, error))) {
         if (config.memory_fd >= 0)
             close(config.memory_fd);
@@ -142,7 +142,7 @@ static gboolean start_far_end(far_end *it, json_object *request, GError **error)
     return rc >= 0;
 }
 
-json_object *drv_links_answer(drv_run *run, json_object *request, GError **error)
+json_object *drv_links_answer(drv_context *ctx, json_object *request, GError **error)
 {
     drv_session_id session;
     gboolean room;
@@ -151,18 +151,18 @@ json_object *drv_links_answer(drv_run *run, json_object *request, GError **error
     if (!drv_door_session(&session, drv_json_string(request, "session", NULL), error))
         return NULL;
     it = g_new0(far_end, 1);
-    *it = (far_end){.run = run, .session = session, .listener = -1,
-                    .dir = drv_session_dir(run->sessions_dir, &session)};
-    g_mutex_lock(&run->lock);
-    room = g_hash_table_size(run->probes) < MOST_FAR_ENDS &&
-           !g_hash_table_contains(run->probes, session.text) &&
-           !g_hash_table_contains(run->incoming, session.text);
+    *it = (far_end){.ctx = ctx, .session = session, .listener = -1,
+                    .dir = drv_session_dir(ctx->sessions_dir, &session)};
+    g_mutex_lock(&ctx->lock);
+    room = g_hash_table_size(ctx->probes) < MOST_FAR_ENDS &&
+           !g_hash_table_contains(ctx->probes, session.text) &&
+           !g_hash_table_contains(ctx->incoming, session.text);
     if (room)
-        g_hash_table_insert(run->probes, g_strdup(session.text), g_strdup(it->dir));
-    g_mutex_unlock(&run->lock);
+        g_hash_table_insert(ctx->probes, g_strdup(session.text), g_strdup(it->dir));
+    g_mutex_unlock(&ctx->lock);
     if (!room) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "%s answers as many probes as it may: try again later", run->node);
+                    "%s answers as many probes as it may: try again later", ctx->node);
         g_free(it->dir);
         g_free(it);
         return NULL;
@@ -171,27 +171,27 @@ json_object *drv_links_answer(drv_run *run, json_object *request, GError **error
         forget(it);
         return NULL;
     }
-    drv_run_thread(run, "probe", swallow_thread, it);
+    drv_node_thread(ctx, "probe", swallow_thread, it);
     return json_object_new_object();
 }
 
-void drv_links_forget(drv_run *run, const char *session)
+void drv_links_forget(drv_context *ctx, const char *session)
 {
     gint64 until = g_get_monotonic_time() + FORGET_MS * 1000;
 
-    g_mutex_lock(&run->lock);
-    while (g_hash_table_contains(run->probes, session) && !run->stopping &&
-           g_cond_wait_until(&run->idle, &run->lock, until))
+    g_mutex_lock(&ctx->lock);
+    while (g_hash_table_contains(ctx->probes, session) && !ctx->stopping &&
+           g_cond_wait_until(&ctx->idle, &ctx->lock, until))
         ;
-    g_mutex_unlock(&run->lock);
+    g_mutex_unlock(&ctx->lock);
 }
 
 /* ---- the end that writes ---- */
 
-static gboolean find_member(drv_run *run, const char *name, char **address, guint16 *port,
+static gboolean find_member(drv_context *ctx, const char *name, char **address, guint16 *port,
                             GError **error)
 {
-    g_autoptr(GPtrArray) members = run->peers->members(run->peers->data);
+    g_autoptr(GPtrArray) members = ctx->peers->members(ctx->peers->data);
 
     for (guint i = 0; i < members->len; i++) {
         const drv_member *member = members->pdata[i];
@@ -207,7 +207,7 @@ static gboolean find_member(drv_run *run, const char *name, char **address, guin
     return FALSE;
 }
 
-static gboolean ask_far_end(drv_run *run, const char *to, const char *session,
+static gboolean ask_far_end(drv_context *ctx, const char *to, const char *session,
                             const guint8 secret[DRV_SESSION_SECRET_SIZE], GError **error)
 {
     g_autoptr(json_object) request = json_object_new_object();
@@ -218,17 +218,17 @@ static gboolean ask_far_end(drv_run *run, const char *to, const char *session,
     drv_json_set_string(request, "session", session);
     drv_json_set_string(request, "secret", text);
     drv_json_set_int(request, "links", drv_session_links());
-    answer = drv_run_call(run, to, "POST", "/v1/peer/probes", request, DRV_RUN_PEER_TIMEOUT_MS, error);
+    answer = drv_node_call(ctx, to, "POST", "/v1/peer/probes", request, DRV_NODE_PEER_TIMEOUT_MS, error);
     explicit_bzero(text, sizeof text);
     return answer != NULL;
 }
 
 /* It ends by itself; who asked shall find nothing of it any more. */
-static void end_far_end(drv_run *run, const char *to, const char *session)
+static void end_far_end(drv_context *ctx, const char *to, const char *session)
 {
     g_autofree char *path = g_strdup_printf("/v1/peer/probes/%s", session);
 
-    json_object_put(drv_run_call(run, to, "DELETE", path, NULL, DRV_RUN_PEER_TIMEOUT_MS, NULL));
+    json_object_put(drv_node_call(ctx, to, "DELETE", path, NULL, DRV_NODE_PEER_TIMEOUT_MS, NULL));
 }
 
 /* Writes what the socket takes until @until_us. Return: -errno when it is gone. */
@@ -300,24 +300,24 @@ static int carry_noise(const char *dir, guint64 *rate_bps, guint64 *rtt_us, stru
     return rc;
 }
 
-static gboolean probe(drv_run *run, const char *to, const char *address, guint16 port,
+static gboolean probe(drv_context *ctx, const char *to, const char *address, guint16 port,
                       guint64 *rate_bps, guint64 *rtt_us, GError **error)
 {
     struct drv_relay_config config = {.role = DRV_RELAY_SOURCE, .links = drv_session_links(),
-                                      .libvirt_fd = -1, .program = run->relay_program,
+                                      .libvirt_fd = -1, .program = ctx->relay_program,
                                       .peer_host = address, .peer_port = port,
                                       .user = drv_session_relay_user(),
                                       .group = drv_session_qemu_group()};
     drv_session_id session;
     g_autofree char *dir = drv_session_new_id(&session, config.secret, error)
-                               ? drv_session_dir(run->sessions_dir, &session)
+                               ? drv_session_dir(ctx->sessions_dir, &session)
                                : NULL;
     struct drv_error problem = {0};
     int rc;
 
-    if (!dir || (config.memory_fd = drv_reserve(run, dir, 0, FALSE, &config.cache_mib, error)) < 0)
+    if (!dir || (config.memory_fd = drv_reserve(ctx, dir, 0, FALSE, &config.cache_mib, error)) < 0)
         return FALSE;
-    if (!ask_far_end(run, to, session.text, config.secret, error) || !drv_session_make_dir(dir, error)) {
+    if (!ask_far_end(ctx, to, session.text, config.secret, error) || !drv_session_make_dir(dir, error)) {
         close(config.memory_fd);
         return FALSE;
     }
@@ -329,38 +329,38 @@ static gboolean probe(drv_run *run, const char *to, const char *address, guint16
     if (rc == 0)
         rc = carry_noise(dir, rate_bps, rtt_us, &problem);
     drv_session_end_relay(dir);
-    end_far_end(run, to, session.text);
+    end_far_end(ctx, to, session.text);
     if (rc < 0)
         drv_gerror_from(error, DRV_ERROR_UNREACHABLE, &problem);
     return rc == 0;
 }
 
-gboolean drv_probing_probe(drv_run *run, const char *to, guint64 *rate_bps, guint64 *rtt_us,
+gboolean drv_probing_probe(drv_context *ctx, const char *to, guint64 *rate_bps, guint64 *rtt_us,
                            GError **error)
 {
     g_autofree char *address = NULL;
     guint16 port;
     gboolean ok;
 
-    if (g_str_equal(to, run->node)) {
+    if (g_str_equal(to, ctx->node)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s has no link to itself: name another node",
                     to);
         return FALSE;
     }
-    if (!find_member(run, to, &address, &port, error))
+    if (!find_member(ctx, to, &address, &port, error))
         return FALSE;
-    g_mutex_lock(&run->lock);
-    ok = !run->probing;
-    run->probing = TRUE;
-    g_mutex_unlock(&run->lock);
+    g_mutex_lock(&ctx->lock);
+    ok = !ctx->probing;
+    ctx->probing = TRUE;
+    g_mutex_unlock(&ctx->lock);
     if (!ok) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "%s is probing a link already: try again in a second", run->node);
+                    "%s is probing a link already: try again in a second", ctx->node);
         return FALSE;
     }
-    ok = probe(run, to, address, port, rate_bps, rtt_us, error);
-    g_mutex_lock(&run->lock);
-    run->probing = FALSE;
-    g_mutex_unlock(&run->lock);
+    ok = probe(ctx, to, address, port, rate_bps, rtt_us, error);
+    g_mutex_lock(&ctx->lock);
+    ctx->probing = FALSE;
+    g_mutex_unlock(&ctx->lock);
     return ok;
 }

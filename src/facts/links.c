@@ -20,9 +20,9 @@
 /* What was measured more lately than this is left alone. */
 #define OLD_MS (6 * 3600 * G_GINT64_CONSTANT(1000))
 
-json_object *drv_links_known(drv_run *run, const char *to)
+json_object *drv_links_known(drv_context *ctx, const char *to)
 {
-    g_autoptr(drv_document) stored = drv_store_get(run->store, BUCKET, to, NULL);
+    g_autoptr(drv_document) stored = drv_store_get(ctx->store, BUCKET, to, NULL);
     json_object *document = stored ? drv_json_parse(stored->json, "a stored document", NULL) : NULL;
 
     return document ? document : json_object_new_object();
@@ -48,22 +48,22 @@ static void put_measured(json_object *document, gpointer data)
         drv_json_set_int(document, "rtt_us", (gint64)it->rtt_us);
 }
 
-static void keep(drv_run *run, const char *to, const char *by, guint64 rate_bps, guint64 rtt_us)
+static void keep(drv_context *ctx, const char *to, const char *by, guint64 rate_bps, guint64 rtt_us)
 {
-    measured it = {.from = run->node, .to = to, .by = by, .rate_bps = rate_bps, .rtt_us = rtt_us};
+    measured it = {.from = ctx->node, .to = to, .by = by, .rate_bps = rate_bps, .rtt_us = rtt_us};
 
-    drv_observe_change(run, BUCKET, to, put_measured, &it);
+    drv_observe_change(ctx, BUCKET, to, put_measured, &it);
 }
 
-void drv_links_measured(drv_run *run, const char *to, guint64 rate_bps, guint64 rtt_us)
+void drv_links_measured(drv_context *ctx, const char *to, guint64 rate_bps, guint64 rtt_us)
 {
-    g_autoptr(json_object) known = drv_links_known(run, to);
+    g_autoptr(json_object) known = drv_links_known(ctx, to);
     guint64 before_bps = (guint64)MAX(drv_json_int(known, "rate_bps", 0), 0);
 
     if (rate_bps && before_bps && MAX(rate_bps, before_bps) < ANOTHER_LINK * MIN(rate_bps, before_bps))
         rate_bps = (rate_bps + before_bps) / 2;
     if (rate_bps || rtt_us)
-        keep(run, to, "move", rate_bps, rtt_us);
+        keep(ctx, to, "move", rate_bps, rtt_us);
 }
 
 /* What others may see of it; a planner reads the last two (plan/estimate-json.h). */
@@ -80,26 +80,26 @@ static json_object *link_json(json_object *document)
     return object;
 }
 
-json_object *drv_links_probe(drv_run *run, const char *to, gint64 age_ms, GError **error)
+json_object *drv_links_probe(drv_context *ctx, const char *to, gint64 age_ms, GError **error)
 {
-    g_autoptr(json_object) known = drv_links_known(run, to);
+    g_autoptr(json_object) known = drv_links_known(ctx, to);
     gint64 since_ms = drv_clock_real_ms() - drv_json_int(known, "measured_ms", 0);
 
     if (since_ms < 0 || since_ms >= age_ms) {
         guint64 rate_bps, rtt_us;
 
-        if (!drv_probing_probe(run, to, &rate_bps, &rtt_us, error))
+        if (!drv_probing_probe(ctx, to, &rate_bps, &rtt_us, error))
             return NULL;
-        keep(run, to, "probe", rate_bps, rtt_us);
+        keep(ctx, to, "probe", rate_bps, rtt_us);
         json_object_put(known);
-        known = drv_links_known(run, to);
+        known = drv_links_known(ctx, to);
     }
     return link_json(known);
 }
 
-json_object *drv_links_local(drv_run *run, GError **error)
+json_object *drv_links_local(drv_context *ctx, GError **error)
 {
-    g_autoptr(GPtrArray) stored = drv_store_list(run->store, BUCKET, 0, error);
+    g_autoptr(GPtrArray) stored = drv_store_list(ctx->store, BUCKET, 0, error);
     json_object *object, *links;
 
     if (!stored)
@@ -120,19 +120,19 @@ json_object *drv_links_local(drv_run *run, GError **error)
 /* ---- in the background ---- */
 
 /* The member whose link is due (facts/link-due.h), or NULL. @tried: ms by names. Transfer full. */
-static char *next_due(drv_run *run, GHashTable *tried, gboolean *is_new)
+static char *next_due(drv_context *ctx, GHashTable *tried, gboolean *is_new)
 {
-    g_autoptr(GPtrArray) members = run->peers->members(run->peers->data);
+    g_autoptr(GPtrArray) members = ctx->peers->members(ctx->peers->data);
     g_autofree drv_link_seen *seen = g_new0(drv_link_seen, members->len);
     gint due;
 
     for (guint i = 0; i < members->len; i++) {
         const drv_member *member = members->pdata[i];
         const gint64 *tried_ms = g_hash_table_lookup(tried, member->name);
-        g_autoptr(json_object) known = drv_links_known(run, member->name);
+        g_autoptr(json_object) known = drv_links_known(ctx, member->name);
 
         /* There is none to the node itself. */
-        seen[i].measured_ms = g_str_equal(member->name, run->node) ? G_MAXINT64
+        seen[i].measured_ms = g_str_equal(member->name, ctx->node) ? G_MAXINT64
                                                                    : drv_json_int(known, "measured_ms", 0);
         seen[i].tried_ms = tried_ms ? *tried_ms : 0;
     }
@@ -140,27 +140,27 @@ static char *next_due(drv_run *run, GHashTable *tried, gboolean *is_new)
     return due < 0 ? NULL : g_strdup(((const drv_member *)members->pdata[due])->name);
 }
 
-static gboolean is_busy(drv_run *run)
+static gboolean is_busy(drv_context *ctx)
 {
     gboolean busy;
 
-    g_mutex_lock(&run->lock);
-    busy = g_hash_table_size(run->outgoing) || g_hash_table_size(run->incoming);
-    g_mutex_unlock(&run->lock);
+    g_mutex_lock(&ctx->lock);
+    busy = g_hash_table_size(ctx->outgoing) || g_hash_table_size(ctx->incoming);
+    g_mutex_unlock(&ctx->lock);
     return busy;
 }
 
 static gpointer links_thread(gpointer data)
 {
-    drv_run *run = data;
+    drv_context *ctx = data;
     g_autoptr(GHashTable) tried = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     guint pause_ms = FIRST_MS;
 
-    while (drv_run_pause(run, pause_ms)) {
+    while (drv_node_pause(ctx, pause_ms)) {
         gboolean is_new = FALSE;
-        g_autofree char *to = is_busy(run) ? NULL : next_due(run, tried, &is_new);
+        g_autofree char *to = is_busy(ctx) ? NULL : next_due(ctx, tried, &is_new);
         g_autoptr(GError) error = NULL;
-        g_autoptr(json_object) link = to ? drv_links_probe(run, to, 0, &error) : NULL;
+        g_autoptr(json_object) link = to ? drv_links_probe(ctx, to, 0, &error) : NULL;
 
         if (to && !link) {
             gint64 now_ms = drv_clock_real_ms();
@@ -170,11 +170,11 @@ static gpointer links_thread(gpointer data)
         }
         pause_ms = is_new ? NEW_MS : EACH_MS;
     }
-    drv_run_thread_ended(run);
+    drv_node_thread_ended(ctx);
     return NULL;
 }
 
-void drv_links_start(drv_run *run)
+void drv_links_start(drv_context *ctx)
 {
-    drv_run_thread(run, "links", links_thread, run);
+    drv_node_thread(ctx, "links", links_thread, ctx);
 }

@@ -13,19 +13,19 @@
 #include "node/context.h"
 
 /** drv_links_start() - probe in the background what has not been measured for hours, one link at a time. */
-void drv_links_start(drv_run *run);
+void drv_links_start(drv_context *ctx);
 
 /** drv_links_known() - the document, empty if there is none. Transfer full. */
-json_object *drv_links_known(drv_run *run, const char *to);
+json_object *drv_links_known(drv_context *ctx, const char *to);
 
 /** drv_links_measured() - a move has seen it. 0: not known. */
-void drv_links_measured(drv_run *run, const char *to, guint64 rate_bps, guint64 rtt_us);
+void drv_links_measured(drv_context *ctx, const char *to, guint64 rate_bps, guint64 rtt_us);
 
 /**
  * drv_links_probe() - measure the link from here to @to now, unless that was done less than @age_ms ago.
  * DRV_ERROR_CONFLICT: a probe is under way. Return: the LINK of docs/rest.rst, transfer full.
  */
-json_object *drv_links_probe(drv_run *run, const char *to, gint64 age_ms, GError **error);
+json_object *drv_links_probe(drv_context *ctx, const char *to, gint64 age_ms, GError **error);
 
 /** drv_links_local() - {"links": [LINK…]}, of this node's. Transfer full. */
-json_object *drv_links_local(drv_run *run, GError **error);
+json_object *drv_links_local(drv_context *ctx, GError **error);

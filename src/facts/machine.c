@@ -69,7 +69,7 @@ static drv_machine *machine_from_json(json_object *object)
     return machine;
 }
 
-static void set_cpu(drv_run *run, json_object *object, const drv_machine *machine)
+static void set_cpu(drv_context *ctx, json_object *object, const drv_machine *machine)
 {
     g_autoptr(GPtrArray) missing = NULL;
     g_autofree char *incompatible = NULL;
@@ -78,7 +78,7 @@ static void set_cpu(drv_run *run, json_object *object, const drv_machine *machin
 
     if (!machine->cpu)
         return;
-    if (!drv_hyper_compare_cpu(run->hyper, machine, &missing, &incompatible, &error)) {
+    if (!drv_hyper_compare_cpu(ctx->hyper, machine, &missing, &incompatible, &error)) {
         drv_json_set_string(object, "cpu_error", error->message);
         return;
     }
@@ -89,13 +89,13 @@ static void set_cpu(drv_run *run, json_object *object, const drv_machine *machin
     drv_json_set_string(object, "cpu_incompatible", incompatible);
 }
 
-static gboolean set_host(drv_run *run, json_object *object, const char *uuid, GError **error)
+static gboolean set_host(drv_context *ctx, json_object *object, const char *uuid, GError **error)
 {
     g_autofree char *lock_manager = drv_host_setting("lock_manager", "nop");
-    g_autofree char *moving = drv_run_leaving_by(run, uuid), *in_need = drv_run_in_need(run, uuid);
+    g_autofree char *moving = drv_node_leaving_by(ctx, uuid), *in_need = drv_node_in_need(ctx, uuid);
     drv_host_facts host = {0};
 
-    if (!drv_hyper_host(run->hyper, &host, error))
+    if (!drv_hyper_host(ctx->hyper, &host, error))
         return FALSE;
     drv_json_set_string(object, "qemu", host.qemu_version);
     drv_json_set_string(object, "host_uuid", host.uuid);
@@ -109,20 +109,20 @@ static gboolean set_host(drv_run *run, json_object *object, const char *uuid, GE
 
 /* ---- the source ---- */
 
-gboolean drv_machine_facts_here(drv_run *run, const char *uuid, json_object *facts, GError **error)
+gboolean drv_machine_facts_here(drv_context *ctx, const char *uuid, json_object *facts, GError **error)
 {
-    g_autoptr(drv_machine) machine = drv_hyper_machine(run->hyper, uuid, error);
+    g_autoptr(drv_machine) machine = drv_hyper_machine(ctx->hyper, uuid, error);
     g_autoptr(json_object) here = json_object_new_object();
     g_autoptr(GPtrArray) definitions = NULL;
     json_object *json, *needs;
 
-    if (!machine || !set_host(run, here, uuid, error))
+    if (!machine || !set_host(ctx, here, uuid, error))
         return FALSE;
-    set_cpu(run, here, machine);
-    needs = drv_need_facts_here(run, uuid, error);
+    set_cpu(ctx, here, machine);
+    needs = drv_need_facts_here(ctx, uuid, error);
     if (!needs)
         return FALSE;
-    definitions = drv_hyper_bare_definitions(run->hyper, uuid, error);
+    definitions = drv_hyper_bare_definitions(ctx->hyper, uuid, error);
     if (!definitions) {
         json_object_put(needs);
         return FALSE;
@@ -138,15 +138,15 @@ gboolean drv_machine_facts_here(drv_run *run, const char *uuid, json_object *fac
 }
 
 /* The way is measured with questions that need nothing of the target but its droverd. */
-static void measure(drv_run *run, const char *target, json_object *link)
+static void measure(drv_context *ctx, const char *target, json_object *link)
 {
     gint64 best_us = G_MAXINT64, ahead_ms = 0;
     g_autoptr(GError) error = NULL;
 
     for (guint i = 0; i < TRIPS; i++) {
         gint64 before_us = g_get_monotonic_time(), before_ms = drv_clock_real_ms();
-        g_autoptr(json_object) answer = drv_run_call(run, target, "GET", "/v1/peer/clock", NULL,
-                                                     DRV_RUN_PEER_TIMEOUT_MS, &error);
+        g_autoptr(json_object) answer = drv_node_call(ctx, target, "GET", "/v1/peer/clock", NULL,
+                                                      DRV_NODE_PEER_TIMEOUT_MS, &error);
         gint64 trip_us = g_get_monotonic_time() - before_us;
 
         if (g_error_matches(error, DRV_ERROR, DRV_ERROR_UNREACHABLE)) {
@@ -164,9 +164,9 @@ static void measure(drv_run *run, const char *target, json_object *link)
     drv_json_set_int(link, "clock_ahead_ms", ahead_ms);
 }
 
-json_object *drv_machine_facts_link(drv_run *run, const char *target)
+json_object *drv_machine_facts_link(drv_context *ctx, const char *target)
 {
-    g_autoptr(GPtrArray) members = run->peers->members(run->peers->data);
+    g_autoptr(GPtrArray) members = ctx->peers->members(ctx->peers->data);
     json_object *link = json_object_new_object();
 
     for (guint i = 0; i < members->len; i++) {
@@ -177,7 +177,7 @@ json_object *drv_machine_facts_link(drv_run *run, const char *target)
         drv_json_set_bool(link, "member", TRUE);
         drv_json_set_string(link, "address", member->address);
         drv_json_set_int(link, "port", member->port);
-        measure(run, target, link);
+        measure(ctx, target, link);
     }
     return link;
 }
@@ -225,11 +225,11 @@ static void set_directories(json_object *there, GPtrArray *directories, const ch
     drv_json_set(there, "directories", list);
 }
 
-static void set_permissions(drv_run *run, json_object *there, GPtrArray *directories)
+static void set_permissions(drv_context *ctx, json_object *there, GPtrArray *directories)
 {
     const char *group = drv_session_qemu_group();
     g_autofree char *user = drv_host_qemu_user();
-    g_autofree char *error = drv_host_can_write(run->sessions_dir);
+    g_autofree char *error = drv_host_can_write(ctx->sessions_dir);
 
     drv_json_set_string(there, "qemu_group", group);
     drv_json_set_string(there, "qemu_user", user);
@@ -240,11 +240,11 @@ static void set_permissions(drv_run *run, json_object *there, GPtrArray *directo
 /* By UUID or by name. */
 typedef drv_domain *(*look_up)(drv_hyper *hyper, const char *what, GError **error);
 
-static gboolean set_existing(drv_run *run, json_object *there, const char *key, look_up by,
+static gboolean set_existing(drv_context *ctx, json_object *there, const char *key, look_up by,
                              const char *what, GError **error)
 {
     g_autoptr(GError) problem = NULL;
-    g_autoptr(drv_domain) domain = by(run->hyper, what, &problem);
+    g_autoptr(drv_domain) domain = by(ctx->hyper, what, &problem);
 
     if (domain)
         drv_json_set_string(there, key, drv_domain_state_name(domain->state));
@@ -256,7 +256,7 @@ static gboolean set_existing(drv_run *run, json_object *there, const char *key, 
 }
 
 /* By the rules that will be asked when the VM comes. */
-static void set_admission(drv_run *run, json_object *there, json_object *told)
+static void set_admission(drv_context *ctx, json_object *there, json_object *told)
 {
     json_object *definitions = drv_json_array(drv_json_object(told, "machine"), "definitions");
     g_autoptr(GError) error = NULL;
@@ -265,7 +265,7 @@ static void set_admission(drv_run *run, json_object *there, json_object *told)
     if (!definitions || drv_uuid_parse(&uuid, drv_json_string(told, "uuid", ""), NULL) < 0)
         return;
     for (gsize i = 0; i < drv_json_length(definitions); i++)
-        if (!drv_hyper_admit(run->hyper, json_object_get_string(json_object_array_get_idx(definitions, i)), &uuid,
+        if (!drv_hyper_admit(ctx->hyper, json_object_get_string(json_object_array_get_idx(definitions, i)), &uuid,
                              drv_json_string(told, "vm", ""), NULL, &error)) {
             drv_json_set_string(there, "admission_error", error->message);
             return;
@@ -273,7 +273,7 @@ static void set_admission(drv_run *run, json_object *there, json_object *told)
     drv_json_set_bool(there, "admitted", TRUE);
 }
 
-json_object *drv_machine_facts_there(drv_run *run, json_object *told, GPtrArray *directories,
+json_object *drv_machine_facts_there(drv_context *ctx, json_object *told, GPtrArray *directories,
                                      GError **error)
 {
     g_autoptr(json_object) there = json_object_new_object();
@@ -286,25 +286,25 @@ json_object *drv_machine_facts_there(drv_run *run, json_object *told, GPtrArray 
     g_autoptr(GError) unknown = NULL;
     json_object *wanted;
 
-    if (!set_host(run, there, uuid, error) ||
-        !set_existing(run, there, "existing_uuid", drv_hyper_domain, uuid, error) ||
-        !set_existing(run, there, "existing_name", drv_hyper_domain_named,
+    if (!set_host(ctx, there, uuid, error) ||
+        !set_existing(ctx, there, "existing_uuid", drv_hyper_domain, uuid, error) ||
+        !set_existing(ctx, there, "existing_name", drv_hyper_domain_named,
                       drv_json_string(told, "vm", ""), error))
         return NULL;
-    if (machine->type && !drv_hyper_knows_machine(run->hyper, machine, &unknown))
+    if (machine->type && !drv_hyper_knows_machine(ctx->hyper, machine, &unknown))
         drv_json_set_string(there, "machine_error", unknown->message);
     else
-        set_cpu(run, there, machine);
+        set_cpu(ctx, there, machine);
     drv_json_set_string(there, "cpus", cpus);
     drv_json_set_string(there, "nodes", nodes);
     set_pages(there, needs);
     wanted = drv_json_array(needs, "needs");
     if (wanted)
-        drv_json_set(there, "needs", drv_need_facts_answer(run, wanted));
-    set_admission(run, there, told);
+        drv_json_set(there, "needs", drv_need_facts_answer(ctx, wanted));
+    set_admission(ctx, there, told);
     if (!drv_hyper_can_post_copy(NULL, &problem))
         drv_json_set_string(there, "post_copy_error", problem->message);
-    set_permissions(run, there, directories);
-    drv_json_set_bool(there, "session", drv_run_is_coming(run, uuid));
+    set_permissions(ctx, there, directories);
+    drv_json_set_bool(there, "session", drv_node_is_coming(ctx, uuid));
     return g_steal_pointer(&there);
 }

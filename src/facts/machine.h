@@ -19,15 +19,15 @@
 #include "node/context.h"
 
 /** drv_machine_facts_here() - sets "machine" and "here" of @facts: at the source. */
-gboolean drv_machine_facts_here(drv_run *run, const char *uuid, json_object *facts, GError **error);
+gboolean drv_machine_facts_here(drv_context *ctx, const char *uuid, json_object *facts, GError **error);
 
 /**
  * drv_machine_facts_there() - the target's answer. Transfer full.
  * @told: "machine", "vm", "uuid"
  * @directories: of char*, in which images would be made
  */
-json_object *drv_machine_facts_there(drv_run *run, json_object *told, GPtrArray *directories,
+json_object *drv_machine_facts_there(drv_context *ctx, json_object *told, GPtrArray *directories,
                                      GError **error);
 
 /** drv_machine_facts_link() - the way to @target, tried. Transfer full. */
-json_object *drv_machine_facts_link(drv_run *run, const char *target);
+json_object *drv_machine_facts_link(drv_context *ctx, const char *target);

@@ -35,19 +35,19 @@ G_STATIC_ASSERT(G_N_ELEMENTS(windows_us) <= DRV_ESTIMATE_WINDOWS);
 
 /* ---- documents ---- */
 
-void drv_observe_change(drv_run *run, const char *bucket, const char *key,
+void drv_observe_change(drv_context *ctx, const char *bucket, const char *key,
                         void (*change)(json_object *document, gpointer data), gpointer data)
 {
     for (guint i = 0; i < TRIES; i++) {
         g_autoptr(GError) error = NULL;
-        g_autoptr(drv_document) stored = drv_store_get(run->store, bucket, key, NULL);
+        g_autoptr(drv_document) stored = drv_store_get(ctx->store, bucket, key, NULL);
         g_autoptr(json_object) document =
             stored ? drv_json_parse(stored->json, "a stored document", NULL) : NULL;
 
         if (!document)
             document = json_object_new_object();
         change(document, data);
-        if (drv_store_put(run->store, bucket, key, json_object_to_json_string(document),
+        if (drv_store_put(ctx->store, bucket, key, json_object_to_json_string(document),
                           stored ? stored->revision : DRV_REVISION_NEW, NULL, &error))
             return;
         if (!g_error_matches(error, DRV_ERROR, DRV_ERROR_CONFLICT)) {
@@ -57,17 +57,17 @@ void drv_observe_change(drv_run *run, const char *bucket, const char *key,
     }
 }
 
-json_object *drv_observe_known(drv_run *run, const char *uuid)
+json_object *drv_observe_known(drv_context *ctx, const char *uuid)
 {
-    g_autoptr(drv_document) stored = drv_store_get(run->store, BUCKET, uuid, NULL);
+    g_autoptr(drv_document) stored = drv_store_get(ctx->store, BUCKET, uuid, NULL);
     json_object *document = stored ? drv_json_parse(stored->json, "a stored document", NULL) : NULL;
 
     return document ? document : json_object_new_object();
 }
 
-void drv_observe_add(drv_run *run, json_object *vm, json_object *contents)
+void drv_observe_add(drv_context *ctx, json_object *vm, json_object *contents)
 {
-    g_autoptr(json_object) known = drv_observe_known(run, drv_json_string(vm, "uuid", ""));
+    g_autoptr(json_object) known = drv_observe_known(ctx, drv_json_string(vm, "uuid", ""));
     drv_estimate_history history = drv_history_of(drv_json_array(known, "moves"));
     json_object *expects = json_object_get(drv_json_object(known, "observed"));
 
@@ -80,7 +80,7 @@ void drv_observe_add(drv_run *run, json_object *vm, json_object *contents)
         drv_json_set_int(vm, "dirty_bps", (gint64)curve.rate_bps);
         drv_json_set(expects, "vm", drv_estimate_history_json(&history));
         drv_json_set(expects, "recycled",
-                     drv_recycled_json(run->node, contents, drv_json_string(vm, "uuid", ""),
+                     drv_recycled_json(ctx->node, contents, drv_json_string(vm, "uuid", ""),
                                        drv_json_array(known, "moves"), &in, drv_clock_real_ms()));
     }
     drv_json_set(vm, "expects", expects);
@@ -89,7 +89,7 @@ void drv_observe_add(drv_run *run, json_object *vm, json_object *contents)
 /* ---- looking ---- */
 
 typedef struct {
-    drv_run *run;
+    drv_context *ctx;
     const char *uuid;
     const drv_guest_memory *memory;
     drv_sample *sample;
@@ -101,7 +101,7 @@ typedef struct {
 static gboolean see_all(look *it, guint sweep, GError **error)
 {
     for (guint i = 0; i < it->count; i++) {
-        if (drv_run_stopping(it->run) || drv_run_is_leaving(it->run, it->uuid) ||
+        if (drv_node_is_stopping(it->ctx) || drv_node_is_leaving(it->ctx, it->uuid) ||
             !drv_hyper_memory_read(it->memory, it->chunks[i], it->bytes, error))
             return FALSE;
         drv_sample_see(it->sample, sweep, i, it->bytes, drv_clock_us());
@@ -118,13 +118,13 @@ static gboolean look_again(look *it, GError **error)
     for (guint i = 0; i < G_N_ELEMENTS(windows_us); i++) {
         gint64 left_us = first_us + windows_us[i] - drv_clock_us();
 
-        if ((left_us > 0 && !drv_run_pause(it->run, (guint)(left_us / 1000))) || !see_all(it, i + 1, error))
+        if ((left_us > 0 && !drv_node_pause(it->ctx, (guint)(left_us / 1000))) || !see_all(it, i + 1, error))
             return FALSE;
     }
     return TRUE;
 }
 
-static drv_sample *sample_of(drv_run *run, const drv_domain *domain, GError **error)
+static drv_sample *sample_of(drv_context *ctx, const drv_domain *domain, GError **error)
 {
     g_autoptr(drv_guest_memory) memory = drv_hyper_memory_open(domain->name, domain->uuid, error);
     guint total = memory ? drv_hyper_memory_chunks(memory) : 0;
@@ -141,7 +141,7 @@ static drv_sample *sample_of(drv_run *run, const drv_domain *domain, GError **er
     drv_sample_choose(chunks, count, total, rand);
     g_rand_free(rand);
     sample = drv_sample_new(count, DRV_PEEK_BYTES, domain->memory_bytes);
-    seen = look_again(&(look){run, domain->uuid, memory, sample, count, chunks, bytes}, error);
+    seen = look_again(&(look){ctx, domain->uuid, memory, sample, count, chunks, bytes}, error);
     explicit_bzero(bytes, DRV_PEEK_BYTES);
     return seen ? g_steal_pointer(&sample) : NULL;
 }
@@ -152,10 +152,10 @@ static void put_observed(json_object *document, gpointer data)
     drv_json_set(document, "observed", json_object_get(data));
 }
 
-static void observe(drv_run *run, const drv_domain *domain)
+static void observe(drv_context *ctx, const drv_domain *domain)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(drv_sample) sample = sample_of(run, domain, &error);
+    g_autoptr(drv_sample) sample = sample_of(ctx, domain, &error);
     g_autoptr(json_object) observed = NULL;
     drv_estimate_input in = {.memory_bytes = domain->memory_bytes, .running = TRUE, .vcpus = domain->vcpus};
 
@@ -166,45 +166,45 @@ static void observe(drv_run *run, const drv_domain *domain)
     }
     drv_sample_fill(sample, &in);
     observed = drv_estimate_input_json(&in);
-    drv_observe_change(run, BUCKET, domain->uuid, put_observed, observed);
+    drv_observe_change(ctx, BUCKET, domain->uuid, put_observed, observed);
 }
 
-void drv_observe_vm(drv_run *run, const char *uuid, gint64 age_ms)
+void drv_observe_vm(drv_context *ctx, const char *uuid, gint64 age_ms)
 {
-    g_autoptr(json_object) known = drv_observe_known(run, uuid);
+    g_autoptr(json_object) known = drv_observe_known(ctx, uuid);
     gint64 since_ms = drv_clock_real_ms() - drv_json_int(known, "observed_ms", 0);
     g_autoptr(drv_domain) domain = NULL;
 
     if (since_ms >= 0 && since_ms < age_ms)
         return;
-    domain = drv_hyper_domain(run->hyper, uuid, NULL);
+    domain = drv_hyper_domain(ctx->hyper, uuid, NULL);
     if (domain && domain->state == DRV_DOMAIN_RUNNING && !domain->busy)
-        observe(run, domain);
+        observe(ctx, domain);
 }
 
 /* ---- in the background ---- */
 
 static gpointer observe_thread(gpointer data)
 {
-    drv_run *run = data;
+    drv_context *ctx = data;
     guint pause_ms = FIRST_MS;
 
-    while (drv_run_pause(run, pause_ms)) {
-        g_autoptr(GPtrArray) domains = drv_hyper_domains(run->hyper, NULL);
+    while (drv_node_pause(ctx, pause_ms)) {
+        g_autoptr(GPtrArray) domains = drv_hyper_domains(ctx->hyper, NULL);
 
         pause_ms = EACH_MS;
-        for (guint i = 0; domains && i < domains->len && !drv_run_stopping(run); i++) {
+        for (guint i = 0; domains && i < domains->len && !drv_node_is_stopping(ctx); i++) {
             const drv_domain *domain = domains->pdata[i];
 
-            if (domain->state == DRV_DOMAIN_RUNNING && !drv_run_is_leaving(run, domain->uuid))
-                drv_observe_vm(run, domain->uuid, OLD_MS);
+            if (domain->state == DRV_DOMAIN_RUNNING && !drv_node_is_leaving(ctx, domain->uuid))
+                drv_observe_vm(ctx, domain->uuid, OLD_MS);
         }
     }
-    drv_run_thread_ended(run);
+    drv_node_thread_ended(ctx);
     return NULL;
 }
 
-void drv_observe_start(drv_run *run)
+void drv_observe_start(drv_context *ctx)
 {
-    drv_run_thread(run, "observe", observe_thread, run);
+    drv_node_thread(ctx, "observe", observe_thread, ctx);
 }

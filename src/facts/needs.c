@@ -15,9 +15,9 @@
 /* More than any definition names: who sends more is not answered about the rest. */
 #define MOST_NEEDS 1000
 
-json_object *drv_need_facts_here(drv_run *run, const char *uuid, GError **error)
+json_object *drv_need_facts_here(drv_context *ctx, const char *uuid, GError **error)
 {
-    g_autoptr(GPtrArray) needs = drv_hyper_needs(run->hyper, uuid, error);
+    g_autoptr(GPtrArray) needs = drv_hyper_needs(ctx->hyper, uuid, error);
     json_object *list;
 
     if (!needs)
@@ -210,7 +210,7 @@ static void try_port(json_object *need, json_object *entry, int type)
     drv_json_set_bool(entry, "unknown", result == DRV_BIND_UNKNOWN);
 }
 
-json_object *drv_need_facts_answer(drv_run *run, json_object *needs)
+json_object *drv_need_facts_answer(drv_context *ctx, json_object *needs)
 {
     json_object *list = json_object_new_array();
 
@@ -223,7 +223,7 @@ json_object *drv_need_facts_answer(drv_run *run, json_object *needs)
         if (g_str_equal(kind, "tcp") || g_str_equal(kind, "udp")) {
             try_port(need, entry, g_str_equal(kind, "udp") ? SOCK_DGRAM : SOCK_STREAM);
         } else if (g_str_equal(kind, "secret")) {
-            if (!drv_hyper_secret(run->hyper, value, &error))
+            if (!drv_hyper_secret(ctx->hyper, value, &error))
                 drv_json_set_string(entry, "error", error->message);
         } else {
             why = drv_need_missing(kind, value);

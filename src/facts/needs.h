@@ -9,10 +9,10 @@
 #include "node/context.h"
 
 /** drv_need_facts_here() - at the source. Blocks on libvirt. Transfer full. */
-json_object *drv_need_facts_here(drv_run *run, const char *uuid, GError **error);
+json_object *drv_need_facts_here(drv_context *ctx, const char *uuid, GError **error);
 
 /** drv_need_facts_answer() - at the target. Blocks on libvirt where a secret is asked for. Transfer full. */
-json_object *drv_need_facts_answer(drv_run *run, json_object *needs);
+json_object *drv_need_facts_answer(drv_context *ctx, json_object *needs);
 
 /** drv_need_missing() - of one need that asks nothing of libvirt: why it is missing, or NULL. Transfer full. */
 char *drv_need_missing(const char *kind, const char *value);

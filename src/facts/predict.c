@@ -31,7 +31,7 @@ static guint64 copied_bytes(json_object *step, gboolean older)
     for (gsize i = 0; i < drv_json_length(disks); i++) {
         json_object *disk = json_object_array_get_idx(disks, i);
 
-        if (drv_run_is_copied(disk) && (!older || drv_json_object(disk, "seed")))
+        if (drv_node_is_copied(disk) && (!older || drv_json_object(disk, "seed")))
             bytes += (guint64)MAX(drv_json_int(disk, "allocation_bytes", 0), 0);
     }
     return bytes;
@@ -53,12 +53,12 @@ static void read_step(drv_estimate_input *in, json_object *step)
     in->post_copy = g_str_equal(method, "post-copy") || g_str_equal(method, "hybrid");
 }
 
-static void gather(drv_run *run, json_object *step, drv_estimate_input *in)
+static void gather(drv_context *ctx, json_object *step, drv_estimate_input *in)
 {
     const char *uuid = drv_json_string(step, "uuid", "");
     const char *target = drv_json_string(step, "target", "");
-    g_autoptr(json_object) vm = drv_observe_known(run, uuid);
-    g_autoptr(json_object) link = drv_links_known(run, target);
+    g_autoptr(json_object) vm = drv_observe_known(ctx, uuid);
+    g_autoptr(json_object) link = drv_links_known(ctx, target);
 
     drv_estimate_input_read(in, drv_json_object(vm, "observed"));
     read_step(in, step);
@@ -66,8 +66,8 @@ static void gather(drv_run *run, json_object *step, drv_estimate_input *in)
     in->rtt_us = (guint64)MAX(drv_json_int(link, "rtt_us", 0), 0);
     in->vm = drv_history_of(drv_json_array(vm, "moves"));
     in->pair = drv_history_of(drv_json_array(link, "moves"));
-    if (run->content && drv_recycled_is_at(run->node, drv_json_array(vm, "moves"), target)) {
-        g_autoptr(json_object) kept = drv_content_list(run->content);
+    if (ctx->content && drv_recycled_is_at(ctx->node, drv_json_array(vm, "moves"), target)) {
+        g_autoptr(json_object) kept = drv_content_list(ctx->content);
 
         in->recycled_share =
             drv_recycled_share(drv_json_array(kept, "contents"), uuid, in, drv_clock_real_ms());
@@ -79,7 +79,7 @@ static void gather(drv_run *run, json_object *step, drv_estimate_input *in)
 /* At the link and the VM's memory, in a thread of its own: what it finds late is there for the next one who asks. */
 typedef struct {
     gatomicrefcount references;
-    drv_run *run;
+    drv_context *ctx;
     char *uuid;
     char *target;
     GMutex lock;
@@ -101,43 +101,43 @@ static void glance_unref(glance *it)
 static gpointer look_thread(gpointer data)
 {
     glance *it = data;
-    drv_run *run = it->run;
+    drv_context *ctx = it->ctx;
     g_autoptr(GError) problem = NULL;
-    g_autoptr(json_object) link = drv_links_probe(run, it->target, FRESH_MS, &problem);
+    g_autoptr(json_object) link = drv_links_probe(ctx, it->target, FRESH_MS, &problem);
 
     if (!link)
         drv_log_debug("the link was not probed: %s", problem->message);
-    drv_observe_vm(run, it->uuid, FRESH_MS);
+    drv_observe_vm(ctx, it->uuid, FRESH_MS);
     g_mutex_lock(&it->lock);
     it->over = TRUE;
     g_cond_signal(&it->ended);
     g_mutex_unlock(&it->lock);
     glance_unref(it);
-    g_atomic_int_add(&run->looks, -1);
-    drv_run_thread_ended(run);
+    g_atomic_int_add(&ctx->looks, -1);
+    drv_node_thread_ended(ctx);
     return NULL;
 }
 
 /* Return: FALSE: it is not over yet, or the host has enough of them to do. */
-static gboolean look_at(drv_run *run, const char *uuid, const char *target)
+static gboolean look_at(drv_context *ctx, const char *uuid, const char *target)
 {
     gint64 until_us = g_get_monotonic_time() + (gint64)LOOK_MS * 1000;
     gboolean over;
     glance *it;
 
-    if (g_atomic_int_add(&run->looks, 1) >= MOST_LOOKS) {
-        g_atomic_int_add(&run->looks, -1);
+    if (g_atomic_int_add(&ctx->looks, 1) >= MOST_LOOKS) {
+        g_atomic_int_add(&ctx->looks, -1);
         return FALSE;
     }
     it = g_new0(glance, 1);
     g_atomic_ref_count_init(&it->references);
     g_atomic_ref_count_inc(&it->references);
-    it->run = run;
+    it->ctx = ctx;
     it->uuid = g_strdup(uuid);
     it->target = g_strdup(target);
     g_mutex_init(&it->lock);
     g_cond_init(&it->ended);
-    drv_run_thread(run, "look", look_thread, it);
+    drv_node_thread(ctx, "look", look_thread, it);
     g_mutex_lock(&it->lock);
     while (!it->over && g_cond_wait_until(&it->ended, &it->lock, until_us))
         ;
@@ -147,7 +147,7 @@ static gboolean look_at(drv_run *run, const char *uuid, const char *target)
     return over;
 }
 
-json_object *drv_predict_step(drv_run *run, json_object *body, GError **error)
+json_object *drv_predict_step(drv_context *ctx, json_object *body, GError **error)
 {
     json_object *step = drv_json_object(body, "step");
     drv_estimate_input in = {0};
@@ -155,13 +155,13 @@ json_object *drv_predict_step(drv_run *run, json_object *body, GError **error)
     gboolean looked = FALSE;
     json_object *object, *predicted;
 
-    if (!step || g_strcmp0(drv_json_string(step, "source", NULL), run->node) != 0) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "the step does not begin at %s", run->node);
+    if (!step || g_strcmp0(drv_json_string(step, "source", NULL), ctx->node) != 0) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "the step does not begin at %s", ctx->node);
         return NULL;
     }
     if (drv_json_bool(body, "look"))
-        looked = look_at(run, drv_json_string(step, "uuid", ""), drv_json_string(step, "target", ""));
-    gather(run, step, &in);
+        looked = look_at(ctx, drv_json_string(step, "uuid", ""), drv_json_string(step, "target", ""));
+    gather(ctx, step, &in);
     drv_plan_estimate(&in, &estimate);
     object = json_object_new_object();
     predicted = drv_estimate_json(&estimate);
@@ -173,7 +173,7 @@ json_object *drv_predict_step(drv_run *run, json_object *body, GError **error)
     return object;
 }
 
-void drv_predict_ask(drv_run *run, json_object *step, gboolean look)
+void drv_predict_ask(drv_context *ctx, json_object *step, gboolean look)
 {
     static const char *const keys[] = {"predicted", "expects", "model"};
     g_autofree char *path =
@@ -184,8 +184,8 @@ void drv_predict_ask(drv_run *run, json_object *step, gboolean look)
 
     drv_json_set(body, "step", json_object_get(step));
     drv_json_set_bool(body, "look", look);
-    answer = drv_run_call(run, drv_json_string(step, "source", ""), "POST", path, body,
-                          DRV_RUN_PATIENT, &error);
+    answer = drv_node_call(ctx, drv_json_string(step, "source", ""), "POST", path, body,
+                           DRV_NODE_PATIENT, &error);
     if (!answer)
         drv_log_debug("no prediction for %s: %s", drv_json_string(step, "vm", "?"), error->message);
     for (guint i = 0; i < G_N_ELEMENTS(keys); i++)
@@ -193,7 +193,7 @@ void drv_predict_ask(drv_run *run, json_object *step, gboolean look)
                      answer ? json_object_get(json_object_object_get(answer, keys[i])) : NULL);
 }
 
-json_object *drv_run_predict(drv_run *run, json_object *body, GError **error)
+json_object *drv_facts_predict(drv_context *ctx, json_object *body, GError **error)
 {
     g_autoptr(json_object) step = drv_json_copy(drv_json_object(body, "step"));
     const char *source = drv_json_string(step, "source", "");
@@ -205,7 +205,7 @@ json_object *drv_run_predict(drv_run *run, json_object *body, GError **error)
         return NULL;
     }
     drv_working_say("%s estimates what the migration of %s will take", source, drv_json_string(step, "vm", "?"));
-    drv_predict_ask(run, step, TRUE);
+    drv_predict_ask(ctx, step, TRUE);
     answer = json_object_new_object();
     drv_json_set(answer, "predicted", json_object_get(drv_json_object(step, "predicted")));
     return answer;

@@ -28,13 +28,13 @@ static GPtrArray *directories_of(json_object *step)
     for (gsize i = 0; i < drv_json_length(disks); i++) {
         json_object *disk = json_object_array_get_idx(disks, i);
 
-        if (drv_run_is_copied(disk))
+        if (drv_node_is_copied(disk))
             g_ptr_array_add(list, g_path_get_dirname(drv_json_string(disk, "target_path", "/")));
     }
     return list;
 }
 
-gboolean drv_run_preflight(drv_run *run, json_object *step, GError **error)
+gboolean drv_facts_preflight(drv_context *ctx, json_object *step, GError **error)
 {
     const drv_plan_target_goal goal = drv_preflight_goal(step);
     g_autoptr(GPtrArray) directories = directories_of(step);
@@ -42,7 +42,7 @@ gboolean drv_run_preflight(drv_run *run, json_object *step, GError **error)
     g_autoptr(drv_checks) checks = drv_checks_new();
     g_autofree char *all = NULL;
     /* A step has the names that drv_machine_facts_there() is told by. */
-    json_object *there = drv_machine_facts_there(run, step, directories, error);
+    json_object *there = drv_machine_facts_there(ctx, step, directories, error);
 
     if (!there)
         return FALSE;
@@ -53,7 +53,7 @@ gboolean drv_run_preflight(drv_run *run, json_object *step, GError **error)
     if (!drv_checks_problems(checks))
         return TRUE;
     all = drv_checks_text(checks);
-    g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED, "%s cannot go to %s: %s", goal.vm, run->node,
+    g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED, "%s cannot go to %s: %s", goal.vm, ctx->node,
                 all);
     return FALSE;
 }

@@ -9,9 +9,9 @@
 drv_plan_target_goal drv_preflight_goal(json_object *step);
 
 /**
- * drv_run_preflight() - can this node take the VM of @step still?
+ * drv_facts_preflight() - can this node take the VM of @step still?
  *
  * With the judgement that the plan was made with, on what is true here now. All that is against it is
  * said at once: DRV_ERROR_REFUSED. Blocks on libvirt.
  */
-gboolean drv_run_preflight(drv_run *run, json_object *step, GError **error);
+gboolean drv_facts_preflight(drv_context *ctx, json_object *step, GError **error);

@@ -22,10 +22,10 @@ gboolean drv_fleet_plan_is_id(const char *id)
     return g_str_has_prefix(id, "plan-") && !strchr(id + 5, '-');
 }
 
-json_object *drv_fleet_plan_make(drv_run *run, json_object *goal, GError **error)
+json_object *drv_fleet_plan_make(drv_context *ctx, json_object *goal, GError **error)
 {
-    drv_store *store = drv_run_lead_store(run, error);
-    g_autoptr(json_object) plan = store ? drv_fleet_plan_steps(run, goal, NULL, error) : NULL;
+    drv_store *store = drv_leader_store(ctx, error);
+    g_autoptr(json_object) plan = store ? drv_fleet_plan_steps(ctx, goal, NULL, error) : NULL;
     g_autofree char *id = NULL;
     gint64 number;
 
@@ -44,9 +44,9 @@ json_object *drv_fleet_plan_make(drv_run *run, json_object *goal, GError **error
     return g_steal_pointer(&plan);
 }
 
-json_object *drv_fleet_plans_local(drv_run *run, GError **error)
+json_object *drv_fleet_plans_local(drv_context *ctx, GError **error)
 {
-    drv_store *store = drv_run_lead_store(run, error);
+    drv_store *store = drv_leader_store(ctx, error);
     g_autoptr(GPtrArray) stored = store ? drv_store_list(store, BUCKET, MOST_PLANS, error) : NULL;
     json_object *answer, *list;
 
@@ -66,9 +66,9 @@ json_object *drv_fleet_plans_local(drv_run *run, GError **error)
 }
 
 /* The plan, and the revision to change it against. Transfer full. */
-static json_object *stored_plan(drv_run *run, const char *id, gint64 *revision, GError **error)
+static json_object *stored_plan(drv_context *ctx, const char *id, gint64 *revision, GError **error)
 {
-    drv_store *store = drv_run_lead_store(run, error);
+    drv_store *store = drv_leader_store(ctx, error);
     g_autoptr(GError) problem = NULL;
     g_autoptr(drv_document) document = store ? drv_store_get(store, BUCKET, id, &problem) : NULL;
 
@@ -83,15 +83,15 @@ static json_object *stored_plan(drv_run *run, const char *id, gint64 *revision, 
     return NULL;
 }
 
-json_object *drv_fleet_plan_local(drv_run *run, const char *id, GError **error)
+json_object *drv_fleet_plan_local(drv_context *ctx, const char *id, GError **error)
 {
     gint64 revision;
 
-    return stored_plan(run, id, &revision, error);
+    return stored_plan(ctx, id, &revision, error);
 }
 
 /* A drain keeps new VMs off before the first one leaves. */
-static gboolean close_node(drv_run *run, json_object *plan, GError **error)
+static gboolean close_node(drv_context *ctx, json_object *plan, GError **error)
 {
     json_object *goal = drv_json_object(plan, "goal");
     g_autoptr(json_object) what = json_object_new_object();
@@ -100,19 +100,19 @@ static gboolean close_node(drv_run *run, json_object *plan, GError **error)
     if (!drv_json_bool(goal, "drain"))
         return TRUE;
     drv_json_set_string(what, "maintenance", "draining");
-    settings = drv_maintenance_local_set(run, drv_json_string(goal, "node", ""), what, error);
+    settings = drv_maintenance_local_set(ctx, drv_json_string(goal, "node", ""), what, error);
     return settings != NULL;
 }
 
-static json_object *begin(drv_run *run, json_object *plan, GError **error)
+static json_object *begin(drv_context *ctx, json_object *plan, GError **error)
 {
     const char *id = drv_json_string(plan, "operation", "");
     g_autoptr(json_object) operation = NULL;
     json_object *answer;
 
-    if (!close_node(run, plan, error))
+    if (!close_node(ctx, plan, error))
         return NULL;
-    operation = drv_operations_begin(run, id, plan, error);
+    operation = drv_operations_begin(ctx, id, plan, error);
     if (!operation)
         return NULL;
     answer = json_object_new_object();
@@ -134,12 +134,12 @@ static char *sentence(GPtrArray *reasons)
 }
 
 /* It is planned again, and the old one says by which it was replaced. */
-static void replace(drv_run *run, drv_store *store, json_object *plan, gint64 revision,
+static void replace(drv_context *ctx, drv_store *store, json_object *plan, gint64 revision,
                     GPtrArray *reasons, GError **error)
 {
     const char *id = drv_json_string(plan, "id", "?");
     g_autofree char *why = sentence(reasons);
-    g_autoptr(json_object) next = drv_fleet_plan_make(run, drv_json_object(plan, "goal"), error);
+    g_autoptr(json_object) next = drv_fleet_plan_make(ctx, drv_json_object(plan, "goal"), error);
     json_object *list = json_object_new_array();
 
     for (guint i = 0; i < reasons->len; i++)
@@ -160,7 +160,7 @@ static void replace(drv_run *run, drv_store *store, json_object *plan, gint64 re
 }
 
 /* Return: FALSE and @error: it was not ready, or is stale and has been planned again. */
-static gboolean check_ready(drv_run *run, drv_store *store, json_object *plan, gint64 revision,
+static gboolean check_ready(drv_context *ctx, drv_store *store, json_object *plan, gint64 revision,
                             GError **error)
 {
     const char *id = drv_json_string(plan, "id", "?");
@@ -180,27 +180,27 @@ static gboolean check_ready(drv_run *run, drv_store *store, json_object *plan, g
                     drv_json_string(plan, "operation", "?"));
         return FALSE;
     }
-    fleet = drv_fleet_goal_fleet(run, error);
+    fleet = drv_fleet_goal_fleet(ctx, error);
     if (!fleet)
         return FALSE;
     reasons = drv_fleet_stale(fleet, plan);
     if (!reasons->len)
         return TRUE;
-    replace(run, store, plan, revision, reasons, error);
+    replace(ctx, store, plan, revision, reasons, error);
     return FALSE;
 }
 
 /* The plan is marked with its operation before that begins: of two who apply it, one wins. */
-json_object *drv_fleet_plan_apply(drv_run *run, const char *id, GError **error)
+json_object *drv_fleet_plan_apply(drv_context *ctx, const char *id, GError **error)
 {
     gint64 revision, number;
-    g_autoptr(json_object) plan = stored_plan(run, id, &revision, error);
+    g_autoptr(json_object) plan = stored_plan(ctx, id, &revision, error);
     g_autofree char *operation = NULL;
-    drv_store *store = plan ? drv_run_lead_store(run, error) : NULL;
+    drv_store *store = plan ? drv_leader_store(ctx, error) : NULL;
 
     if (!store)
         return NULL;
-    if (!check_ready(run, store, plan, revision, error))
+    if (!check_ready(ctx, store, plan, revision, error))
         return NULL;
     number = drv_store_next(store, DRV_OPERATIONS_BUCKET, error);
     if (!number)
@@ -211,25 +211,25 @@ json_object *drv_fleet_plan_apply(drv_run *run, const char *id, GError **error)
     if (!drv_store_put(store, BUCKET, id, json_object_to_json_string(plan), revision, NULL, error))
         return NULL;
     drv_fault("plan-applied");
-    return begin(run, plan, error);
+    return begin(ctx, plan, error);
 }
 
-void drv_fleet_plans_take_up(drv_run *run)
+void drv_fleet_plans_take_up(drv_context *ctx)
 {
-    g_autoptr(json_object) answer = drv_fleet_plans_local(run, NULL);
+    g_autoptr(json_object) answer = drv_fleet_plans_local(ctx, NULL);
     json_object *plans = drv_json_array(answer, "plans");
 
     for (gsize i = 0; i < drv_json_length(plans); i++) {
         json_object *plan = json_object_array_get_idx(plans, i);
         const char *id = drv_json_string(plan, "operation", NULL);
         g_autoptr(GError) error = NULL;
-        g_autoptr(json_object) known = id ? drv_operations_local_view(run, id, -1, 0, &error) : NULL;
+        g_autoptr(json_object) known = id ? drv_operations_local_view(ctx, id, -1, 0, &error) : NULL;
         g_autoptr(json_object) begun = NULL;
 
         if (!id || known || !g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND))
             continue;
         g_clear_error(&error);
-        begun = begin(run, plan, &error);
+        begun = begin(ctx, plan, &error);
         if (begun)
             drv_log_notice("beginning what was applied before a restart operation=%s", id);
         else
@@ -238,13 +238,13 @@ void drv_fleet_plans_take_up(drv_run *run)
     }
 }
 
-json_object *drv_fleet_plans_ask(drv_run *run, const char *method, const char *rest,
+json_object *drv_fleet_plans_ask(drv_context *ctx, const char *method, const char *rest,
                                  json_object *body, GError **error)
 {
     g_autofree char *path = g_strconcat("/v1/peer/fleet-plans", rest, NULL);
 
-    if (!g_str_equal(method, "GET") && !drv_run_must_lead(run, error))
+    if (!g_str_equal(method, "GET") && !drv_leader_must_be_here(ctx, error))
         return NULL;
-    return drv_run_ask_leader(run, "plans of the fleet are made", method, path, body,
-                              DRV_RUN_PATIENT, error);
+    return drv_leader_ask(ctx, "plans of the fleet are made", method, path, body,
+                          DRV_NODE_PATIENT, error);
 }

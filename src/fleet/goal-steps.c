@@ -105,9 +105,9 @@ static gboolean is_arriving(const drv_fleet *fleet, json_object *step)
 }
 
 /* What operations that run have promised to VMs that are not there yet. @but: the UUID of one that does not count. */
-static void count_promises(drv_run *run, drv_fleet *fleet, const char *but)
+static void count_promises(drv_context *ctx, drv_fleet *fleet, const char *but)
 {
-    g_autoptr(GPtrArray) docs = drv_operations_running(run->operations);
+    g_autoptr(GPtrArray) docs = drv_operations_running(ctx->operations);
     g_autoptr(json_object) promises = json_object_new_array();
 
     for (guint i = 0; i < docs->len; i++) {
@@ -133,23 +133,23 @@ static void count_promises(drv_run *run, drv_fleet *fleet, const char *but)
     drv_fleet_promises_from_json(fleet, promises);
 }
 
-drv_fleet *drv_fleet_goal_fleet(drv_run *run, GError **error)
+drv_fleet *drv_fleet_goal_fleet(drv_context *ctx, GError **error)
 {
     drv_fleet *fleet;
 
     drv_working_say("all nodes are asked what they have");
-    fleet = drv_first_look_fleet(run, error);
+    fleet = drv_snapshot_settled_fleet(ctx, error);
     if (fleet)
-        count_promises(run, fleet, NULL);
+        count_promises(ctx, fleet, NULL);
     return fleet;
 }
 
-char *drv_fleet_goal_target(drv_run *run, drv_fleet *fleet, const drv_fleet_vm *vm, json_object *avoid,
+char *drv_fleet_goal_target(drv_context *ctx, drv_fleet *fleet, const drv_fleet_vm *vm, json_object *avoid,
                             GError **error)
 {
     const drv_fleet_node *node;
 
-    count_promises(run, fleet, vm->uuid);
+    count_promises(ctx, fleet, vm->uuid);
     for (gsize i = 0; i < drv_json_length(avoid); i++) {
         drv_fleet_node *tried =
             drv_fleet_find_node(fleet, json_object_get_string(json_object_array_get_idx(avoid, i)));
@@ -171,16 +171,16 @@ static void leave_out(json_object *list, GHashTable *but)
             json_object_array_del_idx(list, i, 1);
 }
 
-static json_object *plan_return(drv_run *run, const drv_fleet *fleet, const char *node,
+static json_object *plan_return(drv_context *ctx, const drv_fleet *fleet, const char *node,
                                 const drv_plan_limits *limits, GError **error)
 {
-    g_autoptr(json_object) settings = drv_maintenance_settings(run, TRUE);
+    g_autoptr(json_object) settings = drv_maintenance_settings(ctx, TRUE);
 
     return drv_plan_return(fleet, node, drv_json_array(drv_json_object(settings, node), "came_from"),
                            limits, error);
 }
 
-json_object *drv_fleet_plan_steps(drv_run *run, json_object *goal, GHashTable *but, GError **error)
+json_object *drv_fleet_plan_steps(drv_context *ctx, json_object *goal, GHashTable *but, GError **error)
 {
     g_autofree const char **nodes = nodes_of(goal);
     const char *what = drv_json_string(goal, "goal", "");
@@ -191,11 +191,11 @@ json_object *drv_fleet_plan_steps(drv_run *run, json_object *goal, GHashTable *b
     if (!drv_fleet_goal_check(goal, error) ||
         !drv_plan_limits_from_json(drv_json_object(goal, "limits"), &limits, error))
         return NULL;
-    fleet = drv_fleet_goal_fleet(run, error);
+    fleet = drv_fleet_goal_fleet(ctx, error);
     if (!fleet)
         return NULL;
     plan = g_str_equal(what, "place") ? drv_plan_place_vm(fleet, drv_json_string(goal, "vm", ""), &limits, error)
-           : g_str_equal(what, "return") ? plan_return(run, fleet, nodes[0], &limits, error)
+           : g_str_equal(what, "return") ? plan_return(ctx, fleet, nodes[0], &limits, error)
                                          : drv_plan_evacuate(fleet, nodes, &limits, error);
     if (!plan)
         return NULL;

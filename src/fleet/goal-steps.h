@@ -9,7 +9,7 @@
 gboolean drv_fleet_goal_check(json_object *goal, GError **error);
 
 /** drv_fleet_goal_fleet() - the fleet now, with what operations that run have promised. Transfer full. */
-drv_fleet *drv_fleet_goal_fleet(drv_run *run, GError **error);
+drv_fleet *drv_fleet_goal_fleet(drv_context *ctx, GError **error);
 
 /**
  * drv_fleet_goal_target() - the node for one VM, other than those in @avoid (a set of names; may be
@@ -17,7 +17,7 @@ drv_fleet *drv_fleet_goal_fleet(drv_run *run, GError **error);
  * @fleet: is used up
  * Return: its name (transfer full), or NULL and why not: see drv_plan_place().
  */
-char *drv_fleet_goal_target(drv_run *run, drv_fleet *fleet, const drv_fleet_vm *vm, json_object *avoid,
+char *drv_fleet_goal_target(drv_context *ctx, drv_fleet *fleet, const drv_fleet_vm *vm, json_object *avoid,
                             GError **error);
 
 /** drv_fleet_goal_vm() - the VM with this UUID where it is (not where it arrives). Borrowed; NULL: nowhere. */
@@ -31,4 +31,4 @@ gboolean drv_fleet_plan_is_goal(json_object *goal);
  * @but: UUIDs (as a set) of VMs that are not to be looked at; may be NULL
  * Blocks on peers. DRV_ERROR_INVALID, DRV_ERROR_NOT_FOUND (no such node).
  */
-json_object *drv_fleet_plan_steps(drv_run *run, json_object *goal, GHashTable *but, GError **error);
+json_object *drv_fleet_plan_steps(drv_context *ctx, json_object *goal, GHashTable *but, GError **error);

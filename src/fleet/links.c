@@ -5,7 +5,7 @@
 #include "node/leader.h"
 #include "plan/accuracy.h"
 
-json_object *drv_run_links_probe(drv_run *run, json_object *body, GError **error)
+json_object *drv_fleet_probe_link(drv_context *ctx, json_object *body, GError **error)
 {
     const char *from = drv_json_string(body, "from", NULL);
     const char *to = drv_json_string(body, "to", NULL);
@@ -16,5 +16,5 @@ json_object *drv_run_links_probe(drv_run *run, json_object *body, GError **error
         return NULL;
     }
     drv_json_set_string(request, "to", to);
-    return drv_run_act(run, from, "POST", "/v1/peer/links", request, DRV_RUN_PREPARE_TIMEOUT_MS, error);
+    return drv_leader_act(ctx, from, "POST", "/v1/peer/links", request, DRV_NODE_PREPARE_TIMEOUT_MS, error);
 }

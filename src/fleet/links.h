@@ -7,5 +7,5 @@
 
 #include "node/context.h"
 
-/** drv_run_links_probe() - measure one now: {"from", "to"}. */
-json_object *drv_run_links_probe(drv_run *run, json_object *body, GError **error);
+/** drv_fleet_probe_link() - measure one now: {"from", "to"}. */
+json_object *drv_fleet_probe_link(drv_context *ctx, json_object *body, GError **error);

@@ -11,9 +11,9 @@
 
 /* ---- at the leader ---- */
 
-json_object *drv_maintenance_local(drv_run *run, GError **error)
+json_object *drv_maintenance_local(drv_context *ctx, GError **error)
 {
-    drv_store *store = drv_run_lead_store(run, error);
+    drv_store *store = drv_leader_store(ctx, error);
     g_autoptr(GPtrArray) stored = store ? drv_store_list(store, BUCKET, 0, error) : NULL;
     json_object *answer, *settings;
 
@@ -32,9 +32,9 @@ json_object *drv_maintenance_local(drv_run *run, GError **error)
     return answer;
 }
 
-static gboolean is_member(drv_run *run, const char *node)
+static gboolean is_member(drv_context *ctx, const char *node)
 {
-    g_autoptr(GPtrArray) members = run->peers->members(run->peers->data);
+    g_autoptr(GPtrArray) members = ctx->peers->members(ctx->peers->data);
 
     for (guint i = 0; i < members->len; i++)
         if (g_str_equal(((const drv_member *)members->pdata[i])->name, node))
@@ -45,10 +45,10 @@ static gboolean is_member(drv_run *run, const char *node)
 typedef gboolean (*settings_editor)(json_object *settings, gpointer data, GError **error);
 
 /* Read, change, write if nobody else has meanwhile. Transfer full. */
-static json_object *edit(drv_run *run, const char *node, settings_editor change, gpointer data,
+static json_object *edit(drv_context *ctx, const char *node, settings_editor change, gpointer data,
                          GError **error)
 {
-    drv_store *store = drv_run_lead_store(run, error);
+    drv_store *store = drv_leader_store(ctx, error);
 
     for (guint i = 0; store && i < TRIES; i++) {
         g_autoptr(GError) problem = NULL;
@@ -129,15 +129,15 @@ static gboolean set_maintenance(json_object *settings, gpointer data, GError **e
     return TRUE;
 }
 
-json_object *drv_maintenance_local_set(drv_run *run, const char *node, json_object *what,
+json_object *drv_maintenance_local_set(drv_context *ctx, const char *node, json_object *what,
                                        GError **error)
 {
-    if (!is_member(run, node)) {
+    if (!is_member(ctx, node)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND,
                     "there is no node %s; 'drover node list' shows all", node);
         return NULL;
     }
-    return edit(run, node, set_maintenance, what, error);
+    return edit(ctx, node, set_maintenance, what, error);
 }
 
 typedef struct {
@@ -170,33 +170,33 @@ static gboolean note_passing(json_object *settings, gpointer data, GError **erro
     return TRUE;
 }
 
-gboolean drv_maintenance_came_from(drv_run *run, const char *node, json_object *step, gboolean left,
+gboolean drv_maintenance_came_from(drv_context *ctx, const char *node, json_object *step, gboolean left,
                                    GError **error)
 {
     passing vm = {step, left};
-    g_autoptr(json_object) settings = edit(run, node, note_passing, &vm, error);
+    g_autoptr(json_object) settings = edit(ctx, node, note_passing, &vm, error);
 
     return settings != NULL;
 }
 
 /* ---- at any node ---- */
 
-json_object *drv_maintenance_settings(drv_run *run, gboolean ask)
+json_object *drv_maintenance_settings(drv_context *ctx, gboolean ask)
 {
     g_autoptr(json_object) answer =
-        ask ? drv_run_ask_leader(run, "maintenance is kept", "GET", "/v1/peer/node-settings", NULL,
-                                 DRV_RUN_PEER_TIMEOUT_MS, NULL)
+        ask ? drv_leader_ask(ctx, "maintenance is kept", "GET", "/v1/peer/node-settings", NULL,
+                             DRV_NODE_PEER_TIMEOUT_MS, NULL)
             : NULL;
     json_object *settings = json_object_get(drv_json_object(answer, "settings"));
 
-    g_mutex_lock(&run->lock);
+    g_mutex_lock(&ctx->lock);
     if (settings) {
-        json_object_put(run->node_settings);
-        run->node_settings = drv_json_copy(settings);
+        json_object_put(ctx->node_settings);
+        ctx->node_settings = drv_json_copy(settings);
     } else {
-        settings = drv_json_copy(run->node_settings);
+        settings = drv_json_copy(ctx->node_settings);
     }
-    g_mutex_unlock(&run->lock);
+    g_mutex_unlock(&ctx->lock);
     return settings ? settings : json_object_new_object();
 }
 

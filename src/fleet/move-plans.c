@@ -15,21 +15,21 @@
 #define MOST_PLANS 100
 
 /* With etcd all nodes have all plans; without it each has those that it made. Numbers are each node's own. */
-static drv_store *kept(drv_run *run)
+static drv_store *kept(drv_context *ctx)
 {
-    drv_store *store = drv_run_cluster_store(run);
+    drv_store *store = drv_leader_cluster_store(ctx);
 
-    return store && drv_store_is_shared(store) ? store : run->store;
+    return store && drv_store_is_shared(store) ? store : ctx->store;
 }
 
 /* The node to ask for plan @id. Transfer full. */
-static char *keeper(drv_run *run, const char *id, GError **error)
+static char *keeper(drv_context *ctx, const char *id, GError **error)
 {
-    char *owner = drv_run_owner(id, "plan", error);
+    char *owner = drv_node_of_id(id, "plan", error);
 
-    if (owner && kept(run) != run->store) {
+    if (owner && kept(ctx) != ctx->store) {
         g_free(owner);
-        owner = g_strdup(run->node);
+        owner = g_strdup(ctx->node);
     }
     return owner;
 }
@@ -61,7 +61,7 @@ static json_object *plan_object(json_object *goal, json_object *step, const drv_
     return plan;
 }
 
-json_object *drv_run_plan(drv_run *run, json_object *goal, GError **error)
+json_object *drv_fleet_make_plan(drv_context *ctx, json_object *goal, GError **error)
 {
     g_autoptr(drv_checks) checks = drv_checks_new();
     g_autoptr(json_object) step = NULL;
@@ -70,10 +70,10 @@ json_object *drv_run_plan(drv_run *run, json_object *goal, GError **error)
     gint64 number;
 
     if (drv_fleet_plan_is_goal(goal))
-        return drv_fleet_plans_ask(run, "POST", "", goal, error);
+        return drv_fleet_plans_ask(ctx, "POST", "", goal, error);
     if (!drv_goal_check(goal, error))
         return NULL;
-    step = drv_planning_move(run, goal, checks, error);
+    step = drv_planning_move(ctx, goal, checks, error);
     if (!step)
         return NULL;
     plan = plan_object(goal, step, checks);
@@ -84,20 +84,20 @@ json_object *drv_run_plan(drv_run *run, json_object *goal, GError **error)
         refuse(step, checks, error);
         return NULL;
     }
-    number = drv_store_next(run->store, BUCKET, error);
+    number = drv_store_next(ctx->store, BUCKET, error);
     if (!number)
         return NULL;
-    id = g_strdup_printf("%s-p%" G_GINT64_FORMAT, run->node, number);
+    id = g_strdup_printf("%s-p%" G_GINT64_FORMAT, ctx->node, number);
     drv_json_set_string(plan, "id", id);
-    if (!drv_store_put(kept(run), BUCKET, id, json_object_to_json_string(plan), DRV_REVISION_NEW,
+    if (!drv_store_put(kept(ctx), BUCKET, id, json_object_to_json_string(plan), DRV_REVISION_NEW,
                        NULL, error))
         return NULL;
     return g_steal_pointer(&plan);
 }
 
-json_object *drv_run_local_plans(drv_run *run, GError **error)
+json_object *drv_fleet_local_plans(drv_context *ctx, GError **error)
 {
-    g_autoptr(GPtrArray) stored = drv_store_list(kept(run), BUCKET, MOST_PLANS, error);
+    g_autoptr(GPtrArray) stored = drv_store_list(kept(ctx), BUCKET, MOST_PLANS, error);
     json_object *object, *plans;
 
     if (!stored)
@@ -115,10 +115,10 @@ json_object *drv_run_local_plans(drv_run *run, GError **error)
     return object;
 }
 
-static drv_document *stored_plan(drv_run *run, const char *id, GError **error)
+static drv_document *stored_plan(drv_context *ctx, const char *id, GError **error)
 {
     g_autoptr(GError) problem = NULL;
-    drv_document *document = drv_store_get(kept(run), BUCKET, id, &problem);
+    drv_document *document = drv_store_get(kept(ctx), BUCKET, id, &problem);
 
     if (document)
         return document;
@@ -129,18 +129,18 @@ static drv_document *stored_plan(drv_run *run, const char *id, GError **error)
     return NULL;
 }
 
-json_object *drv_run_local_plan(drv_run *run, const char *id, GError **error)
+json_object *drv_fleet_local_plan(drv_context *ctx, const char *id, GError **error)
 {
-    g_autoptr(drv_document) document = stored_plan(run, id, error);
+    g_autoptr(drv_document) document = stored_plan(ctx, id, error);
 
     return document ? drv_json_parse(document->json, "a stored plan", error) : NULL;
 }
 
 /* Whether the target still takes VMs: it may be in maintenance since the plan was made. */
-static gboolean is_open(drv_run *run, json_object *step, GError **error)
+static gboolean is_open(drv_context *ctx, json_object *step, GError **error)
 {
     const char *target = drv_json_string(step, "target", "");
-    g_autoptr(json_object) settings = drv_maintenance_settings(run, TRUE);
+    g_autoptr(json_object) settings = drv_maintenance_settings(ctx, TRUE);
     const char *maintenance =
         drv_json_string(drv_json_object(settings, target), "maintenance", "none");
 
@@ -154,19 +154,19 @@ static gboolean is_open(drv_run *run, json_object *step, GError **error)
     return FALSE;
 }
 
-static gboolean may_apply(drv_run *run, const char *caller, json_object *step, GError **error)
+static gboolean may_apply(drv_context *ctx, const char *caller, json_object *step, GError **error)
 {
-    if (!g_strcmp0(caller, drv_json_string(step, "source", NULL)) || drv_run_is_leader(run, caller))
+    if (!g_strcmp0(caller, drv_json_string(step, "source", NULL)) || drv_leader_is(ctx, caller))
         return TRUE;
     g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
                 "only the VM's own node and the one that leads apply a plan; %s is neither", caller);
     return FALSE;
 }
 
-json_object *drv_run_local_apply(drv_run *run, const char *caller, const char *id,
-                                 json_object *begun, GError **error)
+json_object *drv_fleet_apply_local_plan(drv_context *ctx, const char *caller, const char *id,
+                                        json_object *begun, GError **error)
 {
-    g_autoptr(drv_document) document = stored_plan(run, id, error);
+    g_autoptr(drv_document) document = stored_plan(ctx, id, error);
     g_autoptr(json_object) plan = NULL;
     json_object *step;
     gboolean ready;
@@ -177,7 +177,7 @@ json_object *drv_run_local_apply(drv_run *run, const char *caller, const char *i
     if (!plan)
         return NULL;
     step = json_object_array_get_idx(drv_json_array(plan, "steps"), 0);
-    if (!may_apply(run, caller, step, error))
+    if (!may_apply(ctx, caller, step, error))
         return NULL;
     ready = g_str_equal(drv_json_string(plan, "state", ""), "ready");
     if (ready == (begun != NULL)) {
@@ -185,12 +185,12 @@ json_object *drv_run_local_apply(drv_run *run, const char *caller, const char *i
                     "plan %s has %sbeen applied already; make a new one", id, ready ? "not " : "");
         return NULL;
     }
-    if (ready && !is_open(run, step, error))
+    if (ready && !is_open(ctx, step, error))
         return NULL;
     drv_json_set_string(plan, "state", "applied");
     if (begun)
         drv_json_set(plan, "jobs", json_object_get(drv_json_array(begun, "jobs")));
-    return drv_store_put(kept(run), BUCKET, id, json_object_to_json_string(plan), document->revision,
+    return drv_store_put(kept(ctx), BUCKET, id, json_object_to_json_string(plan), document->revision,
                          NULL, error)
                ? g_steal_pointer(&plan)
                : NULL;
@@ -200,7 +200,7 @@ json_object *drv_run_local_apply(drv_run *run, const char *caller, const char *i
  * By the VM's own node, or by the one that leads. The plan is marked before its job begins: of two who
  * apply it, one wins.
  */
-static json_object *apply(drv_run *run, const char *id, const char *owner, const char *source,
+static json_object *apply(drv_context *ctx, const char *id, const char *owner, const char *source,
                           GError **error)
 {
     g_autofree char *path = g_strdup_printf("/v1/peer/plans/%s/apply", id);
@@ -213,48 +213,48 @@ static json_object *apply(drv_run *run, const char *id, const char *owner, const
 
     drv_json_set(result, "jobs", jobs);
     drv_working_say("%s takes up plan %s", owner, id);
-    plan = drv_run_call(run, owner, "POST", path, NULL, DRV_RUN_PATIENT, error);
+    plan = drv_node_call(ctx, owner, "POST", path, NULL, DRV_NODE_PATIENT, error);
     if (!plan)
         return NULL;
     drv_json_set_string(request, "plan", id);
     drv_json_set(request, "step",
                  json_object_get(json_object_array_get_idx(drv_json_array(plan, "steps"), 0)));
     drv_working_say("%s begins what plan %s says", source, id);
-    job = drv_run_call(run, source, "POST", "/v1/peer/jobs", request, DRV_RUN_PATIENT, error);
+    job = drv_node_call(ctx, source, "POST", "/v1/peer/jobs", request, DRV_NODE_PATIENT, error);
     if (!job)
         return NULL;
     json_object_array_add(jobs, json_object_new_string(drv_json_string(job, "id", "")));
     /* The job is in the source's store already: what is lost here is only a cross-reference. */
-    noted = drv_run_call(run, owner, "POST", path, result, DRV_RUN_PEER_TIMEOUT_MS, NULL);
+    noted = drv_node_call(ctx, owner, "POST", path, result, DRV_NODE_PEER_TIMEOUT_MS, NULL);
     return g_steal_pointer(&result);
 }
 
-json_object *drv_run_plan_get(drv_run *run, const char *id, GError **error)
+json_object *drv_fleet_get_plan(drv_context *ctx, const char *id, GError **error)
 {
-    g_autofree char *owner = keeper(run, id, error);
+    g_autofree char *owner = keeper(ctx, id, error);
     g_autofree char *path = g_strdup_printf("/v1/peer/plans/%s", id);
     g_autofree char *rest = g_strdup_printf("/%s", id);
 
     if (owner && drv_fleet_plan_is_id(id))
-        return drv_fleet_plans_ask(run, "GET", rest, NULL, error);
-    return owner ? drv_run_call(run, owner, "GET", path, NULL, DRV_RUN_PATIENT, error) : NULL;
+        return drv_fleet_plans_ask(ctx, "GET", rest, NULL, error);
+    return owner ? drv_node_call(ctx, owner, "GET", path, NULL, DRV_NODE_PATIENT, error) : NULL;
 }
 
-json_object *drv_run_apply(drv_run *run, const char *id, GError **error)
+json_object *drv_fleet_apply_plan(drv_context *ctx, const char *id, GError **error)
 {
-    g_autofree char *owner = keeper(run, id, error);
+    g_autofree char *owner = keeper(ctx, id, error);
     g_autofree char *rest = g_strdup_printf("/%s/apply", id);
     g_autoptr(json_object) plan = NULL;
     const char *source;
 
     if (owner && drv_fleet_plan_is_id(id))
-        return drv_fleet_plans_ask(run, "POST", rest, NULL, error);
-    plan = owner ? drv_run_plan_get(run, id, error) : NULL;
+        return drv_fleet_plans_ask(ctx, "POST", rest, NULL, error);
+    plan = owner ? drv_fleet_get_plan(ctx, id, error) : NULL;
     if (!plan)
         return NULL;
     source = drv_json_string(json_object_array_get_idx(drv_json_array(plan, "steps"), 0), "source", "");
-    if (g_str_equal(source, run->node) || drv_run_leads(run))
-        return apply(run, id, owner, source, error);
+    if (g_str_equal(source, ctx->node) || drv_leader_is_here(ctx))
+        return apply(ctx, id, owner, source, error);
     g_set_error_literal(error, DRV_ELSEWHERE, 0, source);
     return NULL;
 }

@@ -99,12 +99,12 @@ static gboolean add_more(json_object *doc, gpointer data, GError **error)
 }
 
 /* Return: whether there is something to do again. */
-static gboolean look_for_more(drv_run *run, drv_operation *operation, json_object *doc)
+static gboolean look_for_more(drv_context *ctx, drv_operation *operation, json_object *doc)
 {
     json_object *goal = drv_json_object(doc, "goal");
     g_autoptr(GHashTable) but = dealt_with(doc);
     g_autoptr(GError) error = NULL;
-    g_autoptr(json_object) plan = drv_fleet_plan_steps(run, goal, but, &error);
+    g_autoptr(json_object) plan = drv_fleet_plan_steps(ctx, goal, but, &error);
     appeared what = {drv_json_array(plan, "steps"), drv_json_array(plan, "refused"), but};
     gboolean more = FALSE, busy = FALSE;
 
@@ -121,7 +121,7 @@ static gboolean look_for_more(drv_run *run, drv_operation *operation, json_objec
         return FALSE;
     if (more || !busy || drv_json_int(doc, "looks", 0) >= MOST_LOOKS)
         return more;
-    drv_run_pause(run, LOOK_AGAIN_MS);
+    drv_node_pause(ctx, LOOK_AGAIN_MS);
     return TRUE;
 }
 
@@ -181,7 +181,7 @@ static gboolean end(json_object *doc, gpointer data, GError **error)
 }
 
 /* Empty now, for whoever waits for it. */
-static void say_drained(drv_run *run, json_object *doc)
+static void say_drained(drv_context *ctx, json_object *doc)
 {
     json_object *goal = drv_json_object(doc, "goal");
     g_autoptr(json_object) what = json_object_new_object();
@@ -192,23 +192,23 @@ static void say_drained(drv_run *run, json_object *doc)
     if (!drv_json_bool(goal, "drain") || all.failed || all.skipped || all.refused)
         return;
     drv_json_set_string(what, "maintenance", "drained");
-    settings = drv_maintenance_local_set(run, drv_json_string(goal, "node", ""), what, &error);
+    settings = drv_maintenance_local_set(ctx, drv_json_string(goal, "node", ""), what, &error);
     if (!settings)
         drv_log_error("%s is empty, but that could not be recorded: %s",
                       drv_json_string(goal, "node", "?"), error->message);
 }
 
-void drv_operation_close(drv_run *run, drv_operation *operation)
+void drv_operation_close(drv_context *ctx, drv_operation *operation)
 {
     g_autoptr(json_object) doc = drv_operation_view(operation);
     g_autoptr(json_object) last = NULL;
     g_autoptr(GError) error = NULL;
 
     if (g_str_equal(drv_json_string(doc, "kind", ""), "evacuate") &&
-        !drv_json_bool(doc, "cancel_requested") && look_for_more(run, operation, doc))
+        !drv_json_bool(doc, "cancel_requested") && look_for_more(ctx, operation, doc))
         return;
     last = drv_operation_view(operation);
-    say_drained(run, last);
+    say_drained(ctx, last);
     if (!drv_operation_change(operation, FALSE, end, NULL, &error))
         drv_log_notice("the end of an operation is left to the node that leads now: %s operation=%s",
                        error->message, drv_operation_id(operation));

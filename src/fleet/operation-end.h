@@ -12,4 +12,4 @@
  * drv_operation_close() - nothing of it waits or runs: look for what has appeared on the node that was
  * to be emptied, and if there is nothing, end it. Blocks on peers.
  */
-void drv_operation_close(drv_run *run, drv_operation *operation);
+void drv_operation_close(drv_context *ctx, drv_operation *operation);

@@ -27,7 +27,7 @@
 #define MOST_AVOIDED 4       /* targets that are tried for one step */
 
 typedef struct {
-    drv_run *run;
+    drv_context *ctx;
     drv_operation *operation;
     guint index;
     gboolean taken_up;
@@ -53,7 +53,7 @@ static void fail(stepping *s, const char *why)
 
 static gboolean goes_on(stepping *s)
 {
-    return !drv_run_stopping(s->run) && !drv_operation_lost(s->operation);
+    return !drv_node_is_stopping(s->ctx) && !drv_operation_lost(s->operation);
 }
 
 /* A node does not answer, or the move needs attention. Return: whether to ask again. */
@@ -66,7 +66,7 @@ static gboolean be_patient(stepping *s, const GError *error)
         drv_outcome_note_why(s->operation, s->index, error->message);
     }
     return now_ms - s->silent_ms < PATIENCE_MS && !drv_fault_soon("step-patience") && goes_on(s) &&
-           drv_run_pause(s->run, AGAIN_MS);
+           drv_node_pause(s->ctx, AGAIN_MS);
 }
 
 /* TRUE: @node answers. FALSE: not within @most_ms, or the step is not to go on. */
@@ -75,13 +75,13 @@ static gboolean comes_back(stepping *s, const char *node, gint64 most_ms)
     gint64 until_ms = drv_clock_ms() + most_ms;
 
     for (;;) {
-        g_autoptr(drv_fleet) fleet = drv_run_fleet(s->run, NULL);
+        g_autoptr(drv_fleet) fleet = drv_snapshot_fleet(s->ctx, NULL);
         const drv_fleet_node *found = drv_fleet_find_node(fleet, node);
 
         if (found && found->up)
             return TRUE;
         if (!found || drv_clock_ms() >= until_ms || drv_fault_soon("step-patience") || !goes_on(s) ||
-            !drv_run_pause(s->run, AGAIN_MS))
+            !drv_node_pause(s->ctx, AGAIN_MS))
             return FALSE;
     }
 }
@@ -123,7 +123,7 @@ static void try_another(stepping *s, json_object *step, const char *why, gboolea
     g_autoptr(json_object) tried = avoid ? drv_json_copy(avoid) : json_object_new_array();
     /* Without its source the VM would be taken for one that is gone. */
     gboolean there = comes_back(s, drv_json_string(step, "source", ""), PATIENCE_MS);
-    g_autoptr(drv_fleet) fleet = drv_run_fleet(s->run, NULL);
+    g_autoptr(drv_fleet) fleet = drv_snapshot_fleet(s->ctx, NULL);
     const drv_fleet_vm *vm = there ? drv_fleet_goal_vm(fleet, drv_json_string(step, "uuid", "")) : NULL;
     gboolean enough = drv_json_int(step, "failures", 0) + (job_failed ? 1 : 0) >= MOST_FAILURES ||
                       drv_json_length(tried) + 1 >= MOST_AVOIDED;
@@ -136,7 +136,7 @@ static void try_another(stepping *s, json_object *step, const char *why, gboolea
         return; /* the next leader finds the step as it is */
     json_object_array_add(tried, json_object_new_string(target));
     if (vm && g_str_equal(vm->node, drv_json_string(step, "source", "")) && !enough && !fixed)
-        next = drv_fleet_goal_target(s->run, fleet, vm, tried, NULL);
+        next = drv_fleet_goal_target(s->ctx, fleet, vm, tried, NULL);
     if (next || (same_again && !enough)) {
         text = g_strdup_printf("to %s it did not go (%s); it is tried once more", target, why);
         what.target = next ? next : target;
@@ -195,7 +195,7 @@ static gboolean look_for_vm(stepping *s, json_object *step)
     for (;;) {
         g_autoptr(GError) lost = NULL;
 
-        fleet = drv_run_fleet(s->run, NULL);
+        fleet = drv_snapshot_fleet(s->ctx, NULL);
         vm = drv_fleet_goal_vm(fleet, uuid);
         node = drv_fleet_find_node(fleet, source);
         if (vm ? !vm->busy : node && node->up)
@@ -245,8 +245,8 @@ static json_object *ask_for_job(stepping *s, json_object *step, GError **error)
                                            drv_json_int(step, "attempt", 0));
     g_autofree char *path = g_strconcat("/v1/peer/step-jobs/", key, NULL);
 
-    return drv_run_call(s->run, drv_json_string(step, "source", ""), "GET", path, NULL,
-                        DRV_RUN_PEER_TIMEOUT_MS, error);
+    return drv_node_call(s->ctx, drv_json_string(step, "source", ""), "GET", path, NULL,
+                         DRV_NODE_PEER_TIMEOUT_MS, error);
 }
 
 /*
@@ -262,7 +262,7 @@ static gboolean was_passing(stepping *s, json_object *step, const drv_checks *ch
 
     if (move ? !drv_checks_has(checks, DRV_ABOUT_LINKS) : error->code != DRV_ERROR_UNREACHABLE) {
         /* Something else, unless the source was lost behind it: then what it found may be half of the truth. */
-        fleet = drv_run_fleet(s->run, NULL);
+        fleet = drv_snapshot_fleet(s->ctx, NULL);
         source = drv_fleet_find_node(fleet, drv_json_string(step, "source", ""));
         return source && !source->up;
     }
@@ -283,7 +283,7 @@ static json_object *plan_move(stepping *s, json_object *step)
 
         if (!look_for_vm(s, step))
             return NULL;
-        move = drv_planning_move(s->run, goal, checks, &error);
+        move = drv_planning_move(s->ctx, goal, checks, &error);
         if (move && !drv_checks_problems(checks)) {
             share_link(move, drv_json_int(step, "share_bps", 0));
             return g_steal_pointer(&move);
@@ -291,7 +291,7 @@ static json_object *plan_move(stepping *s, json_object *step)
         if (!goes_on(s))
             return NULL;
         if (drv_clock_ms() < until_ms && was_passing(s, step, checks, move, error)) {
-            if (!drv_run_pause(s->run, AGAIN_MS))
+            if (!drv_node_pause(s->ctx, AGAIN_MS))
                 return NULL;
             continue;
         }
@@ -314,8 +314,8 @@ static json_object *post_job(stepping *s, json_object *step, json_object *move, 
     drv_json_set_string(request, "operation", drv_operation_id(s->operation));
     drv_json_set_int(request, "index", s->index);
     drv_json_set_int(request, "attempt", drv_json_int(step, "attempt", 0));
-    return drv_run_call(s->run, drv_json_string(step, "source", ""), "POST", "/v1/peer/jobs", request,
-                        DRV_RUN_PREPARE_TIMEOUT_MS, error);
+    return drv_node_call(s->ctx, drv_json_string(step, "source", ""), "POST", "/v1/peer/jobs", request,
+                         DRV_NODE_PREPARE_TIMEOUT_MS, error);
 }
 
 /*
@@ -387,7 +387,7 @@ static void cancel_job(stepping *s, const char *source, const char *job)
 {
     g_autofree char *path = g_strdup_printf("/v1/peer/jobs/%s/cancel", job);
     g_autoptr(json_object) answer G_GNUC_UNUSED =
-        drv_run_call(s->run, source, "POST", path, NULL, DRV_RUN_PEER_TIMEOUT_MS, NULL);
+        drv_node_call(s->ctx, source, "POST", path, NULL, DRV_NODE_PEER_TIMEOUT_MS, NULL);
 
     s->cancel_asked = TRUE;
 }
@@ -405,7 +405,7 @@ static json_object *follow_job(stepping *s, const char *source, const char *id)
 
         if (!s->cancel_asked && is_cancelled(s))
             cancel_job(s, source, id);
-        job = drv_run_call(s->run, source, "GET", path, NULL, DRV_RUN_PEER_TIMEOUT_MS, &error);
+        job = drv_node_call(s->ctx, source, "GET", path, NULL, DRV_NODE_PEER_TIMEOUT_MS, &error);
         if (!job) {
             g_autofree char *why = NULL;
 
@@ -446,7 +446,7 @@ static void note_place(stepping *s, json_object *step)
 
     if (!back && !drv_json_bool(goal, "drain"))
         return;
-    if (!drv_maintenance_came_from(s->run, drv_json_string(goal, "node", ""), step, !back, &error))
+    if (!drv_maintenance_came_from(s->ctx, drv_json_string(goal, "node", ""), step, !back, &error))
         drv_log_error("where %s came from could not be recorded: %s", drv_json_string(step, "vm", "?"),
                       error->message);
 }
@@ -514,23 +514,23 @@ static void carry_out(stepping *s)
 static gpointer step_thread(gpointer data)
 {
     stepping *s = data;
-    drv_run *run = s->run;
+    drv_context *ctx = s->ctx;
 
     carry_out(s);
-    drv_operations_wake(run->operations);
+    drv_operations_wake(ctx->operations);
     drv_operation_unref(s->operation);
     g_free(s);
-    drv_run_thread_ended(run);
+    drv_node_thread_ended(ctx);
     return NULL;
 }
 
-void drv_operation_step_start(drv_run *run, drv_operation *operation, guint index, gboolean taken_up)
+void drv_operation_step_start(drv_context *ctx, drv_operation *operation, guint index, gboolean taken_up)
 {
     stepping *s = g_new0(stepping, 1);
 
-    s->run = run;
+    s->ctx = ctx;
     s->operation = drv_operation_ref(operation);
     s->index = index;
     s->taken_up = taken_up;
-    drv_run_thread(run, "step", step_thread, s);
+    drv_node_thread(ctx, "step", step_thread, s);
 }

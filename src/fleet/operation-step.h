@@ -11,4 +11,4 @@
 #include "node/context.h"
 
 /** drv_operation_step_start() - begin a running step in a thread; @taken_up: an earlier leader may have. */
-void drv_operation_step_start(drv_run *run, drv_operation *operation, guint index, gboolean taken_up);
+void drv_operation_step_start(drv_context *ctx, drv_operation *operation, guint index, gboolean taken_up);

@@ -11,9 +11,9 @@
 
 /* ---- what is asked of the leader ---- */
 
-json_object *drv_operations_local(drv_run *run, GError **error)
+json_object *drv_operations_local(drv_context *ctx, GError **error)
 {
-    drv_store *store = drv_run_lead_store(run, error);
+    drv_store *store = drv_leader_store(ctx, error);
     g_autoptr(GPtrArray) stored =
         store ? drv_store_list(store, DRV_OPERATIONS_BUCKET, MOST_OPERATIONS, error) : NULL;
     json_object *answer, *list;
@@ -23,7 +23,7 @@ json_object *drv_operations_local(drv_run *run, GError **error)
     list = json_object_new_array();
     for (guint i = 0; i < stored->len; i++) {
         const drv_document *document = stored->pdata[i];
-        g_autoptr(drv_operation) live = drv_operations_find(run->operations, document->key);
+        g_autoptr(drv_operation) live = drv_operations_find(ctx->operations, document->key);
         g_autoptr(drv_operation) ended = live ? NULL : drv_operation_load(store, document, NULL);
 
         if (live || ended)
@@ -34,11 +34,11 @@ json_object *drv_operations_local(drv_run *run, GError **error)
     return answer;
 }
 
-json_object *drv_operations_local_view(drv_run *run, const char *id, gint64 after, guint wait_ms,
+json_object *drv_operations_local_view(drv_context *ctx, const char *id, gint64 after, guint wait_ms,
                                        GError **error)
 {
-    drv_store *store = drv_run_lead_store(run, error);
-    g_autoptr(drv_operation) live = drv_operations_find(run->operations, id);
+    drv_store *store = drv_leader_store(ctx, error);
+    g_autoptr(drv_operation) live = drv_operations_find(ctx->operations, id);
     g_autoptr(drv_operation) ended = NULL;
     g_autoptr(drv_document) document = NULL;
     g_autoptr(GError) problem = NULL;
@@ -86,16 +86,16 @@ static gboolean set_cancelled(json_object *doc, gpointer data, GError **error)
     return TRUE;
 }
 
-json_object *drv_operations_local_act(drv_run *run, const char *id, const char *action,
+json_object *drv_operations_local_act(drv_context *ctx, const char *id, const char *action,
                                       GError **error)
 {
-    g_autoptr(drv_operation) operation = drv_operations_find(run->operations, id);
+    g_autoptr(drv_operation) operation = drv_operations_find(ctx->operations, id);
     drv_operation_editor edit = g_str_equal(action, "pause")    ? set_paused
                                 : g_str_equal(action, "resume") ? set_resumed
                                                                 : set_cancelled;
 
     if (!operation || drv_operation_ended(operation)) {
-        g_autoptr(json_object) ended = drv_operations_local_view(run, id, -1, 0, error);
+        g_autoptr(json_object) ended = drv_operations_local_view(ctx, id, -1, 0, error);
 
         if (ended && drv_json_bool(ended, "ended"))
             g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "operation %s is over already (%s)", id,
@@ -108,20 +108,20 @@ json_object *drv_operations_local_act(drv_run *run, const char *id, const char *
     }
     if (!drv_operation_change(operation, TRUE, edit, NULL, error))
         return NULL;
-    drv_operations_wake(run->operations);
+    drv_operations_wake(ctx->operations);
     return drv_operation_view(operation);
 }
 
-void drv_operations_cancel_drains(drv_run *run, const char *node)
+void drv_operations_cancel_drains(drv_context *ctx, const char *node)
 {
-    g_autoptr(GPtrArray) docs = drv_operations_running(run->operations);
+    g_autoptr(GPtrArray) docs = drv_operations_running(ctx->operations);
 
     for (guint i = 0; i < docs->len; i++) {
         json_object *goal = drv_json_object(docs->pdata[i], "goal");
         g_autoptr(json_object) cancelled = NULL;
 
         if (drv_json_bool(goal, "drain") && g_str_equal(drv_json_string(goal, "node", ""), node))
-            cancelled = drv_operations_local_act(run, drv_json_string(docs->pdata[i], "id", ""), "cancel",
+            cancelled = drv_operations_local_act(ctx, drv_json_string(docs->pdata[i], "id", ""), "cancel",
                                                  NULL);
     }
 }
@@ -133,15 +133,15 @@ gboolean drv_operations_is_id(const char *id)
     return g_str_has_prefix(id, "op-") && !strchr(id + 3, '-');
 }
 
-json_object *drv_operations_ask(drv_run *run, const char *rest, GError **error)
+json_object *drv_operations_ask(drv_context *ctx, const char *rest, GError **error)
 {
     g_autofree char *path = g_strconcat("/v1/peer/operations", rest, NULL);
 
-    return drv_run_ask_leader(run, "operations are driven", "GET", path, NULL,
-                              DRV_RUN_PEER_TIMEOUT_MS, error);
+    return drv_leader_ask(ctx, "operations are driven", "GET", path, NULL,
+                          DRV_NODE_PEER_TIMEOUT_MS, error);
 }
 
-json_object *drv_operations_ask_wait(drv_run *run, const char *id, gint64 after, guint wait_ms,
+json_object *drv_operations_ask_wait(drv_context *ctx, const char *id, gint64 after, guint wait_ms,
                                      GError **error)
 {
     g_autofree char *path = NULL;
@@ -149,15 +149,15 @@ json_object *drv_operations_ask_wait(drv_run *run, const char *id, gint64 after,
     wait_ms = MIN(wait_ms, 30000);
     path = g_strdup_printf("/v1/peer/operations/%s?after=%" G_GINT64_FORMAT "&wait_ms=%u", id, after,
                            wait_ms);
-    return drv_run_ask_leader(run, "operations are driven", "GET", path, NULL,
-                              DRV_RUN_PEER_TIMEOUT_MS + wait_ms, error);
+    return drv_leader_ask(ctx, "operations are driven", "GET", path, NULL,
+                          DRV_NODE_PEER_TIMEOUT_MS + wait_ms, error);
 }
 
-json_object *drv_operations_ask_to(drv_run *run, const char *id, const char *action, GError **error)
+json_object *drv_operations_ask_to(drv_context *ctx, const char *id, const char *action, GError **error)
 {
     g_autofree char *path = g_strdup_printf("/v1/peer/operations/%s/%s", id, action);
 
-    return drv_run_must_lead(run, error)
-               ? drv_run_call(run, run->node, "POST", path, NULL, DRV_RUN_PEER_TIMEOUT_MS, error)
+    return drv_leader_must_be_here(ctx, error)
+               ? drv_node_call(ctx, ctx->node, "POST", path, NULL, DRV_NODE_PEER_TIMEOUT_MS, error)
                : NULL;
 }

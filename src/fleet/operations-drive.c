@@ -81,7 +81,7 @@ static void begin_steps(drv_operations *operations, GPtrArray *docs)
         if (!operation)
             continue;
         if (drv_operation_change(operation, TRUE, begin_step, one, &error))
-            drv_operation_step_start(operations->run, operation, one->index, FALSE);
+            drv_operation_step_start(operations->ctx, operation, one->index, FALSE);
         else if (!g_error_matches(error, DRV_ERROR, DRV_ERROR_CONFLICT))
             drv_log_warning("a step waits until it can be recorded: %s operation=%s", error->message,
                             drv_operation_id(operation));
@@ -125,9 +125,9 @@ static gpointer close_thread(gpointer data)
 {
     closer *it = data;
     drv_operations *operations = it->operations;
-    drv_run *run = operations->run;
+    drv_context *ctx = operations->ctx;
 
-    drv_operation_close(run, it->operation);
+    drv_operation_close(ctx, it->operation);
     g_mutex_lock(&operations->lock);
     g_hash_table_remove(operations->closing, drv_operation_id(it->operation));
     operations->woken = TRUE;
@@ -135,7 +135,7 @@ static gpointer close_thread(gpointer data)
     g_mutex_unlock(&operations->lock);
     drv_operation_unref(it->operation);
     g_free(it);
-    drv_run_thread_ended(run);
+    drv_node_thread_ended(ctx);
     return NULL;
 }
 
@@ -152,7 +152,7 @@ static void close_in_thread(drv_operations *operations, drv_operation *operation
     it = g_new0(closer, 1);
     it->operations = operations;
     it->operation = drv_operation_ref(operation);
-    drv_run_thread(operations->run, "operation-end", close_thread, it);
+    drv_node_thread(operations->ctx, "operation-end", close_thread, it);
 }
 
 /* What was applied a moment ago. */
@@ -205,7 +205,7 @@ static void take_up_steps(drv_operations *operations, drv_operation *operation)
                    drv_json_string(doc, "state", "?"));
     for (guint i = 0; i < drv_json_length(steps); i++)
         if (drv_operation_step_state(json_object_array_get_idx(steps, i)) == DRV_STEP_RUNNING)
-            drv_operation_step_start(operations->run, operation, i, TRUE);
+            drv_operation_step_start(operations->ctx, operation, i, TRUE);
 }
 
 static gboolean is_driven(drv_operations *operations, const char *id)
@@ -218,7 +218,7 @@ static gboolean is_driven(drv_operations *operations, const char *id)
 /* @newest: how many are looked at; 0: all. */
 static gboolean take_up(drv_operations *operations, guint newest)
 {
-    drv_store *store = drv_run_cluster_store(operations->run);
+    drv_store *store = drv_leader_cluster_store(operations->ctx);
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&operations->adding);
     g_autoptr(GError) error = NULL;
     g_autoptr(GPtrArray) stored =
@@ -251,7 +251,7 @@ static gboolean begin_to_lead(drv_operations *operations)
 {
     if (!take_up(operations, 0))
         return FALSE;
-    drv_fleet_plans_take_up(operations->run);
+    drv_fleet_plans_take_up(operations->ctx);
     return TRUE;
 }
 
@@ -285,7 +285,7 @@ static gboolean has_lost_one(drv_operations *operations)
 
 static void look(drv_operations *operations)
 {
-    gboolean leads = drv_run_leads(operations->run);
+    gboolean leads = drv_leader_is_here(operations->ctx);
 
     if (operations->leading && (!leads || has_lost_one(operations))) {
         let_go(operations);
@@ -302,9 +302,9 @@ static void look(drv_operations *operations)
 static gpointer drive_thread(gpointer data)
 {
     drv_operations *operations = data;
-    drv_run *run = operations->run;
+    drv_context *ctx = operations->ctx;
 
-    while (!drv_run_stopping(run)) {
+    while (!drv_node_is_stopping(ctx)) {
         gint64 until = g_get_monotonic_time() + LOOK_EVERY_MS * 1000;
 
         look(operations);
@@ -316,11 +316,11 @@ static gpointer drive_thread(gpointer data)
         g_mutex_unlock(&operations->lock);
     }
     let_go(operations);
-    drv_run_thread_ended(run);
+    drv_node_thread_ended(ctx);
     return NULL;
 }
 
 void drv_operations_start(drv_operations *operations)
 {
-    drv_run_thread(operations->run, "operations", drive_thread, operations);
+    drv_node_thread(operations->ctx, "operations", drive_thread, operations);
 }

@@ -4,5 +4,5 @@
 
 #include "node/context.h"
 
-/** drv_operations_start() - begin to drive them, in a thread that drv_run_free() waits for. */
+/** drv_operations_start() - begin to drive them, in a thread that drv_serve_free() waits for. */
 void drv_operations_start(drv_operations *operations);

@@ -5,7 +5,7 @@
 #include "fleet/operations.h"
 
 struct drv_operations {
-    drv_run *run;
+    drv_context *ctx;
     GMutex adding;      /* between what is in the store and what is in "active"; taken before lock */
     GMutex lock;        /* guards what follows */
     GCond changed;

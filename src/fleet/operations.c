@@ -17,11 +17,11 @@ static void unref_operation(gpointer operation)
     drv_operation_unref(operation);
 }
 
-drv_operations *drv_operations_of(drv_run *run)
+drv_operations *drv_operations_of(drv_context *ctx)
 {
     drv_operations *operations = g_new0(drv_operations, 1);
 
-    operations->run = run;
+    operations->ctx = ctx;
     g_mutex_init(&operations->adding);
     g_mutex_init(&operations->lock);
     g_cond_init(&operations->changed);
@@ -101,18 +101,18 @@ void drv_operations_forget(drv_operations *operations, drv_operation *operation)
     g_mutex_unlock(&operations->lock);
 }
 
-json_object *drv_operations_begin(drv_run *run, const char *id, json_object *plan, GError **error)
+json_object *drv_operations_begin(drv_context *ctx, const char *id, json_object *plan, GError **error)
 {
-    drv_store *store = drv_run_lead_store(run, error);
+    drv_store *store = drv_leader_store(ctx, error);
     g_autoptr(drv_operation) operation = NULL;
 
-    g_mutex_lock(&run->operations->adding);
+    g_mutex_lock(&ctx->operations->adding);
     operation = store ? drv_operation_new(store, id, plan, error) : NULL;
-    if (operation && drv_run_leads(run))
-        drv_operations_add(run->operations, operation);
-    g_mutex_unlock(&run->operations->adding);
+    if (operation && drv_leader_is_here(ctx))
+        drv_operations_add(ctx->operations, operation);
+    g_mutex_unlock(&ctx->operations->adding);
     if (!operation)
         return NULL;
-    drv_operations_wake(run->operations);
+    drv_operations_wake(ctx->operations);
     return drv_operation_view(operation);
 }

@@ -9,7 +9,7 @@
 #include "fleet/operation.h"
 
 /** drv_operations_of() - nothing is driven before drv_operations_start(). */
-drv_operations *drv_operations_of(drv_run *run);
+drv_operations *drv_operations_of(drv_context *ctx);
 /** drv_operations_wake() - there is something to do, or droverd ends. */
 void drv_operations_wake(drv_operations *operations);
 void drv_operations_free(drv_operations *operations);
@@ -20,7 +20,7 @@ drv_operation *drv_operations_find(drv_operations *operations, const char *id);
 /* ---- at the leader ---- */
 
 /** drv_operations_begin() - @id of @plan, unless it has begun already. Transfer full. */
-json_object *drv_operations_begin(drv_run *run, const char *id, json_object *plan, GError **error);
+json_object *drv_operations_begin(drv_context *ctx, const char *id, json_object *plan, GError **error);
 /** drv_operations_running() - documents of those that have not ended (transfer full). */
 GPtrArray *drv_operations_running(drv_operations *operations);
 

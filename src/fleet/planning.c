@@ -144,7 +144,7 @@ static void judge(json_object *step, json_object *vm, json_object *goal, json_ob
     drv_json_set(step, "here", json_object_get(drv_json_object(facts, "here")));
 }
 
-static json_object *ask_facts(drv_run *run, const drv_fleet_vm *vm, const char *target,
+static json_object *ask_facts(drv_context *ctx, const drv_fleet_vm *vm, const char *target,
                               json_object *goal, gboolean offline, GError **error)
 {
     g_autoptr(json_object) wish = json_object_new_object();
@@ -155,7 +155,7 @@ static json_object *ask_facts(drv_run *run, const drv_fleet_vm *vm, const char *
     drv_json_set(wish, "map_networks", json_object_get(drv_json_object(goal, "map_networks")));
     drv_json_set_bool(wish, "offline", offline);
     drv_json_set(wish, "disk_seeds", json_object_get(drv_json_object(goal, "disk_seeds")));
-    return drv_run_call(run, vm->node, "POST", path, wish, DRV_RUN_PATIENT, error);
+    return drv_node_call(ctx, vm->node, "POST", path, wish, DRV_NODE_PATIENT, error);
 }
 
 /* Whoever shows the checks at once asks for the prediction afterwards. */
@@ -175,9 +175,9 @@ static const char *choose_target(const drv_fleet *fleet, const drv_fleet_vm *vm,
     return node ? node->name : NULL;
 }
 
-json_object *drv_planning_move(drv_run *run, json_object *goal, drv_checks *checks, GError **error)
+json_object *drv_planning_move(drv_context *ctx, json_object *goal, drv_checks *checks, GError **error)
 {
-    g_autoptr(drv_fleet) fleet = drv_first_look_fleet(run, error);
+    g_autoptr(drv_fleet) fleet = drv_snapshot_settled_fleet(ctx, error);
     const char *uuid = drv_json_string(goal, "uuid", NULL);
     const drv_fleet_vm *which = !fleet ? NULL
                                 : uuid ? drv_plan_vm_with_uuid(fleet, uuid, error)
@@ -197,20 +197,20 @@ json_object *drv_planning_move(drv_run *run, json_object *goal, drv_checks *chec
     if (!target)
         return NULL;
     path = g_strdup_printf("/v1/peer/vms/%s", which->uuid);
-    vm = drv_run_call(run, which->node, "GET", path, NULL, DRV_RUN_PEER_TIMEOUT_MS, error);
+    vm = drv_node_call(ctx, which->node, "GET", path, NULL, DRV_NODE_PEER_TIMEOUT_MS, error);
     if (!vm)
         return NULL;
     offline = is_offline(goal, drv_json_string(vm, "state", ""));
     drv_working_say("%s looks at what %s needs, and %s at what it has of it", which->node, which->name, target);
-    facts = ask_facts(run, which, target, goal, offline, error);
+    facts = ask_facts(ctx, which, target, goal, offline, error);
     if (!facts)
         return NULL;
     step = new_step(vm, which, target, goal, offline);
-    drv_run_decide_goals(run, fleet, vm, goal, step, checks);
+    drv_fleet_decide_goals(ctx, fleet, vm, goal, step, checks);
     judge(step, vm, goal, facts, offline, checks);
     if (!drv_checks_problems(checks) && !drv_json_bool(goal, "storage_only") && predicts(goal)) {
         drv_working_say("%s estimates what the migration of %s will take", which->node, which->name);
-        drv_predict_ask(run, step, drv_json_bool(goal, "check"));
+        drv_predict_ask(ctx, step, drv_json_bool(goal, "check"));
     }
     return step;
 }

@@ -11,4 +11,4 @@
  * Return: the step, which is good only if @checks has no problem (transfer full); NULL and @error: there
  * is nothing to look at: no such VM or node, or one that does not answer.
  */
-json_object *drv_planning_move(drv_run *run, json_object *goal, drv_checks *checks, GError **error);
+json_object *drv_planning_move(drv_context *ctx, json_object *goal, drv_checks *checks, GError **error);

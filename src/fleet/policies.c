@@ -11,9 +11,9 @@
 
 /* ---- where they are kept ---- */
 
-static drv_store *kept(drv_run *run)
+static drv_store *kept(drv_context *ctx)
 {
-    return drv_run_cluster_store(run) ?: run->store;
+    return drv_leader_cluster_store(ctx) ?: ctx->store;
 }
 
 static json_object *with_name(json_object *goals, const char *name)
@@ -24,9 +24,9 @@ static json_object *with_name(json_object *goals, const char *name)
     return policy;
 }
 
-json_object *drv_policies_local(drv_run *run, GError **error)
+json_object *drv_policies_local(drv_context *ctx, GError **error)
 {
-    g_autoptr(GPtrArray) stored = drv_store_list(kept(run), BUCKET, 0, error);
+    g_autoptr(GPtrArray) stored = drv_store_list(kept(ctx), BUCKET, 0, error);
     json_object *answer, *list;
 
     if (!stored)
@@ -44,14 +44,14 @@ json_object *drv_policies_local(drv_run *run, GError **error)
     return answer;
 }
 
-json_object *drv_policies_local_set(drv_run *run, const char *name, json_object *goals,
+json_object *drv_policies_local_set(drv_context *ctx, const char *name, json_object *goals,
                                     GError **error)
 {
     g_autoptr(GPtrArray) stored = NULL;
 
     if (!drv_goals_check_name(name, error) || !drv_goals_check_kept(goals, FALSE, error))
         return NULL;
-    stored = drv_store_list(kept(run), BUCKET, 0, error);
+    stored = drv_store_list(kept(ctx), BUCKET, 0, error);
     if (!stored)
         return NULL;
     if (stored->len >= MOST_POLICIES) {
@@ -60,19 +60,19 @@ json_object *drv_policies_local_set(drv_run *run, const char *name, json_object 
                     MOST_POLICIES);
         return NULL;
     }
-    return drv_store_put(kept(run), BUCKET, name, json_object_to_json_string(goals),
+    return drv_store_put(kept(ctx), BUCKET, name, json_object_to_json_string(goals),
                          DRV_REVISION_ANY, NULL, error)
                ? with_name(goals, name)
                : NULL;
 }
 
-json_object *drv_policies_local_delete(drv_run *run, const char *name, GError **error)
+json_object *drv_policies_local_delete(drv_context *ctx, const char *name, GError **error)
 {
     g_autoptr(GError) problem = NULL;
 
     if (!drv_goals_check_name(name, error))
         return NULL;
-    if (drv_store_delete(kept(run), BUCKET, name, DRV_REVISION_ANY, &problem))
+    if (drv_store_delete(kept(ctx), BUCKET, name, DRV_REVISION_ANY, &problem))
         return json_object_new_object();
     if (g_error_matches(problem, DRV_ERROR, DRV_ERROR_NOT_FOUND))
         drv_policies_no_such(name, error);
@@ -83,16 +83,16 @@ json_object *drv_policies_local_delete(drv_run *run, const char *name, GError **
 
 /* ---- at any node ---- */
 
-static json_object *ask_founder(drv_run *run, const drv_fleet *fleet, const char *method,
+static json_object *ask_founder(drv_context *ctx, const drv_fleet *fleet, const char *method,
                                 const char *path, json_object *body, GError **error)
 {
-    g_autofree char *founder = drv_run_leader(run);
+    g_autofree char *founder = drv_leader_name(ctx);
     const drv_fleet_node *node = fleet && founder ? drv_fleet_find_node(fleet, founder) : NULL;
     g_autoptr(GError) problem = NULL;
     json_object *answer = NULL;
 
-    if (drv_run_cluster_store(run))
-        return drv_run_call(run, run->node, method, path, body, DRV_RUN_PEER_TIMEOUT_MS, error);
+    if (drv_leader_cluster_store(ctx))
+        return drv_node_call(ctx, ctx->node, method, path, body, DRV_NODE_PEER_TIMEOUT_MS, error);
     if (!founder)
         g_set_error(&problem, DRV_ERROR, DRV_ERROR_UNREACHABLE,
                     "this node does not know it yet: try again in some seconds");
@@ -100,7 +100,7 @@ static json_object *ask_founder(drv_run *run, const drv_fleet *fleet, const char
         g_set_error(&problem, DRV_ERROR, DRV_ERROR_UNREACHABLE, "%s",
                     node->error ? node->error : "it does not answer");
     else
-        answer = drv_run_call(run, founder, method, path, body, DRV_RUN_PEER_TIMEOUT_MS, &problem);
+        answer = drv_node_call(ctx, founder, method, path, body, DRV_NODE_PEER_TIMEOUT_MS, &problem);
     if (answer)
         return answer;
     if (problem->code == DRV_ERROR_UNREACHABLE)
@@ -111,17 +111,17 @@ static json_object *ask_founder(drv_run *run, const drv_fleet *fleet, const char
 }
 
 /* An operator's: where they are kept. */
-static json_object *act(drv_run *run, const char *method, const char *path, json_object *body,
+static json_object *act(drv_context *ctx, const char *method, const char *path, json_object *body,
                         GError **error)
 {
-    if (!drv_run_cluster_store(run) && !drv_run_must_lead(run, error))
+    if (!drv_leader_cluster_store(ctx) && !drv_leader_must_be_here(ctx, error))
         return NULL;
-    return drv_run_call(run, run->node, method, path, body, DRV_RUN_PEER_TIMEOUT_MS, error);
+    return drv_node_call(ctx, ctx->node, method, path, body, DRV_NODE_PEER_TIMEOUT_MS, error);
 }
 
-json_object *drv_policies_ask(drv_run *run, const drv_fleet *fleet, GError **error)
+json_object *drv_policies_ask(drv_context *ctx, const drv_fleet *fleet, GError **error)
 {
-    return ask_founder(run, fleet, "GET", "/v1/peer/policies", NULL, error);
+    return ask_founder(ctx, fleet, "GET", "/v1/peer/policies", NULL, error);
 }
 
 json_object *drv_policies_find(json_object *answer, const char *name)
@@ -143,14 +143,14 @@ void drv_policies_no_such(const char *name, GError **error)
                 "there is no policy %.64s; 'drover policy list' shows all", name);
 }
 
-json_object *drv_run_policies(drv_run *run, GError **error)
+json_object *drv_fleet_policies(drv_context *ctx, GError **error)
 {
-    return drv_policies_ask(run, NULL, error);
+    return drv_policies_ask(ctx, NULL, error);
 }
 
-json_object *drv_run_policy(drv_run *run, const char *name, GError **error)
+json_object *drv_fleet_policy(drv_context *ctx, const char *name, GError **error)
 {
-    g_autoptr(json_object) all = drv_policies_ask(run, NULL, error);
+    g_autoptr(json_object) all = drv_policies_ask(ctx, NULL, error);
     json_object *one = drv_policies_find(all, name);
 
     if (all && !one)
@@ -158,19 +158,19 @@ json_object *drv_run_policy(drv_run *run, const char *name, GError **error)
     return json_object_get(one);
 }
 
-json_object *drv_run_policy_set(drv_run *run, const char *name, json_object *goals, GError **error)
+json_object *drv_fleet_policy_set(drv_context *ctx, const char *name, json_object *goals, GError **error)
 {
     g_autofree char *path = g_strconcat("/v1/peer/policies/", name, NULL);
 
     if (!drv_goals_check_name(name, error) || !drv_goals_check_kept(goals, FALSE, error))
         return NULL;
-    return act(run, "PUT", path, goals, error);
+    return act(ctx, "PUT", path, goals, error);
 }
 
 /* Whoever names it could not be moved any more. */
-static gboolean is_unused(drv_run *run, const char *name, GError **error)
+static gboolean is_unused(drv_context *ctx, const char *name, GError **error)
 {
-    g_autoptr(json_object) answer = drv_run_vms(run, error);
+    g_autoptr(json_object) answer = drv_snapshot_vms(ctx, error);
     json_object *vms = drv_json_array(answer, "vms");
     json_object *silent = drv_json_array(answer, "unreachable");
     g_autoptr(GString) users = g_string_new(NULL);
@@ -199,11 +199,11 @@ static gboolean is_unused(drv_run *run, const char *name, GError **error)
     return FALSE;
 }
 
-json_object *drv_run_policy_delete(drv_run *run, const char *name, gboolean force, GError **error)
+json_object *drv_fleet_policy_delete(drv_context *ctx, const char *name, gboolean force, GError **error)
 {
     g_autofree char *path = g_strconcat("/v1/peer/policies/", name, NULL);
 
-    if (!drv_goals_check_name(name, error) || (!force && !is_unused(run, name, error)))
+    if (!drv_goals_check_name(name, error) || (!force && !is_unused(ctx, name, error)))
         return NULL;
-    return act(run, "DELETE", path, NULL, error);
+    return act(ctx, "DELETE", path, NULL, error);
 }

@@ -12,7 +12,7 @@
  * drv_policies_ask() - {"policies": […]} from the founder. DRV_ERROR_UNREACHABLE names it.
  * @fleet: asked just now: a founder that is lost in it is not waited for again; may be NULL
  */
-json_object *drv_policies_ask(drv_run *run, const drv_fleet *fleet, GError **error);
+json_object *drv_policies_ask(drv_context *ctx, const drv_fleet *fleet, GError **error);
 
 /** drv_policies_find() - one of that answer by name, or NULL. Borrowed. */
 json_object *drv_policies_find(json_object *answer, const char *name);
@@ -21,14 +21,14 @@ json_object *drv_policies_find(json_object *answer, const char *name);
 void drv_policies_no_such(const char *name, GError **error);
 
 /* At the founder, in its store. */
-json_object *drv_policies_local(drv_run *run, GError **error);
-json_object *drv_policies_local_set(drv_run *run, const char *name, json_object *goals,
+json_object *drv_policies_local(drv_context *ctx, GError **error);
+json_object *drv_policies_local_set(drv_context *ctx, const char *name, json_object *goals,
                                     GError **error);
-json_object *drv_policies_local_delete(drv_run *run, const char *name, GError **error);
+json_object *drv_policies_local_delete(drv_context *ctx, const char *name, GError **error);
 
-json_object *drv_run_policies(drv_run *run, GError **error);
-json_object *drv_run_policy(drv_run *run, const char *name, GError **error);
-json_object *drv_run_policy_set(drv_run *run, const char *name, json_object *goals, GError **error);
+json_object *drv_fleet_policies(drv_context *ctx, GError **error);
+json_object *drv_fleet_policy(drv_context *ctx, const char *name, GError **error);
+json_object *drv_fleet_policy_set(drv_context *ctx, const char *name, json_object *goals, GError **error);
 
-/** drv_run_policy_delete() - DRV_ERROR_REFUSED names the VMs that use it, unless @force. */
-json_object *drv_run_policy_delete(drv_run *run, const char *name, gboolean force, GError **error);
+/** drv_fleet_policy_delete() - DRV_ERROR_REFUSED names the VMs that use it, unless @force. */
+json_object *drv_fleet_policy_delete(drv_context *ctx, const char *name, gboolean force, GError **error);

@@ -33,9 +33,9 @@ json_object *drv_rules_resolve(json_object *attributes, const char *vm, json_obj
     return holds;
 }
 
-void drv_rules_view(drv_run *run, const drv_fleet *fleet, json_object *vm, json_object *answer)
+void drv_rules_view(drv_context *ctx, const drv_fleet *fleet, json_object *vm, json_object *answer)
 {
-    g_autoptr(json_object) policies = drv_policies_ask(run, fleet, NULL);
+    g_autoptr(json_object) policies = drv_policies_ask(ctx, fleet, NULL);
     g_autoptr(json_object) holds = drv_rules_resolve(
         drv_json_object(vm, "goals"), drv_json_string(vm, "name", "?"), policies, NULL);
     json_object *from = drv_json_object(holds, "goals_from");
@@ -51,10 +51,10 @@ void drv_rules_view(drv_run *run, const drv_fleet *fleet, json_object *vm, json_
     }
 }
 
-void drv_rules_collect(drv_run *run, drv_fleet *fleet)
+void drv_rules_collect(drv_context *ctx, drv_fleet *fleet)
 {
     g_autoptr(GError) problem = NULL;
-    g_autoptr(json_object) policies = drv_policies_ask(run, fleet, &problem);
+    g_autoptr(json_object) policies = drv_policies_ask(ctx, fleet, &problem);
     g_autoptr(json_object) of_most = drv_rules_resolve(NULL, "?", policies, NULL);
 
     if (!policies)

@@ -21,7 +21,7 @@ json_object *drv_rules_resolve(json_object *attributes, const char *vm, json_obj
  * drv_rules_collect() - of all VMs of @fleet, which have what their metadata say as goals so far. Asks for the
  * policies; if they cannot be asked for the fleet has a warning.
  */
-void drv_rules_collect(drv_run *run, drv_fleet *fleet);
+void drv_rules_collect(drv_context *ctx, drv_fleet *fleet);
 
-/** drv_rules_view() - sets the rules that hold in @answer, as drv_placement_resolve() does. @vm: see drv_run_decide_goals(). */
-void drv_rules_view(drv_run *run, const drv_fleet *fleet, json_object *vm, json_object *answer);
+/** drv_rules_view() - sets the rules that hold in @answer, as drv_placement_resolve() does. @vm: see drv_fleet_decide_goals(). */
+void drv_rules_view(drv_context *ctx, const drv_fleet *fleet, json_object *vm, json_object *answer);

@@ -48,8 +48,8 @@ static void founder_is_away(const char *vm, const char *policy, const char *lack
                         vm, why->message, lacking);
 }
 
-void drv_run_decide_goals(drv_run *run, const drv_fleet *fleet, json_object *vm, json_object *goal,
-                          json_object *step, drv_checks *checks)
+void drv_fleet_decide_goals(drv_context *ctx, const drv_fleet *fleet, json_object *vm, json_object *goal,
+                            json_object *step, drv_checks *checks)
 {
     const char *name = drv_json_string(vm, "name", "?");
     g_autoptr(GError) problem = NULL;
@@ -67,7 +67,7 @@ void drv_run_decide_goals(drv_run *run, const drv_fleet *fleet, json_object *vm,
     if (!own)
         add_problem(checks, problem);
     if (own && lacking) {
-        policies = drv_policies_ask(run, fleet, &problem);
+        policies = drv_policies_ask(ctx, fleet, &problem);
         if (!policies)
             founder_is_away(name, policy, lacking, problem, checks);
         layers[OF_POLICY].goals = policy ? drv_policies_find(policies, policy) : NULL;
@@ -87,11 +87,11 @@ void drv_run_decide_goals(drv_run *run, const drv_fleet *fleet, json_object *vm,
 /* ---- at the VM's node ---- */
 
 /* While it moves libvirt takes no change, and the copy under way would not have it. */
-static drv_domain *quiet_domain(drv_run *run, const char *uuid, GError **error)
+static drv_domain *quiet_domain(drv_context *ctx, const char *uuid, GError **error)
 {
-    drv_domain *domain = drv_hyper_domain(run->hyper, uuid, error);
+    drv_domain *domain = drv_hyper_domain(ctx->hyper, uuid, error);
 
-    if (domain && (domain->busy || drv_run_is_leaving(run, domain->uuid))) {
+    if (domain && (domain->busy || drv_node_is_leaving(ctx, domain->uuid))) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                     "%s is being moved, or libvirt is busy with it: its goals can be changed when "
                     "that is over ('drover jobs' shows it)",
@@ -101,46 +101,46 @@ static drv_domain *quiet_domain(drv_run *run, const char *uuid, GError **error)
     return domain;
 }
 
-json_object *drv_run_local_goals_set(drv_run *run, const char *uuid, json_object *goals,
-                                     GError **error)
+json_object *drv_fleet_local_goals_set(drv_context *ctx, const char *uuid, json_object *goals,
+                                       GError **error)
 {
     g_autoptr(drv_domain) domain = NULL;
     g_autoptr(GHashTable) attributes = NULL;
 
     if (!drv_goals_check_kept(goals, TRUE, error))
         return NULL;
-    domain = quiet_domain(run, uuid, error);
+    domain = quiet_domain(ctx, uuid, error);
     if (!domain)
         return NULL;
     attributes = drv_goals_to_attributes(domain->goals, goals);
-    return drv_hyper_set_goals(run->hyper, domain->uuid, attributes, error) ? json_object_new_object()
+    return drv_hyper_set_goals(ctx->hyper, domain->uuid, attributes, error) ? json_object_new_object()
                                                                            : NULL;
 }
 
-json_object *drv_run_local_goals_clear(drv_run *run, const char *uuid, GError **error)
+json_object *drv_fleet_local_goals_clear(drv_context *ctx, const char *uuid, GError **error)
 {
-    g_autoptr(drv_domain) domain = quiet_domain(run, uuid, error);
+    g_autoptr(drv_domain) domain = quiet_domain(ctx, uuid, error);
 
-    return domain && drv_hyper_set_goals(run->hyper, domain->uuid, NULL, error)
+    return domain && drv_hyper_set_goals(ctx->hyper, domain->uuid, NULL, error)
                ? json_object_new_object()
                : NULL;
 }
 
 /* ---- at any node ---- */
 
-static json_object *ask_vm(drv_run *run, const drv_fleet_vm *vm, const char *method,
+static json_object *ask_vm(drv_context *ctx, const drv_fleet_vm *vm, const char *method,
                            const char *rest, json_object *body, GError **error)
 {
     g_autofree char *path = g_strdup_printf("/v1/peer/vms/%s%s", vm->uuid, rest);
 
-    return (g_str_equal(method, "GET") ? drv_run_call : drv_run_act)(
-        run, vm->node, method, path, body, DRV_RUN_PEER_TIMEOUT_MS, error);
+    return (g_str_equal(method, "GET") ? drv_node_call : drv_leader_act)(
+        ctx, vm->node, method, path, body, DRV_NODE_PEER_TIMEOUT_MS, error);
 }
 
-static json_object *view(drv_run *run, const drv_fleet *fleet, const drv_fleet_vm *which,
+static json_object *view(drv_context *ctx, const drv_fleet *fleet, const drv_fleet_vm *which,
                          GError **error)
 {
-    g_autoptr(json_object) vm = ask_vm(run, which, "GET", "", NULL, error);
+    g_autoptr(json_object) vm = ask_vm(ctx, which, "GET", "", NULL, error);
     g_autoptr(json_object) nothing = json_object_new_object();
     g_autoptr(drv_checks) checks = drv_checks_new();
     g_autoptr(json_object) findings = NULL;
@@ -156,8 +156,8 @@ static json_object *view(drv_run *run, const drv_fleet *fleet, const drv_fleet_v
     drv_json_set_string(answer, "uuid", which->uuid);
     drv_json_set_string(answer, "node", which->node);
     drv_json_set(answer, "own", own);
-    drv_run_decide_goals(run, fleet, vm, nothing, answer, checks);
-    drv_rules_view(run, fleet, vm, answer);
+    drv_fleet_decide_goals(ctx, fleet, vm, nothing, answer, checks);
+    drv_rules_view(ctx, fleet, vm, answer);
     findings = drv_checks_json(checks);
     for (gsize i = 0; i < drv_json_length(findings); i++) {
         json_object *one = json_object_array_get_idx(findings, i);
@@ -172,12 +172,12 @@ static json_object *view(drv_run *run, const drv_fleet *fleet, const drv_fleet_v
     return answer;
 }
 
-json_object *drv_run_vm_goals(drv_run *run, const char *name, GError **error)
+json_object *drv_fleet_vm_goals(drv_context *ctx, const char *name, GError **error)
 {
-    g_autoptr(drv_fleet) fleet = drv_run_fleet(run, error);
+    g_autoptr(drv_fleet) fleet = drv_snapshot_fleet(ctx, error);
     const drv_fleet_vm *vm = fleet ? drv_plan_find_vm(fleet, name, error) : NULL;
 
-    return vm ? view(run, fleet, vm, error) : NULL;
+    return vm ? view(ctx, fleet, vm, error) : NULL;
 }
 
 static gboolean depends_on_itself(const drv_fleet_vm *vm, json_object *goals, GError **error)
@@ -196,8 +196,8 @@ static gboolean depends_on_itself(const drv_fleet_vm *vm, json_object *goals, GE
     return FALSE;
 }
 
-json_object *drv_run_vm_goals_set(drv_run *run, const char *name, json_object *goals,
-                                  GError **error)
+json_object *drv_fleet_vm_goals_set(drv_context *ctx, const char *name, json_object *goals,
+                                    GError **error)
 {
     const char *policy = drv_json_string(goals, "policy", NULL);
     g_autoptr(drv_fleet) fleet = NULL;
@@ -206,29 +206,29 @@ json_object *drv_run_vm_goals_set(drv_run *run, const char *name, json_object *g
 
     if (!drv_goals_check_kept(goals, TRUE, error))
         return NULL;
-    fleet = drv_run_fleet(run, error);
+    fleet = drv_snapshot_fleet(ctx, error);
     vm = fleet ? drv_plan_find_vm(fleet, name, error) : NULL;
     if (!vm)
         return NULL;
     if (depends_on_itself(vm, goals, error))
         return NULL;
     if (policy) {
-        g_autoptr(json_object) policies = drv_policies_ask(run, fleet, error);
+        g_autoptr(json_object) policies = drv_policies_ask(ctx, fleet, error);
 
         if (policies && !drv_policies_find(policies, policy))
             drv_policies_no_such(policy, error);
         if (!drv_policies_find(policies, policy))
             return NULL;
     }
-    answer = ask_vm(run, vm, "PUT", "/goals", goals, error);
-    return answer ? view(run, fleet, vm, error) : NULL;
+    answer = ask_vm(ctx, vm, "PUT", "/goals", goals, error);
+    return answer ? view(ctx, fleet, vm, error) : NULL;
 }
 
-json_object *drv_run_vm_goals_clear(drv_run *run, const char *name, GError **error)
+json_object *drv_fleet_vm_goals_clear(drv_context *ctx, const char *name, GError **error)
 {
-    g_autoptr(drv_fleet) fleet = drv_run_fleet(run, error);
+    g_autoptr(drv_fleet) fleet = drv_snapshot_fleet(ctx, error);
     const drv_fleet_vm *vm = fleet ? drv_plan_find_vm(fleet, name, error) : NULL;
-    g_autoptr(json_object) answer = vm ? ask_vm(run, vm, "DELETE", "/goals", NULL, error) : NULL;
+    g_autoptr(json_object) answer = vm ? ask_vm(ctx, vm, "DELETE", "/goals", NULL, error) : NULL;
 
-    return answer ? view(run, fleet, vm, error) : NULL;
+    return answer ? view(ctx, fleet, vm, error) : NULL;
 }

@@ -26,34 +26,34 @@ static gboolean is_owner(const char *name, GError **error)
 }
 
 /* @body: {"owner"}: a name, or null: of nobody in particular. */
-json_object *drv_run_local_owner_set(drv_run *run, const char *uuid, json_object *body,
-                                     GError **error)
+json_object *drv_fleet_local_owner_set(drv_context *ctx, const char *uuid, json_object *body,
+                                       GError **error)
 {
     const char *owner = drv_json_string(body, "owner", NULL);
     g_autoptr(drv_domain) domain = NULL;
 
     if (owner && !is_owner(owner, error))
         return NULL;
-    domain = drv_hyper_domain(run->hyper, uuid, error);
-    if (domain && (domain->busy || drv_run_is_leaving(run, domain->uuid))) {
+    domain = drv_hyper_domain(ctx->hyper, uuid, error);
+    if (domain && (domain->busy || drv_node_is_leaving(ctx, domain->uuid))) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                     "%s is being moved, or libvirt is busy with it: its owner can be changed when "
                     "that is over ('drover jobs' shows it)",
                     domain->name);
         return NULL;
     }
-    return domain && drv_hyper_set_owner(run->hyper, domain->uuid, owner, error)
+    return domain && drv_hyper_set_owner(ctx->hyper, domain->uuid, owner, error)
                ? json_object_new_object()
                : NULL;
 }
 
-json_object *drv_run_vm_owner(drv_run *run, const char *name, GError **error)
+json_object *drv_fleet_vm_owner(drv_context *ctx, const char *name, GError **error)
 {
-    g_autoptr(drv_fleet) fleet = drv_run_fleet(run, error);
+    g_autoptr(drv_fleet) fleet = drv_snapshot_fleet(ctx, error);
     const drv_fleet_vm *vm = fleet ? drv_plan_find_vm(fleet, name, error) : NULL;
     g_autofree char *path = vm ? g_strdup_printf("/v1/peer/vms/%s", vm->uuid) : NULL;
     g_autoptr(json_object) view =
-        vm ? drv_run_call(run, vm->node, "GET", path, NULL, DRV_RUN_PEER_TIMEOUT_MS, error) : NULL;
+        vm ? drv_node_call(ctx, vm->node, "GET", path, NULL, DRV_NODE_PEER_TIMEOUT_MS, error) : NULL;
     json_object *answer;
 
     if (!view)
@@ -66,13 +66,13 @@ json_object *drv_run_vm_owner(drv_run *run, const char *name, GError **error)
     return answer;
 }
 
-json_object *drv_run_vm_owner_set(drv_run *run, const char *name, json_object *body, GError **error)
+json_object *drv_fleet_vm_owner_set(drv_context *ctx, const char *name, json_object *body, GError **error)
 {
-    g_autoptr(drv_fleet) fleet = drv_run_fleet(run, error);
+    g_autoptr(drv_fleet) fleet = drv_snapshot_fleet(ctx, error);
     const drv_fleet_vm *vm = fleet ? drv_plan_find_vm(fleet, name, error) : NULL;
     g_autofree char *path = vm ? g_strdup_printf("/v1/peer/vms/%s/owner", vm->uuid) : NULL;
     g_autoptr(json_object) done =
-        vm ? drv_run_act(run, vm->node, "PUT", path, body, DRV_RUN_PEER_TIMEOUT_MS, error) : NULL;
+        vm ? drv_leader_act(ctx, vm->node, "PUT", path, body, DRV_NODE_PEER_TIMEOUT_MS, error) : NULL;
 
-    return done ? drv_run_vm_owner(run, name, error) : NULL;
+    return done ? drv_fleet_vm_owner(ctx, name, error) : NULL;
 }

@@ -13,5 +13,5 @@
 typedef gboolean (*drv_made_keep)(gpointer data, GError **error);
 
 /** drv_make_images() - the images of @step that are to be copied, empty. What is there already is never touched. */
-gboolean drv_make_images(drv_run *run, json_object *step, json_object *made, drv_made_keep keep, gpointer data,
+gboolean drv_make_images(drv_context *ctx, json_object *step, json_object *made, drv_made_keep keep, gpointer data,
                          GError **error);

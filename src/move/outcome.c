@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off: the table is for people. */
 /*
  * Theory: a copy at the target begins paused and is resumed only by Drover, once the
  * Finish reply is known to be in the hands of the source's libvirtd. So a paused copy
@@ -19,11 +20,14 @@
  *   off       absent    yes      attention
  *   off       absent/off no      rolled back: it ended by itself, or its host did
  *   running   absent    -        rolled back
- *   running   off       yes      attention if the VM ran before: it has run at both; else rolled
- * back running   paused    yes      the same running   off/paused no      rolled back: the copy has
- * never run running   running   -        attention: two copies paused    running   - complete:
- * libvirtd died before it could end the source's copy paused    paused    yes      complete,
- * likewise paused    paused    no       finish delivered: complete, for the copy there is whole;
+ *   running   off       yes      attention if the VM ran before: it has run at both;
+ *                                else rolled back
+ *   running   paused    yes      the same
+ *   running   off/paused no      rolled back: the copy has never run
+ *   running   running   -        attention: two copies
+ *   paused    running   -        complete: libvirtd died before it could end the source's copy
+ *   paused    paused    yes      complete, likewise
+ *   paused    paused    no       finish delivered: complete, for the copy there is whole;
  *                                else rolled back
  *   paused    absent/off yes     attention: it has run there
  *   paused    absent/off no      finish delivered: attention, for it may have run there;
@@ -45,6 +49,7 @@
  *   running   split              attention: two copies
  *   other     split              attention: the source died with what only it had
  */
+/* clang-format on */
 #include "move/outcome.h"
 
 static drv_verdict once_steady(const drv_settle_facts *facts, drv_verdict verdict)

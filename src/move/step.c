@@ -30,7 +30,7 @@ static gboolean check_disk(json_object *disk, GError **error)
 
     if (drv_disk_name_parse(&name, drv_json_string(disk, "target", NULL), &problem) < 0)
         return invalid(error, &problem);
-    if (!drv_run_is_copied(disk))
+    if (!drv_node_is_copied(disk))
         return TRUE;
     if (!drv_step_file(disk, drv_json_string(disk, "target_path", NULL) ? "target_path" : "path", &path, error))
         return FALSE;

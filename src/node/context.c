@@ -6,81 +6,81 @@
 
 #include "model/json.h"
 
-void drv_run_thread(drv_run *run, const char *name, GThreadFunc func, gpointer data)
+void drv_node_thread(drv_context *ctx, const char *name, GThreadFunc func, gpointer data)
 {
-    g_mutex_lock(&run->lock);
-    run->threads++;
-    g_mutex_unlock(&run->lock);
+    g_mutex_lock(&ctx->lock);
+    ctx->threads++;
+    g_mutex_unlock(&ctx->lock);
     g_thread_unref(g_thread_new(name, func, data));
 }
 
-void drv_run_thread_ended(drv_run *run)
+void drv_node_thread_ended(drv_context *ctx)
 {
-    g_mutex_lock(&run->lock);
-    run->threads--;
-    g_cond_broadcast(&run->idle);
-    g_mutex_unlock(&run->lock);
+    g_mutex_lock(&ctx->lock);
+    ctx->threads--;
+    g_cond_broadcast(&ctx->idle);
+    g_mutex_unlock(&ctx->lock);
 }
 
-void drv_run_touch(drv_run *run)
+void drv_node_touch(drv_context *ctx)
 {
-    g_mutex_lock(&run->lock);
-    g_mutex_unlock(&run->lock);
+    g_mutex_lock(&ctx->lock);
+    g_mutex_unlock(&ctx->lock);
 }
 
-gboolean drv_run_stopping(drv_run *run)
+gboolean drv_node_is_stopping(drv_context *ctx)
 {
     gboolean stopping;
 
-    g_mutex_lock(&run->lock);
-    stopping = run->stopping;
-    g_mutex_unlock(&run->lock);
+    g_mutex_lock(&ctx->lock);
+    stopping = ctx->stopping;
+    g_mutex_unlock(&ctx->lock);
     return stopping;
 }
 
-gboolean drv_run_pause(drv_run *run, guint ms)
+gboolean drv_node_pause(drv_context *ctx, guint ms)
 {
     gint64 until = g_get_monotonic_time() + (gint64)ms * 1000;
     gboolean go_on;
 
-    g_mutex_lock(&run->lock);
-    while (!run->stopping && g_cond_wait_until(&run->idle, &run->lock, until))
+    g_mutex_lock(&ctx->lock);
+    while (!ctx->stopping && g_cond_wait_until(&ctx->idle, &ctx->lock, until))
         ;
-    go_on = !run->stopping;
-    g_mutex_unlock(&run->lock);
+    go_on = !ctx->stopping;
+    g_mutex_unlock(&ctx->lock);
     return go_on;
 }
 
-json_object *drv_run_call(drv_run *run, const char *node, const char *method, const char *path,
-                          json_object *body, guint timeout_ms, GError **error)
+json_object *drv_node_call(drv_context *ctx, const char *node, const char *method, const char *path,
+                           json_object *body, guint timeout_ms, GError **error)
 {
-    if (g_str_equal(node, run->node))
-        return run->answer(run, run->node, method, path + strlen("/v1/peer/"), body, error);
-    return run->peers->call(run->peers->data, node, method, path, body, timeout_ms, error);
+    if (g_str_equal(node, ctx->node))
+        return ctx->answer(ctx, ctx->node, method, path + strlen("/v1/peer/"), body, error);
+    return ctx->peers->call(ctx->peers->data, node, method, path, body, timeout_ms, error);
 }
 
-gboolean drv_run_is_copied(json_object *disk)
+gboolean drv_node_is_copied(json_object *disk)
 {
     return g_str_equal(drv_json_string(disk, "how", ""), "copy");
 }
 
-gboolean drv_run_is_leaving(drv_run *run, const char *uuid)
+gboolean drv_node_is_leaving(drv_context *ctx, const char *uuid)
 {
     gboolean leaving;
 
-    g_mutex_lock(&run->lock);
-    leaving = g_hash_table_contains(run->leaving, uuid);
-    g_mutex_unlock(&run->lock);
+    g_mutex_lock(&ctx->lock);
+    leaving = g_hash_table_contains(ctx->leaving, uuid);
+    g_mutex_unlock(&ctx->lock);
     return leaving;
 }
 
-char *drv_run_leaving_by(drv_run *run, const char *uuid)
+char *drv_node_leaving_by(drv_context *ctx, const char *uuid)
 {
     char *job;
 
-    g_mutex_lock(&run->lock);
-    job = g_strdup(g_hash_table_lookup(run->leaving, uuid));
-    g_mutex_unlock(&run->lock);
+    g_mutex_lock(&ctx->lock);
+    job = g_strdup(g_hash_table_lookup(ctx->leaving, uuid));
+    g_mutex_unlock(&ctx->lock);
     return job;
 }
 
@@ -97,32 +97,32 @@ static const char *key_of(GHashTable *table, const char *uuid)
     return NULL;
 }
 
-char *drv_run_in_need(drv_run *run, const char *uuid)
+char *drv_node_in_need(drv_context *ctx, const char *uuid)
 {
     char *job;
 
-    g_mutex_lock(&run->lock);
-    job = g_strdup(key_of(run->in_need, uuid));
-    g_mutex_unlock(&run->lock);
+    g_mutex_lock(&ctx->lock);
+    job = g_strdup(key_of(ctx->in_need, uuid));
+    g_mutex_unlock(&ctx->lock);
     return job;
 }
 
-gboolean drv_run_is_coming_locked(drv_run *run, const char *uuid)
+gboolean drv_node_is_coming_locked(drv_context *ctx, const char *uuid)
 {
-    return key_of(run->coming, uuid) != NULL;
+    return key_of(ctx->coming, uuid) != NULL;
 }
 
-gboolean drv_run_is_coming(drv_run *run, const char *uuid)
+gboolean drv_node_is_coming(drv_context *ctx, const char *uuid)
 {
     gboolean coming;
 
-    g_mutex_lock(&run->lock);
-    coming = drv_run_is_coming_locked(run, uuid);
-    g_mutex_unlock(&run->lock);
+    g_mutex_lock(&ctx->lock);
+    coming = drv_node_is_coming_locked(ctx, uuid);
+    g_mutex_unlock(&ctx->lock);
     return coming;
 }
 
-char *drv_run_owner(const char *id, const char *what, GError **error)
+char *drv_node_of_id(const char *id, const char *what, GError **error)
 {
     const char *dash = strrchr(id, '-');
 

@@ -11,11 +11,11 @@
 #include "model/peers.h"
 #include "store/store.h"
 
-#define DRV_RUN_PEER_TIMEOUT_MS 10000
+#define DRV_NODE_PEER_TIMEOUT_MS 10000
 /* Making images and starting a relay takes its time. */
-#define DRV_RUN_PREPARE_TIMEOUT_MS 30000
+#define DRV_NODE_PREPARE_TIMEOUT_MS 30000
 /* Of what an operator waits for: as long as the node says that it is alive and works on it. */
-#define DRV_RUN_PATIENT 0
+#define DRV_NODE_PATIENT 0
 
 /* Kept with the job before libvirt is asked to hand over by post-copy: the target may run it from then on. */
 #define DRV_FACT_HAND_OVER "hand_over_asked"
@@ -24,16 +24,16 @@
 /* The job ended because droverd was restarted, and nothing else was wrong. */
 #define DRV_FACT_INTERRUPTED "interrupted"
 
-typedef struct drv_run drv_run;
+typedef struct drv_context drv_context;
 typedef struct drv_content drv_content;
 typedef struct drv_incoming drv_incoming;
 typedef struct drv_outgoing drv_outgoing;
 typedef struct drv_operations drv_operations;
 
-struct drv_run {
+struct drv_context {
     char *node;
-    /* What this node is asked itself, which needs no network: as drv_run_peer(). */
-    json_object *(*answer)(drv_run *run, const char *caller, const char *method, const char *path, json_object *body,
+    /* What this node is asked itself, which needs no network: as drv_serve_peer(). */
+    json_object *(*answer)(drv_context *ctx, const char *caller, const char *method, const char *path, json_object *body,
                            GError **error);
     gint64 started_ms; /* this droverd */
     drv_hyper *hyper;
@@ -67,36 +67,36 @@ struct drv_run {
     GHashTable *probes;   /* session → its directory: of links that are probed up to here */
     gboolean probing;     /* a link from here */
     gint looks;              /* at links and memory for predictions that run now; atomic */
-    guint threads;        /* that drv_run_free() waits for */
+    guint threads;        /* that drv_serve_free() waits for */
     gboolean stopping;
 };
 
-/** drv_run_thread() - start a thread that drv_run_free() waits for. @data is the function's. */
-void drv_run_thread(drv_run *run, const char *name, GThreadFunc func, gpointer data);
-void drv_run_thread_ended(drv_run *run);
-gboolean drv_run_stopping(drv_run *run);
-/** drv_run_pause() - wait @ms or until the executor stops. Return: FALSE when it stops. */
-gboolean drv_run_pause(drv_run *run, guint ms);
+/** drv_node_thread() - start a thread that drv_serve_free() waits for. @data is the function's. */
+void drv_node_thread(drv_context *ctx, const char *name, GThreadFunc func, gpointer data);
+void drv_node_thread_ended(drv_context *ctx);
+gboolean drv_node_is_stopping(drv_context *ctx);
+/** drv_node_pause() - wait @ms or until the executor stops. Return: FALSE when it stops. */
+gboolean drv_node_pause(drv_context *ctx, guint ms);
 
-/** drv_run_call() - a peer, or this node itself without the network. See drv_peers.call. */
-json_object *drv_run_call(drv_run *run, const char *node, const char *method, const char *path,
-                          json_object *body, guint timeout_ms, GError **error);
+/** drv_node_call() - a peer, or this node itself without the network. See drv_peers.call. */
+json_object *drv_node_call(drv_context *ctx, const char *node, const char *method, const char *path,
+                           json_object *body, guint timeout_ms, GError **error);
 
-/** drv_run_is_copied() - whether a step's disk is copied to the target. */
-gboolean drv_run_is_copied(json_object *disk);
+/** drv_node_is_copied() - whether a step's disk is copied to the target. */
+gboolean drv_node_is_copied(json_object *disk);
 
-/** drv_run_is_leaving() - whether a move of the VM away from here has not ended yet. */
-gboolean drv_run_is_leaving(drv_run *run, const char *uuid);
-/** drv_run_leaving_by() - the id of the job that moves it away. Transfer full; NULL: none does. */
-char *drv_run_leaving_by(drv_run *run, const char *uuid);
-/** drv_run_in_need() - the id of a job of the VM that needs attention. Transfer full; NULL: none does. */
-char *drv_run_in_need(drv_run *run, const char *uuid);
-/** drv_run_is_coming() - whether an arrival of the VM is not settled yet. */
-gboolean drv_run_is_coming(drv_run *run, const char *uuid);
-gboolean drv_run_is_coming_locked(drv_run *run, const char *uuid);
+/** drv_node_is_leaving() - whether a move of the VM away from here has not ended yet. */
+gboolean drv_node_is_leaving(drv_context *ctx, const char *uuid);
+/** drv_node_leaving_by() - the id of the job that moves it away. Transfer full; NULL: none does. */
+char *drv_node_leaving_by(drv_context *ctx, const char *uuid);
+/** drv_node_in_need() - the id of a job of the VM that needs attention. Transfer full; NULL: none does. */
+char *drv_node_in_need(drv_context *ctx, const char *uuid);
+/** drv_node_is_coming() - whether an arrival of the VM is not settled yet. */
+gboolean drv_node_is_coming(drv_context *ctx, const char *uuid);
+gboolean drv_node_is_coming_locked(drv_context *ctx, const char *uuid);
 
-/** drv_run_owner() - the node in an id ("h1-7", "h1-p3"). Transfer full; NULL and DRV_ERROR_NOT_FOUND if it has none. */
-char *drv_run_owner(const char *id, const char *what, GError **error);
+/** drv_node_of_id() - the node in an id ("h1-7", "h1-p3"). Transfer full; NULL and DRV_ERROR_NOT_FOUND if it has none. */
+char *drv_node_of_id(const char *id, const char *what, GError **error);
 
-/** drv_run_touch() - returns once the executor's lock can be had: it is held for moments only. Any thread. */
-void drv_run_touch(drv_run *run);
+/** drv_node_touch() - returns once the executor's lock can be had: it is held for moments only. Any thread. */
+void drv_node_touch(drv_context *ctx);

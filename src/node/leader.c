@@ -42,23 +42,23 @@ static gint64 now_ms(void)
     return (gint64)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-static gboolean with_etcd(drv_run *run)
+static gboolean with_etcd(drv_context *ctx)
 {
-    return run->shared && drv_store_is_shared(run->shared);
+    return ctx->shared && drv_store_is_shared(ctx->shared);
 }
 
-char *drv_run_leader(drv_run *run)
+char *drv_leader_name(drv_context *ctx)
 {
     g_autoptr(GPtrArray) members = NULL;
     char *holder = NULL;
 
-    if (with_etcd(run)) {
-        g_mutex_lock(&run->lead->lock);
-        holder = g_strdup(run->lead->holder);
-        g_mutex_unlock(&run->lead->lock);
+    if (with_etcd(ctx)) {
+        g_mutex_lock(&ctx->lead->lock);
+        holder = g_strdup(ctx->lead->holder);
+        g_mutex_unlock(&ctx->lead->lock);
         return holder;
     }
-    members = run->peers->members(run->peers->data);
+    members = ctx->peers->members(ctx->peers->data);
     for (guint i = 0; !holder && i < members->len; i++) {
         const drv_member *member = members->pdata[i];
 
@@ -68,47 +68,47 @@ char *drv_run_leader(drv_run *run)
     return holder;
 }
 
-gboolean drv_run_leads(drv_run *run)
+gboolean drv_leader_is_here(drv_context *ctx)
 {
     g_autofree char *leader = NULL;
     gboolean leads;
 
-    if (with_etcd(run)) {
-        g_mutex_lock(&run->lead->lock);
-        leads = now_ms() < run->lead->until_ms && run->lead->place == drv_store_place(run->shared);
-        g_mutex_unlock(&run->lead->lock);
+    if (with_etcd(ctx)) {
+        g_mutex_lock(&ctx->lead->lock);
+        leads = now_ms() < ctx->lead->until_ms && ctx->lead->place == drv_store_place(ctx->shared);
+        g_mutex_unlock(&ctx->lead->lock);
         return leads;
     }
-    leader = drv_run_leader(run);
-    return leader && g_str_equal(leader, run->node);
+    leader = drv_leader_name(ctx);
+    return leader && g_str_equal(leader, ctx->node);
 }
 
-drv_store *drv_run_cluster_store(drv_run *run)
+drv_store *drv_leader_cluster_store(drv_context *ctx)
 {
-    if (run->shared)
-        return drv_gate_is_open(run->shared) ? run->shared : NULL;
-    return drv_run_leads(run) ? run->store : NULL;
+    if (ctx->shared)
+        return drv_gate_is_open(ctx->shared) ? ctx->shared : NULL;
+    return drv_leader_is_here(ctx) ? ctx->store : NULL;
 }
 
-drv_store *drv_run_lead_store(drv_run *run, GError **error)
+drv_store *drv_leader_store(drv_context *ctx, GError **error)
 {
-    drv_store *store = drv_run_cluster_store(run);
+    drv_store *store = drv_leader_cluster_store(ctx);
 
     if (!store)
         g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
-                    "%s does not lead (any more), or cannot reach the cluster's store: ask again", run->node);
+                    "%s does not lead (any more), or cannot reach the cluster's store: ask again", ctx->node);
     return store;
 }
 
-json_object *drv_run_ask_leader(drv_run *run, const char *what, const char *method, const char *path,
-                                json_object *body, guint timeout_ms, GError **error)
+json_object *drv_leader_ask(drv_context *ctx, const char *what, const char *method, const char *path,
+                            json_object *body, guint timeout_ms, GError **error)
 {
-    g_autofree char *leader = drv_run_leader(run);
+    g_autofree char *leader = drv_leader_name(ctx);
     g_autoptr(GError) problem = NULL;
     json_object *answer = NULL;
 
     if (leader)
-        answer = drv_run_call(run, leader, method, path, body, timeout_ms, &problem);
+        answer = drv_node_call(ctx, leader, method, path, body, timeout_ms, &problem);
     else
         g_set_error(&problem, DRV_ERROR, DRV_ERROR_UNREACHABLE,
                     "this node does not know it yet: try again in some seconds");
@@ -120,59 +120,59 @@ json_object *drv_run_ask_leader(drv_run *run, const char *what, const char *meth
     return NULL;
 }
 
-json_object *drv_run_act(drv_run *run, const char *node, const char *method, const char *path,
-                         json_object *body, guint timeout_ms, GError **error)
+json_object *drv_leader_act(drv_context *ctx, const char *node, const char *method, const char *path,
+                            json_object *body, guint timeout_ms, GError **error)
 {
-    if (g_str_equal(node, run->node) || drv_run_leads(run))
-        return drv_run_call(run, node, method, path, body, timeout_ms, error);
+    if (g_str_equal(node, ctx->node) || drv_leader_is_here(ctx))
+        return drv_node_call(ctx, node, method, path, body, timeout_ms, error);
     g_set_error_literal(error, DRV_ELSEWHERE, 0, node);
     return NULL;
 }
 
-gboolean drv_run_is_leader(drv_run *run, const char *name)
+gboolean drv_leader_is(drv_context *ctx, const char *name)
 {
-    g_autofree char *leader = drv_run_leader(run);
+    g_autofree char *leader = drv_leader_name(ctx);
     g_autoptr(drv_document) claim = NULL;
     g_autoptr(json_object) held = NULL;
 
     if (leader && g_str_equal(leader, name))
         return TRUE;
-    if (!with_etcd(run))
+    if (!with_etcd(ctx))
         return FALSE;
     /* It may have begun to lead a moment ago. */
-    claim = drv_store_get(run->shared, DRV_CLAIM_BUCKET, CLAIM, NULL);
+    claim = drv_store_get(ctx->shared, DRV_CLAIM_BUCKET, CLAIM, NULL);
     held = claim ? drv_json_parse(claim->json, "a claim", NULL) : NULL;
     return !g_strcmp0(drv_json_string(held, "holder", NULL), name);
 }
 
-gboolean drv_run_must_lead(drv_run *run, GError **error)
+gboolean drv_leader_must_be_here(drv_context *ctx, GError **error)
 {
     gint64 until_ms = now_ms() + PATIENCE_MS;
 
     do {
         g_autofree char *leader = NULL;
 
-        if (drv_run_leads(run))
+        if (drv_leader_is_here(ctx))
             return TRUE;
-        leader = drv_run_leader(run);
-        if (leader && !g_str_equal(leader, run->node)) {
+        leader = drv_leader_name(ctx);
+        if (leader && !g_str_equal(leader, ctx->node)) {
             g_set_error_literal(error, DRV_ELSEWHERE, 0, leader);
             return FALSE;
         }
-        drv_working_say("%s waits until a node leads", run->node);
-    } while (now_ms() < until_ms && drv_run_pause(run, AGAIN_MS));
+        drv_working_say("%s waits until a node leads", ctx->node);
+    } while (now_ms() < until_ms && drv_node_pause(ctx, AGAIN_MS));
     g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
                 "this is done by the node that leads, and %s does not know which that is: 'drover node list' and "
-                "'drover doctor' say whether the nodes and the cluster's store are well", run->node);
+                "'drover doctor' say whether the nodes and the cluster's store are well", ctx->node);
     return FALSE;
 }
 
 /* ---- being it ---- */
 
 /* What the last question said. Who could not ask keeps what it has until its time is over. */
-static void note(drv_run *run, drv_claim claim, char *holder, gint64 asked_ms, const char *place)
+static void note(drv_context *ctx, drv_claim claim, char *holder, gint64 asked_ms, const char *place)
 {
-    struct drv_lead *lead = run->lead;
+    struct drv_lead *lead = ctx->lead;
     gboolean leads;
 
     g_mutex_lock(&lead->lock);
@@ -196,17 +196,17 @@ static void note(drv_run *run, drv_claim claim, char *holder, gint64 asked_ms, c
 }
 
 /* Return: whether another one holds it, so that there is something to wait for. */
-static gboolean ask(drv_run *run)
+static gboolean ask(drv_context *ctx)
 {
-    struct drv_lead *lead = run->lead;
+    struct drv_lead *lead = ctx->lead;
     g_autoptr(GError) error = NULL;
-    const char *place = drv_store_place(run->shared); /* as it is before it is asked */
+    const char *place = drv_store_place(ctx->shared); /* as it is before it is asked */
     gint64 asked_ms = now_ms();
     char *holder = NULL;
     drv_claim claim =
-        drv_store_claim(run->shared, CLAIM, run->node, TTL_S, &lead->lease, &holder, &error);
+        drv_store_claim(ctx->shared, CLAIM, ctx->node, TTL_S, &lead->lease, &holder, &error);
 
-    note(run, claim, claim == DRV_CLAIM_FAILED ? NULL : holder, asked_ms, place);
+    note(ctx, claim, claim == DRV_CLAIM_FAILED ? NULL : holder, asked_ms, place);
     if (claim == DRV_CLAIM_FAILED) {
         drv_log_debug("who leads is not known: %s", error->message);
         g_free(holder);
@@ -216,49 +216,49 @@ static gboolean ask(drv_run *run)
 
 static gpointer lead_thread(gpointer data)
 {
-    drv_run *run = data;
-    struct drv_lead *lead = run->lead;
+    drv_context *ctx = data;
+    struct drv_lead *lead = ctx->lead;
     gboolean go_on = TRUE;
 
     while (go_on) {
-        if (!with_etcd(run)) {
+        if (!with_etcd(ctx)) {
             lead->lease = 0;
             lead->led = FALSE;
-            go_on = drv_run_pause(run, LOOK_MS);
-        } else if (ask(run)) {
+            go_on = drv_node_pause(ctx, LOOK_MS);
+        } else if (ask(ctx)) {
             /* Its end is a change; what changed before is found by the question after it. */
-            const char *place = drv_store_place(run->shared);
+            const char *place = drv_store_place(ctx->shared);
 
             lead->revision =
-                drv_store_wait(run->shared, DRV_CLAIM_BUCKET, lead->revision, RENEW_MS, NULL);
-            if (place != drv_store_place(run->shared)) /* another one has its own count */
+                drv_store_wait(ctx->shared, DRV_CLAIM_BUCKET, lead->revision, RENEW_MS, NULL);
+            if (place != drv_store_place(ctx->shared)) /* another one has its own count */
                 lead->revision = -1;
-            go_on = lead->revision >= 0 ? !drv_run_stopping(run) : drv_run_pause(run, LOOK_MS / 4);
+            go_on = lead->revision >= 0 ? !drv_node_is_stopping(ctx) : drv_node_pause(ctx, LOOK_MS / 4);
         } else {
-            go_on = drv_run_pause(run, drv_run_leads(run) ? RENEW_MS : LOOK_MS / 4);
+            go_on = drv_node_pause(ctx, drv_leader_is_here(ctx) ? RENEW_MS : LOOK_MS / 4);
         }
     }
     /* Let go, so that nobody has to wait for it. */
-    if (lead->lease && with_etcd(run))
-        drv_store_release(run->shared, lead->lease);
-    drv_run_thread_ended(run);
+    if (lead->lease && with_etcd(ctx))
+        drv_store_release(ctx->shared, lead->lease);
+    drv_node_thread_ended(ctx);
     return NULL;
 }
 
-void drv_run_lead_start(drv_run *run)
+void drv_leader_start(drv_context *ctx)
 {
-    run->lead = g_new0(struct drv_lead, 1);
-    g_mutex_init(&run->lead->lock);
-    run->lead->revision = -1;
-    if (run->shared)
-        drv_run_thread(run, "lead", lead_thread, run);
+    ctx->lead = g_new0(struct drv_lead, 1);
+    g_mutex_init(&ctx->lead->lock);
+    ctx->lead->revision = -1;
+    if (ctx->shared)
+        drv_node_thread(ctx, "lead", lead_thread, ctx);
 }
 
-void drv_run_lead_free(drv_run *run)
+void drv_leader_free(drv_context *ctx)
 {
-    if (!run->lead)
+    if (!ctx->lead)
         return;
-    g_mutex_clear(&run->lead->lock);
-    g_free(run->lead->holder);
-    g_free(run->lead);
+    g_mutex_clear(&ctx->lead->lock);
+    g_free(ctx->lead->holder);
+    g_free(ctx->lead);
 }

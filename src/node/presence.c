@@ -9,21 +9,21 @@ typedef struct {
     gint64 since_ms;
 } presence;
 
-gint64 drv_presence_note(drv_run *run, const char *node, gboolean up)
+gint64 drv_presence_note(drv_context *ctx, const char *node, gboolean up)
 {
     presence *known;
     gint64 since_ms;
 
-    g_mutex_lock(&run->lock);
-    known = g_hash_table_lookup(run->presence, node);
+    g_mutex_lock(&ctx->lock);
+    known = g_hash_table_lookup(ctx->presence, node);
     if (!known) {
         known = g_new(presence, 1);
         *known = (presence){up, drv_clock_real_ms()};
-        g_hash_table_insert(run->presence, g_strdup(node), known);
+        g_hash_table_insert(ctx->presence, g_strdup(node), known);
     } else if (known->up != up) {
         *known = (presence){up, drv_clock_real_ms()};
     }
     since_ms = known->since_ms;
-    g_mutex_unlock(&run->lock);
+    g_mutex_unlock(&ctx->lock);
     return since_ms;
 }

@@ -8,4 +8,4 @@
  * drv_presence_note() - @node has just answered, or has not (@up).
  * Return: since when that is so, in milliseconds since 1970: since the first time that it was seen so.
  */
-gint64 drv_presence_note(drv_run *run, const char *node, gboolean up);
+gint64 drv_presence_note(drv_context *ctx, const char *node, gboolean up);

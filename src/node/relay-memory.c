@@ -20,12 +20,12 @@ typedef struct {
     guint64 mib;
 } reserved;
 
-static guint64 budget_bytes(drv_run *run)
+static guint64 budget_bytes(drv_context *ctx)
 {
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
 
-    if (run->relay_memory_bytes)
-        return run->relay_memory_bytes;
+    if (ctx->relay_memory_bytes)
+        return ctx->relay_memory_bytes;
     return pages > 0 && page > 0 ? drv_budget_bytes((guint64)pages * (guint64)page) : 0;
 }
 
@@ -48,9 +48,9 @@ static void count_one(int directory, const char *name, reserved *sum)
 }
 
 /* @directory is locked. */
-static void count(drv_run *run, int directory, reserved *sum)
+static void count(drv_context *ctx, int directory, reserved *sum)
 {
-    g_autoptr(GDir) all = g_dir_open(run->sessions_dir, 0, NULL);
+    g_autoptr(GDir) all = g_dir_open(ctx->sessions_dir, 0, NULL);
     const char *name;
 
     while (all && (name = g_dir_read_name(all)))
@@ -58,12 +58,12 @@ static void count(drv_run *run, int directory, reserved *sum)
             count_one(directory, name, sum);
 }
 
-static int open_locked(drv_run *run)
+static int open_locked(drv_context *ctx)
 {
     int directory;
 
-    g_mkdir_with_parents(run->sessions_dir, 0755);
-    directory = open(run->sessions_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    g_mkdir_with_parents(ctx->sessions_dir, 0755);
+    directory = open(ctx->sessions_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory >= 0 && flock(directory, LOCK_EX) < 0) {
         close(directory);
         return -1;
@@ -85,15 +85,15 @@ static int write_down(int directory, const char *dir, guint mib)
     return -1;
 }
 
-int drv_reserve(drv_run *run, const char *dir, guint wish_mib, gboolean must, unsigned *cache_mib, GError **error)
+int drv_reserve(drv_context *ctx, const char *dir, guint wish_mib, gboolean must, unsigned *cache_mib, GError **error)
 {
-    drv_autoclose int directory = open_locked(run);
-    guint64 budget = budget_bytes(run);
+    drv_autoclose int directory = open_locked(ctx);
+    guint64 budget = budget_bytes(ctx);
     reserved sum = {0};
     int fd;
 
     if (directory >= 0)
-        count(run, directory, &sum);
+        count(ctx, directory, &sum);
     *cache_mib = drv_budget_cache_mib(budget, wish_mib, sum.sessions, sum.mib);
     if (must)
         *cache_mib = MAX(*cache_mib, DRV_BUDGET_CACHE_LEAST_MIB);
@@ -101,25 +101,25 @@ int drv_reserve(drv_run *run, const char *dir, guint wish_mib, gboolean must, un
         g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED,
                     "%s has no memory for another migration: %u have reserved %" G_GUINT64_FORMAT " MiB of the %"
                     G_GUINT64_FORMAT " MiB that relays may take there; wait until one has ended ('drover jobs'), or give "
-                    "relays more (droverd --relay-memory)", run->node, sum.sessions, sum.mib, budget >> 20);
+                    "relays more (droverd --relay-memory)", ctx->node, sum.sessions, sum.mib, budget >> 20);
         return -1;
     }
     fd = directory >= 0 ? write_down(directory, dir, drv_budget_session_mib(*cache_mib)) : -1;
     if (fd < 0)
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "memory for a session cannot be reserved in %s: %s",
-                    run->sessions_dir, g_strerror(errno));
+                    ctx->sessions_dir, g_strerror(errno));
     return fd;
 }
 
-void drv_reserve_tell(drv_run *run, json_object *node)
+void drv_reserve_tell(drv_context *ctx, json_object *node)
 {
-    drv_autoclose int directory = open_locked(run);
-    guint64 budget = budget_bytes(run);
+    drv_autoclose int directory = open_locked(ctx);
+    guint64 budget = budget_bytes(ctx);
     reserved sum = {0};
 
     if (directory < 0)
         return;
-    count(run, directory, &sum);
+    count(ctx, directory, &sum);
     drv_json_set_int(node, "relay_memory_bytes", (gint64)budget);
     drv_json_set_int(node, "relay_memory_left_bytes", MAX((gint64)budget - (gint64)(sum.mib << 20), 0));
 }

@@ -21,7 +21,7 @@
  * Return: a descriptor for the relay (drv_relay_config.memory_fd), which the caller closes; until both have, it is
  * reserved. -1 and DRV_ERROR_REFUSED: there is no room, and why.
  */
-int drv_reserve(drv_run *run, const char *dir, guint wish_mib, gboolean must, unsigned *cache_mib, GError **error);
+int drv_reserve(drv_context *ctx, const char *dir, guint wish_mib, gboolean must, unsigned *cache_mib, GError **error);
 
 /** drv_reserve_tell() - sets "relay_memory_bytes" and "relay_memory_left_bytes" of this node's @node. */
-void drv_reserve_tell(drv_run *run, json_object *node);
+void drv_reserve_tell(drv_context *ctx, json_object *node);

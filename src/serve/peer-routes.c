@@ -37,7 +37,7 @@
 #include "serve/view.h"
 
 typedef struct {
-    drv_run *run;
+    drv_context *ctx;
     const char *caller;
     const char *id;    /* the second element of the path, or NULL */
     const char *query; /* behind '?', or "" */
@@ -61,12 +61,12 @@ static gint64 query_int(const char *query, const char *key, gint64 otherwise)
 
 static json_object *get_node(const peer_request *request, GError **error)
 {
-    json_object *node = drv_model_local_node(request->run->hyper, request->run->node, error);
-    g_autoptr(json_object) links = node ? drv_links_local(request->run, NULL) : NULL;
+    json_object *node = drv_model_local_node(request->ctx->hyper, request->ctx->node, error);
+    g_autoptr(json_object) links = node ? drv_links_local(request->ctx, NULL) : NULL;
 
     if (node) {
-        drv_json_set_int(node, "started_ms", request->run->started_ms);
-        drv_reserve_tell(request->run, node);
+        drv_json_set_int(node, "started_ms", request->ctx->started_ms);
+        drv_reserve_tell(request->ctx, node);
     }
     if (links)
         drv_json_set(node, "links", json_object_get(drv_json_array(links, "links")));
@@ -75,113 +75,113 @@ static json_object *get_node(const peer_request *request, GError **error)
 
 static json_object *get_vms(const peer_request *request, GError **error)
 {
-    return drv_run_local_vms(request->run, error);
+    return drv_serve_local_vms(request->ctx, error);
 }
 
 static json_object *get_vm(const peer_request *request, GError **error)
 {
-    return drv_model_local_vm(request->run->hyper, request->run->node, request->id, error);
+    return drv_model_local_vm(request->ctx->hyper, request->ctx->node, request->id, error);
 }
 
 static json_object *set_goals(const peer_request *request, GError **error)
 {
-    return drv_run_local_goals_set(request->run, request->id, request->body, error);
+    return drv_fleet_local_goals_set(request->ctx, request->id, request->body, error);
 }
 
 static json_object *clear_goals(const peer_request *request, GError **error)
 {
-    return drv_run_local_goals_clear(request->run, request->id, error);
+    return drv_fleet_local_goals_clear(request->ctx, request->id, error);
 }
 
 static json_object *set_owner(const peer_request *request, GError **error)
 {
-    return drv_run_local_owner_set(request->run, request->id, request->body, error);
+    return drv_fleet_local_owner_set(request->ctx, request->id, request->body, error);
 }
 
 static json_object *get_content(const peer_request *request, GError **error)
 {
-    return drv_run_local_content(request->run, error);
+    return drv_cache_local(request->ctx, error);
 }
 
 static json_object *set_content(const peer_request *request, GError **error)
 {
-    return drv_run_local_content_set(request->run, request->body, error);
+    return drv_cache_local_set(request->ctx, request->body, error);
 }
 
 static json_object *prune_content(const peer_request *request, GError **error)
 {
-    return drv_run_local_content_prune(request->run, request->body, error);
+    return drv_cache_local_prune(request->ctx, request->body, error);
 }
 
 static json_object *get_policies(const peer_request *request, GError **error)
 {
-    return drv_policies_local(request->run, error);
+    return drv_policies_local(request->ctx, error);
 }
 
 static json_object *set_policy(const peer_request *request, GError **error)
 {
-    return drv_policies_local_set(request->run, request->id, request->body, error);
+    return drv_policies_local_set(request->ctx, request->id, request->body, error);
 }
 
 static json_object *delete_policy(const peer_request *request, GError **error)
 {
-    return drv_policies_local_delete(request->run, request->id, error);
+    return drv_policies_local_delete(request->ctx, request->id, error);
 }
 
 static json_object *gather_facts(const peer_request *request, GError **error)
 {
-    return drv_facts_gather(request->run, request->id, request->body, error);
+    return drv_facts_gather(request->ctx, request->id, request->body, error);
 }
 
 static json_object *answer_facts(const peer_request *request, GError **error)
 {
-    return drv_facts_answer(request->run, request->body, error);
+    return drv_facts_answer(request->ctx, request->body, error);
 }
 
 static json_object *predict(const peer_request *request, GError **error)
 {
-    return drv_predict_step(request->run, request->body, error);
+    return drv_predict_step(request->ctx, request->body, error);
 }
 
 static json_object *take_learnt(const peer_request *request, GError **error)
 {
-    return drv_lessons_take(request->run, request->caller, request->body, error);
+    return drv_lessons_take(request->ctx, request->caller, request->body, error);
 }
 
 static json_object *get_links(const peer_request *request, GError **error)
 {
-    return drv_links_local(request->run, error);
+    return drv_links_local(request->ctx, error);
 }
 
 static json_object *probe_link(const peer_request *request, GError **error)
 {
-    return drv_links_probe(request->run, drv_json_string(request->body, "to", ""), 0, error);
+    return drv_links_probe(request->ctx, drv_json_string(request->body, "to", ""), 0, error);
 }
 
 static json_object *answer_probe(const peer_request *request, GError **error)
 {
-    return drv_links_answer(request->run, request->body, error);
+    return drv_links_answer(request->ctx, request->body, error);
 }
 
 static json_object *forget_probe(const peer_request *request, GError **error)
 {
-    drv_links_forget(request->run, request->id);
+    drv_links_forget(request->ctx, request->id);
     return json_object_new_object();
 }
 
 static json_object *get_plans(const peer_request *request, GError **error)
 {
-    return drv_run_local_plans(request->run, error);
+    return drv_fleet_local_plans(request->ctx, error);
 }
 
 static json_object *get_plan(const peer_request *request, GError **error)
 {
-    return drv_run_local_plan(request->run, request->id, error);
+    return drv_fleet_local_plan(request->ctx, request->id, error);
 }
 
 static json_object *apply_plan(const peer_request *request, GError **error)
 {
-    return drv_run_local_apply(request->run, request->caller, request->id, request->body, error);
+    return drv_fleet_apply_local_plan(request->ctx, request->caller, request->id, request->body, error);
 }
 
 static json_object *get_clock(const peer_request *request, GError **error)
@@ -189,30 +189,30 @@ static json_object *get_clock(const peer_request *request, GError **error)
     json_object *object = json_object_new_object();
 
     drv_json_set_int(object, "clock_ms", drv_clock_real_ms());
-    drv_json_set_bool(object, "looking", drv_first_look_goes_on(request->run));
+    drv_json_set_bool(object, "looking", drv_first_look_goes_on(request->ctx));
     return object;
 }
 
 static json_object *get_jobs(const peer_request *request, GError **error)
 {
-    return drv_run_local_jobs(request->run, error);
+    return drv_move_jobs(request->ctx, error);
 }
 
 static json_object *get_job(const peer_request *request, GError **error)
 {
-    return drv_run_local_job_view(request->run, request->id, query_int(request->query, "after", -1),
-                                  (guint)CLAMP(query_int(request->query, "wait_ms", 0), 0, 30000),
-                                  error);
+    return drv_move_job_view(request->ctx, request->id, query_int(request->query, "after", -1),
+                             (guint)CLAMP(query_int(request->query, "wait_ms", 0), 0, 30000),
+                             error);
 }
 
 static json_object *cancel_job(const peer_request *request, GError **error)
 {
-    drv_run *run = request->run;
-    g_autoptr(drv_job) job = drv_run_local_job(run, request->id);
+    drv_context *ctx = request->ctx;
+    g_autoptr(drv_job) job = drv_move_job(ctx, request->id);
     drv_outgoing *outgoing;
 
     if (!job) {
-        g_autoptr(json_object) ended = drv_run_local_job_view(run, request->id, -1, 0, error);
+        g_autoptr(json_object) ended = drv_move_job_view(ctx, request->id, -1, 0, error);
 
         if (ended)
             g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "job %s is over already (%s)",
@@ -221,72 +221,72 @@ static json_object *cancel_job(const peer_request *request, GError **error)
     }
     if (!drv_job_cancel(job, error))
         return NULL;
-    g_mutex_lock(&run->lock);
-    outgoing = g_hash_table_lookup(run->outgoing, drv_job_uuid(job));
+    g_mutex_lock(&ctx->lock);
+    outgoing = g_hash_table_lookup(ctx->outgoing, drv_job_uuid(job));
     if (outgoing)
         drv_outgoing_wake(outgoing);
-    g_mutex_unlock(&run->lock);
+    g_mutex_unlock(&ctx->lock);
     return drv_job_view(job);
 }
 
 static json_object *reconcile_job(const peer_request *request, GError **error)
 {
-    return drv_run_local_reconcile(request->run, request->id, error);
+    return drv_move_reconcile(request->ctx, request->id, error);
 }
 
 static json_object *new_job(const peer_request *request, GError **error)
 {
-    return drv_new_job(request->run, request->body, error);
+    return drv_new_job(request->ctx, request->body, error);
 }
 
 static json_object *find_job(const peer_request *request, GError **error)
 {
-    return drv_new_job_find(request->run, request->id, error);
+    return drv_new_job_find(request->ctx, request->id, error);
 }
 
 static json_object *get_settings(const peer_request *request, GError **error)
 {
-    return drv_maintenance_local(request->run, error);
+    return drv_maintenance_local(request->ctx, error);
 }
 
 static json_object *set_settings(const peer_request *request, GError **error)
 {
     json_object *settings =
-        drv_maintenance_local_set(request->run, request->id, request->body, error);
+        drv_maintenance_local_set(request->ctx, request->id, request->body, error);
 
     if (settings && g_strcmp0(drv_json_string(request->body, "maintenance", NULL), "none") == 0)
-        drv_operations_cancel_drains(request->run, request->id);
+        drv_operations_cancel_drains(request->ctx, request->id);
     return settings;
 }
 
 static json_object *make_fleet_plan(const peer_request *request, GError **error)
 {
-    return drv_fleet_plan_make(request->run, request->body, error);
+    return drv_fleet_plan_make(request->ctx, request->body, error);
 }
 
 static json_object *get_fleet_plans(const peer_request *request, GError **error)
 {
-    return drv_fleet_plans_local(request->run, error);
+    return drv_fleet_plans_local(request->ctx, error);
 }
 
 static json_object *get_fleet_plan(const peer_request *request, GError **error)
 {
-    return drv_fleet_plan_local(request->run, request->id, error);
+    return drv_fleet_plan_local(request->ctx, request->id, error);
 }
 
 static json_object *apply_fleet_plan(const peer_request *request, GError **error)
 {
-    return drv_fleet_plan_apply(request->run, request->id, error);
+    return drv_fleet_plan_apply(request->ctx, request->id, error);
 }
 
 static json_object *get_operations(const peer_request *request, GError **error)
 {
-    return drv_operations_local(request->run, error);
+    return drv_operations_local(request->ctx, error);
 }
 
 static json_object *get_operation(const peer_request *request, GError **error)
 {
-    return drv_operations_local_view(request->run, request->id,
+    return drv_operations_local_view(request->ctx, request->id,
                                      query_int(request->query, "after", -1),
                                      (guint)CLAMP(query_int(request->query, "wait_ms", 0), 0, 30000),
                                      error);
@@ -294,27 +294,27 @@ static json_object *get_operation(const peer_request *request, GError **error)
 
 static json_object *pause_operation(const peer_request *request, GError **error)
 {
-    return drv_operations_local_act(request->run, request->id, "pause", error);
+    return drv_operations_local_act(request->ctx, request->id, "pause", error);
 }
 
 static json_object *resume_operation(const peer_request *request, GError **error)
 {
-    return drv_operations_local_act(request->run, request->id, "resume", error);
+    return drv_operations_local_act(request->ctx, request->id, "resume", error);
 }
 
 static json_object *cancel_operation(const peer_request *request, GError **error)
 {
-    return drv_operations_local_act(request->run, request->id, "cancel", error);
+    return drv_operations_local_act(request->ctx, request->id, "cancel", error);
 }
 
 static json_object *open_session(const peer_request *request, GError **error)
 {
-    return drv_incoming_open(request->run, request->caller, request->body, error);
+    return drv_incoming_open(request->ctx, request->caller, request->body, error);
 }
 
 static json_object *look_at_session(const peer_request *request, GError **error)
 {
-    return drv_incoming_look(request->run, request->id, request->body, error);
+    return drv_incoming_look(request->ctx, request->id, request->body, error);
 }
 
 static json_object *done(gboolean ok)
@@ -324,19 +324,19 @@ static json_object *done(gboolean ok)
 
 static json_object *export_image(const peer_request *request, GError **error)
 {
-    return done(drv_incoming_export(request->run, request->caller, request->id, request->body, TRUE,
+    return done(drv_incoming_export(request->ctx, request->caller, request->id, request->body, TRUE,
                                     error));
 }
 
 static json_object *unexport_image(const peer_request *request, GError **error)
 {
-    return done(drv_incoming_export(request->run, request->caller, request->id, request->body, FALSE,
+    return done(drv_incoming_export(request->ctx, request->caller, request->id, request->body, FALSE,
                                     error));
 }
 
 static json_object *define_vm(const peer_request *request, GError **error)
 {
-    return done(drv_incoming_define(request->run, request->caller, request->id, request->body,
+    return done(drv_incoming_define(request->ctx, request->caller, request->id, request->body,
                                     error));
 }
 
@@ -349,7 +349,7 @@ static json_object *whole_vm(const peer_request *request, GError **error)
 
     if (!drv_door_uuid(&uuid, drv_json_string(request->body, "uuid", NULL), error))
         return NULL;
-    missing = drv_hyper_missing_files(request->run->hyper, uuid.text, error);
+    missing = drv_hyper_missing_files(request->ctx->hyper, uuid.text, error);
     if (!missing)
         return NULL;
     object = json_object_new_object();
@@ -368,12 +368,12 @@ static json_object *whole_vm(const peer_request *request, GError **error)
 
 static json_object *finish_session(const peer_request *request, GError **error)
 {
-    return drv_incoming_finish(request->run, request->id, request->body, error);
+    return drv_incoming_finish(request->ctx, request->id, request->body, error);
 }
 
 static json_object *abandon_session(const peer_request *request, GError **error)
 {
-    return drv_incoming_abandon(request->run, request->caller, request->id, error);
+    return drv_incoming_abandon(request->ctx, request->caller, request->id, error);
 }
 
 #define MEMBER DRV_PEER_MEMBER
@@ -467,7 +467,7 @@ static int check_id(const char *what, const char *id, struct drv_error *err)
     return parse_key(id, err);
 }
 
-char *drv_run_peer_at(guint i, const char **method, drv_peer_who *who)
+char *drv_serve_peer_at(guint i, const char **method, drv_peer_who *who)
 {
     if (i >= G_N_ELEMENTS(routes))
         return NULL;
@@ -478,26 +478,26 @@ char *drv_run_peer_at(guint i, const char **method, drv_peer_who *who)
 }
 
 /* A node that only passes on what somebody has asked for is not believed: operators are sent on themselves. */
-static gboolean check_caller(drv_run *run, drv_peer_who who, const peer_request *request,
+static gboolean check_caller(drv_context *ctx, drv_peer_who who, const peer_request *request,
                              GError **error)
 {
-    if (who == DRV_PEER_MEMBER || g_str_equal(request->caller, run->node) ||
+    if (who == DRV_PEER_MEMBER || g_str_equal(request->caller, ctx->node) ||
         (who == DRV_PEER_ITSELF && !g_strcmp0(request->caller, request->id)) ||
-        drv_run_is_leader(run, request->caller))
+        drv_leader_is(ctx, request->caller))
         return TRUE;
     g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
                 "node %s may not have this done by %s: only the node that leads may%s", request->caller,
-                run->node, who == DRV_PEER_ITSELF ? ", and a node for itself" : "");
+                ctx->node, who == DRV_PEER_ITSELF ? ", and a node for itself" : "");
     return FALSE;
 }
 
-json_object *drv_run_peer(drv_run *run, const char *caller, const char *method, const char *path,
-                          json_object *body, GError **error)
+json_object *drv_serve_peer(drv_context *ctx, const char *caller, const char *method, const char *path,
+                            json_object *body, GError **error)
 {
     g_auto(GStrv) halves = g_strsplit(path, "?", 2);
     g_auto(GStrv) elements = g_strsplit(halves[0] ? halves[0] : "", "/", 4);
     guint count = g_strv_length(elements);
-    peer_request request = {.run = run,
+    peer_request request = {.ctx = ctx,
                             .caller = caller,
                             .id = count > 1 ? elements[1] : NULL,
                             .query = halves[0] && halves[1] ? halves[1] : "",
@@ -511,7 +511,7 @@ json_object *drv_run_peer(drv_run *run, const char *caller, const char *method, 
             !g_str_equal(routes[i].what, elements[0]) ||
             (routes[i].action && !g_str_equal(routes[i].action, elements[2])))
             continue;
-        if (!check_caller(run, routes[i].who, &request, error))
+        if (!check_caller(ctx, routes[i].who, &request, error))
             return NULL;
         if (routes[i].has_body && !body) {
             g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s /v1/peer/%s needs a body", method,

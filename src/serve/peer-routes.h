@@ -9,18 +9,18 @@
 #include "serve/serve.h"
 
 /**
- * drv_run_peer() - everything under /v1/peer/ but what the API itself answers
+ * drv_serve_peer() - everything under /v1/peer/ but what the API itself answers
  * (membership, join).
  * @caller: name of the node that asks, from its certificate
  * @path: what follows "/v1/peer/", with the query
  * @body: NULL when there is none
  * Return: the answer, or NULL and @error.
  */
-json_object *drv_run_peer(drv_run *run, const char *caller, const char *method, const char *path,
-                          json_object *body, GError **error);
+json_object *drv_serve_peer(drv_context *ctx, const char *caller, const char *method, const char *path,
+                            json_object *body, GError **error);
 
 /**
- * drv_run_peer_at() - the table of these, for tests: the pattern of its @i-th one, NULL behind the last one.
+ * drv_serve_peer_at() - the table of these, for tests: the pattern of its @i-th one, NULL behind the last one.
  * Transfer full.
  */
-char *drv_run_peer_at(guint i, const char **method, drv_peer_who *who);
+char *drv_serve_peer_at(guint i, const char **method, drv_peer_who *who);

@@ -43,40 +43,40 @@ static void unref_incoming(gpointer incoming)
 
 static void guest_moves(const char *uuid, drv_move_event event, gint64 when_us, gpointer data)
 {
-    drv_run *run = data;
+    drv_context *ctx = data;
     drv_outgoing *outgoing;
 
     if (event == DRV_MOVE_ARRIVED) {
-        drv_incoming_arrived(run, uuid);
+        drv_incoming_arrived(ctx, uuid);
         return;
     }
-    g_mutex_lock(&run->lock);
-    outgoing = g_hash_table_lookup(run->outgoing, uuid);
+    g_mutex_lock(&ctx->lock);
+    outgoing = g_hash_table_lookup(ctx->outgoing, uuid);
     if (outgoing)
         drv_outgoing_event(outgoing, event, when_us);
-    g_mutex_unlock(&run->lock);
+    g_mutex_unlock(&ctx->lock);
 }
 
-drv_run *drv_run_new(const drv_run_config *config, GError **error)
+drv_context *drv_serve_new(const drv_serve_config *config, GError **error)
 {
-    drv_run *run = g_new0(drv_run, 1);
+    drv_context *ctx = g_new0(drv_context, 1);
 
-    run->node = g_strdup(config->node);
-    run->answer = drv_run_peer;
-    run->started_ms = drv_clock_real_ms();
-    run->looked = config->looked;
-    run->looked_data = config->looked_data;
-    run->hyper = config->hyper;
-    run->store = config->store;
-    run->shared = config->shared;
-    run->peers = config->peers;
-    run->relay_program = g_strdup(config->relay_program);
-    run->relay_memory_bytes = config->relay_memory_bytes;
-    run->stand_in_program = g_strdup(config->stand_in_program);
-    run->resumed_dir = g_strdup(config->resumed_dir ? config->resumed_dir : config->sessions_dir);
-    if (g_mkdir_with_parents(run->resumed_dir, 0700) < 0)
-        drv_log_warning("cannot make %s: %s", run->resumed_dir, g_strerror(errno));
-    run->sessions_dir = g_strdup(config->sessions_dir);
+    ctx->node = g_strdup(config->node);
+    ctx->answer = drv_serve_peer;
+    ctx->started_ms = drv_clock_real_ms();
+    ctx->looked = config->looked;
+    ctx->looked_data = config->looked_data;
+    ctx->hyper = config->hyper;
+    ctx->store = config->store;
+    ctx->shared = config->shared;
+    ctx->peers = config->peers;
+    ctx->relay_program = g_strdup(config->relay_program);
+    ctx->relay_memory_bytes = config->relay_memory_bytes;
+    ctx->stand_in_program = g_strdup(config->stand_in_program);
+    ctx->resumed_dir = g_strdup(config->resumed_dir ? config->resumed_dir : config->sessions_dir);
+    if (g_mkdir_with_parents(ctx->resumed_dir, 0700) < 0)
+        drv_log_warning("cannot make %s: %s", ctx->resumed_dir, g_strerror(errno));
+    ctx->sessions_dir = g_strdup(config->sessions_dir);
     if (config->content_dir) {
         const drv_content_config content = {.dir = config->content_dir,
                                             .sessions_dir = config->sessions_dir,
@@ -84,29 +84,29 @@ drv_run *drv_run_new(const drv_run_config *config, GError **error)
                                             .age_s = config->content_age_s,
                                             .store = config->store};
 
-        run->content = drv_content_open(&content);
+        ctx->content = drv_content_open(&content);
     }
-    g_mutex_init(&run->lock);
-    g_cond_init(&run->idle);
-    run->jobs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_job);
-    run->attention = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_job);
-    run->outgoing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    run->leaving = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    run->in_need = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    run->coming = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    run->incoming = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_incoming);
-    run->presence = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    run->operations = drv_operations_of(run);
-    run->probes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    drv_hyper_on_move(run->hyper, guest_moves, run);
-    drv_run_lead_start(run);
-    return run;
+    g_mutex_init(&ctx->lock);
+    g_cond_init(&ctx->idle);
+    ctx->jobs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_job);
+    ctx->attention = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_job);
+    ctx->outgoing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    ctx->leaving = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    ctx->in_need = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    ctx->coming = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    ctx->incoming = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_incoming);
+    ctx->presence = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    ctx->operations = drv_operations_of(ctx);
+    ctx->probes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    drv_hyper_on_move(ctx->hyper, guest_moves, ctx);
+    drv_leader_start(ctx);
+    return ctx;
 }
 
-static void take_up_jobs(drv_run *run, GHashTable *known_sessions)
+static void take_up_jobs(drv_context *ctx, GHashTable *known_sessions)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(GPtrArray) stored = drv_store_list(run->store, "job", 0, &error);
+    g_autoptr(GPtrArray) stored = drv_store_list(ctx->store, "job", 0, &error);
 
     if (!stored) {
         drv_log_error("the jobs cannot be read: %s", error->message);
@@ -114,29 +114,29 @@ static void take_up_jobs(drv_run *run, GHashTable *known_sessions)
     }
     for (guint i = 0; i < stored->len; i++) {
         const drv_document *document = stored->pdata[i];
-        g_autoptr(drv_job) job = drv_job_load(run->store, document->json, &error);
+        g_autoptr(drv_job) job = drv_job_load(ctx->store, document->json, &error);
         drv_step_names names;
 
         if (!job || (!drv_job_ended(job) && !drv_step_parse(drv_job_step(job), &names, &error))) {
             drv_log_error("job %s cannot be taken up: %s", document->key, error->message);
             g_clear_error(&error);
         } else if (drv_job_state(job) == DRV_STATE_NEEDS_ATTENTION) {
-            g_hash_table_insert(run->attention, g_strdup(drv_job_id(job)), drv_job_ref(job));
-            g_hash_table_insert(run->in_need, g_strdup(drv_job_id(job)), g_strdup(drv_job_uuid(job)));
+            g_hash_table_insert(ctx->attention, g_strdup(drv_job_id(job)), drv_job_ref(job));
+            g_hash_table_insert(ctx->in_need, g_strdup(drv_job_id(job)), g_strdup(drv_job_uuid(job)));
         } else if (!drv_job_ended(job)) {
             drv_session_id session;
 
             if (drv_job_session(job, &session))
                 g_hash_table_add(known_sessions, g_strdup(session.text));
-            drv_outgoing_start(run, job, TRUE);
+            drv_outgoing_start(ctx, job, TRUE);
         }
     }
 }
 
-static void take_up_sessions(drv_run *run, GHashTable *known_sessions)
+static void take_up_sessions(drv_context *ctx, GHashTable *known_sessions)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(GPtrArray) stored = drv_store_list(run->store, "session", 0, &error);
+    g_autoptr(GPtrArray) stored = drv_store_list(ctx->store, "session", 0, &error);
 
     if (!stored) {
         drv_log_error("the sessions cannot be read: %s", error->message);
@@ -146,11 +146,11 @@ static void take_up_sessions(drv_run *run, GHashTable *known_sessions)
         const drv_document *document = stored->pdata[i];
 
         g_hash_table_add(known_sessions, g_strdup(document->key));
-        drv_incoming_take_up(run, document->json);
+        drv_incoming_take_up(ctx, document->json);
     }
 }
 
-static void remove_stray_decision(drv_run *run, GHashTable *known_sessions, const char *name)
+static void remove_stray_decision(drv_context *ctx, GHashTable *known_sessions, const char *name)
 {
     g_autofree char *text = g_strndup(name, strlen(name) - strlen(DRV_DECISION_SUFFIX));
     g_autofree char *path = NULL, *dir = NULL;
@@ -158,15 +158,15 @@ static void remove_stray_decision(drv_run *run, GHashTable *known_sessions, cons
 
     if (drv_session_id_parse(&session, text, NULL) < 0 || g_hash_table_contains(known_sessions, text))
         return;
-    dir = drv_session_dir(run->sessions_dir, &session);
+    dir = drv_session_dir(ctx->sessions_dir, &session);
     path = drv_decision_path(dir);
     drv_decision_end(path);
 }
 
 /* Directories and relays that no job and no session knows of: of moves that have ended. */
-static void remove_strays(drv_run *run, GHashTable *known_sessions)
+static void remove_strays(drv_context *ctx, GHashTable *known_sessions)
 {
-    g_autoptr(GDir) directory = g_dir_open(run->sessions_dir, 0, NULL);
+    g_autoptr(GDir) directory = g_dir_open(ctx->sessions_dir, 0, NULL);
     const char *name;
 
     while (directory && (name = g_dir_read_name(directory))) {
@@ -174,19 +174,19 @@ static void remove_strays(drv_run *run, GHashTable *known_sessions)
         drv_session_id session;
 
         if (g_str_has_suffix(name, DRV_DECISION_SUFFIX)) {
-            remove_stray_decision(run, known_sessions, name);
+            remove_stray_decision(ctx, known_sessions, name);
             continue;
         }
         if (drv_session_id_parse(&session, name, NULL) < 0 || g_hash_table_contains(known_sessions, name))
             continue;
-        path = drv_session_dir(run->sessions_dir, &session);
+        path = drv_session_dir(ctx->sessions_dir, &session);
         drv_log_notice("removing what is left of an ended move session=%s", name);
         drv_session_end_relay(path);
     }
 }
 
 typedef struct {
-    drv_run *run;
+    drv_context *ctx;
     GPtrArray *left;
 } clearing;
 
@@ -195,88 +195,88 @@ static gpointer clear_markers(gpointer data)
 {
     clearing *what = data;
 
-    drv_markers_clear(what->run->store, what->left);
+    drv_markers_clear(what->ctx->store, what->left);
     g_ptr_array_unref(what->left);
-    drv_run_thread_ended(what->run);
+    drv_node_thread_ended(what->ctx);
     g_free(what);
     return NULL;
 }
 
-static void remove_markers(drv_run *run)
+static void remove_markers(drv_context *ctx)
 {
-    g_autoptr(GPtrArray) left = drv_markers_left(run->store);
+    g_autoptr(GPtrArray) left = drv_markers_left(ctx->store);
     clearing *what;
 
     if (!left || !left->len)
         return;
     what = g_new0(clearing, 1);
-    what->run = run;
+    what->ctx = ctx;
     what->left = g_steal_pointer(&left);
-    drv_run_thread(run, "markers", clear_markers, what);
+    drv_node_thread(ctx, "markers", clear_markers, what);
 }
 
-void drv_run_start(drv_run *run)
+void drv_serve_start(drv_context *ctx)
 {
     g_autoptr(GHashTable) known_sessions =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 
-    take_up_jobs(run, known_sessions);
-    take_up_sessions(run, known_sessions);
-    remove_strays(run, known_sessions);
-    remove_markers(run);
-    drv_run_reconcile_start(run);
-    drv_outbox_start(run);
-    drv_operations_start(run->operations);
-    drv_observe_start(run);
-    drv_links_start(run);
-    drv_first_look_start(run);
+    take_up_jobs(ctx, known_sessions);
+    take_up_sessions(ctx, known_sessions);
+    remove_strays(ctx, known_sessions);
+    remove_markers(ctx);
+    drv_move_reconcile_start(ctx);
+    drv_outbox_start(ctx);
+    drv_operations_start(ctx->operations);
+    drv_observe_start(ctx);
+    drv_links_start(ctx);
+    drv_first_look_start(ctx);
 }
 
-void drv_run_free(drv_run *run)
+void drv_serve_free(drv_context *ctx)
 {
     GHashTableIter iter;
     gpointer value;
 
-    if (!run)
+    if (!ctx)
         return;
-    drv_hyper_on_move(run->hyper, NULL, NULL);
-    if (run->shared)
-        drv_store_stop_waiting(run->shared);
-    drv_store_stop_waiting(run->store);
-    g_mutex_lock(&run->lock);
-    run->stopping = TRUE;
-    g_hash_table_iter_init(&iter, run->outgoing);
+    drv_hyper_on_move(ctx->hyper, NULL, NULL);
+    if (ctx->shared)
+        drv_store_stop_waiting(ctx->shared);
+    drv_store_stop_waiting(ctx->store);
+    g_mutex_lock(&ctx->lock);
+    ctx->stopping = TRUE;
+    g_hash_table_iter_init(&iter, ctx->outgoing);
     while (g_hash_table_iter_next(&iter, NULL, &value))
         drv_outgoing_wake(value);
-    g_cond_broadcast(&run->idle);
-    drv_operations_wake(run->operations);
-    while (run->threads)
-        g_cond_wait(&run->idle, &run->lock);
-    g_mutex_unlock(&run->lock);
-    drv_operations_free(run->operations);
-    json_object_put(run->node_settings);
-    g_hash_table_unref(run->jobs);
-    g_hash_table_unref(run->attention);
-    g_hash_table_unref(run->outgoing);
-    g_hash_table_unref(run->incoming);
-    g_hash_table_unref(run->leaving);
-    g_hash_table_unref(run->in_need);
-    g_hash_table_unref(run->coming);
-    g_hash_table_unref(run->presence);
-    g_hash_table_unref(run->probes);
-    g_mutex_clear(&run->lock);
-    g_cond_clear(&run->idle);
-    drv_content_close(run->content);
-    drv_run_lead_free(run);
-    g_free(run->node);
-    g_free(run->relay_program);
-    g_free(run->stand_in_program);
-    g_free(run->resumed_dir);
-    g_free(run->sessions_dir);
-    g_free(run);
+    g_cond_broadcast(&ctx->idle);
+    drv_operations_wake(ctx->operations);
+    while (ctx->threads)
+        g_cond_wait(&ctx->idle, &ctx->lock);
+    g_mutex_unlock(&ctx->lock);
+    drv_operations_free(ctx->operations);
+    json_object_put(ctx->node_settings);
+    g_hash_table_unref(ctx->jobs);
+    g_hash_table_unref(ctx->attention);
+    g_hash_table_unref(ctx->outgoing);
+    g_hash_table_unref(ctx->incoming);
+    g_hash_table_unref(ctx->leaving);
+    g_hash_table_unref(ctx->in_need);
+    g_hash_table_unref(ctx->coming);
+    g_hash_table_unref(ctx->presence);
+    g_hash_table_unref(ctx->probes);
+    g_mutex_clear(&ctx->lock);
+    g_cond_clear(&ctx->idle);
+    drv_content_close(ctx->content);
+    drv_leader_free(ctx);
+    g_free(ctx->node);
+    g_free(ctx->relay_program);
+    g_free(ctx->stand_in_program);
+    g_free(ctx->resumed_dir);
+    g_free(ctx->sessions_dir);
+    g_free(ctx);
 }
 
-gboolean drv_run_hand_link(drv_run *run, const char *session, int fd, GError **error)
+gboolean drv_serve_hand_link(drv_context *ctx, const char *session, int fd, GError **error)
 {
-    return drv_incoming_hand_link(run, session, fd, error);
+    return drv_incoming_hand_link(ctx, session, fd, error);
 }

@@ -10,7 +10,7 @@
 
 #include "node/context.h"
 
-/* Everything is borrowed and must outlive the drv_run; strings are copied. */
+/* Everything is borrowed and must outlive the drv_context; strings are copied. */
 typedef struct {
     const char *node;          /* this node's name */
     drv_hyper *hyper;
@@ -27,14 +27,14 @@ typedef struct {
     guint64 content_age_s;     /* 0: the same */
     void (*looked)(gpointer data); /* libvirt has told all that a migration needs, or does not; from any thread; or NULL */
     gpointer looked_data;
-} drv_run_config;
+} drv_serve_config;
 
-/** drv_run_new() - reads what was going on from the store; nothing moves before drv_run_start(). */
-drv_run *drv_run_new(const drv_run_config *config, GError **error);
-/** drv_run_start() - take up unfinished jobs and sessions, in threads of their own. */
-void drv_run_start(drv_run *run);
-/** drv_run_free() - leave everything that runs to the next droverd; waits for this one's threads. */
-void drv_run_free(drv_run *run);
+/** drv_serve_new() - reads what was going on from the store; nothing moves before drv_serve_start(). */
+drv_context *drv_serve_new(const drv_serve_config *config, GError **error);
+/** drv_serve_start() - take up unfinished jobs and sessions, in threads of their own. */
+void drv_serve_start(drv_context *ctx);
+/** drv_serve_free() - leave everything that runs to the next droverd; waits for this one's threads. */
+void drv_serve_free(drv_context *ctx);
 
 /* Which nodes are obeyed; a node obeys itself in everything. */
 typedef enum {
@@ -44,8 +44,8 @@ typedef enum {
 } drv_peer_who;
 
 /**
- * drv_run_hand_link() - a TCP connection whose ClientHello names @session: give it
+ * drv_serve_hand_link() - a TCP connection whose ClientHello names @session: give it
  * to that session's relay. @fd stays the caller's (who closes it in any case).
  * DRV_ERROR_NOT_FOUND: no such session here.
  */
-gboolean drv_run_hand_link(drv_run *run, const char *session, int fd, GError **error);
+gboolean drv_serve_hand_link(drv_context *ctx, const char *session, int fd, GError **error);

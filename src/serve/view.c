@@ -44,53 +44,53 @@ static void append(json_object *list, json_object *more)
         json_object_array_add(list, json_object_get(json_object_array_get_idx(more, i)));
 }
 
-json_object *drv_run_jobs(drv_run *run, GError **error)
+json_object *drv_serve_jobs(drv_context *ctx, GError **error)
 {
-    drv_merged list = drv_snapshot_merge(run, "/v1/peer/jobs", "jobs");
-    g_autofree char *leader = drv_run_leader(run);
+    drv_merged list = drv_snapshot_merge(ctx, "/v1/peer/jobs", "jobs");
+    g_autofree char *leader = drv_leader_name(ctx);
     g_autoptr(json_object) operations =
-        is_silent(list.unreachable, leader) ? NULL : drv_operations_ask(run, "", NULL);
+        is_silent(list.unreachable, leader) ? NULL : drv_operations_ask(ctx, "", NULL);
 
-    drv_outbox_add_jobs(run, list.all, list.unreachable);
+    drv_outbox_add_jobs(ctx, list.all, list.unreachable);
     append(list.all, drv_json_array(operations, "operations"));
     json_object_array_sort(list.all, by_creation);
-    return drv_merged_json(&list);
+    return drv_snapshot_merged_json(&list);
 }
 
-json_object *drv_run_links(drv_run *run, GError **error)
+json_object *drv_serve_links(drv_context *ctx, GError **error)
 {
-    drv_merged list = drv_snapshot_merge(run, "/v1/peer/links", "links");
+    drv_merged list = drv_snapshot_merge(ctx, "/v1/peer/links", "links");
 
-    return drv_merged_json(&list);
+    return drv_snapshot_merged_json(&list);
 }
 
-json_object *drv_run_plans(drv_run *run, GError **error)
+json_object *drv_serve_plans(drv_context *ctx, GError **error)
 {
-    drv_store *store = drv_run_cluster_store(run);
+    drv_store *store = drv_leader_cluster_store(ctx);
     drv_merged list;
-    g_autofree char *leader = drv_run_leader(run);
+    g_autofree char *leader = drv_leader_name(ctx);
     g_autoptr(json_object) own = NULL;
     g_autoptr(json_object) plans = NULL;
 
     /* With etcd each node would name them all. */
     if (store && drv_store_is_shared(store)) {
-        own = drv_run_local_plans(run, error);
+        own = drv_fleet_local_plans(ctx, error);
         if (!own)
             return NULL;
         list = (drv_merged){"plans", json_object_get(drv_json_array(own, "plans")), json_object_new_array()};
     } else {
-        list = drv_snapshot_merge(run, "/v1/peer/plans", "plans");
+        list = drv_snapshot_merge(ctx, "/v1/peer/plans", "plans");
     }
-    plans = is_silent(list.unreachable, leader) ? NULL : drv_fleet_plans_ask(run, "GET", "", NULL, NULL);
+    plans = is_silent(list.unreachable, leader) ? NULL : drv_fleet_plans_ask(ctx, "GET", "", NULL, NULL);
     append(list.all, drv_json_array(plans, "plans"));
     json_object_array_sort(list.all, by_creation);
-    return drv_merged_json(&list);
+    return drv_snapshot_merged_json(&list);
 }
 
-json_object *drv_run_local_vms(drv_run *run, GError **error)
+json_object *drv_serve_local_vms(drv_context *ctx, GError **error)
 {
-    json_object *vms = drv_model_local_vms(run->hyper, run->node, error);
-    g_autoptr(json_object) kept = vms && run->content ? drv_content_list(run->content) : NULL;
+    json_object *vms = drv_model_local_vms(ctx->hyper, ctx->node, error);
+    g_autoptr(json_object) kept = vms && ctx->content ? drv_content_list(ctx->content) : NULL;
     json_object *object;
     GHashTableIter iter;
     gpointer value;
@@ -100,13 +100,13 @@ json_object *drv_run_local_vms(drv_run *run, GError **error)
     for (gsize i = 0; i < json_object_array_length(vms); i++) {
         json_object *vm = json_object_array_get_idx(vms, i);
 
-        if (drv_incoming_is_arriving(run, drv_json_string(vm, "uuid", "")))
+        if (drv_incoming_is_arriving(ctx, drv_json_string(vm, "uuid", "")))
             drv_json_set_bool(vm, "arriving", TRUE);
         drv_json_set(vm, "job", NULL);
-        drv_observe_add(run, vm, kept ? drv_json_array(kept, "contents") : NULL);
+        drv_observe_add(ctx, vm, kept ? drv_json_array(kept, "contents") : NULL);
     }
-    g_mutex_lock(&run->lock);
-    g_hash_table_iter_init(&iter, run->jobs);
+    g_mutex_lock(&ctx->lock);
+    g_hash_table_iter_init(&iter, ctx->jobs);
     while (g_hash_table_iter_next(&iter, NULL, &value))
         for (gsize i = 0; i < json_object_array_length(vms); i++) {
             json_object *vm = json_object_array_get_idx(vms, i);
@@ -114,15 +114,15 @@ json_object *drv_run_local_vms(drv_run *run, GError **error)
             if (g_str_equal(drv_json_string(vm, "uuid", ""), drv_job_uuid(value)))
                 drv_json_set_string(vm, "job", drv_job_id(value));
         }
-    g_mutex_unlock(&run->lock);
+    g_mutex_unlock(&ctx->lock);
     object = json_object_new_object();
     drv_json_set(object, "vms", vms);
     return object;
 }
 
-json_object *drv_run_job(drv_run *run, const char *id, gint64 after, guint wait_ms, GError **error)
+json_object *drv_serve_job(drv_context *ctx, const char *id, gint64 after, guint wait_ms, GError **error)
 {
-    g_autofree char *owner = drv_run_owner(id, "job", error);
+    g_autofree char *owner = drv_node_of_id(id, "job", error);
     g_autofree char *path = NULL;
     g_autoptr(GError) problem = NULL;
     json_object *job;
@@ -130,21 +130,21 @@ json_object *drv_run_job(drv_run *run, const char *id, gint64 after, guint wait_
     if (!owner)
         return NULL;
     if (drv_operations_is_id(id))
-        return drv_operations_ask_wait(run, id, after, wait_ms, error);
+        return drv_operations_ask_wait(ctx, id, after, wait_ms, error);
     wait_ms = MIN(wait_ms, 30000);
     path = g_strdup_printf("/v1/peer/jobs/%s?after=%" G_GINT64_FORMAT "&wait_ms=%u", id, after,
                            wait_ms);
-    job = drv_run_call(run, owner, "GET", path, NULL, DRV_RUN_PEER_TIMEOUT_MS + wait_ms, &problem);
+    job = drv_node_call(ctx, owner, "GET", path, NULL, DRV_NODE_PEER_TIMEOUT_MS + wait_ms, &problem);
     if (!job)
-        job = drv_outbox_recorded_job(run, id);
+        job = drv_outbox_recorded_job(ctx, id);
     if (!job)
         g_propagate_error(error, g_steal_pointer(&problem));
     return job;
 }
 
-json_object *drv_run_reconcile(drv_run *run, const char *id, GError **error)
+json_object *drv_serve_reconcile(drv_context *ctx, const char *id, GError **error)
 {
-    g_autofree char *owner = drv_run_owner(id, "job", error);
+    g_autofree char *owner = drv_node_of_id(id, "job", error);
     g_autofree char *path = g_strdup_printf("/v1/peer/jobs/%s/reconcile", id);
 
     if (!owner)
@@ -155,27 +155,27 @@ json_object *drv_run_reconcile(drv_run *run, const char *id, GError **error)
                     "reconciled one by one", id, id);
         return NULL;
     }
-    return drv_run_act(run, owner, "POST", path, NULL, DRV_RUN_PEER_TIMEOUT_MS, error);
+    return drv_leader_act(ctx, owner, "POST", path, NULL, DRV_NODE_PEER_TIMEOUT_MS, error);
 }
 
-json_object *drv_run_cancel(drv_run *run, const char *id, GError **error)
+json_object *drv_serve_cancel(drv_context *ctx, const char *id, GError **error)
 {
-    g_autofree char *owner = drv_run_owner(id, "job", error);
+    g_autofree char *owner = drv_node_of_id(id, "job", error);
     g_autofree char *path = g_strdup_printf("/v1/peer/jobs/%s/cancel", id);
 
     if (!owner)
         return NULL;
     if (drv_operations_is_id(id))
-        return drv_operations_ask_to(run, id, "cancel", error);
-    return drv_run_act(run, owner, "POST", path, NULL, DRV_RUN_PEER_TIMEOUT_MS, error);
+        return drv_operations_ask_to(ctx, id, "cancel", error);
+    return drv_leader_act(ctx, owner, "POST", path, NULL, DRV_NODE_PEER_TIMEOUT_MS, error);
 }
 
-json_object *drv_run_job_act(drv_run *run, const char *id, const char *action, GError **error)
+json_object *drv_serve_job_act(drv_context *ctx, const char *id, const char *action, GError **error)
 {
     if (g_str_equal(action, "cancel"))
-        return drv_run_cancel(run, id, error);
+        return drv_serve_cancel(ctx, id, error);
     if (drv_operations_is_id(id))
-        return drv_operations_ask_to(run, id, action, error);
+        return drv_operations_ask_to(ctx, id, action, error);
     g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED,
                 "%s is one move, which cannot be paused: its VM would go on changing its memory; 'drover "
                 "cancel %s' ends it, and it can be begun again later",
@@ -183,22 +183,22 @@ json_object *drv_run_job_act(drv_run *run, const char *id, const char *action, G
     return NULL;
 }
 
-json_object *drv_run_node_settings_set(drv_run *run, const char *node, json_object *what, GError **error)
+json_object *drv_serve_node_settings_set(drv_context *ctx, const char *node, json_object *what, GError **error)
 {
     g_autofree char *path = g_strconcat("/v1/peer/node-settings/", node, NULL);
 
     /* A node may say so of itself. */
-    if (!g_str_equal(node, run->node) && !drv_run_must_lead(run, error))
+    if (!g_str_equal(node, ctx->node) && !drv_leader_must_be_here(ctx, error))
         return NULL;
-    return drv_run_ask_leader(run, "maintenance is kept", "PUT", path, what, DRV_RUN_PEER_TIMEOUT_MS,
-                              error);
+    return drv_leader_ask(ctx, "maintenance is kept", "PUT", path, what, DRV_NODE_PEER_TIMEOUT_MS,
+                          error);
 }
 
-json_object *drv_run_node_settings(drv_run *run, const char *node, GError **error)
+json_object *drv_serve_node_settings(drv_context *ctx, const char *node, GError **error)
 {
     g_autoptr(json_object) answer =
-        drv_run_ask_leader(run, "maintenance is kept", "GET", "/v1/peer/node-settings", NULL,
-                           DRV_RUN_PEER_TIMEOUT_MS, error);
+        drv_leader_ask(ctx, "maintenance is kept", "GET", "/v1/peer/node-settings", NULL,
+                       DRV_NODE_PEER_TIMEOUT_MS, error);
     json_object *own = drv_json_object(drv_json_object(answer, "settings"), node);
 
     if (!answer)
@@ -206,17 +206,17 @@ json_object *drv_run_node_settings(drv_run *run, const char *node, GError **erro
     return own ? json_object_get(own) : json_object_new_object();
 }
 
-void drv_run_lead_status(drv_run *run, json_object *status)
+void drv_serve_lead_status(drv_context *ctx, json_object *status)
 {
-    g_autofree char *leader = drv_run_leader(run);
+    g_autofree char *leader = drv_leader_name(ctx);
 
     drv_json_set_string(status, "leader", leader);
-    drv_json_set_int(status, "unrecorded", drv_outbox_waiting(run));
+    drv_json_set_int(status, "unrecorded", drv_outbox_waiting(ctx));
 }
 
-json_object *drv_run_accuracy(drv_run *run, GError **error)
+json_object *drv_serve_accuracy(drv_context *ctx, GError **error)
 {
-    g_autoptr(json_object) jobs = drv_run_jobs(run, error);
+    g_autoptr(json_object) jobs = drv_serve_jobs(ctx, error);
     json_object *accuracy = jobs ? drv_plan_accuracy(drv_json_array(jobs, "jobs")) : NULL;
 
     if (accuracy)

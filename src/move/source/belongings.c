@@ -52,7 +52,7 @@ drv_rewrite *drv_departure_rewrite(json_object *step, gboolean *proven)
                          g_str_equal(drv_json_string(disk, "type", ""), "volume");
 
         *proven |= drv_json_bool(disk, "proven");
-        if (drv_run_is_copied(disk))
+        if (drv_node_is_copied(disk))
             drv_rewrite_add_disk(rewrite, drv_json_string(disk, "target", ""),
                                  moves ? target_path : NULL, block,
                                  drv_json_bool(disk, "flatten"), !before && !block);
@@ -76,7 +76,7 @@ GStrv drv_departure_disks(json_object *step)
     for (gsize i = 0; i < drv_json_length(disks); i++) {
         json_object *disk = json_object_array_get_idx(disks, i);
 
-        if (drv_run_is_copied(disk) && !drv_json_bool(disk, "before"))
+        if (drv_node_is_copied(disk) && !drv_json_bool(disk, "before"))
             g_ptr_array_add(targets, g_strdup(drv_json_string(disk, "target", "")));
     }
     g_ptr_array_add(targets, NULL);
@@ -179,7 +179,7 @@ static gboolean add_offline(json_object *step, const drv_belongings *has, json_o
     return TRUE;
 }
 
-json_object *drv_departure_parcel(drv_run *run, json_object *step, GError **error)
+json_object *drv_departure_parcel(drv_context *ctx, json_object *step, GError **error)
 {
     const char *uuid = drv_json_string(step, "uuid", "");
     g_autoptr(json_object) parcel = json_object_new_object();
@@ -192,7 +192,7 @@ json_object *drv_departure_parcel(drv_run *run, json_object *step, GError **erro
     for (gsize i = 0; i < drv_json_length(networks); i++)
         json_object_array_add(macs, json_object_new_string(drv_json_string(
                                         json_object_array_get_idx(networks, i), "mac", "")));
-    if (!drv_hyper_belongings(run->hyper, uuid, &has, error))
+    if (!drv_hyper_belongings(ctx->hyper, uuid, &has, error))
         return NULL;
     drv_json_set_bool(parcel, "autostart", has.autostart);
     drv_json_set(parcel, "checkpoints", strings(has.checkpoints));
@@ -222,7 +222,7 @@ static gboolean show_progress(gpointer data)
     drv_job_progress(outgoing->job,
                      drv_progress_update(&outgoing->progress, drv_job_state(outgoing->job),
                                          &outgoing->stats, &relay, drv_clock_ms()));
-    return !dead && !drv_job_cancel_requested(outgoing->job) && !drv_run_stopping(outgoing->run);
+    return !dead && !drv_job_cancel_requested(outgoing->job) && !drv_node_is_stopping(outgoing->ctx);
 }
 
 /* One image: the target serves it, qemu-img writes to it, the target closes it. */
@@ -292,13 +292,13 @@ gboolean drv_departure_send(drv_outgoing *outgoing, gboolean all, GError **error
     for (gsize i = 0; i < drv_json_length(disks); i++) {
         json_object *disk = json_object_array_get_idx(disks, i);
 
-        if (drv_run_is_copied(disk) && (all || drv_json_bool(disk, "before")))
+        if (drv_node_is_copied(disk) && (all || drv_json_bool(disk, "before")))
             outgoing->stats.disk_total_bytes += (guint64)drv_json_int(disk, "needed_bytes", 0);
     }
     for (gsize i = 0; i < drv_json_length(disks); i++) {
         json_object *disk = json_object_array_get_idx(disks, i);
 
-        if (drv_run_is_copied(disk) && (all || drv_json_bool(disk, "before")) &&
+        if (drv_node_is_copied(disk) && (all || drv_json_bool(disk, "before")) &&
             !send_disk(outgoing, disk, error))
             return FALSE;
     }
@@ -358,7 +358,7 @@ static void remove_file(drv_outgoing *outgoing, const char *path, const char *wh
 {
     g_autoptr(GError) error = NULL;
 
-    if (!drv_hyper_disk_remove(outgoing->run->hyper, path, &error))
+    if (!drv_hyper_disk_remove(outgoing->ctx->hyper, path, &error))
         drv_outgoing_note_stay(outgoing, what, error->message);
 }
 
@@ -372,7 +372,7 @@ static gboolean keep(drv_outgoing *outgoing, json_object *step, json_object *dis
                                   .path = drv_json_string(disk, "path", ""),
                                   .format = drv_json_string(disk, "format", "raw")};
 
-    return drv_kept_take(outgoing->run->content, outgoing->run->hyper, &image);
+    return drv_kept_take(outgoing->ctx->content, outgoing->ctx->hyper, &image);
 }
 
 /* An image is kept only if it is all of the disk; its data file goes after it, which names it. */
@@ -400,7 +400,7 @@ void drv_departure_release(drv_outgoing *outgoing)
         const char *path = drv_json_string(disk, "path", NULL);
 
         /* A medium, a base or a device is not the VM's alone. */
-        if (path && drv_run_is_copied(disk) &&
+        if (path && drv_node_is_copied(disk) &&
             (!drv_json_bool(disk, "before") || drv_json_bool(disk, "leaves")))
             release_disk(outgoing, step, disk, path);
     }
@@ -410,7 +410,7 @@ void drv_departure_release(drv_outgoing *outgoing)
         drv_door_uuid(&uuid, drv_json_string(step, "uuid", NULL), NULL)) {
         g_autoptr(GError) error = NULL;
         g_autoptr(drv_domain) domain =
-            drv_hyper_domain(outgoing->run->hyper, drv_job_uuid(outgoing->job), &error);
+            drv_hyper_domain(outgoing->ctx->hyper, drv_job_uuid(outgoing->job), &error);
 
         if (!domain && g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND))
             drv_tpm_remove(&uuid);

@@ -9,7 +9,7 @@
  * drv_departure_parcel() - the PARCEL of move/target/arrival.h. Of a VM that is shut off with its definition,
  * rewritten, its TPM's state and its snapshots. Transfer full.
  */
-json_object *drv_departure_parcel(drv_run *run, json_object *step, GError **error);
+json_object *drv_departure_parcel(drv_context *ctx, json_object *step, GError **error);
 
 /** drv_departure_rewrite() - how the definition changes. @proven: disks are the same although libvirt does not know. */
 drv_rewrite *drv_departure_rewrite(json_object *step, gboolean *proven);

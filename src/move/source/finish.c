@@ -65,7 +65,7 @@ static drv_presence ask_source(drv_outgoing *outgoing, drv_settle_facts *facts)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(drv_domain) domain =
-        drv_hyper_domain(outgoing->run->hyper, drv_job_uuid(outgoing->job), &error);
+        drv_hyper_domain(outgoing->ctx->hyper, drv_job_uuid(outgoing->job), &error);
 
     if (!domain)
         return g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND) ? DRV_PRESENCE_ABSENT
@@ -84,10 +84,10 @@ static json_object *call_session(drv_outgoing *outgoing, const char *method, con
     g_autofree char *path = g_strdup_printf("/v1/peer/sessions/%s%s", outgoing->session.text, what);
     g_autoptr(json_object) body = drv_outgoing_about_vm(outgoing);
     guint timeout_ms = drv_job_cancel_requested(outgoing->job) ? PATIENCE_WHEN_CANCELLED_MS
-                                                               : DRV_RUN_PEER_TIMEOUT_MS;
+                                                               : DRV_NODE_PEER_TIMEOUT_MS;
 
-    return drv_run_call(outgoing->run, drv_job_target(outgoing->job), method, path, body,
-                        timeout_ms, error);
+    return drv_node_call(outgoing->ctx, drv_job_target(outgoing->job), method, path, body,
+                         timeout_ms, error);
 }
 
 static findings ask_both(drv_outgoing *outgoing)
@@ -151,7 +151,7 @@ static gboolean remove_definition(drv_outgoing *outgoing)
         return FALSE;
     /* libvirt has removed it: it must not be back after a power loss, beside the target's. */
     if (source == DRV_PRESENCE_ABSENT ? drv_hyper_flush_definition(drv_job_vm(outgoing->job), &error)
-                                      : drv_hyper_destroy(outgoing->run->hyper,
+                                      : drv_hyper_destroy(outgoing->ctx->hyper,
                                                           drv_job_uuid(outgoing->job), TRUE, &error))
         return TRUE;
     drv_log_warning("the source's definition of %s stays behind: %s job=%s",
@@ -221,7 +221,7 @@ static gboolean carry_out_complete(drv_outgoing *outgoing)
         drv_job_set_fact(outgoing->job, FACT_CONFIRMED, TRUE);
     drv_fault("source-before-completing");
     if (answer && ask_source(outgoing, &(drv_settle_facts){0}) == DRV_PRESENCE_PAUSED &&
-        drv_hyper_destroy(outgoing->run->hyper, drv_job_uuid(outgoing->job), TRUE, &error))
+        drv_hyper_destroy(outgoing->ctx->hyper, drv_job_uuid(outgoing->job), TRUE, &error))
         drv_log_notice("ended the source's paused copy of %s, which libvirtd had left behind job=%s",
                        drv_job_vm(outgoing->job), drv_job_id(outgoing->job));
     if (error)
@@ -295,7 +295,7 @@ static gboolean carry_out_roll_back(drv_outgoing *outgoing, drv_presence source,
     }
     if (source == DRV_PRESENCE_PAUSED && was_running) {
         g_clear_error(&error);
-        if (!drv_hyper_resume(outgoing->run->hyper, drv_job_uuid(outgoing->job), &error)) {
+        if (!drv_hyper_resume(outgoing->ctx->hyper, drv_job_uuid(outgoing->job), &error)) {
             drv_log_warning("cannot resume %s: %s job=%s", drv_job_vm(outgoing->job),
                             error->message, drv_job_id(outgoing->job));
             return FALSE;
@@ -304,7 +304,7 @@ static gboolean carry_out_roll_back(drv_outgoing *outgoing, drv_presence source,
     drv_fault("source-resumed");
     drv_session_end_relay(outgoing->dir);
     /* It may have ended meanwhile, and that it runs nowhere must be said. */
-    if (!drv_hyper_answers(outgoing->run->hyper, drv_job_uuid(outgoing->job)) &&
+    if (!drv_hyper_answers(outgoing->ctx->hyper, drv_job_uuid(outgoing->job)) &&
         ask_source(outgoing, &(drv_settle_facts){0}) == DRV_PRESENCE_OFF)
         source = DRV_PRESENCE_OFF;
     why = why_rolled_back(outgoing, source, answer, &code);
@@ -447,7 +447,7 @@ drv_end drv_outgoing_finish(drv_outgoing *outgoing)
             ended = TRUE;
         }
         findings_clear(&found);
-    } while (!ended && drv_run_pause(outgoing->run, ASK_AGAIN_MS));
+    } while (!ended && drv_node_pause(outgoing->ctx, ASK_AGAIN_MS));
     if (!ended)
         return DRV_END_STOPPED;
     return drv_job_ended(outgoing->job) ? DRV_END_ENDED : DRV_END_AGAIN;

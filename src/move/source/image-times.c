@@ -24,7 +24,7 @@ GArray *drv_stamps_take(json_object *step)
         json_object *disk = json_object_array_get_idx(disks, i);
         json_object *data = drv_json_array(disk, "data");
 
-        if (!drv_run_is_copied(disk))
+        if (!drv_node_is_copied(disk))
             continue;
         add_stamp(list, drv_json_string(disk, "path", ""));
         for (gsize k = 0; k < drv_json_length(data); k++)

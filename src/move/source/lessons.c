@@ -73,16 +73,16 @@ static void add_move(json_object *document, gpointer data)
     drv_history_add(document, it->move, it->most);
 }
 
-static void learn(drv_run *run, const char *uuid, const char *other, json_object *move)
+static void learn(drv_context *ctx, const char *uuid, const char *other, json_object *move)
 {
-    drv_observe_change(run, VM_BUCKET, uuid, add_move, &(one_more){move, MOST_OF_VM});
-    drv_observe_change(run, LINK_BUCKET, other, add_move, &(one_more){move, MOST_OF_LINK});
+    drv_observe_change(ctx, VM_BUCKET, uuid, add_move, &(one_more){move, MOST_OF_VM});
+    drv_observe_change(ctx, LINK_BUCKET, other, add_move, &(one_more){move, MOST_OF_LINK});
 }
 
 /* The target is to know it, too: it is where the VM is now. */
 static void tell_target(drv_outgoing *outgoing, json_object *move)
 {
-    drv_run *run = outgoing->run;
+    drv_context *ctx = outgoing->ctx;
     const char *uuid = drv_job_uuid(outgoing->job);
     g_autofree char *path = g_strdup_printf("/v1/peer/vms/%s/learnt", uuid);
     g_autoptr(json_object) body = json_object_new_object();
@@ -90,10 +90,10 @@ static void tell_target(drv_outgoing *outgoing, json_object *move)
     g_autoptr(json_object) answer = NULL;
 
     drv_json_set_string(body, "uuid", uuid);
-    drv_json_set(body, "vm", drv_observe_known(run, uuid));
+    drv_json_set(body, "vm", drv_observe_known(ctx, uuid));
     drv_json_set(body, "move", json_object_get(move));
-    answer = drv_run_call(run, drv_job_target(outgoing->job), "PUT", path, body,
-                          DRV_RUN_PEER_TIMEOUT_MS, &error);
+    answer = drv_node_call(ctx, drv_job_target(outgoing->job), "PUT", path, body,
+                           DRV_NODE_PEER_TIMEOUT_MS, &error);
     if (!answer)
         drv_log_debug("%s was not told what was learnt: %s", drv_job_target(outgoing->job),
                       error->message);
@@ -109,12 +109,12 @@ void drv_lessons_learn(drv_outgoing *outgoing, json_object *report)
     g_mutex_lock(&outgoing->lock);
     rtt_us = outgoing->relay.rtt_us;
     g_mutex_unlock(&outgoing->lock);
-    drv_links_measured(outgoing->run, target, (guint64)MAX(drv_json_int(report, "link_bps", 0), 0),
+    drv_links_measured(outgoing->ctx, target, (guint64)MAX(drv_json_int(report, "link_bps", 0), 0),
                        rtt_us);
     move = drv_history_entry(report, model, drv_clock_real_ms());
     if (!move)
         return;
-    learn(outgoing->run, drv_job_uuid(outgoing->job), target, move);
+    learn(outgoing->ctx, drv_job_uuid(outgoing->job), target, move);
     tell_target(outgoing, move);
 }
 
@@ -125,7 +125,7 @@ static void put_vm(json_object *document, gpointer data)
         drv_json_set(document, key, json_object_get(value));
 }
 
-json_object *drv_lessons_take(drv_run *run, const char *source, json_object *body, GError **error)
+json_object *drv_lessons_take(drv_context *ctx, const char *source, json_object *body, GError **error)
 {
     json_object *vm = drv_json_object(body, "vm");
     json_object *move = drv_json_object(body, "move");
@@ -135,8 +135,8 @@ json_object *drv_lessons_take(drv_run *run, const char *source, json_object *bod
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "nothing is said that was learnt");
         return NULL;
     }
-    drv_observe_change(run, VM_BUCKET, uuid, put_vm, vm);
+    drv_observe_change(ctx, VM_BUCKET, uuid, put_vm, vm);
     /* The way back is mostly like the way there. */
-    drv_observe_change(run, LINK_BUCKET, source, add_move, &(one_more){move, MOST_OF_LINK});
+    drv_observe_change(ctx, LINK_BUCKET, source, add_move, &(one_more){move, MOST_OF_LINK});
     return json_object_new_object();
 }

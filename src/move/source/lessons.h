@@ -11,4 +11,4 @@ void drv_lessons_report(drv_outgoing *outgoing, json_object *report);
 void drv_lessons_learn(drv_outgoing *outgoing, json_object *report);
 
 /** drv_lessons_take() - what the source of a move has learnt of a VM: {"uuid", "vm": document, "move"}. Transfer full. */
-json_object *drv_lessons_take(drv_run *run, const char *source, json_object *body, GError **error);
+json_object *drv_lessons_take(drv_context *ctx, const char *source, json_object *body, GError **error);

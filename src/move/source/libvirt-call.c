@@ -81,7 +81,7 @@ drv_call *drv_call_start(drv_outgoing *outgoing, gboolean recover)
     g_atomic_ref_count_inc(&call->references);
     g_mutex_init(&call->lock);
     call->outgoing = outgoing;
-    call->hyper = outgoing->run->hyper;
+    call->hyper = outgoing->ctx->hyper;
     call->uuid = g_strdup(drv_job_uuid(outgoing->job));
     call->dir = g_strdup(outgoing->dir);
     call->max_pause_ms = outgoing->ladder.set_ms;

@@ -125,7 +125,7 @@ static gboolean look_at_libvirt(drv_outgoing *outgoing)
     g_autoptr(GError) error = NULL;
     g_autoptr(drv_domain) domain = NULL;
 
-    if (drv_hyper_job(outgoing->run->hyper, drv_job_uuid(outgoing->job), &stats, &error)) {
+    if (drv_hyper_job(outgoing->ctx->hyper, drv_job_uuid(outgoing->job), &stats, &error)) {
         if (stats.active || stats.post_copy)
             outgoing->stats = stats;
         return !stats.active || stats.post_copy_broken;
@@ -133,7 +133,7 @@ static gboolean look_at_libvirt(drv_outgoing *outgoing)
     if (g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND))
         return TRUE;
     /* What is shut off has no job, but an error of its own for it: its host was restarted, or QEMU died. */
-    domain = drv_hyper_domain(outgoing->run->hyper, drv_job_uuid(outgoing->job), NULL);
+    domain = drv_hyper_domain(outgoing->ctx->hyper, drv_job_uuid(outgoing->job), NULL);
     return domain && (domain->state == DRV_DOMAIN_SHUT_OFF || domain->state == DRV_DOMAIN_CRASHED);
 }
 
@@ -166,7 +166,7 @@ static gboolean watch(drv_outgoing *outgoing, gboolean by_statistics)
         gboolean inactive;
         gint64 now_ms;
 
-        if (drv_run_stopping(outgoing->run))
+        if (drv_node_is_stopping(outgoing->ctx))
             return FALSE;
         inactive = look_at_libvirt(outgoing);
         now_ms = drv_clock_ms();
@@ -204,7 +204,7 @@ static void begin_ladder(drv_outgoing *outgoing)
         .max_time_ms = (guint64)drv_json_int(step, "max_time_ms", 0),
         .may_post_copy = g_str_equal(post_copy, "if-needed")};
     g_autoptr(json_object) view = drv_job_view(outgoing->job);
-    g_autoptr(json_object) link = drv_links_known(outgoing->run, drv_job_target(outgoing->job));
+    g_autoptr(json_object) link = drv_links_known(outgoing->ctx, drv_job_target(outgoing->job));
     gint64 passed_ms = drv_clock_real_ms() - drv_json_int(view, "started_ms", drv_clock_real_ms());
     gint64 now_ms = drv_clock_ms();
 
@@ -256,7 +256,7 @@ static drv_call *begin_pass(drv_outgoing *outgoing)
         return NULL;
     }
     if (!send_before(outgoing, &error)) {
-        if (!drv_run_stopping(outgoing->run))
+        if (!drv_node_is_stopping(outgoing->ctx))
             drv_outgoing_give_up(outgoing, error);
         return NULL;
     }
@@ -312,7 +312,7 @@ static drv_end settle_or_recover(drv_outgoing *outgoing, drv_call **call)
         *call = begin_recovery(outgoing);
         if (*call)
             break;
-        if (!drv_run_pause(outgoing->run, RECOVER_AGAIN_MS))
+        if (!drv_node_pause(outgoing->ctx, RECOVER_AGAIN_MS))
             return DRV_END_STOPPED;
     }
     return end;
@@ -380,7 +380,7 @@ static void take_up(drv_outgoing *outgoing)
         drv_outgoing_give_up(outgoing, error);
         return;
     }
-    outgoing->dir = drv_session_dir(outgoing->run->sessions_dir, &outgoing->session);
+    outgoing->dir = drv_session_dir(outgoing->ctx->sessions_dir, &outgoing->session);
     outgoing->taken_up = TRUE;
     drv_log_notice("taking up a move after a restart vm=%s job=%s state=%s", drv_job_vm(job),
                    drv_job_id(job), drv_state_get(drv_job_state(job))->name);
@@ -413,35 +413,35 @@ static void outgoing_free(drv_outgoing *outgoing)
 static gpointer outgoing_thread(gpointer data)
 {
     drv_outgoing *outgoing = data;
-    drv_run *run = outgoing->run;
+    drv_context *ctx = outgoing->ctx;
 
     if (outgoing->take_up)
         take_up(outgoing);
     else
         begin(outgoing);
 
-    g_mutex_lock(&run->lock);
-    g_hash_table_remove(run->outgoing, drv_job_uuid(outgoing->job));
-    g_hash_table_remove(run->leaving, drv_job_uuid(outgoing->job));
+    g_mutex_lock(&ctx->lock);
+    g_hash_table_remove(ctx->outgoing, drv_job_uuid(outgoing->job));
+    g_hash_table_remove(ctx->leaving, drv_job_uuid(outgoing->job));
     if (drv_job_ended(outgoing->job))
-        g_hash_table_remove(run->jobs, drv_job_id(outgoing->job));
+        g_hash_table_remove(ctx->jobs, drv_job_id(outgoing->job));
     if (drv_job_state(outgoing->job) == DRV_STATE_NEEDS_ATTENTION) {
-        g_hash_table_insert(run->attention, g_strdup(drv_job_id(outgoing->job)),
+        g_hash_table_insert(ctx->attention, g_strdup(drv_job_id(outgoing->job)),
                             drv_job_ref(outgoing->job));
-        g_hash_table_insert(run->in_need, g_strdup(drv_job_id(outgoing->job)),
+        g_hash_table_insert(ctx->in_need, g_strdup(drv_job_id(outgoing->job)),
                             g_strdup(drv_job_uuid(outgoing->job)));
     }
-    g_mutex_unlock(&run->lock);
+    g_mutex_unlock(&ctx->lock);
     outgoing_free(outgoing);
-    drv_run_thread_ended(run);
+    drv_node_thread_ended(ctx);
     return NULL;
 }
 
-static drv_outgoing *outgoing_new(drv_run *run, drv_job *job, gboolean resumed)
+static drv_outgoing *outgoing_new(drv_context *ctx, drv_job *job, gboolean resumed)
 {
     drv_outgoing *outgoing = g_new0(drv_outgoing, 1);
 
-    outgoing->run = run;
+    outgoing->ctx = ctx;
     outgoing->job = drv_job_ref(job);
     outgoing->take_up = resumed;
     outgoing->progress.memory_bytes = (guint64)drv_json_int(drv_job_step(job), "memory_bytes", 0);
@@ -457,52 +457,52 @@ static drv_outgoing *outgoing_new(drv_run *run, drv_job *job, gboolean resumed)
 /* Called with run->lock held. */
 static void publish(drv_outgoing *outgoing)
 {
-    drv_run *run = outgoing->run;
+    drv_context *ctx = outgoing->ctx;
 
-    g_hash_table_remove(run->attention, drv_job_id(outgoing->job));
-    g_hash_table_remove(run->in_need, drv_job_id(outgoing->job));
-    g_hash_table_insert(run->jobs, g_strdup(drv_job_id(outgoing->job)),
+    g_hash_table_remove(ctx->attention, drv_job_id(outgoing->job));
+    g_hash_table_remove(ctx->in_need, drv_job_id(outgoing->job));
+    g_hash_table_insert(ctx->jobs, g_strdup(drv_job_id(outgoing->job)),
                         drv_job_ref(outgoing->job));
-    g_hash_table_insert(run->outgoing, g_strdup(drv_job_uuid(outgoing->job)), outgoing);
-    g_hash_table_insert(run->leaving, g_strdup(drv_job_uuid(outgoing->job)),
+    g_hash_table_insert(ctx->outgoing, g_strdup(drv_job_uuid(outgoing->job)), outgoing);
+    g_hash_table_insert(ctx->leaving, g_strdup(drv_job_uuid(outgoing->job)),
                         g_strdup(drv_job_id(outgoing->job)));
 }
 
-void drv_outgoing_start(drv_run *run, drv_job *job, gboolean resumed)
+void drv_outgoing_start(drv_context *ctx, drv_job *job, gboolean resumed)
 {
-    drv_outgoing *outgoing = outgoing_new(run, job, resumed);
+    drv_outgoing *outgoing = outgoing_new(ctx, job, resumed);
 
-    g_mutex_lock(&run->lock);
+    g_mutex_lock(&ctx->lock);
     publish(outgoing);
-    g_mutex_unlock(&run->lock);
-    drv_run_thread(run, "move", outgoing_thread, outgoing);
+    g_mutex_unlock(&ctx->lock);
+    drv_node_thread(ctx, "move", outgoing_thread, outgoing);
 }
 
-gboolean drv_outgoing_reconcile(drv_run *run, drv_job *job, GError **error)
+gboolean drv_outgoing_reconcile(drv_context *ctx, drv_job *job, GError **error)
 {
-    drv_outgoing *outgoing = outgoing_new(run, job, TRUE);
+    drv_outgoing *outgoing = outgoing_new(ctx, job, TRUE);
     const char *uuid = drv_job_uuid(job);
     gboolean moving;
 
-    g_mutex_lock(&run->lock);
+    g_mutex_lock(&ctx->lock);
     /* Of one VM only one thing happens at a time here: what settles may remove disks. */
-    moving = g_hash_table_contains(run->outgoing, uuid) || drv_run_is_coming_locked(run, uuid);
+    moving = g_hash_table_contains(ctx->outgoing, uuid) || drv_node_is_coming_locked(ctx, uuid);
     if (!moving)
         publish(outgoing);
-    g_mutex_unlock(&run->lock);
+    g_mutex_unlock(&ctx->lock);
     if (moving) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                     "%s is being moved by another job: wait for its end", drv_job_vm(job));
         outgoing_free(outgoing);
         return FALSE;
     }
-    drv_run_thread(run, "reconcile", outgoing_thread, outgoing);
+    drv_node_thread(ctx, "reconcile", outgoing_thread, outgoing);
     return TRUE;
 }
 
-gboolean drv_outgoing_would_settle(drv_run *run, drv_job *job)
+gboolean drv_outgoing_would_settle(drv_context *ctx, drv_job *job)
 {
-    drv_outgoing *outgoing = outgoing_new(run, job, TRUE);
+    drv_outgoing *outgoing = outgoing_new(ctx, job, TRUE);
     gboolean would;
 
     would = drv_job_session(job, &outgoing->session) && drv_outgoing_look(outgoing);

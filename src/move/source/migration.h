@@ -6,7 +6,7 @@
 #include "node/context.h"
 
 /** drv_outgoing_start() - begin @job, or take it up after a restart (@resumed). */
-void drv_outgoing_start(drv_run *run, drv_job *job, gboolean resumed);
+void drv_outgoing_start(drv_context *ctx, drv_job *job, gboolean resumed);
 
 /** drv_outgoing_event() - something happened to the guest (from libvirt's event thread). */
 void drv_outgoing_event(drv_outgoing *outgoing, drv_move_event event, gint64 when_us);
@@ -14,10 +14,10 @@ void drv_outgoing_event(drv_outgoing *outgoing, drv_move_event event, gint64 whe
  * drv_outgoing_reconcile() - look again at a job that needs attention, and settle it if it
  * fits by now. DRV_ERROR_CONFLICT: the VM is in another move.
  */
-gboolean drv_outgoing_reconcile(drv_run *run, drv_job *job, GError **error);
+gboolean drv_outgoing_reconcile(drv_context *ctx, drv_job *job, GError **error);
 
 /** drv_outgoing_would_settle() - whether that would end it. Changes nothing, asks both ends. */
-gboolean drv_outgoing_would_settle(drv_run *run, drv_job *job);
+gboolean drv_outgoing_would_settle(drv_context *ctx, drv_job *job);
 
 /** drv_outgoing_wake() - there is something to look at: a cancel, or the end of droverd. */
 void drv_outgoing_wake(drv_outgoing *outgoing);

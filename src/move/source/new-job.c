@@ -24,10 +24,10 @@ void drv_new_job_set_moving(const char *vm, const char *job, GError **error)
                 "it ('drover cancel %s')", vm, job, job, job);
 }
 
-static gboolean still_here(drv_run *run, json_object *step, GError **error)
+static gboolean still_here(drv_context *ctx, json_object *step, GError **error)
 {
     g_autoptr(drv_domain) domain =
-        drv_hyper_domain(run->hyper, drv_json_string(step, "uuid", ""), error);
+        drv_hyper_domain(ctx->hyper, drv_json_string(step, "uuid", ""), error);
     gboolean offline, storage;
 
     if (!domain)
@@ -54,12 +54,12 @@ static gboolean still_here(drv_run *run, json_object *step, GError **error)
 }
 
 /* Whether nothing else is being done to the VM. */
-static gboolean is_free(drv_run *run, json_object *step, GError **error)
+static gboolean is_free(drv_context *ctx, json_object *step, GError **error)
 {
     const char *uuid = drv_json_string(step, "uuid", "");
     g_autofree char *other = NULL;
 
-    if (drv_run_is_coming(run, uuid)) {
+    if (drv_node_is_coming(ctx, uuid)) {
         /* Its source would find it nowhere, and could not settle. */
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                     "%s has just arrived and its source has not confirmed the end of that move: "
@@ -67,7 +67,7 @@ static gboolean is_free(drv_run *run, json_object *step, GError **error)
                     drv_json_string(step, "vm", "?"));
         return FALSE;
     }
-    other = drv_run_leaving_by(run, uuid);
+    other = drv_node_leaving_by(ctx, uuid);
     if (!other)
         return TRUE;
     drv_new_job_set_moving(drv_json_string(step, "vm", "?"), other, error);
@@ -75,10 +75,10 @@ static gboolean is_free(drv_run *run, json_object *step, GError **error)
 }
 
 /* The job's id of a key. Transfer full; NULL without @error: there is none. */
-static char *job_of_key(drv_run *run, const char *key, GError **error)
+static char *job_of_key(drv_context *ctx, const char *key, GError **error)
 {
     g_autoptr(GError) problem = NULL;
-    g_autoptr(drv_document) document = drv_store_get(run->store, BUCKET, key, &problem);
+    g_autoptr(drv_document) document = drv_store_get(ctx->store, BUCKET, key, &problem);
     g_autoptr(json_object) object = NULL;
 
     if (!document) {
@@ -90,32 +90,32 @@ static char *job_of_key(drv_run *run, const char *key, GError **error)
     return object ? g_strdup(drv_json_string(object, "job", "")) : NULL;
 }
 
-static gboolean is_kept(drv_run *run, const char *id)
+static gboolean is_kept(drv_context *ctx, const char *id)
 {
-    g_autoptr(drv_document) document = drv_store_get(run->store, "job", id, NULL);
+    g_autoptr(drv_document) document = drv_store_get(ctx->store, "job", id, NULL);
 
     return document != NULL;
 }
 
-json_object *drv_new_job_find(drv_run *run, const char *key, GError **error)
+json_object *drv_new_job_find(drv_context *ctx, const char *key, GError **error)
 {
     g_autoptr(GError) problem = NULL;
-    g_autofree char *id = job_of_key(run, key, &problem);
+    g_autofree char *id = job_of_key(ctx, key, &problem);
 
-    if (id && is_kept(run, id))
-        return drv_run_local_job_view(run, id, -1, 0, error);
+    if (id && is_kept(ctx, id))
+        return drv_move_job_view(ctx, id, -1, 0, error);
     if (problem)
         g_propagate_error(error, g_steal_pointer(&problem));
     else
-        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "%s has no job for step %s", run->node, key);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "%s has no job for step %s", ctx->node, key);
     return NULL;
 }
 
 /* Which id the job gets. One that was begun for this attempt and never recorded keeps its own. */
-static char *id_for(drv_run *run, const char *key, GError **error)
+static char *id_for(drv_context *ctx, const char *key, GError **error)
 {
     g_autoptr(GError) problem = NULL;
-    g_autofree char *id = key ? job_of_key(run, key, &problem) : NULL;
+    g_autofree char *id = key ? job_of_key(ctx, key, &problem) : NULL;
     g_autoptr(json_object) object = NULL;
     gint64 number;
 
@@ -125,15 +125,15 @@ static char *id_for(drv_run *run, const char *key, GError **error)
         g_propagate_error(error, g_steal_pointer(&problem));
         return NULL;
     }
-    number = drv_store_next(run->store, "job", error);
+    number = drv_store_next(ctx->store, "job", error);
     if (!number)
         return NULL;
-    id = g_strdup_printf("%s-%" G_GINT64_FORMAT, run->node, number);
+    id = g_strdup_printf("%s-%" G_GINT64_FORMAT, ctx->node, number);
     if (!key)
         return g_steal_pointer(&id);
     object = json_object_new_object();
     drv_json_set_string(object, "job", id);
-    if (!drv_store_put(run->store, BUCKET, key, json_object_to_json_string(object),
+    if (!drv_store_put(ctx->store, BUCKET, key, json_object_to_json_string(object),
                        DRV_REVISION_NEW, NULL, error))
         return NULL;
     drv_fault("step-job-kept");
@@ -141,13 +141,13 @@ static char *id_for(drv_run *run, const char *key, GError **error)
 }
 
 /* A request that was long under way: a later attempt has been begun meanwhile. */
-static gboolean is_newest(drv_run *run, json_object *request, GError **error)
+static gboolean is_newest(drv_context *ctx, json_object *request, GError **error)
 {
     g_autofree char *next = drv_new_job_key(drv_json_string(request, "operation", ""),
                                             drv_json_int(request, "index", 0),
                                             drv_json_int(request, "attempt", 0) + 1);
     g_autoptr(GError) problem = NULL;
-    g_autofree char *id = job_of_key(run, next, &problem);
+    g_autofree char *id = job_of_key(ctx, next, &problem);
 
     if (!id && !problem)
         return TRUE;
@@ -159,7 +159,7 @@ static gboolean is_newest(drv_run *run, json_object *request, GError **error)
     return FALSE;
 }
 
-json_object *drv_new_job(drv_run *run, json_object *request, GError **error)
+json_object *drv_new_job(drv_context *ctx, json_object *request, GError **error)
 {
     static GMutex one_at_a_time; /* between the check that a VM is not moving and its job */
     json_object *step = drv_json_object(request, "step");
@@ -170,9 +170,9 @@ json_object *drv_new_job(drv_run *run, json_object *request, GError **error)
     g_autoptr(drv_job) job = NULL;
     drv_step_names names;
 
-    if (!step || g_strcmp0(drv_json_string(step, "source", NULL), run->node) != 0) {
+    if (!step || g_strcmp0(drv_json_string(step, "source", NULL), ctx->node) != 0) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "the job's step does not begin at %s",
-                    run->node);
+                    ctx->node);
         return NULL;
     }
     if (!drv_step_parse(step, &names, error))
@@ -183,23 +183,23 @@ json_object *drv_new_job(drv_run *run, json_object *request, GError **error)
 
         key = drv_new_job_key(operation, drv_json_int(request, "index", 0),
                               drv_json_int(request, "attempt", 0));
-        known = drv_new_job_find(run, key, &problem);
+        known = drv_new_job_find(ctx, key, &problem);
         if (known)
             return known;
         if (!g_error_matches(problem, DRV_ERROR, DRV_ERROR_NOT_FOUND)) {
             g_propagate_error(error, g_steal_pointer(&problem));
             return NULL;
         }
-        if (!is_newest(run, request, error))
+        if (!is_newest(ctx, request, error))
             return NULL;
     }
-    if (!is_free(run, step, error) || !still_here(run, step, error))
+    if (!is_free(ctx, step, error) || !still_here(ctx, step, error))
         return NULL;
-    id = id_for(run, key, error);
-    job = id ? drv_job_new(run->store, id, drv_json_string(request, "plan", NULL), operation, step, error)
+    id = id_for(ctx, key, error);
+    job = id ? drv_job_new(ctx->store, id, drv_json_string(request, "plan", NULL), operation, step, error)
              : NULL;
     if (!job)
         return NULL;
-    drv_outgoing_start(run, job, FALSE);
+    drv_outgoing_start(ctx, job, FALSE);
     return drv_job_view(job);
 }

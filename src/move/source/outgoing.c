@@ -19,6 +19,6 @@ json_object *drv_outgoing_call_session(drv_outgoing *outgoing, const char *metho
     g_autofree char *path = g_strdup_printf("/v1/peer/sessions/%s%s", outgoing->session.text, what);
     g_autoptr(json_object) about = body ? json_object_get(body) : drv_outgoing_about_vm(outgoing);
 
-    return drv_run_call(outgoing->run, drv_job_target(outgoing->job), method, path, about,
-                        DRV_RUN_PREPARE_TIMEOUT_MS, error);
+    return drv_node_call(outgoing->ctx, drv_job_target(outgoing->job), method, path, about,
+                         DRV_NODE_PREPARE_TIMEOUT_MS, error);
 }

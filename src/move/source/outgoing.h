@@ -11,7 +11,7 @@
 #include "relay/control/control.h"
 
 struct drv_outgoing {
-    drv_run *run;
+    drv_context *ctx;
     drv_job *job;
     gboolean take_up;  /* begun by an earlier droverd */
     gboolean taken_up; /* and found under way */

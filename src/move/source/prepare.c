@@ -22,7 +22,7 @@ typedef struct {
     gatomicrefcount references;
     GMutex lock;
     drv_outgoing *outgoing; /* NULL once nobody waits any more; guarded by lock */
-    drv_run *run;           /* what follows does not change */
+    drv_context *ctx;           /* what follows does not change */
     drv_job *job;
     drv_session_id session;
     char *dir;
@@ -54,10 +54,10 @@ static void look_for_content(preparation *it)
 {
     const char *uuid = drv_job_uuid(it->job);
     g_autoptr(drv_domain) domain =
-        it->recover || !it->run->content ? NULL : drv_hyper_domain(it->run->hyper, uuid, NULL);
+        it->recover || !it->ctx->content ? NULL : drv_hyper_domain(it->ctx->hyper, uuid, NULL);
 
     if (domain)
-        it->content = drv_content_begin(it->run->content, it->session.text, uuid, domain->name,
+        it->content = drv_content_begin(it->ctx->content, it->session.text, uuid, domain->name,
                                         domain->owner);
     if (it->content)
         drv_content_limit(it->content, it->cache_mib);
@@ -68,7 +68,7 @@ static gboolean ask_target(preparation *it, GError **error)
     json_object *step = drv_job_step(it->job);
     g_autoptr(json_object) request = json_object_new_object();
     g_autoptr(json_object) parcel =
-        it->recover ? NULL : drv_departure_parcel(it->run, step, error);
+        it->recover ? NULL : drv_departure_parcel(it->ctx, step, error);
     g_autoptr(json_object) answer = NULL;
     char text[2 * DRV_SESSION_SECRET_SIZE + 1];
 
@@ -84,8 +84,8 @@ static gboolean ask_target(preparation *it, GError **error)
     drv_json_set(request, "step", json_object_get(step));
     drv_json_set(request, "content", it->content ? drv_content_offer(it->content) : NULL);
     drv_json_set(request, "parcel", parcel ? json_object_get(parcel) : NULL);
-    answer = drv_run_call(it->run, drv_job_target(it->job), "POST", "/v1/peer/sessions", request,
-                          DRV_RUN_PREPARE_TIMEOUT_MS, error);
+    answer = drv_node_call(it->ctx, drv_job_target(it->job), "POST", "/v1/peer/sessions", request,
+                           DRV_NODE_PREPARE_TIMEOUT_MS, error);
     explicit_bzero(text, sizeof text);
     if (answer && it->content &&
         !drv_content_accept(it->content, drv_json_object(answer, "content")))
@@ -98,15 +98,15 @@ static gboolean ask_target(preparation *it, GError **error)
 
 static gboolean start_relay(preparation *it, GError **error)
 {
-    drv_run *run = it->run;
-    g_autoptr(GPtrArray) members = run->peers->members(run->peers->data);
+    drv_context *ctx = it->ctx;
+    g_autoptr(GPtrArray) members = ctx->peers->members(ctx->peers->data);
     struct drv_relay_config config = {.role = DRV_RELAY_SOURCE,
                                       .links = drv_session_links(),
                                       .directory = it->dir,
                                       .libvirt_fd = -1,
                                       .cache_mib = it->cache_mib,
                                       .memory_fd = it->memory_fd,
-                                      .program = run->relay_program,
+                                      .program = ctx->relay_program,
                                       .user = drv_session_relay_user(),
                                       .group = drv_session_qemu_group()};
     struct drv_error problem = {0};
@@ -153,18 +153,18 @@ static void clear_up(preparation *it)
 
     drv_session_end_relay(it->dir);
     /* What it cannot be told it finds out by itself. */
-    answer = drv_run_call(it->run, drv_job_target(it->job), "DELETE", path, NULL,
-                          DRV_RUN_PEER_TIMEOUT_MS, NULL);
+    answer = drv_node_call(it->ctx, drv_job_target(it->job), "DELETE", path, NULL,
+                           DRV_NODE_PEER_TIMEOUT_MS, NULL);
 }
 
 static gpointer prepare_thread(gpointer data)
 {
     preparation *it = data;
-    drv_run *run = it->run;
+    drv_context *ctx = it->ctx;
     g_autoptr(GError) error = NULL;
     gboolean ok;
 
-    it->memory_fd = drv_reserve(run, it->dir, drv_relay_cache_mib(), it->recover, &it->cache_mib, &error);
+    it->memory_fd = drv_reserve(ctx, it->dir, drv_relay_cache_mib(), it->recover, &it->cache_mib, &error);
     if (it->memory_fd >= 0)
         look_for_content(it);
     ok = it->memory_fd >= 0 && ask_target(it, &error);
@@ -187,7 +187,7 @@ static gpointer prepare_thread(gpointer data)
         clear_up(it);
     }
     preparation_unref(it);
-    drv_run_thread_ended(run);
+    drv_node_thread_ended(ctx);
     return NULL;
 }
 
@@ -221,7 +221,7 @@ gboolean drv_prepare(drv_outgoing *outgoing, gboolean recover, GError **error)
     outgoing->dir = NULL;
     if (!drv_session_new_id(&outgoing->session, secret, error))
         return FALSE;
-    outgoing->dir = drv_session_dir(outgoing->run->sessions_dir, &outgoing->session);
+    outgoing->dir = drv_session_dir(outgoing->ctx->sessions_dir, &outgoing->session);
     ok = drv_job_set_session(outgoing->job, &outgoing->session, error);
     drv_fault("source-session-recorded");
     if (!ok)
@@ -232,7 +232,7 @@ gboolean drv_prepare(drv_outgoing *outgoing, gboolean recover, GError **error)
     g_atomic_ref_count_inc(&it->references);
     g_mutex_init(&it->lock);
     it->outgoing = outgoing;
-    it->run = outgoing->run;
+    it->ctx = outgoing->ctx;
     it->job = drv_job_ref(outgoing->job);
     it->session = outgoing->session;
     it->dir = g_strdup(outgoing->dir);
@@ -245,7 +245,7 @@ gboolean drv_prepare(drv_outgoing *outgoing, gboolean recover, GError **error)
     outgoing->prepared = FALSE;
     g_clear_error(&outgoing->prepare_error);
     g_mutex_unlock(&outgoing->lock);
-    drv_run_thread(outgoing->run, "prepare", prepare_thread, it);
+    drv_node_thread(outgoing->ctx, "prepare", prepare_thread, it);
 
     ok = wait_prepared(outgoing);
     g_mutex_lock(&it->lock);

@@ -14,56 +14,56 @@
 #define LOOK_EVERY_MS 5000
 
 /* Transfer full. */
-static GPtrArray *jobs_in_need(drv_run *run)
+static GPtrArray *jobs_in_need(drv_context *ctx)
 {
     GPtrArray *jobs = g_ptr_array_new_with_free_func((GDestroyNotify)drv_job_unref);
     GHashTableIter iter;
     gpointer job;
 
-    g_mutex_lock(&run->lock);
-    g_hash_table_iter_init(&iter, run->attention);
+    g_mutex_lock(&ctx->lock);
+    g_hash_table_iter_init(&iter, ctx->attention);
     while (g_hash_table_iter_next(&iter, NULL, &job))
         g_ptr_array_add(jobs, drv_job_ref(job));
-    g_mutex_unlock(&run->lock);
+    g_mutex_unlock(&ctx->lock);
     return jobs;
 }
 
 static gpointer look_again(gpointer data)
 {
-    drv_run *run = data;
+    drv_context *ctx = data;
 
     do {
-        g_autoptr(GPtrArray) jobs = jobs_in_need(run);
+        g_autoptr(GPtrArray) jobs = jobs_in_need(ctx);
 
-        for (guint i = 0; i < jobs->len && !drv_run_stopping(run); i++) {
+        for (guint i = 0; i < jobs->len && !drv_node_is_stopping(ctx); i++) {
             drv_job *job = jobs->pdata[i];
 
             /* A VM that is in another move is looked at after it. */
-            if (drv_outgoing_would_settle(run, job) && drv_outgoing_reconcile(run, job, NULL))
+            if (drv_outgoing_would_settle(ctx, job) && drv_outgoing_reconcile(ctx, job, NULL))
                 drv_log_notice("looking again at a move that needed attention vm=%s job=%s",
                                drv_job_vm(job), drv_job_id(job));
         }
-    } while (drv_run_pause(run, LOOK_EVERY_MS));
-    drv_run_thread_ended(run);
+    } while (drv_node_pause(ctx, LOOK_EVERY_MS));
+    drv_node_thread_ended(ctx);
     return NULL;
 }
 
-void drv_run_reconcile_start(drv_run *run)
+void drv_move_reconcile_start(drv_context *ctx)
 {
-    drv_run_thread(run, "reconcile", look_again, run);
+    drv_node_thread(ctx, "reconcile", look_again, ctx);
 }
 
-json_object *drv_run_local_reconcile(drv_run *run, const char *id, GError **error)
+json_object *drv_move_reconcile(drv_context *ctx, const char *id, GError **error)
 {
     g_autoptr(drv_job) job = NULL;
 
-    g_mutex_lock(&run->lock);
-    job = g_hash_table_lookup(run->attention, id);
+    g_mutex_lock(&ctx->lock);
+    job = g_hash_table_lookup(ctx->attention, id);
     if (job)
         drv_job_ref(job);
-    g_mutex_unlock(&run->lock);
+    g_mutex_unlock(&ctx->lock);
     /* One that runs settles by itself, one that has ended is settled. */
     if (!job)
-        return drv_run_local_job_view(run, id, -1, 0, error);
-    return drv_outgoing_reconcile(run, job, error) ? drv_job_view(job) : NULL;
+        return drv_move_job_view(ctx, id, -1, 0, error);
+    return drv_outgoing_reconcile(ctx, job, error) ? drv_job_view(job) : NULL;
 }

@@ -10,8 +10,8 @@
 
 #include "node/context.h"
 
-/** drv_run_reconcile_start() - look again and again at what needs attention, in a thread. */
-void drv_run_reconcile_start(drv_run *run);
+/** drv_move_reconcile_start() - look again and again at what needs attention, in a thread. */
+void drv_move_reconcile_start(drv_context *ctx);
 
-/** drv_run_local_reconcile() - look again at one job of this node now. Transfer full. */
-json_object *drv_run_local_reconcile(drv_run *run, const char *id, GError **error);
+/** drv_move_reconcile() - look again at one job of this node now. Transfer full. */
+json_object *drv_move_reconcile(drv_context *ctx, const char *id, GError **error);

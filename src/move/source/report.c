@@ -186,11 +186,11 @@ static json_object *make_report(drv_outgoing *outgoing, const char *outcome, con
 }
 
 /* For the cluster, in case that this node is away when somebody asks. */
-static void record(drv_run *run, drv_job *job)
+static void record(drv_context *ctx, drv_job *job)
 {
     g_autoptr(json_object) view = drv_job_view(job);
 
-    drv_outbox_record(run, DRV_HISTORY_BUCKET, drv_job_id(job), json_object_to_json_string(view));
+    drv_outbox_record(ctx, DRV_HISTORY_BUCKET, drv_job_id(job), json_object_to_json_string(view));
 }
 
 void drv_outgoing_end(drv_outgoing *outgoing, drv_state state, const char *outcome, int code,
@@ -206,9 +206,9 @@ void drv_outgoing_end(drv_outgoing *outgoing, drv_state state, const char *outco
     drv_job_progress(job, drv_progress_update(&outgoing->progress, state, &outgoing->stats, &relay,
                                               drv_clock_ms()));
     drv_job_end(job, state, (drv_error_code)code, why, json_object_get(report));
-    while (!drv_job_keep(job) && drv_run_pause(outgoing->run, STORE_AGAIN_MS))
+    while (!drv_job_keep(job) && drv_node_pause(outgoing->ctx, STORE_AGAIN_MS))
         ;
-    record(outgoing->run, job);
+    record(outgoing->ctx, job);
     drv_log_notice("move of %s from %s to %s: %s%s%s job=%s", drv_job_vm(job), drv_job_source(job),
                    drv_job_target(job), outcome, why ? ": " : "", why ? why : "", drv_job_id(job));
     if (state == DRV_STATE_DONE)

@@ -49,7 +49,7 @@ static void roll_back(drv_outgoing *outgoing, const GError *why)
 static gboolean is_shut_off(drv_outgoing *outgoing, GError **error)
 {
     g_autoptr(drv_domain) domain =
-        drv_hyper_domain(outgoing->run->hyper, drv_job_uuid(outgoing->job), error);
+        drv_hyper_domain(outgoing->ctx->hyper, drv_job_uuid(outgoing->job), error);
 
     if (domain && domain->state != DRV_DOMAIN_SHUT_OFF)
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s has been started meanwhile",
@@ -75,7 +75,7 @@ static gboolean bring_over(drv_outgoing *outgoing, GError **error)
                     "its disks were written to while they were copied");
         return FALSE;
     }
-    parcel = drv_departure_parcel(outgoing->run, step, error);
+    parcel = drv_departure_parcel(outgoing->ctx, step, error);
     if (!parcel)
         return FALSE;
     answer = drv_outgoing_call_session(outgoing, "POST", "/define", parcel, error);
@@ -87,7 +87,7 @@ static gboolean hand_over(drv_outgoing *outgoing, GError **error)
 {
     g_autoptr(json_object) answer = NULL;
 
-    if (!drv_hyper_undefine(outgoing->run->hyper, drv_job_uuid(outgoing->job), error))
+    if (!drv_hyper_undefine(outgoing->ctx->hyper, drv_job_uuid(outgoing->job), error))
         return FALSE;
     answer = drv_outgoing_call_session(outgoing, "POST", "/finish", NULL, error);
     if (!answer)
@@ -127,7 +127,7 @@ static void finish(drv_outgoing *outgoing)
             drv_outgoing_end(outgoing, DRV_STATE_NEEDS_ATTENTION, "needs-attention", error->code, why, NULL);
             return;
         }
-    } while (drv_run_pause(outgoing->run, ASK_AGAIN_MS));
+    } while (drv_node_pause(outgoing->ctx, ASK_AGAIN_MS));
 }
 
 static void go_on(drv_outgoing *outgoing)
@@ -135,7 +135,7 @@ static void go_on(drv_outgoing *outgoing)
     g_autoptr(GError) error = NULL;
 
     if (!bring_over(outgoing, &error)) {
-        if (!drv_run_stopping(outgoing->run))
+        if (!drv_node_is_stopping(outgoing->ctx))
             roll_back(outgoing, error);
         return;
     }

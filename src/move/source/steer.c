@@ -29,7 +29,7 @@
 /* ---- aborting ---- */
 
 typedef struct {
-    drv_run *run;
+    drv_context *ctx;
     drv_job *job;
 } errand;
 
@@ -37,18 +37,18 @@ static void start_errand(drv_outgoing *outgoing, const char *name, GThreadFunc f
 {
     errand *it = g_new0(errand, 1);
 
-    it->run = outgoing->run;
+    it->ctx = outgoing->ctx;
     it->job = drv_job_ref(outgoing->job);
-    drv_run_thread(outgoing->run, name, func, it);
+    drv_node_thread(outgoing->ctx, name, func, it);
 }
 
 static gpointer errand_done(errand *it)
 {
-    drv_run *run = it->run;
+    drv_context *ctx = it->ctx;
 
     drv_job_unref(it->job);
     g_free(it);
-    drv_run_thread_ended(run);
+    drv_node_thread_ended(ctx);
     return NULL;
 }
 
@@ -57,7 +57,7 @@ static gpointer ask_to_abort(gpointer data)
     errand *it = data;
     g_autoptr(GError) error = NULL;
 
-    if (!drv_hyper_job_abort(it->run->hyper, drv_job_uuid(it->job), &error))
+    if (!drv_hyper_job_abort(it->ctx->hyper, drv_job_uuid(it->job), &error))
         drv_log_notice("libvirt does not abort: %s job=%s", error->message, drv_job_id(it->job));
     return errand_done(it);
 }
@@ -67,7 +67,7 @@ static gpointer end_relay(gpointer data)
     errand *it = data;
     drv_session_id session;
     g_autofree char *dir =
-        drv_job_session(it->job, &session) ? drv_session_dir(it->run->sessions_dir, &session) : NULL;
+        drv_job_session(it->job, &session) ? drv_session_dir(it->ctx->sessions_dir, &session) : NULL;
     drv_relay *relay = NULL;
 
     if (dir && drv_relay_open(dir, &relay, NULL) == 0)
@@ -81,7 +81,7 @@ static gpointer tell_near(gpointer data)
     errand *it = data;
     drv_session_id session;
     g_autofree char *dir =
-        drv_job_session(it->job, &session) ? drv_session_dir(it->run->sessions_dir, &session) : NULL;
+        drv_job_session(it->job, &session) ? drv_session_dir(it->ctx->sessions_dir, &session) : NULL;
     drv_relay *relay = NULL;
     struct drv_error err;
 
@@ -160,7 +160,7 @@ static void allow_pause(drv_outgoing *outgoing)
 {
     g_autoptr(GError) error = NULL;
 
-    if (!drv_hyper_set_max_pause(outgoing->run->hyper, drv_job_uuid(outgoing->job),
+    if (!drv_hyper_set_max_pause(outgoing->ctx->hyper, drv_job_uuid(outgoing->job),
                                  outgoing->ladder.set_ms, &error))
         drv_log_debug("cannot widen the allowed pause: %s job=%s", error->message,
                       drv_job_id(outgoing->job));
@@ -172,7 +172,7 @@ static gboolean hand_over(drv_outgoing *outgoing)
 
     drv_job_set_fact(outgoing->job, DRV_FACT_HAND_OVER, TRUE);
     drv_fault("source-hand-over-recorded");
-    if (drv_hyper_start_post_copy(outgoing->run->hyper, drv_job_uuid(outgoing->job), &error))
+    if (drv_hyper_start_post_copy(outgoing->ctx->hyper, drv_job_uuid(outgoing->job), &error))
         return TRUE;
     /* Too early, or just too late: the statistics will tell. */
     if (error->code != DRV_ERROR_UNREACHABLE)

@@ -74,7 +74,7 @@ static void remove_file(drv_outgoing *outgoing, const char *path)
 {
     g_autoptr(GError) error = NULL;
 
-    if (!drv_hyper_disk_remove(outgoing->run->hyper, path, &error))
+    if (!drv_hyper_disk_remove(outgoing->ctx->hyper, path, &error))
         drv_outgoing_note_stay(outgoing, "an image", error->message);
 }
 
@@ -106,7 +106,7 @@ static void remove_old(drv_outgoing *outgoing, json_object *disk)
 static gboolean settle(drv_outgoing *outgoing, GString *moved, GString *stayed, GError **error)
 {
     json_object *disks = disks_of(outgoing);
-    drv_hyper *hyper = outgoing->run->hyper;
+    drv_hyper *hyper = outgoing->ctx->hyper;
     const char *uuid = drv_job_uuid(outgoing->job);
     g_autoptr(drv_domain) domain = drv_hyper_domain(hyper, uuid, error);
     g_autoptr(drv_rewrite) rewrite = drv_rewrite_new();
@@ -160,12 +160,12 @@ static void end(drv_outgoing *outgoing, const GError *why)
     /* After a start of the host droverd may be there before libvirtd is. */
     while (!(settled = settle(outgoing, moved, stayed, &error)) &&
            g_error_matches(error, DRV_ERROR, DRV_ERROR_UNREACHABLE) &&
-           drv_clock_ms() - began_ms < PATIENCE_MS && drv_run_pause(outgoing->run, LOOK_MS)) {
+           drv_clock_ms() - began_ms < PATIENCE_MS && drv_node_pause(outgoing->ctx, LOOK_MS)) {
         g_clear_error(&error);
         g_string_truncate(moved, 0);
         g_string_truncate(stayed, 0);
     }
-    if (drv_run_stopping(outgoing->run) && !settled)
+    if (drv_node_is_stopping(outgoing->ctx) && !settled)
         return;
     if (!settled) {
         drv_outgoing_end(outgoing, DRV_STATE_NEEDS_ATTENTION, "needs-attention", error->code,
@@ -201,10 +201,10 @@ static void stop_copies(drv_outgoing *outgoing)
         drv_block_copy_state state = DRV_BLOCK_COPY_NONE;
         guint64 done_bytes, total_bytes;
 
-        if (drv_hyper_block_copy_look(outgoing->run->hyper, uuid, name, &state, &done_bytes,
+        if (drv_hyper_block_copy_look(outgoing->ctx->hyper, uuid, name, &state, &done_bytes,
                                       &total_bytes, NULL) &&
             state != DRV_BLOCK_COPY_NONE)
-            drv_hyper_block_copy_end(outgoing->run->hyper, uuid, name, FALSE, NULL);
+            drv_hyper_block_copy_end(outgoing->ctx->hyper, uuid, name, FALSE, NULL);
     }
 }
 
@@ -234,7 +234,7 @@ static int all_ready(drv_outgoing *outgoing, GError **error)
         const char *name = drv_json_string(disk, "target", "");
         guint64 done = 0, total = 0;
 
-        if (!drv_hyper_block_copy_look(outgoing->run->hyper, drv_job_uuid(outgoing->job), name,
+        if (!drv_hyper_block_copy_look(outgoing->ctx->hyper, drv_job_uuid(outgoing->job), name,
                                        &state, &done, &total, error))
             return -1;
         if (state == DRV_BLOCK_COPY_NONE) {
@@ -260,7 +260,7 @@ static gboolean copy_running(drv_outgoing *outgoing, GError **error)
     int ready;
 
     FOREACH_MOVED (disk, disks)
-        if (!drv_hyper_block_copy(outgoing->run->hyper, uuid, drv_json_string(disk, "target", ""),
+        if (!drv_hyper_block_copy(outgoing->ctx->hyper, uuid, drv_json_string(disk, "target", ""),
                                   drv_json_string(disk, "target_path", ""),
                                   drv_json_string(disk, "format", "raw"), rate_bps, error))
             return FALSE;
@@ -269,14 +269,14 @@ static gboolean copy_running(drv_outgoing *outgoing, GError **error)
             g_set_error(error, DRV_ERROR, DRV_ERROR_CANCELLED, "cancelled");
             return FALSE;
         }
-        if (!drv_run_pause(outgoing->run, LOOK_MS))
+        if (!drv_node_pause(outgoing->ctx, LOOK_MS))
             return FALSE;
     }
     if (ready < 0)
         return FALSE;
     drv_job_enter(outgoing->job, DRV_STATE_FINISHING);
     FOREACH_MOVED (disk, disks)
-        if (!drv_hyper_block_copy_end(outgoing->run->hyper, uuid,
+        if (!drv_hyper_block_copy_end(outgoing->ctx->hyper, uuid,
                                       drv_json_string(disk, "target", ""), TRUE, error))
             return FALSE;
     return TRUE;
@@ -288,7 +288,7 @@ static gboolean go_on(gpointer data)
 {
     drv_outgoing *outgoing = data;
 
-    return !drv_job_cancel_requested(outgoing->job) && !drv_run_stopping(outgoing->run);
+    return !drv_job_cancel_requested(outgoing->job) && !drv_node_is_stopping(outgoing->ctx);
 }
 
 static gboolean copy_shut_off(drv_outgoing *outgoing, GError **error)
@@ -309,7 +309,7 @@ static gboolean copy_shut_off(drv_outgoing *outgoing, GError **error)
         drv_rewrite_add_disk(rewrite, drv_json_string(disk, "target", ""), target_path, FALSE,
                              drv_json_bool(disk, "flatten"), FALSE);
     }
-    domain = drv_hyper_domain(outgoing->run->hyper, drv_job_uuid(outgoing->job), error);
+    domain = drv_hyper_domain(outgoing->ctx->hyper, drv_job_uuid(outgoing->job), error);
     if (!domain)
         return FALSE;
     if (domain->state != DRV_DOMAIN_SHUT_OFF) {
@@ -322,7 +322,7 @@ static gboolean copy_shut_off(drv_outgoing *outgoing, GError **error)
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "its disks were written to while they were copied");
         return FALSE;
     }
-    return drv_hyper_change_definition(outgoing->run->hyper, domain->uuid, rewrite, error);
+    return drv_hyper_change_definition(outgoing->ctx->hyper, domain->uuid, rewrite, error);
 }
 
 /* ---- both ---- */
@@ -337,14 +337,14 @@ void drv_storage_move(drv_outgoing *outgoing)
     gboolean good;
 
     drv_job_enter(outgoing->job, DRV_STATE_PREPARING);
-    domain = drv_hyper_domain(outgoing->run->hyper, drv_job_uuid(outgoing->job), &error);
-    good = domain && drv_make_images(outgoing->run, step, made, keep_made, &m, &error);
+    domain = drv_hyper_domain(outgoing->ctx->hyper, drv_job_uuid(outgoing->job), &error);
+    good = domain && drv_make_images(outgoing->ctx, step, made, keep_made, &m, &error);
     if (good) {
         drv_job_enter(outgoing->job, DRV_STATE_COPYING_DISKS);
         good = domain->state == DRV_DOMAIN_SHUT_OFF ? copy_shut_off(outgoing, &error)
                                                     : copy_running(outgoing, &error);
     }
-    if (drv_run_stopping(outgoing->run) && !good)
+    if (drv_node_is_stopping(outgoing->ctx) && !good)
         return;
     if (!good && domain && domain->state != DRV_DOMAIN_SHUT_OFF)
         stop_copies(outgoing);

@@ -29,7 +29,7 @@
 
 /* ---- images ---- */
 
-gboolean drv_arrival_remove(drv_run *run, json_object *made, GError **error)
+gboolean drv_arrival_remove(drv_context *ctx, json_object *made, GError **error)
 {
     /* Backwards: an image before its bases, which are in use as long as it is there. */
     for (gsize i = drv_json_length(made); i-- > 0;) {
@@ -43,7 +43,7 @@ gboolean drv_arrival_remove(drv_run *run, json_object *made, GError **error)
         if (tpm)
             drv_tpm_remove(&uuid);
         else if (device ? !drv_probe_blank(device, error)
-                   : !drv_hyper_disk_remove(run->hyper, json_object_get_string(entry), error))
+                   : !drv_hyper_disk_remove(ctx->hyper, json_object_get_string(entry), error))
             return FALSE;
     }
     return TRUE;
@@ -131,7 +131,7 @@ GHashTable *drv_arrival_formats(json_object *step, gboolean written)
         const char *path = drv_json_string(disk, "target_path", drv_json_string(disk, "path", NULL));
         gboolean raw = written && drv_json_bool(disk, "verbatim");
 
-        if (path && drv_run_is_copied(disk))
+        if (path && drv_node_is_copied(disk))
             g_hash_table_replace(formats, g_strdup(path),
                                  g_strdup(raw ? "raw" : drv_json_string(disk, "format", "raw")));
     }
@@ -212,15 +212,15 @@ static GPtrArray *strings(json_object *array)
 }
 
 /* An image that came byte by byte names its base, and perhaps the file of its data, by itself. */
-static gboolean check_names(drv_run *run, json_object *step, GError **error)
+static gboolean check_names(drv_context *ctx, json_object *step, GError **error)
 {
     json_object *disks = drv_json_array(step, "disks");
-    g_autoptr(drv_admission) admission = drv_hyper_admission(run->hyper, error);
+    g_autoptr(drv_admission) admission = drv_hyper_admission(ctx->hyper, error);
 
     for (gsize i = 0; admission && i < drv_json_length(disks); i++) {
         json_object *disk = json_object_array_get_idx(disks, i);
 
-        if (drv_json_bool(disk, "verbatim") && drv_run_is_copied(disk) &&
+        if (drv_json_bool(disk, "verbatim") && drv_node_is_copied(disk) &&
             !drv_admission_check_image(admission, drv_json_string(disk, "target_path", drv_json_string(disk, "path", "")),
                                        drv_json_string(disk, "format", "raw"), error))
             return FALSE;
@@ -228,7 +228,7 @@ static gboolean check_names(drv_run *run, json_object *step, GError **error)
     return admission != NULL;
 }
 
-gboolean drv_arrival_define(drv_run *run, const drv_uuid *uuid, const char *vm, json_object *step, json_object *parcel,
+gboolean drv_arrival_define(drv_context *ctx, const drv_uuid *uuid, const char *vm, json_object *step, json_object *parcel,
                             json_object *made, drv_made_keep keep, gpointer data, GError **error)
 {
     g_autoptr(GHashTable) formats = drv_arrival_formats(step, FALSE);
@@ -240,29 +240,29 @@ gboolean drv_arrival_define(drv_run *run, const drv_uuid *uuid, const char *vm, 
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "there is no definition in the parcel");
         return FALSE;
     }
-    if (!drv_hyper_admit(run->hyper, definition, uuid, vm, formats, error) || !check_names(run, step, error) ||
+    if (!drv_hyper_admit(ctx->hyper, definition, uuid, vm, formats, error) || !check_names(ctx, step, error) ||
         !note_tpm(uuid, drv_json_array(parcel, "tpm"), made, keep, data, error))
         return FALSE;
     return drv_tpm_write(uuid, drv_json_array(parcel, "tpm"), error) &&
-           drv_hyper_define(run->hyper, definition, error) &&
-           drv_hyper_redefine_checkpoints(run->hyper, uuid->text, checkpoints, error) &&
-           drv_hyper_redefine_snapshots(run->hyper, uuid->text, snapshots,
+           drv_hyper_define(ctx->hyper, definition, error) &&
+           drv_hyper_redefine_checkpoints(ctx->hyper, uuid->text, checkpoints, error) &&
+           drv_hyper_redefine_snapshots(ctx->hyper, uuid->text, snapshots,
                                         (int)drv_json_int(parcel, "current_snapshot", -1), error) &&
            drv_arrival_flush(vm, uuid, made, error);
 }
 
-void drv_arrival_settle(drv_run *run, const char *uuid, json_object *parcel, gboolean trusted)
+void drv_arrival_settle(drv_context *ctx, const char *uuid, json_object *parcel, gboolean trusted)
 {
     g_autoptr(GPtrArray) checkpoints = strings(drv_json_array(parcel, "checkpoints"));
     g_autoptr(GError) error = NULL;
 
     /* A definition brought its checkpoints along. */
     if (checkpoints->len && !drv_json_string(parcel, "definition", NULL) &&
-        !drv_hyper_redefine_checkpoints(run->hyper, uuid, checkpoints, &error))
+        !drv_hyper_redefine_checkpoints(ctx->hyper, uuid, checkpoints, &error))
         drv_log_warning("checkpoints are lost, take a new one: %s vm=%s", error->message, uuid);
     g_clear_error(&error);
     if (trusted && drv_json_bool(parcel, "autostart") &&
-        !drv_hyper_set_autostart(run->hyper, uuid, TRUE, &error))
+        !drv_hyper_set_autostart(ctx->hyper, uuid, TRUE, &error))
         drv_log_warning("it will not start with this host: %s vm=%s", error->message, uuid);
 }
 
@@ -271,7 +271,7 @@ void drv_arrival_settle(drv_run *run, const char *uuid, json_object *parcel, gbo
 #define HOOK_TIMEOUT_MS 10000
 
 typedef struct {
-    drv_run *run;
+    drv_context *ctx;
     char **env;
     char *vm;
 } hook_call;
@@ -304,12 +304,12 @@ static gpointer run_hooks(gpointer data)
     }
     g_strfreev(call->env);
     g_free(call->vm);
-    drv_run_thread_ended(call->run);
+    drv_node_thread_ended(call->ctx);
     g_free(call);
     return NULL;
 }
 
-void drv_arrival_announce(drv_run *run, const char *vm, const char *uuid, const char *source,
+void drv_arrival_announce(drv_context *ctx, const char *vm, const char *uuid, const char *source,
                           const char *method, json_object *parcel)
 {
     g_autoptr(GPtrArray) macs = strings(drv_json_array(parcel, "macs"));
@@ -321,14 +321,14 @@ void drv_arrival_announce(drv_run *run, const char *vm, const char *uuid, const 
     g_ptr_array_add(macs, NULL);
     all = g_strjoinv(" ", (char **)macs->pdata);
     call = g_new0(hook_call, 1);
-    call->run = run;
+    call->ctx = ctx;
     call->vm = g_strdup(vm);
     call->env = g_get_environ();
     call->env = g_environ_setenv(call->env, "DROVER_VM", vm, TRUE);
     call->env = g_environ_setenv(call->env, "DROVER_UUID", uuid, TRUE);
     call->env = g_environ_setenv(call->env, "DROVER_SOURCE", source, TRUE);
-    call->env = g_environ_setenv(call->env, "DROVER_TARGET", run->node, TRUE);
+    call->env = g_environ_setenv(call->env, "DROVER_TARGET", ctx->node, TRUE);
     call->env = g_environ_setenv(call->env, "DROVER_METHOD", method, TRUE);
     call->env = g_environ_setenv(call->env, "DROVER_MACS", all, TRUE);
-    drv_run_thread(run, "hooks", run_hooks, call);
+    drv_node_thread(ctx, "hooks", run_hooks, call);
 }

@@ -12,7 +12,7 @@
 #include "node/context.h"
 #include "move/make-images.h"
 
-gboolean drv_arrival_remove(drv_run *run, json_object *made, GError **error);
+gboolean drv_arrival_remove(drv_context *ctx, json_object *made, GError **error);
 
 /**
  * drv_arrival_export() - let the session's disk channel write to {"path", "format"}, which was made here.
@@ -40,12 +40,12 @@ gboolean drv_arrival_flush(const char *vm, const drv_uuid *uuid, json_object *ma
  * drv_arrival_define() - TPM state, definition and snapshots of a VM that is shut off; flushed with its images. The
  * definition is that of @uuid and @vm, and names nothing that hyper/admission.h does not let in: DRV_ERROR_DENIED.
  */
-gboolean drv_arrival_define(drv_run *run, const drv_uuid *uuid, const char *vm, json_object *step, json_object *parcel,
+gboolean drv_arrival_define(drv_context *ctx, const drv_uuid *uuid, const char *vm, json_object *step, json_object *parcel,
                             json_object *made, drv_made_keep keep, gpointer data, GError **error);
 
 /** drv_arrival_settle() - it is here for good: checkpoints and, if its definition is @trusted, autostart. Trouble is logged: the VM runs. */
-void drv_arrival_settle(drv_run *run, const char *uuid, json_object *parcel, gboolean trusted);
+void drv_arrival_settle(drv_context *ctx, const char *uuid, json_object *parcel, gboolean trusted);
 
 /** drv_arrival_announce() - run the hooks in DRV_HOOKS_DIR/arrived.d, in a thread of their own. */
-void drv_arrival_announce(drv_run *run, const char *vm, const char *uuid, const char *source,
+void drv_arrival_announce(drv_context *ctx, const char *vm, const char *uuid, const char *source,
                           const char *method, json_object *parcel);

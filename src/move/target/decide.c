@@ -45,14 +45,14 @@ gboolean drv_incoming_resume(drv_incoming *incoming, GError **error)
     }
     if (!drv_decision_take(incoming->decision, DRV_DECISION_RESUME)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "the copy of %s on %s is being abandoned",
-                    incoming->vm.text, incoming->run->node);
+                    incoming->vm.text, incoming->ctx->node);
         return FALSE;
     }
     drv_fault("target-before-resume");
     incoming->resuming_ms = drv_clock_ms();
     /* Once only: who has stopped it since has meant it. */
     ok = drv_decision_get(incoming->decision) == DRV_DECISION_RESUMED ||
-         drv_hyper_resume(incoming->run->hyper, incoming->uuid.text, error);
+         drv_hyper_resume(incoming->ctx->hyper, incoming->uuid.text, error);
     incoming->resuming_ms = 0;
     if (!ok)
         return FALSE;
@@ -109,20 +109,20 @@ gboolean drv_incoming_give_up(drv_incoming *incoming, GError **error)
 
     if (incoming->closed)
         return TRUE;
-    domain = drv_hyper_domain(incoming->run->hyper, incoming->uuid.text, &problem);
+    domain = drv_hyper_domain(incoming->ctx->hyper, incoming->uuid.text, &problem);
     if (!domain && !g_error_matches(problem, DRV_ERROR, DRV_ERROR_NOT_FOUND)) {
         g_propagate_error(error, g_steal_pointer(&problem));
         return FALSE;
     }
     if (domain && drv_incoming_has_run(incoming, domain)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s has run on %s (it is %s now)",
-                    incoming->vm.text, incoming->run->node, drv_domain_state_name(domain->state));
+                    incoming->vm.text, incoming->ctx->node, drv_domain_state_name(domain->state));
         return FALSE;
     }
     if (domain && drv_incoming_was_told(incoming)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                     "%s is about to run on %s: its source has given it away", incoming->vm.text,
-                    incoming->run->node);
+                    incoming->ctx->node);
         return FALSE;
     }
     if (incoming->resumed) {
@@ -135,7 +135,7 @@ gboolean drv_incoming_give_up(drv_incoming *incoming, GError **error)
         incoming->told = TRUE;
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                     "%s is about to run on %s: its source has given it away",
-                    incoming->vm.text, incoming->run->node);
+                    incoming->vm.text, incoming->ctx->node);
         return FALSE;
     }
     /* First the link, so that nothing more arrives, then the copy, then its images. */
@@ -143,10 +143,10 @@ gboolean drv_incoming_give_up(drv_incoming *incoming, GError **error)
     drv_arrival_unexport(incoming->dir, incoming->created, NULL, &incoming->written, NULL);
     drv_session_end_relay(incoming->dir);
     drv_fault("target-abandon-relay-ended");
-    if (!drv_hyper_destroy(incoming->run->hyper, incoming->uuid.text, TRUE, error))
+    if (!drv_hyper_destroy(incoming->ctx->hyper, incoming->uuid.text, TRUE, error))
         return FALSE;
     drv_fault("target-copy-destroyed");
-    if (!drv_arrival_remove(incoming->run, incoming->created, error))
+    if (!drv_arrival_remove(incoming->ctx, incoming->created, error))
         return FALSE;
     drv_fault("target-images-removed");
     drv_log_notice("abandoned the copy of %s from %s session=%s", incoming->vm.text, incoming->source.text,
@@ -157,13 +157,19 @@ gboolean drv_incoming_give_up(drv_incoming *incoming, GError **error)
 
 /* ---- watching ---- */
 
-/* The source's job. Transfer full; NULL: it cannot be asked. */
+/*
+ * The source's job, called with the lock held, which is given away meanwhile: so look again whether the session is
+ * closed. Transfer full; NULL: it cannot be asked.
+ */
 static json_object *ask_job(drv_incoming *incoming)
 {
     g_autofree char *path = g_strdup_printf("/v1/peer/jobs/%s", incoming->job.text);
+    json_object *job;
 
-    return drv_run_call(incoming->run, incoming->source.text, "GET", path, NULL,
-                        DRV_RUN_PEER_TIMEOUT_MS, NULL);
+    g_mutex_unlock(&incoming->lock);
+    job = drv_node_call(incoming->ctx, incoming->source.text, "GET", path, NULL, DRV_NODE_PEER_TIMEOUT_MS, NULL);
+    g_mutex_lock(&incoming->lock);
+    return job;
 }
 
 /* Whether it says that it has ended and the source holds the VM or has given it away for good. */
@@ -180,9 +186,9 @@ static gboolean is_done(json_object *job)
     return g_str_equal(drv_json_string(job, "state", ""), drv_state_get(DRV_STATE_DONE)->name);
 }
 
-static gboolean is_member(drv_run *run, const char *node)
+static gboolean is_member(drv_context *ctx, const char *node)
 {
-    g_autoptr(GPtrArray) members = run->peers->members(run->peers->data);
+    g_autoptr(GPtrArray) members = ctx->peers->members(ctx->peers->data);
 
     for (guint i = 0; i < members->len; i++)
         if (g_str_equal(((const drv_member *)members->pdata[i])->name, node))
@@ -203,7 +209,7 @@ static gboolean may_have_run_unseen(drv_incoming *incoming)
         return FALSE;
     job = ask_job(incoming);
     if (!job)
-        return is_member(incoming->run, incoming->source.text);
+        return is_member(incoming->ctx, incoming->source.text);
     return (drv_json_bool(job, DRV_FACT_HAND_OVER) || drv_json_bool(job, DRV_FACT_FINISH_OK) ||
             drv_json_bool(job, DRV_FACT_HANDED_OVER)) && !is_through(job);
 }
@@ -244,7 +250,7 @@ static void settle_orphan(drv_incoming *incoming)
     g_autoptr(GError) error = NULL;
     g_autoptr(json_object) job = NULL;
     g_autoptr(drv_domain) domain =
-        drv_hyper_domain(incoming->run->hyper, incoming->uuid.text, &error);
+        drv_hyper_domain(incoming->ctx->hyper, incoming->uuid.text, &error);
     gboolean absent = !domain && g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND);
 
     g_clear_error(&error);
@@ -253,7 +259,7 @@ static void settle_orphan(drv_incoming *incoming)
     else if (domain && domain->busy)
         return;
     if (absent && !incoming->resumed) {
-        if (may_have_run_unseen(incoming))
+        if (may_have_run_unseen(incoming) || incoming->closed)
             return;
         if (!drv_incoming_give_up(incoming, &error))
             drv_log_warning("cannot clean up after %s: %s session=%s", incoming->vm.text, error->message,
@@ -261,12 +267,14 @@ static void settle_orphan(drv_incoming *incoming)
         return;
     }
     job = ask_job(incoming);
+    if (incoming->closed)
+        return;
     if (!job || !is_through(job)) {
         /*
          * The source has the word, or cannot be asked: a paused copy waits. One that runs and
          * whose source has been put out of the cluster has nobody left to settle with.
          */
-        if (drv_incoming_has_run(incoming, domain) && !is_member(incoming->run, incoming->source.text))
+        if (drv_incoming_has_run(incoming, domain) && !is_member(incoming->ctx, incoming->source.text))
             drv_incoming_close(incoming);
         else if (domain && !drv_incoming_has_run(incoming, domain))
             say_waiting(incoming, domain);
@@ -313,12 +321,12 @@ static void resume_now(drv_incoming *incoming, drv_relay *relay)
 static gpointer watch(gpointer data)
 {
     drv_incoming *incoming = data;
-    drv_run *run = incoming->run;
+    drv_context *ctx = incoming->ctx;
     drv_relay *relay = NULL;
     gboolean linked = drv_relay_open(incoming->dir, &relay, NULL) == 0;
     gboolean closed = FALSE;
 
-    while (!closed && !drv_run_stopping(run)) {
+    while (!closed && !drv_node_is_stopping(ctx)) {
         struct drv_relay_status status = {.state = DRV_RELAY_LOST};
         int rc = linked ? drv_relay_next(relay, &status, 500, NULL) : -ECONNRESET;
 
@@ -341,18 +349,18 @@ static gpointer watch(gpointer data)
         closed = incoming->closed;
         g_mutex_unlock(&incoming->lock);
         if (!closed && !linked)
-            drv_run_pause(run, ASK_SOURCE_MS);
+            drv_node_pause(ctx, ASK_SOURCE_MS);
     }
     drv_relay_close(relay);
     drv_incoming_unref(incoming);
-    drv_run_thread_ended(run);
+    drv_node_thread_ended(ctx);
     return NULL;
 }
 
 void drv_incoming_watch(drv_incoming *incoming)
 {
     g_atomic_ref_count_inc(&incoming->references);
-    drv_run_thread(incoming->run, "arrival", watch, incoming);
+    drv_node_thread(incoming->ctx, "arrival", watch, incoming);
 }
 
 /* ---- post-copy ---- */
@@ -360,7 +368,7 @@ void drv_incoming_watch(drv_incoming *incoming)
 static gpointer tell_arrived(gpointer data)
 {
     drv_incoming *incoming = data;
-    drv_run *run = incoming->run;
+    drv_context *ctx = incoming->ctx;
     drv_relay *relay = NULL;
 
     /* First the relay, which takes the time of it; the record is for a droverd to come. */
@@ -371,14 +379,14 @@ static gpointer tell_arrived(gpointer data)
     note_arrived(incoming);
     g_mutex_unlock(&incoming->lock);
     drv_incoming_unref(incoming);
-    drv_run_thread_ended(run);
+    drv_node_thread_ended(ctx);
     return NULL;
 }
 
-void drv_incoming_arrived(drv_run *run, const char *uuid)
+void drv_incoming_arrived(drv_context *ctx, const char *uuid)
 {
-    drv_incoming *incoming = drv_incoming_find_by_uuid(run, NULL, uuid, NULL);
+    drv_incoming *incoming = drv_incoming_find_by_uuid(ctx, NULL, uuid, NULL);
 
     if (incoming)
-        drv_run_thread(run, "arrived", tell_arrived, incoming);
+        drv_node_thread(ctx, "arrived", tell_arrived, incoming);
 }

@@ -25,4 +25,4 @@ gboolean drv_incoming_is_split(const drv_domain *domain);
 void drv_incoming_watch(drv_incoming *incoming);
 
 /** drv_incoming_arrived() - from libvirt's event thread: a VM runs here by post-copy. */
-void drv_incoming_arrived(drv_run *run, const char *uuid);
+void drv_incoming_arrived(drv_context *ctx, const char *uuid);

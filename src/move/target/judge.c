@@ -41,7 +41,7 @@ static gboolean check_xml(drv_incoming *incoming, const struct drv_rpc_text *tex
     g_autofree char *xml = text_of(text);
     g_autoptr(GHashTable) formats = drv_arrival_formats(incoming->step, FALSE);
 
-    return drv_hyper_admit(incoming->run->hyper, xml, &incoming->uuid, incoming->vm.text, formats, error);
+    return drv_hyper_admit(incoming->ctx->hyper, xml, &incoming->uuid, incoming->vm.text, formats, error);
 }
 
 static gboolean check_prepare(drv_incoming *incoming, const struct drv_rpc_request *request, GError **error)
@@ -102,11 +102,11 @@ gboolean drv_judge_saved(drv_incoming *incoming)
     drv_belongings has;
     gboolean good;
 
-    if (!drv_hyper_belongings(incoming->run->hyper, incoming->uuid.text, &has, &error)) {
+    if (!drv_hyper_belongings(incoming->ctx->hyper, incoming->uuid.text, &has, &error)) {
         drv_log_warning("the definition of %s cannot be read: %s", incoming->vm.text, error->message);
         return FALSE;
     }
-    good = !has.definition || drv_hyper_admit(incoming->run->hyper, has.definition, &incoming->uuid,
+    good = !has.definition || drv_hyper_admit(incoming->ctx->hyper, has.definition, &incoming->uuid,
                                               incoming->vm.text, NULL, &error);
     drv_belongings_clear(&has);
     if (!good)

@@ -30,42 +30,42 @@ void drv_incoming_unref(drv_incoming *incoming)
     g_free(incoming);
 }
 
-drv_incoming *drv_incoming_find(drv_run *run, const char *session)
+drv_incoming *drv_incoming_find(drv_context *ctx, const char *session)
 {
     drv_incoming *incoming;
 
-    g_mutex_lock(&run->lock);
-    incoming = g_hash_table_lookup(run->incoming, session);
+    g_mutex_lock(&ctx->lock);
+    incoming = g_hash_table_lookup(ctx->incoming, session);
     if (incoming)
         g_atomic_ref_count_inc(&incoming->references);
-    g_mutex_unlock(&run->lock);
+    g_mutex_unlock(&ctx->lock);
     return incoming;
 }
 
 static void insert_locked(drv_incoming *incoming)
 {
-    g_hash_table_insert(incoming->run->coming, g_strdup(incoming->session.text), g_strdup(incoming->uuid.text));
-    g_hash_table_insert(incoming->run->incoming, g_strdup(incoming->session.text), incoming);
+    g_hash_table_insert(incoming->ctx->coming, g_strdup(incoming->session.text), g_strdup(incoming->uuid.text));
+    g_hash_table_insert(incoming->ctx->incoming, g_strdup(incoming->session.text), incoming);
 }
 
 void drv_incoming_publish(drv_incoming *incoming)
 {
     g_atomic_ref_count_inc(&incoming->references);
-    g_mutex_lock(&incoming->run->lock);
+    g_mutex_lock(&incoming->ctx->lock);
     insert_locked(incoming);
-    g_mutex_unlock(&incoming->run->lock);
+    g_mutex_unlock(&incoming->ctx->lock);
 }
 
 /* The session, other than @but, of a VM that comes from @source (any if NULL). Transfer full; NULL. */
-drv_incoming *drv_incoming_find_by_uuid(drv_run *run, const char *source, const char *uuid,
+drv_incoming *drv_incoming_find_by_uuid(drv_context *ctx, const char *source, const char *uuid,
                                   const drv_incoming *but)
 {
     drv_incoming *found = NULL;
     GHashTableIter iter;
     gpointer value;
 
-    g_mutex_lock(&run->lock);
-    g_hash_table_iter_init(&iter, run->incoming);
+    g_mutex_lock(&ctx->lock);
+    g_hash_table_iter_init(&iter, ctx->incoming);
     while (!found && g_hash_table_iter_next(&iter, NULL, &value)) {
         drv_incoming *incoming = value;
 
@@ -75,46 +75,46 @@ drv_incoming *drv_incoming_find_by_uuid(drv_run *run, const char *source, const 
             found = incoming;
         }
     }
-    g_mutex_unlock(&run->lock);
+    g_mutex_unlock(&ctx->lock);
     return found;
 }
 
-gboolean drv_incoming_is_arriving(drv_run *run, const char *uuid)
+gboolean drv_incoming_is_arriving(drv_context *ctx, const char *uuid)
 {
     GHashTableIter iter;
     gpointer value;
     gboolean arriving = FALSE;
 
-    g_mutex_lock(&run->lock);
-    g_hash_table_iter_init(&iter, run->incoming);
+    g_mutex_lock(&ctx->lock);
+    g_hash_table_iter_init(&iter, ctx->incoming);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         drv_incoming *incoming = value;
 
         arriving |= g_str_equal(incoming->uuid.text, uuid) && !g_atomic_int_get(&incoming->resumed);
     }
-    g_mutex_unlock(&run->lock);
+    g_mutex_unlock(&ctx->lock);
     return arriving;
 }
 
 /* An earlier move of the VM away from here that is still being settled releases its disks: not ours. */
 gboolean drv_incoming_publish_new(drv_incoming *incoming, GError **error)
 {
-    drv_run *run = incoming->run;
+    drv_context *ctx = incoming->ctx;
     gboolean leaving, known;
 
-    g_mutex_lock(&run->lock);
-    known = g_hash_table_contains(run->incoming, incoming->session.text);
-    leaving = !g_str_equal(incoming->source.text, run->node) &&
-              g_hash_table_contains(run->leaving, incoming->uuid.text);
+    g_mutex_lock(&ctx->lock);
+    known = g_hash_table_contains(ctx->incoming, incoming->session.text);
+    leaving = !g_str_equal(incoming->source.text, ctx->node) &&
+              g_hash_table_contains(ctx->leaving, incoming->uuid.text);
     if (!leaving && !known) {
         g_atomic_ref_count_inc(&incoming->references);
         insert_locked(incoming);
     }
-    g_mutex_unlock(&run->lock);
+    g_mutex_unlock(&ctx->lock);
     if (leaving)
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                     "%s is still leaving %s by an earlier job ('drover jobs'): wait for its end",
-                    incoming->vm.text, run->node);
+                    incoming->vm.text, ctx->node);
     else if (known)
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "the session %s is open already",
                     incoming->session.text);
@@ -123,10 +123,10 @@ gboolean drv_incoming_publish_new(drv_incoming *incoming, GError **error)
 
 void drv_incoming_unpublish(drv_incoming *incoming)
 {
-    g_mutex_lock(&incoming->run->lock);
-    g_hash_table_remove(incoming->run->incoming, incoming->session.text);
-    g_hash_table_remove(incoming->run->coming, incoming->session.text);
-    g_mutex_unlock(&incoming->run->lock);
+    g_mutex_lock(&incoming->ctx->lock);
+    g_hash_table_remove(incoming->ctx->incoming, incoming->session.text);
+    g_hash_table_remove(incoming->ctx->coming, incoming->session.text);
+    g_mutex_unlock(&incoming->ctx->lock);
 }
 
 /* ---- the record ---- */
@@ -148,18 +148,18 @@ gboolean drv_incoming_keep(drv_incoming *incoming, gint64 expected, GError **err
     drv_json_set_string(doc, "method", incoming->method);
     drv_json_set(doc, "parcel", json_object_get(incoming->parcel));
     drv_json_set(doc, "step", json_object_get(incoming->step));
-    return drv_store_put(incoming->run->store, DRV_SESSION_BUCKET, incoming->session.text,
+    return drv_store_put(incoming->ctx->store, DRV_SESSION_BUCKET, incoming->session.text,
                          json_object_to_json_string(doc), expected, NULL, error);
 }
 
-drv_incoming *drv_incoming_from_record(drv_run *run, json_object *doc, GError **error)
+drv_incoming *drv_incoming_from_record(drv_context *ctx, json_object *doc, GError **error)
 {
     drv_incoming *incoming = g_new0(drv_incoming, 1);
     struct drv_error problem = {0};
 
     g_atomic_ref_count_init(&incoming->references);
     g_mutex_init(&incoming->lock);
-    incoming->run = run;
+    incoming->ctx = ctx;
     incoming->written = -1;
     if (drv_session_id_parse(&incoming->session, drv_json_string(doc, "session", NULL), &problem) < 0 ||
         drv_node_name_parse(&incoming->source, drv_json_string(doc, "source", NULL), &problem) < 0 ||
@@ -170,7 +170,7 @@ drv_incoming *drv_incoming_from_record(drv_run *run, json_object *doc, GError **
         drv_incoming_unref(incoming);
         return NULL;
     }
-    incoming->dir = drv_session_dir(run->sessions_dir, &incoming->session);
+    incoming->dir = drv_session_dir(ctx->sessions_dir, &incoming->session);
     incoming->opened_ms = drv_json_int(doc, "opened_ms", drv_clock_real_ms());
     incoming->was_running = drv_json_bool(doc, "was_running");
     incoming->may_start = drv_json_bool(doc, "may_start");
@@ -186,14 +186,14 @@ drv_incoming *drv_incoming_from_record(drv_run *run, json_object *doc, GError **
 
 void drv_incoming_stand_in(drv_incoming *incoming, gboolean anew)
 {
-    drv_run *run = incoming->run;
+    drv_context *ctx = incoming->ctx;
     g_autofree char *path = drv_decision_path(incoming->dir);
     g_autoptr(GError) error = NULL;
-    g_autofree char *record = g_build_filename(run->resumed_dir, incoming->session.text, NULL);
+    g_autofree char *record = g_build_filename(ctx->resumed_dir, incoming->session.text, NULL);
     const drv_stand_in it = {.dir = incoming->dir, .session = incoming->session.text, .record = record,
                              .uuid = incoming->uuid.text, .vm = incoming->vm.text};
 
-    if (!incoming->was_running || incoming->resumed || !run->stand_in_program)
+    if (!incoming->was_running || incoming->resumed || !ctx->stand_in_program)
         return;
     /* Resumed by a stand-in, and the host died before droverd knew. */
     if (anew && g_file_test(record, G_FILE_TEST_EXISTS)) {
@@ -202,7 +202,7 @@ void drv_incoming_stand_in(drv_incoming *incoming, gboolean anew)
     }
     incoming->decision = anew ? drv_decision_open(path) : drv_decision_make(path, &error);
     if (incoming->decision)
-        drv_stand_in_start(run->stand_in_program, drv_hyper_uri(run->hyper), &it);
+        drv_stand_in_start(ctx->stand_in_program, drv_hyper_uri(ctx->hyper), &it);
     else if (error)
         drv_log_warning("nobody stands in for droverd when %s arrives: %s session=%s",
                         incoming->vm.text, error->message, incoming->session.text);
@@ -231,7 +231,7 @@ gboolean drv_incoming_flush(drv_incoming *incoming, GError **error)
         return TRUE;
     g_propagate_prefixed_error(error, g_steal_pointer(&problem),
                                "%s is on %s, but its disks there cannot be flushed: ", incoming->vm.text,
-                               incoming->run->node);
+                               incoming->ctx->node);
     return FALSE;
 }
 
@@ -240,20 +240,20 @@ void drv_incoming_close(drv_incoming *incoming)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *path = drv_decision_path(incoming->dir);
-    g_autofree char *record = g_build_filename(incoming->run->resumed_dir, incoming->session.text, NULL);
+    g_autofree char *record = g_build_filename(incoming->ctx->resumed_dir, incoming->session.text, NULL);
 
     incoming->closed = TRUE;
     drv_decision_end(path);
     if (incoming->resumed) {
-        drv_arrival_settle(incoming->run, incoming->uuid.text, incoming->parcel, drv_judge_saved(incoming));
-        drv_arrival_announce(incoming->run, incoming->vm.text, incoming->uuid.text, incoming->source.text,
+        drv_arrival_settle(incoming->ctx, incoming->uuid.text, incoming->parcel, drv_judge_saved(incoming));
+        drv_arrival_announce(incoming->ctx, incoming->vm.text, incoming->uuid.text, incoming->source.text,
                              incoming->method, incoming->parcel);
-        drv_kept_forget(incoming->run->content, incoming->uuid.text, seed_bytes(incoming));
+        drv_kept_forget(incoming->ctx->content, incoming->uuid.text, seed_bytes(incoming));
     }
     drv_arrival_unexport(incoming->dir, incoming->created, NULL, &incoming->written, NULL);
     drv_session_end_relay(incoming->dir);
     drv_fault("target-relay-ended");
-    if (!drv_store_delete(incoming->run->store, DRV_SESSION_BUCKET, incoming->session.text, DRV_REVISION_ANY,
+    if (!drv_store_delete(incoming->ctx->store, DRV_SESSION_BUCKET, incoming->session.text, DRV_REVISION_ANY,
                           &error) &&
         !g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND))
         drv_log_warning("a finished session stays in the store: %s session=%s", error->message,

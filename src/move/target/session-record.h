@@ -10,7 +10,7 @@
 
 struct drv_incoming {
     gatomicrefcount references;
-    drv_run *run;
+    drv_context *ctx;
     drv_session_id session; /* these do not change */
     char *dir;
     drv_node_name source;
@@ -45,9 +45,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(drv_incoming, drv_incoming_unref)
 /* ---- session-record.c ---- */
 
 /** drv_incoming_find() - by its id. Transfer full; NULL. */
-drv_incoming *drv_incoming_find(drv_run *run, const char *session);
+drv_incoming *drv_incoming_find(drv_context *ctx, const char *session);
 /** drv_incoming_find_by_uuid() - other than @but, of a VM that comes from @source (any if NULL). Transfer full; NULL. */
-drv_incoming *drv_incoming_find_by_uuid(drv_run *run, const char *source, const char *uuid,
+drv_incoming *drv_incoming_find_by_uuid(drv_context *ctx, const char *source, const char *uuid,
                                         const drv_incoming *but);
 void drv_incoming_publish(drv_incoming *incoming);
 /** drv_incoming_publish_new() - DRV_ERROR_CONFLICT: the VM is still leaving here, or the session is known. */
@@ -55,7 +55,7 @@ gboolean drv_incoming_publish_new(drv_incoming *incoming, GError **error);
 void drv_incoming_unpublish(drv_incoming *incoming);
 
 /** drv_incoming_from_record() - Transfer full; NULL: DRV_ERROR_INVALID. */
-drv_incoming *drv_incoming_from_record(drv_run *run, json_object *doc, GError **error);
+drv_incoming *drv_incoming_from_record(drv_context *ctx, json_object *doc, GError **error);
 /** drv_incoming_keep() - write the record. @expected: see drv_store_put(). */
 gboolean drv_incoming_keep(drv_incoming *incoming, gint64 expected, GError **error);
 /**
@@ -73,6 +73,6 @@ void drv_incoming_close(drv_incoming *incoming);
 void drv_incoming_stand_in(drv_incoming *incoming, gboolean anew);
 
 /** drv_incoming_is_arriving() - whether a VM here is the copy of a move that has not been handed over yet. */
-gboolean drv_incoming_is_arriving(drv_run *run, const char *uuid);
+gboolean drv_incoming_is_arriving(drv_context *ctx, const char *uuid);
 
 void drv_incoming_unref(drv_incoming *incoming);

@@ -36,13 +36,13 @@
 /* What libvirt does within milliseconds, unless it or its QEMU hangs. */
 #define SLOW_RESUME_MS 2000
 
-void drv_incoming_take_up(drv_run *run, const char *json)
+void drv_incoming_take_up(drv_context *ctx, const char *json)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(json_object) doc = drv_json_parse(json, "a stored session", &error);
     g_autoptr(drv_incoming) incoming = NULL;
 
-    incoming = doc ? drv_incoming_from_record(run, doc, &error) : NULL;
+    incoming = doc ? drv_incoming_from_record(ctx, doc, &error) : NULL;
     if (!incoming) {
         drv_log_error("a stored session cannot be read: %s", error->message);
         return;
@@ -69,7 +69,7 @@ static drv_content_session *look_for_content(drv_incoming *incoming, json_object
     json_object *offer = drv_json_object(request, "content");
     const char *owner = offer ? drv_json_string(offer, "owner", NULL) : NULL;
     drv_content_session *content =
-        owner ? drv_content_begin(incoming->run->content, incoming->session.text, incoming->uuid.text,
+        owner ? drv_content_begin(incoming->ctx->content, incoming->session.text, incoming->uuid.text,
                                   incoming->vm.text, owner)
               : NULL;
     json_object *known;
@@ -100,7 +100,7 @@ static gboolean start_relay(drv_incoming *incoming, json_object *request, json_o
                                       .directory = incoming->dir,
                                       .libvirt_fd = -1,
                                       .judged = true,
-                                      .program = incoming->run->relay_program,
+                                      .program = incoming->ctx->relay_program,
                                       .user = drv_session_relay_user(),
                                       .group = drv_session_qemu_group()};
     int older[DRV_OLDER_IMAGES];
@@ -114,20 +114,20 @@ static gboolean start_relay(drv_incoming *incoming, json_object *request, json_o
         return FALSE;
     }
     g_strlcpy(config.session, incoming->session.text, sizeof config.session);
-    config.memory_fd = drv_reserve(incoming->run, incoming->dir, cache_wanted(request),
+    config.memory_fd = drv_reserve(incoming->ctx, incoming->dir, cache_wanted(request),
                                    drv_json_bool(request, "recover"), &config.cache_mib, error);
     if (config.memory_fd < 0)
         return FALSE;
     content = look_for_content(incoming, request, answer, config.cache_mib);
     if (!drv_session_make_dir(incoming->dir, error) ||
-        (config.libvirt_fd = drv_hyper_libvirt_socket(incoming->run->hyper, error)) < 0) {
+        (config.libvirt_fd = drv_hyper_libvirt_socket(incoming->ctx->hyper, error)) < 0) {
         close(config.memory_fd);
         return FALSE;
     }
     if (content)
         drv_content_hand(content, &config);
     if (!drv_json_bool(request, "recover"))
-        config.older_count = drv_seeds_open(incoming->run, incoming->dir,
+        config.older_count = drv_seeds_open(incoming->ctx, incoming->dir,
                                             drv_json_object(request, "step"), older, answer);
     config.older_fds = older;
     drv_fault("target-seeds-open");
@@ -143,14 +143,14 @@ static gboolean start_relay(drv_incoming *incoming, json_object *request, json_o
 }
 
 /* A session for the same VM that its source has given up: it is in the way. */
-static void clear_leftovers(drv_run *run, const char *source, const char *uuid)
+static void clear_leftovers(drv_context *ctx, const char *source, const char *uuid)
 {
     g_autoptr(GPtrArray) old = g_ptr_array_new_with_free_func((GDestroyNotify)drv_incoming_unref);
     GHashTableIter iter;
     gpointer value;
 
-    g_mutex_lock(&run->lock);
-    g_hash_table_iter_init(&iter, run->incoming);
+    g_mutex_lock(&ctx->lock);
+    g_hash_table_iter_init(&iter, ctx->incoming);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         drv_incoming *incoming = value;
 
@@ -159,7 +159,7 @@ static void clear_leftovers(drv_run *run, const char *source, const char *uuid)
             g_ptr_array_add(old, incoming);
         }
     }
-    g_mutex_unlock(&run->lock);
+    g_mutex_unlock(&ctx->lock);
     for (guint i = 0; i < old->len; i++) {
         drv_incoming *incoming = old->pdata[i];
 
@@ -172,8 +172,8 @@ static void clear_leftovers(drv_run *run, const char *source, const char *uuid)
 /* The session of a broken post-copy gives way to @next. */
 static gboolean take_over(drv_incoming *next, GError **error)
 {
-    drv_run *run = next->run;
-    g_autoptr(drv_domain) domain = drv_hyper_domain(run->hyper, next->uuid.text, error);
+    drv_context *ctx = next->ctx;
+    g_autoptr(drv_domain) domain = drv_hyper_domain(ctx->hyper, next->uuid.text, error);
     g_autoptr(drv_incoming) old = NULL;
 
     if (!domain)
@@ -181,11 +181,11 @@ static gboolean take_over(drv_incoming *next, GError **error)
     if (!drv_incoming_is_split(domain) && domain->state != DRV_DOMAIN_PAUSED) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                     "%s is %s (%s) on %s, which is not a broken post-copy", next->vm.text,
-                    drv_domain_state_name(domain->state), domain->reason, run->node);
+                    drv_domain_state_name(domain->state), domain->reason, ctx->node);
         return FALSE;
     }
     next->resumed = TRUE;
-    old = drv_incoming_find_by_uuid(run, next->source.text, next->uuid.text, next);
+    old = drv_incoming_find_by_uuid(ctx, next->source.text, next->uuid.text, next);
     if (old) {
         g_mutex_lock(&old->lock);
         json_object_put(next->created);
@@ -209,12 +209,12 @@ static gboolean take_over(drv_incoming *next, GError **error)
  * A request that a link held up may arrive when its move is long over, perhaps amid the
  * VM's next one: only the source knows whether it still waits for this session.
  */
-static gboolean is_awaited(drv_run *run, const char *source, const char *session, const char *job,
+static gboolean is_awaited(drv_context *ctx, const char *source, const char *session, const char *job,
                            GError **error)
 {
     g_autofree char *path = g_strdup_printf("/v1/peer/jobs/%s", job);
     g_autoptr(json_object) view =
-        drv_run_call(run, source, "GET", path, NULL, DRV_RUN_PEER_TIMEOUT_MS, error);
+        drv_node_call(ctx, source, "GET", path, NULL, DRV_NODE_PEER_TIMEOUT_MS, error);
 
     if (!view)
         return FALSE;
@@ -235,7 +235,7 @@ static gboolean may_post_copy(json_object *step)
            g_str_equal(drv_json_string(step, "post_copy", "never"), "if-needed");
 }
 
-json_object *drv_incoming_open(drv_run *run, const char *source, json_object *request,
+json_object *drv_incoming_open(drv_context *ctx, const char *source, json_object *request,
                                GError **error)
 {
     g_autoptr(json_object) answer = json_object_new_object();
@@ -264,19 +264,19 @@ json_object *drv_incoming_open(drv_run *run, const char *source, json_object *re
     drv_json_set_string(doc, "method", drv_json_string(step, "method", NULL));
     drv_json_set(doc, "parcel", json_object_get(drv_json_object(request, "parcel")));
     drv_json_set(doc, "step", json_object_get(step));
-    incoming = drv_incoming_from_record(run, doc, error);
-    if (!incoming || !is_awaited(run, source, incoming->session.text, incoming->job.text, error))
+    incoming = drv_incoming_from_record(ctx, doc, error);
+    if (!incoming || !is_awaited(ctx, source, incoming->session.text, incoming->job.text, error))
         return NULL;
     if (!recover) {
-        if (drv_run_is_leaving(run, names.uuid.text)) {
+        if (drv_node_is_leaving(ctx, names.uuid.text)) {
             g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                         "%s has not yet finished the move of %s away from it, and would remove its "
                         "images: 'drover jobs' shows when it has",
-                        run->node, names.vm.text);
+                        ctx->node, names.vm.text);
             return NULL;
         }
-        clear_leftovers(run, source, names.uuid.text);
-        if (!drv_run_preflight(run, step, error))
+        clear_leftovers(ctx, source, names.uuid.text);
+        if (!drv_facts_preflight(ctx, step, error))
             return NULL;
     }
 
@@ -291,7 +291,7 @@ json_object *drv_incoming_open(drv_run *run, const char *source, json_object *re
         watch_it = TRUE;
     } else if (ok) {
         drv_fault("target-session-recorded");
-        ok = drv_make_images(run, step, incoming->created, keep_made, incoming, error);
+        ok = drv_make_images(ctx, step, incoming->created, keep_made, incoming, error);
         drv_fault("target-images-made");
         ok = ok && start_relay(incoming, request, answer, error);
         drv_fault("target-relay-ready");
@@ -315,21 +315,21 @@ json_object *drv_incoming_open(drv_run *run, const char *source, json_object *re
  * The session, or the one that the source has given up for a new id (which never came here) to recover
  * a broken post-copy: what that knows is true of the copy still. Transfer full; NULL.
  */
-static drv_incoming *find_of_job(drv_run *run, const char *session, json_object *about)
+static drv_incoming *find_of_job(drv_context *ctx, const char *session, json_object *about)
 {
-    drv_incoming *incoming = drv_incoming_find(run, session);
+    drv_incoming *incoming = drv_incoming_find(ctx, session);
 
     if (incoming)
         return incoming;
-    incoming = drv_incoming_find_by_uuid(run, NULL, drv_json_string(about, "uuid", ""), NULL);
+    incoming = drv_incoming_find_by_uuid(ctx, NULL, drv_json_string(about, "uuid", ""), NULL);
     if (incoming && !g_str_equal(incoming->job.text, drv_json_string(about, "job", "")))
         g_clear_pointer(&incoming, drv_incoming_unref);
     return incoming;
 }
 
-json_object *drv_incoming_look(drv_run *run, const char *session, json_object *about, GError **error)
+json_object *drv_incoming_look(drv_context *ctx, const char *session, json_object *about, GError **error)
 {
-    g_autoptr(drv_incoming) incoming = find_of_job(run, session, about);
+    g_autoptr(drv_incoming) incoming = find_of_job(ctx, session, about);
     g_autoptr(drv_domain) domain = NULL;
     g_autoptr(GError) problem = NULL;
     json_object *object;
@@ -343,12 +343,12 @@ json_object *drv_incoming_look(drv_run *run, const char *session, json_object *a
         g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
                     "%s stands still: libvirtd on %s was told to resume it and is not done; if it answers nobody "
                     "('virsh list' there) restart it ('systemctl restart libvirtd'; guests go on)",
-                    incoming->vm.text, run->node);
+                    incoming->vm.text, ctx->node);
         return NULL;
     }
     if (incoming)
         g_mutex_lock(&incoming->lock);
-    domain = drv_hyper_domain(run->hyper, uuid.text, &problem);
+    domain = drv_hyper_domain(ctx->hyper, uuid.text, &problem);
     if (incoming) {
         resumed = drv_incoming_has_run(incoming, domain);
         told = domain && drv_incoming_was_told(incoming);
@@ -368,12 +368,12 @@ json_object *drv_incoming_look(drv_run *run, const char *session, json_object *a
     return object;
 }
 
-static json_object *completed_json(drv_run *run, const char *uuid)
+static json_object *completed_json(drv_context *ctx, const char *uuid)
 {
     drv_job_stats stats = {0};
     json_object *object = NULL;
 
-    if (drv_hyper_job_completed(run->hyper, uuid, &stats, NULL)) {
+    if (drv_hyper_job_completed(ctx->hyper, uuid, &stats, NULL)) {
         object = json_object_new_object();
         drv_json_set_int(object, "downtime_ms", (gint64)stats.downtime_ms);
         drv_json_set_int(object, "elapsed_ms", (gint64)stats.elapsed_ms);
@@ -383,9 +383,9 @@ static json_object *completed_json(drv_run *run, const char *uuid)
 }
 
 /* The session that the source may still fill, locked; else NULL. */
-static drv_incoming *lock_open(drv_run *run, const char *source, const char *session, GError **error)
+static drv_incoming *lock_open(drv_context *ctx, const char *source, const char *session, GError **error)
 {
-    drv_incoming *incoming = drv_incoming_find(run, session);
+    drv_incoming *incoming = drv_incoming_find(ctx, session);
 
     if (incoming && g_str_equal(incoming->source.text, source)) {
         g_mutex_lock(&incoming->lock);
@@ -405,10 +405,10 @@ static void unlock_open(drv_incoming *incoming)
     drv_incoming_unref(incoming);
 }
 
-gboolean drv_incoming_export(drv_run *run, const char *source, const char *session,
+gboolean drv_incoming_export(drv_context *ctx, const char *source, const char *session,
                              json_object *what, gboolean open, GError **error)
 {
-    drv_incoming *incoming = lock_open(run, source, session, error);
+    drv_incoming *incoming = lock_open(ctx, source, session, error);
     gboolean ok;
 
     if (!incoming)
@@ -419,26 +419,26 @@ gboolean drv_incoming_export(drv_run *run, const char *source, const char *sessi
     return ok;
 }
 
-gboolean drv_incoming_define(drv_run *run, const char *source, const char *session,
+gboolean drv_incoming_define(drv_context *ctx, const char *source, const char *session,
                              json_object *parcel, GError **error)
 {
-    drv_incoming *incoming = lock_open(run, source, session, error);
+    drv_incoming *incoming = lock_open(ctx, source, session, error);
     gboolean ok;
 
     if (!incoming)
         return FALSE;
     json_object_put(incoming->parcel);
     incoming->parcel = json_object_get(parcel);
-    ok = drv_arrival_define(run, &incoming->uuid, incoming->vm.text, incoming->step, parcel, incoming->created,
+    ok = drv_arrival_define(ctx, &incoming->uuid, incoming->vm.text, incoming->step, parcel, incoming->created,
                             keep_made, incoming, error);
     unlock_open(incoming);
     return ok;
 }
 
-json_object *drv_incoming_finish(drv_run *run, const char *session, json_object *about,
+json_object *drv_incoming_finish(drv_context *ctx, const char *session, json_object *about,
                                  GError **error)
 {
-    g_autoptr(drv_incoming) incoming = find_of_job(run, session, about);
+    g_autoptr(drv_incoming) incoming = find_of_job(ctx, session, about);
     json_object *object;
     gboolean ok = TRUE;
     drv_uuid uuid;
@@ -457,19 +457,19 @@ json_object *drv_incoming_finish(drv_run *run, const char *session, json_object 
         g_mutex_unlock(&incoming->lock);
     } else {
         /* The session was finished before and the answer was lost: the VM must be here, as it was. */
-        g_autoptr(drv_domain) domain = drv_hyper_domain(run->hyper, uuid.text, error);
+        g_autoptr(drv_domain) domain = drv_hyper_domain(ctx->hyper, uuid.text, error);
 
         ok = domain && (domain->state == DRV_DOMAIN_RUNNING ||
                         (domain->state == DRV_DOMAIN_PAUSED && !drv_json_bool(about, "was_running")));
         if (domain && !ok)
             g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                         "%s is %s on %s and its session is unknown there", domain->name,
-                        drv_domain_state_name(domain->state), run->node);
+                        drv_domain_state_name(domain->state), ctx->node);
     }
     if (!ok)
         return NULL;
     object = json_object_new_object();
-    drv_json_set(object, "completed", completed_json(run, uuid.text));
+    drv_json_set(object, "completed", completed_json(ctx, uuid.text));
     return object;
 }
 
@@ -478,7 +478,7 @@ static char *last_words(drv_incoming *incoming)
 {
     g_autoptr(GError) problem = NULL;
     g_autoptr(drv_domain) domain =
-        drv_hyper_domain(incoming->run->hyper, incoming->uuid.text, &problem);
+        drv_hyper_domain(incoming->ctx->hyper, incoming->uuid.text, &problem);
 
     if (domain ? domain->state != DRV_DOMAIN_SHUT_OFF && domain->state != DRV_DOMAIN_CRASHED
                : !g_error_matches(problem, DRV_ERROR, DRV_ERROR_NOT_FOUND))
@@ -486,10 +486,10 @@ static char *last_words(drv_incoming *incoming)
     return drv_qemu_log_read(&incoming->vm, incoming->opened_ms);
 }
 
-json_object *drv_incoming_abandon(drv_run *run, const char *source, const char *session,
+json_object *drv_incoming_abandon(drv_context *ctx, const char *source, const char *session,
                                   GError **error)
 {
-    g_autoptr(drv_incoming) incoming = drv_incoming_find(run, session);
+    g_autoptr(drv_incoming) incoming = drv_incoming_find(ctx, session);
     g_autoptr(json_object) answer = json_object_new_object();
     g_autofree char *words = NULL;
     gboolean ok;
@@ -498,7 +498,7 @@ json_object *drv_incoming_abandon(drv_run *run, const char *source, const char *
         return g_steal_pointer(&answer);
     if (!g_str_equal(incoming->source.text, source)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "the session is between %s and %s",
-                    incoming->source.text, run->node);
+                    incoming->source.text, ctx->node);
         return NULL;
     }
     g_mutex_lock(&incoming->lock);
@@ -510,10 +510,10 @@ json_object *drv_incoming_abandon(drv_run *run, const char *source, const char *
     return ok ? g_steal_pointer(&answer) : NULL;
 }
 
-gboolean drv_incoming_hand_link(drv_run *run, const char *session, int fd, GError **error)
+gboolean drv_incoming_hand_link(drv_context *ctx, const char *session, int fd, GError **error)
 {
-    g_autoptr(drv_incoming) incoming = drv_incoming_find(run, session);
-    g_autofree char *dir = incoming ? g_strdup(incoming->dir) : drv_links_probe_dir(run, session);
+    g_autoptr(drv_incoming) incoming = drv_incoming_find(ctx, session);
+    g_autofree char *dir = incoming ? g_strdup(incoming->dir) : drv_links_probe_dir(ctx, session);
     struct drv_error problem = {0};
     drv_relay *relay = NULL;
     int rc;

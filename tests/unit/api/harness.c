@@ -32,12 +32,12 @@ static gboolean told; /* of what a slow request waits for */
 static guint links;
 static gint64 revision = 1;
 
-drv_run *drv_run_new(const drv_run_config *config, GError **error)
+drv_context *drv_serve_new(const drv_serve_config *config, GError **error)
 {
     return NULL;
 }
 
-void drv_run_lead_status(drv_run *run, json_object *status)
+void drv_serve_lead_status(drv_context *run, json_object *status)
 {
     drv_json_set_string(status, "leader", "h1");
 }
@@ -50,12 +50,12 @@ static json_object *list(const char *name)
     return answer;
 }
 
-json_object *drv_run_nodes(drv_run *run, GError **error)
+json_object *drv_snapshot_nodes(drv_context *run, GError **error)
 {
     return json_tokener_parse("{\"nodes\":[{\"name\":\"h1\"},{\"name\":\"h2\"}]}");
 }
 
-json_object *drv_run_vms(drv_run *run, GError **error)
+json_object *drv_snapshot_vms(drv_context *run, GError **error)
 {
     return list("vms");
 }
@@ -72,67 +72,67 @@ static json_object *asked(const char *what, const char *name, json_object *body)
     return answer;
 }
 
-json_object *drv_run_vm_goals(drv_run *run, const char *name, GError **error)
+json_object *drv_fleet_vm_goals(drv_context *run, const char *name, GError **error)
 {
     return asked("vm goals", name, NULL);
 }
 
-json_object *drv_run_vm_goals_set(drv_run *run, const char *name, json_object *goals, GError **error)
+json_object *drv_fleet_vm_goals_set(drv_context *run, const char *name, json_object *goals, GError **error)
 {
     return asked("set vm goals", name, goals);
 }
 
-json_object *drv_run_vm_goals_clear(drv_run *run, const char *name, GError **error)
+json_object *drv_fleet_vm_goals_clear(drv_context *run, const char *name, GError **error)
 {
     return asked("clear vm goals", name, NULL);
 }
 
-json_object *drv_run_policies(drv_run *run, GError **error)
+json_object *drv_fleet_policies(drv_context *run, GError **error)
 {
     return asked("policies", NULL, NULL);
 }
 
-json_object *drv_run_policy(drv_run *run, const char *name, GError **error)
+json_object *drv_fleet_policy(drv_context *run, const char *name, GError **error)
 {
     return asked("policy", name, NULL);
 }
 
-json_object *drv_run_policy_set(drv_run *run, const char *name, json_object *goals, GError **error)
+json_object *drv_fleet_policy_set(drv_context *run, const char *name, json_object *goals, GError **error)
 {
     return asked("set policy", name, goals);
 }
 
-json_object *drv_run_policy_delete(drv_run *run, const char *name, gboolean force, GError **error)
+json_object *drv_fleet_policy_delete(drv_context *run, const char *name, gboolean force, GError **error)
 {
     return asked(force ? "force delete policy" : "delete policy", name, NULL);
 }
 
-json_object *drv_run_contents(drv_run *run, GError **error)
+json_object *drv_cache_contents(drv_context *run, GError **error)
 {
     return asked("contents", "", NULL);
 }
 
-json_object *drv_run_contents_set(drv_run *run, json_object *what, GError **error)
+json_object *drv_cache_contents_set(drv_context *run, json_object *what, GError **error)
 {
     return asked("set contents", "", what);
 }
 
-json_object *drv_run_contents_prune(drv_run *run, json_object *what, GError **error)
+json_object *drv_cache_contents_prune(drv_context *run, json_object *what, GError **error)
 {
     return asked("prune contents", "", what);
 }
 
-json_object *drv_run_vm_owner(drv_run *run, const char *name, GError **error)
+json_object *drv_fleet_vm_owner(drv_context *run, const char *name, GError **error)
 {
     return asked("owner", name, NULL);
 }
 
-json_object *drv_run_vm_owner_set(drv_run *run, const char *name, json_object *body, GError **error)
+json_object *drv_fleet_vm_owner_set(drv_context *run, const char *name, json_object *body, GError **error)
 {
     return asked("set owner", name, body);
 }
 
-json_object *drv_run_plan(drv_run *run, json_object *goal, GError **error)
+json_object *drv_fleet_make_plan(drv_context *run, json_object *goal, GError **error)
 {
     json_object *answer = json_object_new_object();
 
@@ -145,23 +145,23 @@ json_object *drv_run_plan(drv_run *run, json_object *goal, GError **error)
     return answer;
 }
 
-json_object *drv_run_plans(drv_run *run, GError **error)
+json_object *drv_serve_plans(drv_context *run, GError **error)
 {
     return list("plans");
 }
 
-json_object *drv_run_predict(drv_run *run, json_object *body, GError **error)
+json_object *drv_facts_predict(drv_context *run, json_object *body, GError **error)
 {
     return json_object_new_object();
 }
 
-json_object *drv_run_plan_get(drv_run *run, const char *id, GError **error)
+json_object *drv_fleet_get_plan(drv_context *run, const char *id, GError **error)
 {
     g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "no plan %s", id);
     return NULL;
 }
 
-json_object *drv_run_apply(drv_run *run, const char *plan_id, GError **error)
+json_object *drv_fleet_apply_plan(drv_context *run, const char *plan_id, GError **error)
 {
     json_object *answer = json_object_new_object();
 
@@ -179,7 +179,7 @@ static json_object *job(const char *id)
     return answer;
 }
 
-json_object *drv_run_jobs(drv_run *run, GError **error)
+json_object *drv_serve_jobs(drv_context *run, GError **error)
 {
     json_object *answer = list("jobs");
 
@@ -190,7 +190,7 @@ json_object *drv_run_jobs(drv_run *run, GError **error)
 }
 
 /* Each long poll that would have to wait moves the job one revision on. */
-json_object *drv_run_job(drv_run *run, const char *id, gint64 after, guint wait_ms, GError **error)
+json_object *drv_serve_job(drv_context *run, const char *id, gint64 after, guint wait_ms, GError **error)
 {
     json_object *answer;
 
@@ -206,48 +206,48 @@ json_object *drv_run_job(drv_run *run, const char *id, gint64 after, guint wait_
     return answer;
 }
 
-json_object *drv_run_cancel(drv_run *run, const char *id, GError **error)
+json_object *drv_serve_cancel(drv_context *run, const char *id, GError **error)
 {
-    return drv_run_job(run, id, -1, 0, error);
+    return drv_serve_job(run, id, -1, 0, error);
 }
 
-json_object *drv_run_links(drv_run *run, GError **error)
+json_object *drv_serve_links(drv_context *run, GError **error)
 {
     return asked("links", "", NULL);
 }
 
-json_object *drv_run_links_probe(drv_run *run, json_object *body, GError **error)
+json_object *drv_fleet_probe_link(drv_context *run, json_object *body, GError **error)
 {
     return asked("probe link", "", body);
 }
 
-json_object *drv_run_accuracy(drv_run *run, GError **error)
+json_object *drv_serve_accuracy(drv_context *run, GError **error)
 {
     return json_object_new_object();
 }
 
-json_object *drv_run_reconcile(drv_run *run, const char *id, GError **error)
+json_object *drv_serve_reconcile(drv_context *run, const char *id, GError **error)
 {
-    return drv_run_job(run, id, -1, 0, error);
+    return drv_serve_job(run, id, -1, 0, error);
 }
 
-json_object *drv_run_job_act(drv_run *run, const char *id, const char *action, GError **error)
+json_object *drv_serve_job_act(drv_context *run, const char *id, const char *action, GError **error)
 {
     return asked(action, id, NULL);
 }
 
-json_object *drv_run_node_settings(drv_run *run, const char *node, GError **error)
+json_object *drv_serve_node_settings(drv_context *run, const char *node, GError **error)
 {
     return asked("node settings", node, NULL);
 }
 
-json_object *drv_run_node_settings_set(drv_run *run, const char *node, json_object *what, GError **error)
+json_object *drv_serve_node_settings_set(drv_context *run, const char *node, json_object *what, GError **error)
 {
     return asked("set node settings", node, what);
 }
 
-json_object *drv_run_peer(drv_run *run, const char *caller, const char *method, const char *path,
-                          json_object *body, GError **error)
+json_object *drv_serve_peer(drv_context *run, const char *caller, const char *method, const char *path,
+                            json_object *body, GError **error)
 {
     json_object *answer = json_object_new_object();
 
@@ -265,7 +265,7 @@ json_object *drv_run_peer(drv_run *run, const char *caller, const char *method, 
     return answer;
 }
 
-gboolean drv_run_hand_link(drv_run *run, const char *session, int fd, GError **error)
+gboolean drv_serve_hand_link(drv_context *run, const char *session, int fd, GError **error)
 {
     char first = 0;
 

@@ -15,7 +15,7 @@ static guint asked;
 static gboolean fails;
 
 /* Each time it is asked the job has changed; another one never does. */
-json_object *drv_run_jobs(drv_run *run, GError **error)
+json_object *drv_serve_jobs(drv_context *run, GError **error)
 {
     json_object *answer = NULL;
     g_autofree char *text = NULL;

@@ -48,7 +48,7 @@ static void the_first_has_most(void)
 
 typedef struct {
     char *dir, *session[3];
-    drv_run run;
+    drv_context ctx;
 } fixture;
 
 static void set_up(fixture *f, gconstpointer data)
@@ -57,7 +57,7 @@ static void set_up(fixture *f, gconstpointer data)
     for (guint i = 0; i < G_N_ELEMENTS(f->session); i++)
         f->session[i] = g_strdup_printf("%s/%032u", f->dir, i);
     /* Two sessions' worth. */
-    f->run = (drv_run){.node = (char *)(gsize)"h1", .sessions_dir = f->dir,
+    f->ctx = (drv_context){.node = (char *)(gsize)"h1", .sessions_dir = f->dir,
                        .relay_memory_bytes = (guint64)(2 * 4 * drv_budget_session_mib(DRV_BUDGET_CACHE_LEAST_MIB)) << 20};
 }
 
@@ -75,8 +75,8 @@ static gint64 left(fixture *f)
 {
     g_autoptr(json_object) node = json_object_new_object();
 
-    drv_reserve_tell(&f->run, node);
-    g_assert_cmpint(drv_json_int(node, "relay_memory_bytes", 0), ==, (gint64)f->run.relay_memory_bytes);
+    drv_reserve_tell(&f->ctx, node);
+    g_assert_cmpint(drv_json_int(node, "relay_memory_bytes", 0), ==, (gint64)f->ctx.relay_memory_bytes);
     return drv_json_int(node, "relay_memory_left_bytes", -1);
 }
 
@@ -86,23 +86,23 @@ static void refused_when_there_is_no_room(fixture *f, gconstpointer data)
     unsigned cache, second;
     int fd[2];
 
-    fd[0] = drv_reserve(&f->run, f->session[0], WISH_MIB, FALSE, &cache, NULL);
-    fd[1] = drv_reserve(&f->run, f->session[1], WISH_MIB, FALSE, &second, NULL);
+    fd[0] = drv_reserve(&f->ctx, f->session[0], WISH_MIB, FALSE, &cache, NULL);
+    fd[1] = drv_reserve(&f->ctx, f->session[1], WISH_MIB, FALSE, &second, NULL);
     g_assert_cmpint(fd[0], >, 0);
     g_assert_cmpint(fd[1], >, 0);
     g_assert_cmpuint(second, <, cache);
-    g_assert_cmpint(left(f), ==, (gint64)f->run.relay_memory_bytes -
+    g_assert_cmpint(left(f), ==, (gint64)f->ctx.relay_memory_bytes -
                                      ((gint64)(drv_budget_session_mib(cache) + drv_budget_session_mib(second)) << 20));
-    g_assert_cmpint(drv_reserve(&f->run, f->session[2], WISH_MIB, FALSE, &second, &error), ==, -1);
+    g_assert_cmpint(drv_reserve(&f->ctx, f->session[2], WISH_MIB, FALSE, &second, &error), ==, -1);
     g_assert_error(error, DRV_ERROR, DRV_ERROR_REFUSED);
     g_assert_nonnull(strstr(error->message, "h1 has no memory for another migration: 2 have reserved"));
     g_assert_nonnull(strstr(error->message, "--relay-memory"));
     close(fd[0]);
-    fd[0] = drv_reserve(&f->run, f->session[2], WISH_MIB, FALSE, &cache, NULL);
+    fd[0] = drv_reserve(&f->ctx, f->session[2], WISH_MIB, FALSE, &cache, NULL);
     g_assert_cmpint(fd[0], >, 0);
     close(fd[0]);
     close(fd[1]);
-    g_assert_cmpint(left(f), ==, (gint64)f->run.relay_memory_bytes);
+    g_assert_cmpint(left(f), ==, (gint64)f->ctx.relay_memory_bytes);
 }
 
 /* A guest that waits for its recovery is not refused. */
@@ -112,7 +112,7 @@ static void a_recovery_gets_one(fixture *f, gconstpointer data)
     int fd[3];
 
     for (guint i = 0; i < G_N_ELEMENTS(fd); i++)
-        g_assert_cmpint(fd[i] = drv_reserve(&f->run, f->session[i], WISH_MIB, i == 2, &cache, NULL), >, 0);
+        g_assert_cmpint(fd[i] = drv_reserve(&f->ctx, f->session[i], WISH_MIB, i == 2, &cache, NULL), >, 0);
     g_assert_cmpuint(cache, ==, DRV_BUDGET_CACHE_LEAST_MIB);
     for (guint i = 0; i < G_N_ELEMENTS(fd); i++)
         close(fd[i]);
@@ -124,7 +124,7 @@ static void it_lasts_as_long_as_the_relay(fixture *f, gconstpointer data)
     g_autofree char *file = g_strconcat(f->session[0], DRV_RESERVE_SUFFIX, NULL);
     gint64 all = left(f);
     unsigned cache;
-    int fd = drv_reserve(&f->run, f->session[0], 64, FALSE, &cache, NULL);
+    int fd = drv_reserve(&f->ctx, f->session[0], 64, FALSE, &cache, NULL);
     pid_t relay = fork();
 
     if (relay == 0)

@@ -15,7 +15,7 @@ typedef struct {
     drv_hyper *hyper;
     drv_store *store;
     drv_peers peers;
-    drv_run *run;
+    drv_context *ctx;
     GMutex lock; /* guards what follows */
     GCond changed;
     gint looks;      /* how often h2 does not say yet what it has */
@@ -74,7 +74,7 @@ static void on_looked(gpointer data)
 
 static void set_up(fixture *f, gconstpointer data)
 {
-    drv_run_config config = {.node = "h1", .relay_program = "/nowhere", .looked = on_looked, .looked_data = f};
+    drv_serve_config config = {.node = "h1", .relay_program = "/nowhere", .looked = on_looked, .looked_data = f};
     g_autoptr(GError) error = NULL;
 
     f->dir = g_dir_make_tmp("drover-first-look-XXXXXX", NULL);
@@ -90,7 +90,7 @@ static void set_up(fixture *f, gconstpointer data)
     config.store = f->store;
     config.peers = &f->peers;
     config.sessions_dir = f->dir;
-    f->run = drv_run_new(&config, &error);
+    f->ctx = drv_serve_new(&config, &error);
     g_assert_no_error(error);
 }
 
@@ -98,7 +98,7 @@ static void tear_down(fixture *f, gconstpointer data)
 {
     g_autofree char *command = g_strdup_printf("rm -r %s", f->dir);
 
-    drv_run_free(f->run);
+    drv_serve_free(f->ctx);
     drv_hyper_free(f->hyper);
     drv_store_close(f->store);
     g_assert_true(g_spawn_command_line_sync(command, NULL, NULL, NULL, NULL));
@@ -122,9 +122,9 @@ static void test_waited_for(fixture *f, gconstpointer data)
     g_autoptr(drv_fleet) fleet = NULL;
 
     f->looks = 3;
-    plain = drv_run_fleet(f->run, NULL);
+    plain = drv_snapshot_fleet(f->ctx, NULL);
     g_assert_false(is_up(plain));
-    fleet = drv_first_look_fleet(f->run, NULL);
+    fleet = drv_snapshot_settled_fleet(f->ctx, NULL);
     g_assert_true(is_up(fleet));
     g_assert_cmpint(f->asked, ==, 2);
 }
@@ -135,19 +135,19 @@ static void test_lost(fixture *f, gconstpointer data)
     g_autoptr(drv_fleet) fleet = NULL;
 
     f->alive = FALSE;
-    fleet = drv_first_look_fleet(f->run, NULL);
+    fleet = drv_snapshot_settled_fleet(f->ctx, NULL);
     g_assert_false(is_up(fleet));
     g_assert_cmpint(f->asked, ==, 1);
 }
 
 static void test_own(fixture *f, gconstpointer data)
 {
-    drv_first_look_start(f->run);
+    drv_first_look_start(f->ctx);
     g_mutex_lock(&f->lock);
     while (!f->looked)
         g_cond_wait(&f->changed, &f->lock);
     g_mutex_unlock(&f->lock);
-    g_assert_false(drv_first_look_goes_on(f->run));
+    g_assert_false(drv_first_look_goes_on(f->ctx));
 }
 
 int main(int argc, char **argv)

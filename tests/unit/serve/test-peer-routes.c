@@ -67,7 +67,7 @@ static void test_table(void)
     char *pattern;
     guint i;
 
-    for (i = 0; (pattern = drv_run_peer_at(i, &method, &who)); i++) {
+    for (i = 0; (pattern = drv_serve_peer_at(i, &method, &who)); i++) {
         g_autofree char *line = g_strdup_printf("%s %s %c", method, pattern, "mli"[who]);
 
         g_free(pattern);
@@ -97,12 +97,12 @@ static GPtrArray *three(void *data)
 static void test_another_node(void)
 {
     const drv_peers peers = {.members = three};
-    drv_run run = {.node = (char *)(gsize)"h2", .peers = &peers};
+    drv_context ctx = {.node = (char *)(gsize)"h2", .peers = &peers};
     const char *method;
     drv_peer_who who;
     char *pattern;
 
-    for (guint i = 0; (pattern = drv_run_peer_at(i, &method, &who)); i++) {
+    for (guint i = 0; (pattern = drv_serve_peer_at(i, &method, &who)); i++) {
         g_autoptr(GString) path = g_string_new(pattern);
         g_autoptr(json_object) body = json_object_new_object();
         g_autoptr(GError) error = NULL;
@@ -111,7 +111,7 @@ static void test_another_node(void)
         g_string_replace(path, "*", "h2", 0);
         if (who == DRV_PEER_MEMBER)
             continue;
-        g_assert_null(drv_run_peer(&run, "h3", method, path->str, body, &error));
+        g_assert_null(drv_serve_peer(&ctx, "h3", method, path->str, body, &error));
         if (!g_error_matches(error, DRV_ERROR, DRV_ERROR_DENIED) || !strstr(error->message, "node h3 may not"))
             g_error("%s %s: %s", method, path->str, error->message);
     }
