@@ -128,12 +128,12 @@ int drv_coding_start(struct drv_coding *coding, enum drv_relay_role role, uint64
     return 0;
 }
 
-/* What to look for: several streams of memory are multifd's, which is not understood. */
+/* What to look for: of several streams of memory only the first is understood. */
 static unsigned tricks_for(enum drv_relay_channel channel, unsigned coder)
 {
     if (channel == DRV_CHANNEL_DISK)
         return DRV_TRICKS_DISK;
-    return coder == 0 ? DRV_TRICKS_ALL : DRV_TRICKS_MULTIFD;
+    return coder == 0 ? DRV_TRICKS_ALL : 0;
 }
 
 unsigned drv_coding_take(struct drv_coding *coding, enum drv_relay_channel channel)

@@ -7,7 +7,6 @@
 #include "relay/codec/encoder.h"
 #include "relay/codec/fresh.h"
 #include "relay/codec/index.h"
-#include "relay/codec/multifd-parser.h"
 #include "relay/codec/nbd-parser.h"
 #include "relay/codec/ram-parser.h"
 #include "relay/codec/squeeze.h"
@@ -15,7 +14,6 @@
 struct drv_encoder {
     struct drv_ram_parser ram;
     struct drv_nbd_parser nbd;
-    struct drv_multifd_parser multifd;
     struct drv_cache cache;
     struct drv_index contents, addresses;
     const drv_encoder *other[DRV_CODERS_MAX];

@@ -85,7 +85,6 @@ void drv_encoder_reset(drv_encoder *encoder, uint64_t seed)
         drv_squeezer_reset(&encoder->lane[i]);
     drv_ram_parser_init(&encoder->ram);
     drv_nbd_parser_init(&encoder->nbd);
-    drv_multifd_parser_init(&encoder->multifd);
     drv_index_clear(&encoder->contents);
     drv_index_clear(&encoder->addresses);
     drv_cache_clear(&encoder->cache);
@@ -102,7 +101,7 @@ void drv_encoder_reset(drv_encoder *encoder, uint64_t seed)
 void drv_encoder_set_tricks(drv_encoder *encoder, unsigned tricks)
 {
     if (!encoder->cache.pages)
-        tricks &= DRV_TRICK_RAM | DRV_TRICK_NBD | DRV_TRICK_MULTIFD;
+        tricks &= DRV_TRICK_RAM | DRV_TRICK_NBD;
     encoder->tricks = tricks;
 }
 
@@ -194,8 +193,6 @@ static size_t parse(drv_encoder *encoder, bool all)
             span = drv_ram_parser_next(&encoder->ram, bytes, left, all);
         else if (encoder->tricks & DRV_TRICK_NBD)
             span = drv_nbd_parser_next(&encoder->nbd, bytes, left, all);
-        else if (encoder->tricks & DRV_TRICK_MULTIFD)
-            span = drv_multifd_parser_next(&encoder->multifd, bytes, left, all);
         if (span.kind == DRV_SPAN_MORE)
             return span.size;
         drv_encoder_add_span(encoder, &span, bytes);

@@ -31,8 +31,6 @@ enum drv_codec_trick {
     DRV_TRICKS_ALL = 7,
     DRV_TRICK_NBD = 8, /* look for blocks of a disk, instead of guest pages */
     DRV_TRICKS_DISK = DRV_TRICK_NBD | DRV_TRICK_SAME | DRV_TRICK_DELTA,
-    DRV_TRICK_MULTIFD = 16, /* look for guest pages in packets, instead of in a stream */
-    DRV_TRICKS_MULTIFD = DRV_TRICK_MULTIFD | DRV_TRICK_SAME | DRV_TRICK_DELTA,
 };
 
 struct drv_encoder_config {
