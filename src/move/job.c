@@ -6,6 +6,8 @@
 #include "base/fault.h"
 #include "base/log.h"
 
+#define MOST_STATES 64
+
 #define BUCKET "job"
 
 struct drv_job {
@@ -220,19 +222,39 @@ json_object *drv_job_wait(drv_job *job, gint64 after, guint wait_ms)
     return copy;
 }
 
+/* What it has gone through and when; a job that is gone on with again and again keeps the last of it. */
+static void note_state(drv_job *job, drv_state state, gint64 at_ms)
+{
+    json_object *states = drv_json_array(job->doc, "states");
+    json_object *entry = json_object_new_object();
+
+    if (!states) {
+        states = json_object_new_array();
+        drv_json_set(job->doc, "states", states);
+    }
+    if (drv_json_length(states) >= MOST_STATES)
+        json_object_array_del_idx(states, 0, 1);
+    drv_json_set_string(entry, "state", drv_state_get(state)->name);
+    drv_json_set_int(entry, "at_ms", at_ms);
+    json_object_array_add(states, entry);
+}
+
 /* Called with the lock held. */
 static void enter(drv_job *job, drv_state state)
 {
+    gint64 now_ms = drv_clock_real_ms();
+
     if (!drv_state_allows(job->state, state))
         g_error("job %s cannot go from %s to %s", job->id, drv_state_get(job->state)->name,
                 drv_state_get(state)->name);
     if (job->state == DRV_STATE_PLANNED)
-        drv_json_set_int(job->doc, "started_ms", drv_clock_real_ms());
+        drv_json_set_int(job->doc, "started_ms", now_ms);
     drv_json_set_bool(job->doc, "ended", drv_state_get(state)->ended);
     if (!drv_state_get(state)->ended)
         drv_json_set(job->doc, "ended_ms", NULL);
     job->state = state;
     drv_json_set_string(job->doc, "state", drv_state_get(state)->name);
+    note_state(job, state, now_ms);
 }
 
 /* A fault point a state: "state-copying-memory", when the store has it. */

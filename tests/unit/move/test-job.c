@@ -66,6 +66,8 @@ static void test_kept_at_each_change(fixture *f, gconstpointer data)
     g_autoptr(drv_job) job = new_job(f);
     g_autoptr(drv_job) again = NULL;
     const drv_session_id made = {"0123456789abcdef0123456789abcdef"};
+    g_autoptr(json_object) view = NULL;
+    json_object *states;
     drv_session_id session;
     g_autoptr(GError) error = NULL;
 
@@ -78,6 +80,13 @@ static void test_kept_at_each_change(fixture *f, gconstpointer data)
     g_assert_cmpint(drv_job_state(again), ==, DRV_STATE_COPYING_MEMORY);
     g_assert_cmpstr(session.text, ==, made.text);
     g_assert_cmpstr(drv_job_target(again), ==, "h2");
+    view = drv_job_view(again);
+    states = drv_json_array(view, "states");
+    g_assert_cmpuint(drv_json_length(states), ==, 2);
+    g_assert_cmpstr(drv_json_string(json_object_array_get_idx(states, 0), "state", ""), ==, "preparing");
+    g_assert_cmpstr(drv_json_string(json_object_array_get_idx(states, 1), "state", ""), ==, "copying-memory");
+    g_assert_cmpint(drv_json_int(json_object_array_get_idx(states, 1), "at_ms", 0), >=,
+                    drv_json_int(json_object_array_get_idx(states, 0), "at_ms", G_MAXINT64));
 }
 
 static gpointer wait_for_change(gpointer data)
