@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,6 +12,51 @@
 #include "base/clock.h"
 #include "base/cursor.h"
 #include "relay/control/control.h"
+
+#define LONG_S 100
+
+static void say_where(const char *task)
+{
+    static const char *const files[] = {"comm", "wchan", "stack"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+        g_autofree char *path = g_build_filename(task, files[i], NULL);
+        g_autofree char *text = NULL;
+
+        if (g_file_get_contents(path, &text, NULL, NULL))
+            g_printerr("%s: %s\n", path, g_strstrip(text));
+    }
+}
+
+/* A test that hangs is ended by whoever runs it: before that it says where each thread of it and of the relays is. */
+static gpointer watch(gpointer nothing)
+{
+    g_autoptr(GDir) all = NULL;
+    const char *entry;
+
+    g_usleep((gulong)LONG_S * G_USEC_PER_SEC);
+    g_printerr("%s takes long\n", g_get_prgname());
+    (void)nothing;
+    all = g_dir_open("/proc", 0, NULL);
+    while (all && (entry = g_dir_read_name(all))) {
+        g_autofree char *comm = g_build_filename("/proc", entry, "comm", NULL);
+        g_autofree char *tasks = g_build_filename("/proc", entry, "task", NULL);
+        g_autofree char *text = NULL;
+        g_autoptr(GDir) each = NULL;
+        const char *task;
+
+        if (!g_ascii_isdigit(*entry) || !g_file_get_contents(comm, &text, NULL, NULL) ||
+            (!g_str_has_prefix(text, "drover-relay") && strtol(entry, NULL, 10) != getpid()))
+            continue;
+        each = g_dir_open(tasks, 0, NULL);
+        while (each && (task = g_dir_read_name(each))) {
+            g_autofree char *path = g_build_filename(tasks, task, NULL);
+
+            say_where(path);
+        }
+    }
+    return NULL;
+}
 
 static void run_or_skip(const void *test)
 {
@@ -25,6 +71,12 @@ static void run_or_skip(const void *test)
 
 void check_add(const char *path, void (*test)(void))
 {
+    static gsize watched;
+
+    if (g_once_init_enter(&watched)) {
+        g_thread_unref(g_thread_new("watch", watch, NULL));
+        g_once_init_leave(&watched, 1);
+    }
     g_test_add_data_func(path, (const void *)(size_t)test, run_or_skip);
 }
 
