@@ -21,6 +21,10 @@
 /* Where libvirt's system daemons keep the number of each VM's process. */
 #define PID_FILE "/run/libvirt/qemu/%s.pid"
 
+#define PAGE 4096u
+/* Of /proc/PID/pagemap: in memory, in swap. */
+#define PAGE_HAS_BYTES (UINT64_C(3) << 62)
+
 typedef struct {
     guint64 start, size;
 } region;
@@ -33,6 +37,7 @@ typedef struct {
 
 struct drv_guest_memory {
     int fd; /* /proc/PID/mem: of this process' memory, also when its number has gone to another */
+    int pages; /* /proc/PID/pagemap, likewise; or -1 */
     GArray *regions;
     guint chunks;
 };
@@ -247,7 +252,7 @@ drv_guest_memory *drv_hyper_memory_open_process(pid_t pid, const char *uuid, GEr
     g_autofree char *maps = NULL;
     gsize words_length = 0, maps_length = 0;
 
-    memory->fd = -1;
+    memory->fd = memory->pages = -1;
     if (process < 0 || !(words = read_whole(process, "cmdline", &words_length)))
         return fail(error, pid, "it is gone");
     blocks = blocks_of(words, words_length, uuid);
@@ -256,6 +261,8 @@ drv_guest_memory *drv_hyper_memory_open_process(pid_t pid, const char *uuid, GEr
     memory->fd = openat(process, "mem", O_RDONLY | O_CLOEXEC);
     if (memory->fd < 0 || !(maps = read_whole(process, "maps", &maps_length)))
         return fail(error, pid, g_strerror(errno));
+    if (sysconf(_SC_PAGESIZE) == PAGE)
+        memory->pages = openat(process, "pagemap", O_RDONLY | O_CLOEXEC);
     memory->regions = regions_of(blocks, maps);
     for (guint i = 0; i < memory->regions->len; i++)
         memory->chunks += (guint)(g_array_index(memory->regions, region, i).size / DRV_PEEK_BYTES);
@@ -285,6 +292,8 @@ void drv_hyper_memory_free(drv_guest_memory *memory)
         return;
     if (memory->fd >= 0)
         close(memory->fd);
+    if (memory->pages >= 0)
+        close(memory->pages);
     if (memory->regions)
         g_array_unref(memory->regions);
     g_free(memory);
@@ -295,17 +304,10 @@ guint drv_hyper_memory_chunks(const drv_guest_memory *memory)
     return memory->chunks;
 }
 
-gboolean drv_hyper_memory_read(const drv_guest_memory *memory, guint chunk, guint8 *bytes, GError **error)
+static gboolean read_bytes(const drv_guest_memory *memory, guint64 from, guint8 *bytes, gsize size, GError **error)
 {
-    const region *r = &g_array_index(memory->regions, region, 0);
-    gsize done = 0;
-
-    g_return_val_if_fail(chunk < memory->chunks, FALSE);
-    for (; chunk >= r->size / DRV_PEEK_BYTES; r++)
-        chunk -= (guint)(r->size / DRV_PEEK_BYTES);
-    while (done < DRV_PEEK_BYTES) {
-        ssize_t got = pread(memory->fd, bytes + done, DRV_PEEK_BYTES - done,
-                            (off_t)(r->start + (guint64)chunk * DRV_PEEK_BYTES + done));
+    for (gsize done = 0; done < size;) {
+        ssize_t got = pread(memory->fd, bytes + done, size - done, (off_t)(from + done));
 
         if (got <= 0) {
             g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "the guest's memory cannot be read: %s",
@@ -313,6 +315,32 @@ gboolean drv_hyper_memory_read(const drv_guest_memory *memory, guint chunk, guin
             return FALSE;
         }
         done += (gsize)got;
+    }
+    return TRUE;
+}
+
+gboolean drv_hyper_memory_read(const drv_guest_memory *memory, guint chunk, guint8 *bytes, GError **error)
+{
+    const region *r = &g_array_index(memory->regions, region, 0);
+    guint64 pages[DRV_PEEK_BYTES / PAGE], from;
+
+    g_return_val_if_fail(chunk < memory->chunks, FALSE);
+    for (; chunk >= r->size / DRV_PEEK_BYTES; r++)
+        chunk -= (guint)(r->size / DRV_PEEK_BYTES);
+    from = r->start + (guint64)chunk * DRV_PEEK_BYTES;
+    if (memory->pages < 0 ||
+        pread(memory->pages, pages, sizeof pages, (off_t)(from / PAGE * sizeof *pages)) != sizeof pages)
+        return read_bytes(memory, from, bytes, DRV_PEEK_BYTES, error);
+    /* To read what was never touched would take memory for it, where it is shared or in huge pages. */
+    for (gsize i = 0, count; i < G_N_ELEMENTS(pages); i += count) {
+        gboolean has = (pages[i] & PAGE_HAS_BYTES) != 0;
+
+        for (count = 1; i + count < G_N_ELEMENTS(pages) && ((pages[i + count] & PAGE_HAS_BYTES) != 0) == has; count++)
+            ;
+        if (!has)
+            memset(bytes + i * PAGE, 0, count * PAGE);
+        else if (!read_bytes(memory, from + i * PAGE, bytes + i * PAGE, count * PAGE, error))
+            return FALSE;
     }
     return TRUE;
 }

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #define OTHER "f09ca627-4ede-4213-b80d-82d1bc69fccf"
 #define ODD_BYTES ((gsize)(37 * 65536 + 8192)) /* no other mapping has just so many */
 #define TWO_BYTES ((gsize)(53 * 65536))
+#define SHARED_BYTES ((gsize)(41 * 65536))
 #define BACKEND(id, size) "-object", "{\"qom-type\":\"memory-backend-ram\",\"id\":\"" id "\",\"size\":" G_STRINGIFY(size) "}"
 #define MACHINE(id) "-machine", "pc-q35-7.2,usb=off,memory-backend=" id
 #define ODD BACKEND("pc.ram", 2433024)
@@ -36,6 +38,18 @@ static guint8 *make(gsize bytes, int protection, guint first)
     return memory;
 }
 
+/* Of a file in memory, as a backend for vhost-user is: one page in its second piece is touched. */
+static void share(void)
+{
+    int fd = memfd_create("backend", MFD_CLOEXEC);
+    guint8 *memory;
+
+    g_assert_cmpint(ftruncate(fd, (off_t)SHARED_BYTES), ==, 0);
+    memory = mmap(NULL, SHARED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    g_assert_true(memory != MAP_FAILED);
+    memory[65536 + 3 * 4096] = 77;
+}
+
 static int child(void)
 {
     guint8 *split = make(ODD_BYTES, PROT_READ | PROT_WRITE, 1);
@@ -44,6 +58,7 @@ static int child(void)
     make(TWO_BYTES, PROT_READ | PROT_WRITE, 101);
     make(TWO_BYTES, PROT_READ | PROT_WRITE, 101);
     make(TWO_BYTES, PROT_READ, 0);
+    share();
     if (write(STDOUT_FILENO, "", 1) != 1)
         return 1;
     for (;;)
@@ -116,6 +131,46 @@ static void test_blocks(void)
     stop(&it);
 }
 
+/* In units of 512 bytes: what the file of shared memory takes. */
+static gint64 taken(GPid pid)
+{
+    g_autofree char *directory = g_strdup_printf("/proc/%d/fd", pid);
+    g_autoptr(GDir) all = g_dir_open(directory, 0, NULL);
+    gint64 blocks = -1;
+    const char *name;
+
+    while ((name = g_dir_read_name(all))) {
+        g_autofree char *path = g_build_filename(directory, name, NULL);
+        g_autofree char *to = g_file_read_link(path, NULL);
+        struct stat info;
+
+        if (to && g_str_has_prefix(to, "/memfd:backend") && stat(path, &info) == 0)
+            blocks = info.st_blocks;
+    }
+    return blocks;
+}
+
+/* What was never touched reads as zeros, and takes no memory after it either. */
+static void test_untouched(void)
+{
+    process it = start(UUID, (const char *const[]){BACKEND("pc.ram", 2686976), MACHINE("pc.ram"), NULL});
+    g_autoptr(GError) error = NULL;
+    g_autoptr(drv_guest_memory) memory = drv_hyper_memory_open_process(it.pid, UUID, &error);
+    gint64 before = taken(it.pid);
+    guint8 bytes[DRV_PEEK_BYTES];
+
+    g_assert_no_error(error);
+    g_assert_cmpuint(drv_hyper_memory_chunks(memory), ==, 41);
+    g_assert_cmpint(before, ==, 8);
+    for (guint chunk = 0; chunk < 41; chunk++) {
+        g_assert_true(drv_hyper_memory_read(memory, chunk, bytes, &error));
+        for (gsize at = 0; at < sizeof bytes; at++)
+            g_assert_cmpuint(bytes[at], ==, chunk == 1 && at == 3 * 4096 ? 77 : 0);
+    }
+    g_assert_cmpint(taken(it.pid), ==, before);
+    stop(&it);
+}
+
 static void test_machine_says_last(void)
 {
     process it = start(UUID, (const char *const[]){BACKEND("pc.ram", 3473408), MACHINE("pc.ram"), "-object",
@@ -176,6 +231,7 @@ int main(int argc, char **argv)
         return child();
     program = argv[0];
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/memory/untouched", test_untouched);
     g_test_add_func("/memory/blocks", test_blocks);
     g_test_add_func("/memory/the-machine-says-it-last", test_machine_says_last);
     g_test_add_func("/memory/nothing-is-guessed", test_nothing_is_guessed);
