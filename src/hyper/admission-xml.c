@@ -392,13 +392,52 @@ static gboolean check_label(walk *w, xmlNodePtr label, GError **error)
     return !own || allowed_by(w->admission->labels, "a security label of its own", "labels", error);
 }
 
+/* Whether each of the values is of one of these keys; one without a key only at the beginning, as a machine's type is. */
+static gboolean has_only(const char *value, const char *const *keys)
+{
+    g_auto(GStrv) parts = g_strsplit(value, ",", -1);
+
+    for (guint i = 0; parts[i]; i++) {
+        g_auto(GStrv) halves = g_strsplit(parts[i], "=", 2);
+
+        if (halves[0] && halves[1] ? !is_one_of(halves[0], keys) : i > 0)
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* A property of a device: nothing that names a file or another thing of the host's. */
+static gboolean is_plain_property(const char *value)
+{
+    static const char *const never[] = {"file", "path", "drive", "chardev", "netdev", "memdev", "host", "fd", "rom", NULL};
+    const char *dot = strchr(value, '.');
+    const char *equals = dot ? strchr(dot, '=') : NULL;
+    g_autofree char *property = equals ? g_strndup(dot + 1, (gsize)(equals - dot - 1)) : NULL;
+
+    for (guint i = 0; property && never[i]; i++)
+        if (strstr(property, never[i]))
+            return FALSE;
+    return property && *property;
+}
+
 /* Arguments that touch nothing of the host but processor and memory. */
 static gboolean is_harmless(const char *option, const char *value)
 {
-    static const char *const plain[] = {"-machine", "-M", "-m", "-cpu", "-smp", "-global", "-rtc", "-boot", NULL};
+    static const char *const plain[] = {"-m", "-cpu", "-smp", "-rtc", NULL};
+    static const char *const machine[] = {
+        "type", "accel", "acpi", "dump-guest-core", "gic-version", "graphics", "highmem", "hmat", "hpet", "i8042", "its",
+        "kernel-irqchip", "kernel_irqchip", "max-ram-below-4g", "mem-merge", "memory-backend", "nvdimm", "pit", "sata",
+        "secure", "smbus", "smm", "suppress-vmdesc", "usb", "virtualization", "vmport", NULL};
+    static const char *const boot[] = {"order", "once", "menu", "splash-time", "reboot-timeout", "strict", NULL};
 
     if (!value || value[0] == '{')
         return FALSE;
+    if (g_str_equal(option, "-machine") || g_str_equal(option, "-M"))
+        return has_only(value, machine) && !strchr(value, '/');
+    if (g_str_equal(option, "-boot"))
+        return has_only(value, boot) && !strchr(value, '/');
+    if (g_str_equal(option, "-global"))
+        return is_plain_property(value) && !strchr(value, '/');
     if (g_str_equal(option, "-object"))
         return g_str_has_prefix(value, "memory-backend-ram,") && !strchr(value, '/');
     if (g_str_equal(option, "-fw_cfg"))

@@ -58,6 +58,8 @@ static void test_lets_in(void)
         DOMAIN("", "", ARGS(ARG("-object") ARG("memory-backend-ram,id=lab.ram,size=1K") ARG("-machine")
                             ARG("memory-backend=lab.ram") ARG("-m") ARG("size=1K"))),
         DOMAIN("", "", ARGS(ARG("-fw_cfg") ARG("name=opt/com.coreos/config,string=x"))),
+        DOMAIN("", "", ARGS(ARG("-machine") ARG("q35,vmport=off,accel=kvm") ARG("-boot") ARG("menu=on,order=cd"))),
+        DOMAIN("", "", ARGS(ARG("-global") ARG("ICH9-LPC.disable_s3=1") ARG("-boot") ARG("d"))),
     };
     g_autoptr(drv_admission) admission = drv_admission_new();
 
@@ -143,6 +145,11 @@ static void test_keeps_out(void)
         DOMAIN("", "", ARGS(ARG("-fw_cfg") ARG("name=opt/x,file=/etc/shadow"))),
         DOMAIN("", "", ARGS(ARG("-object") ARG("memory-backend-file,id=x,mem-path=/etc/shadow"))),
         DOMAIN("", "", ARGS(ARG("-machine") ARG("firmware=/etc/shadow"))),
+        DOMAIN("", "", ARGS(ARG("-machine") ARG("q35,kernel=vmlinuz"))),
+        DOMAIN("", "", ARGS(ARG("-machine") ARG("dumpdtb=x"))),
+        DOMAIN("", "", ARGS(ARG("-boot") ARG("order=c,splash=x"))),
+        DOMAIN("", "", ARGS(ARG("-global") ARG("VGA.romfile=x"))),
+        DOMAIN("", "", ARGS(ARG("-global") ARG("driver=VGA,property=romfile,value=x"))),
         DOMAIN("", "", ARGS(ARG("-m") ARG("1K") ARG("-snapshot"))),
         DOMAIN("", "", ARGS("<qemu:env name='LD_PRELOAD' value='x'/>")),
     };
