@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a backup. */
+/* Restoring a node from a backup. */
 #pragma once
 
 #include <glib.h>
