@@ -17,8 +17,9 @@ static void check_memory(json_object *facts, const drv_plan_target_goal *goal, d
         return;
     if (goal->offline && (guint64)free_bytes < needed)
         drv_checks_warn(checks, DRV_ABOUT_MEMORY, "when it starts it needs %" G_GUINT64_FORMAT " MiB of memory with "
-                        "what %s keeps for itself, and %" G_GINT64_FORMAT " MiB are free there now", needed >> 20,
-                        goal->target, free_bytes >> 20);
+                        "what %s keeps for itself, and %" G_GINT64_FORMAT " MiB are free there now"
+                        DRV_REMEDY "move or shut down a VM there before it starts", needed >> 20, goal->target,
+                        free_bytes >> 20);
     else if (goal->offline)
         drv_checks_ok(checks, DRV_ABOUT_MEMORY, "a VM that is shut off needs none; %" G_GINT64_FORMAT
                       " MiB are free at %s", free_bytes >> 20, goal->target);

@@ -156,7 +156,7 @@ def test_all_that_is_wrong_is_said_at_once(lab: Lab, off: str) -> None:
         for name, words in wanted.items():
             for word in words:
                 assert word in problems[name], (name, word, problems[name])
-        assert set(found(report, "warning")) == {"lock-manager"}
+        assert set(found(report, "warning")) == {"lock-manager", "memory"}
         assert all(e["remedy"] for e in report["checks"] if e["status"] in ("problem", "warning"))
 
         table = lab.drover("h2", "migrate", uuid, "h2", "--offline", "--check")
