@@ -163,7 +163,7 @@ def test_all_that_is_wrong_is_said_at_once(lab: Lab, off: str) -> None:
         assert table.code == REFUSED, table
         # Of huge pages both is said: that there are none, and that no file system for them is mounted.
         assert table.out.splitlines()[-1] == f"{off} cannot move to h2: {len(wanted) + 1} problems"
-        assert table.out.count("to do: ") == len(wanted) + 2
+        assert table.out.count("to do: ") == len(wanted) + 3
 
         for options in (("--offline",), (), ("--offline", "--no-wait")):
             real = lab.drover("h1", "migrate", uuid, "h2", *options)
