@@ -11,11 +11,15 @@ VM = "busy"
 USERFAULT = Path("/proc/sys/vm/unprivileged_userfaultfd")
 
 
+def make_busy(lab: Lab, dirty: int) -> None:
+    lab.remove_guest(VM)
+    lab.guest(VM, "h1", memory=176, work=96, compress=0, dirty=dirty, disk="0")
+
+
 @contextlib.contextmanager
 def busy_guest(lab: Lab, dirty: int) -> Iterator[str]:
     """Yields the host on which it runs."""
-    lab.remove_guest(VM)
-    lab.guest(VM, "h1", memory=176, work=96, compress=0, dirty=dirty, disk="0")
+    make_busy(lab, dirty)
     try:
         yield "h1"
     finally:

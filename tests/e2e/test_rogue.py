@@ -93,6 +93,11 @@ def thief(lab: Lab, _guest: Guest) -> Iterator[Thief]:
     """The guest is at the other host: its disk is one of those that are reached for."""
     if not _guest.filling:
         _guest.make()
+    elif not _guest.is_well():
+        # Before the certificates are taken: a lab that is made anew has others.
+        lab.down()
+        lab.up()
+        _guest.make()
     if _guest.host != "h1":
         lab.move(VM, _guest.host, "h1")
     lab.service("h2", "droverd", "stop")
