@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-#include "cluster/pki.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "cluster/pki.h"
 
 #define LOG_WINDOW_MS 10000
 #define LOG_MOST 10 /* lines in a window */

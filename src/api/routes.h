@@ -2,8 +2,8 @@
 /* What droverd answers: one table of method, path, who may, and the function. */
 #pragma once
 
-#include "cluster/cluster.h"
 #include "api/connections.h"
+#include "cluster/cluster.h"
 #include "model/working.h"
 #include "serve/serve.h"
 

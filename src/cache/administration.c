@@ -7,7 +7,6 @@
 #include "base/clock.h"
 #include "base/durable.h"
 #include "cache/retained.h"
-#include "cache/retained.h"
 #include "cache/store.h"
 #include "hyper/gerror.h"
 #include "model/json.h"

@@ -8,8 +8,8 @@
  */
 #pragma once
 
-#include "hyper/hyper.h"
 #include "cache/cache.h"
+#include "hyper/hyper.h"
 #include "node/context.h"
 
 #define DRV_KEPT_DIR ".drover-kept"

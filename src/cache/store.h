@@ -2,10 +2,10 @@
 /* Inside the known-content store (cache.h): its packs, and who watches them. */
 #pragma once
 
-#include "pack/format.h"
-#include "pack/seal.h"
 #include "cache/cache.h"
 #include "node/context.h"
+#include "pack/format.h"
+#include "pack/seal.h"
 
 #define DRV_CONTENT_PART ".part" /* a session writes it, with a lock on it */
 #define DRV_CONTENT_PACK ".pack" /* whole */

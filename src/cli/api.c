@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-#include "cluster/client.h"
 #include "cli/cli.h"
 #include "cli/table.h"
+#include "cluster/client.h"
 
 typedef struct {
     drv_cli_api base;

@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "cluster/identity.h"
 #include "cli/cli.h"
+#include "cluster/identity.h"
 #include "hyper/hyper.h"
 
 /* Room that a store should have, and what is too little for anything. */

@@ -10,10 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cluster/backup-file.h"
 #include "base/clock.h"
 #include "base/durable.h"
 #include "base/fd.h"
+#include "cluster/backup-file.h"
 #include "drv-config.h"
 #include "model/json.h"
 #include "store/copy.h"

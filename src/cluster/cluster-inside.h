@@ -4,7 +4,11 @@
 
 #include "cluster/client.h"
 #include "cluster/cluster.h"
+#include "cluster/identity.h"
+#include "cluster/keeping.h"
 #include "cluster/snapshot.h"
+#include "model/peers.h"
+#include "store/store.h"
 
 #define DRV_MEMBERSHIP_BUCKET "cluster"
 #define DRV_MEMBERSHIP_KEY "membership"

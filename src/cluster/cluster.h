@@ -12,13 +12,19 @@
  */
 #pragma once
 
+#include "cluster/cluster-inside.h"
+#include "cluster/identity.h"
+#include "cluster/keeping.h"
+#include "cluster/snapshot.h"
 #include "model/json.h"
+#include "model/peers.h"
+#include "store/store.h"
 
+#include "cluster/cluster-inside.h"
 #include "cluster/identity.h"
 #include "cluster/keeping.h"
 #include "model/peers.h"
 #include "store/store.h"
-#include "cluster/cluster-inside.h"
 
 typedef struct drv_cluster drv_cluster;
 

@@ -10,12 +10,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cluster/pki.h"
 #include "base/cleanup.h"
 #include "base/durable.h"
 #include "base/fd.h"
 #include "base/ids.h"
 #include "base/paths.h"
+#include "cluster/pki.h"
 #include "model/json.h"
 
 #define NODE_JSON "node.json"

@@ -14,16 +14,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
+#include "base/durable.h"
+#include "base/paths.h"
 #include "cluster/authority.h"
 #include "cluster/client.h"
 #include "cluster/endpoint.h"
 #include "cluster/keeping.h"
-#include "model/json.h"
 #include "cluster/pki.h"
 #include "cluster/token.h"
-#include "base/cleanup.h"
-#include "base/durable.h"
-#include "base/paths.h"
+#include "model/json.h"
 
 #define TIMEOUT_MS 10000
 

@@ -9,11 +9,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cluster/pki.h"
-#include "cluster/publish.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "cluster/pki.h"
+#include "cluster/publish.h"
 
 #define FINGERPRINT_TEXT 64
 

@@ -6,8 +6,8 @@
  */
 #pragma once
 
-#include "relay/control/control.h"
 #include "node/context.h"
+#include "relay/control/control.h"
 
 /** drv_seed_find() - @told: a disk of facts.h, and all that was told with it. Transfer full; NULL: there is none. */
 json_object *drv_seed_find(drv_context *ctx, json_object *told, json_object *all);

@@ -5,10 +5,10 @@
  */
 #pragma once
 
+#include "facts/probe-markers.h"
 #include "hyper/belongings.h"
 #include "hyper/probe.h"
 #include "node/context.h"
-#include "facts/probe-markers.h"
 
 /** What is kept while facts are gathered. All borrowed. */
 typedef struct {

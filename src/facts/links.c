@@ -4,11 +4,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "facts/link-due.h"
+#include "facts/link-probe.h"
+#include "facts/memory-sampler.h"
 #include "plan/estimate-json.h"
 #include "plan/history.h"
-#include "facts/link-due.h"
-#include "facts/memory-sampler.h"
-#include "facts/link-probe.h"
 
 #define BUCKET "links"
 /* Up to here a difference is one of measuring, and the mean is nearer. */

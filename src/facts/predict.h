@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "plan/estimate.h"
 #include "node/context.h"
+#include "plan/estimate.h"
 
 /**
  * drv_predict_step() - {"predicted": PREDICTION, "expects": input, "model": …} of a step that begins here.

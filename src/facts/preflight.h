@@ -2,8 +2,8 @@
 /* Whether this node can take a VM, looked at again when its move begins. */
 #pragma once
 
-#include "plan/target.h"
 #include "node/context.h"
+#include "plan/target.h"
 
 /** drv_preflight_goal() - what plan/target.h wants to know of a step. Borrows from @step. */
 drv_plan_target_goal drv_preflight_goal(json_object *step);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Links and the accuracy of predictions as operators see them, of all nodes. See serve/serve.h. */
+/* A link that an operator wants to have measured: see links.h. */
 #include "fleet/links.h"
 
+#include "model/json.h"
 #include "node/leader.h"
-#include "plan/accuracy.h"
 
 json_object *drv_fleet_probe_link(drv_context *ctx, json_object *body, GError **error)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Links and the accuracy of predictions as operators see them, of all nodes. */
+/* A link that an operator wants to have measured, by the node where it begins. */
 #pragma once
 
 #include <glib.h>

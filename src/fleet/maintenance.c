@@ -3,8 +3,8 @@
 #include "fleet/maintenance.h"
 
 #include "base/clock.h"
-#include "plan/placement.h"
 #include "node/leader.h"
+#include "plan/placement.h"
 
 #define BUCKET "node-settings"
 #define TRIES 8 /* against others who change the same document */

@@ -2,8 +2,8 @@
 /* Which steps may begin: see operation-pick.h. */
 #include "fleet/operation-pick.h"
 
-#include "plan/schedule.h"
 #include "fleet/operation.h"
+#include "plan/schedule.h"
 
 typedef struct {
     guint running;   /* moves on it */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One step of an operation while it runs, in a thread of its own: the VM is looked for where it is now,
- * the move is planned with all facts, its source begins a job (operations.c says why never two), which
+ * the move is planned with all facts, its source begins a job (operations-drive.c says why never two), which
  * is followed to its end. What does not go is tried once more with another target. It may end at any
  * point with droverd: the next leader begins here again.
  */

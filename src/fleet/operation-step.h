@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One step of an operation while it runs, in a thread of its own: the VM is looked for where it is now, the move
- * is planned with all facts, its source begins a job (operations.c says why never two), which is followed to its end.
+ * is planned with all facts, its source begins a job (operations-drive.c says why never two), which is followed to its end.
  */
 #pragma once
 

@@ -6,9 +6,9 @@
  */
 #pragma once
 
-#include "model/json.h"
-#include "hyper/gerror.h"
 #include "fleet/operation-state.h"
+#include "hyper/gerror.h"
+#include "model/json.h"
 #include "store/store.h"
 
 #define DRV_OPERATIONS_BUCKET "operations"

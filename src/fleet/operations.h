@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The operations of the fleet: begun from plans and driven by the leader, each step a thread of its
- * own that begins a job at the VM's source and follows it. Theory of operation in operations.c.
+ * own that begins a job at the VM's source and follows it. Theory of operation in operations-drive.c.
  */
 #pragma once
 
-#include "node/context.h"
 #include "fleet/operation.h"
+#include "node/context.h"
 
 /** drv_operations_of() - nothing is driven before drv_operations_start(). */
 drv_operations *drv_operations_of(drv_context *ctx);

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-#include "plan/goals.h"
 #include "move/convergence.h"
+#include "plan/goals.h"
 
 static gboolean check_disk_goal(json_object *goal, GError **error)
 {

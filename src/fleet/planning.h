@@ -2,8 +2,8 @@
 /* One VM's move as a step, and all that is against it: the same for a dry run and for a real one. */
 #pragma once
 
-#include "plan/checks.h"
 #include "node/context.h"
+#include "plan/checks.h"
 
 /**
  * drv_planning_move() - both ends are asked before anything is promised. @goal has been checked.

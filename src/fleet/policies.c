@@ -2,9 +2,9 @@
 /* Policies where they are kept, and how other nodes ask for them: see policies.h. */
 #include "fleet/policies.h"
 
-#include "plan/goals.h"
-#include "node/leader.h"
 #include "fleet/snapshot.h"
+#include "node/leader.h"
+#include "plan/goals.h"
 
 #define BUCKET "policy"
 #define MOST_POLICIES 1000

@@ -2,9 +2,9 @@
 /* The rules that hold for VMs: see rules.h. */
 #include "fleet/rules.h"
 
+#include "fleet/policies.h"
 #include "model/fleet-json.h"
 #include "plan/placement.h"
-#include "fleet/policies.h"
 
 json_object *drv_rules_resolve(json_object *attributes, const char *vm, json_object *policies,
                                GError **error)

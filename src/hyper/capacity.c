@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "hyper/connection.h"
-#include "hyper/xml.h"
 #include "hyper/load.h"
 #include "hyper/machine-xml.h"
 #include "hyper/machine.h"
+#include "hyper/xml.h"
 
 /* How often a VM's CPU is looked at. */
 #define FEATURES_AGE_US (60 * G_USEC_PER_SEC)

@@ -5,8 +5,8 @@
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 
-#include "hyper/hyper.h"
 #include "hyper/error.h"
+#include "hyper/hyper.h"
 #include "hyper/load.h"
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomain, virDomainFree)

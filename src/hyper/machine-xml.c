@@ -6,8 +6,8 @@
 
 #include <libxml/parser.h>
 
-#include "hyper/xml.h"
 #include "hyper/machine.h"
+#include "hyper/xml.h"
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
 

@@ -7,8 +7,8 @@
 #pragma once
 
 #include "base/ids.h"
-#include "model/json.h"
 #include "hyper/gerror.h"
+#include "model/json.h"
 #include "move/state.h"
 #include "store/store.h"
 

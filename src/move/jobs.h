@@ -2,8 +2,8 @@
 /* The jobs of this node, those that run and those that have ended. */
 #pragma once
 
-#include "node/context.h"
 #include "move/job.h"
+#include "node/context.h"
 
 json_object *drv_move_jobs(drv_context *ctx, GError **error);
 /** drv_move_job() - one that runs (transfer full), or NULL: then it may be in the store. */

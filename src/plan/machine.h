@@ -5,7 +5,6 @@
 #include <json-c/json.h>
 
 #include "plan/checks.h"
-#include "plan/checks.h"
 #include "plan/target-goal.h"
 
 /** drv_plan_machine() - CPU, machine type, QEMU's version, lock manager, post-copy. */

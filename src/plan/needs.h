@@ -8,7 +8,6 @@
 #include <json-c/json.h>
 
 #include "plan/checks.h"
-#include "plan/checks.h"
 #include "plan/target-goal.h"
 
 /** drv_plan_needs() - files, ports, secrets, devices that the definition names, screens among them. */

@@ -5,7 +5,6 @@
 #include <json-c/json.h>
 
 #include "plan/checks.h"
-#include "plan/checks.h"
 #include "plan/target-goal.h"
 
 /** drv_plan_resources() - memory, huge pages, pinning, NUMA. */

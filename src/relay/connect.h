@@ -3,8 +3,8 @@
 #pragma once
 
 #include "base/error.h"
-#include "relay/link.h"
 #include "relay/control/settings.h"
+#include "relay/link.h"
 
 /**
  * drv_connect_links() - connect to the target's droverd as often as the settings say.

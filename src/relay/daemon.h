@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 #include "relay/connect.h"
-#include "relay/session.h"
 #include "relay/control/settings.h"
+#include "relay/session.h"
 
 #define DRV_ADMIN_CLIENTS_MAX 8
 #define DRV_PENDING_MAX (DRV_LINKS_MAX + 4)

@@ -3,7 +3,7 @@
  * Known content in a session: what both hosts kept of earlier ones is put into the codec's cache
  * before its first byte, and what this one leaves in the cache is kept for later.
  *
- * A thread opens what the brief (content/brief.h) names, while libvirt prepares. Both
+ * A thread opens what the brief (pack/brief.h) names, while libvirt prepares. Both
  * ends tell each other what they could open; what only one of them has is zeros at both. Until that
  * is settled the source takes no stream of memory or disks: QEMU's bytes wait in their socket.
  * A time limit bounds it. Then the thread writes the pack (saving.h), of which the rest is written when the session

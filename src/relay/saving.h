@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keeps what a session adds to the cache, as a pack (content/pack.h): while it passes, and the rest when the
+ * Keeps what a session adds to the cache, as a pack (pack/pack.h): while it passes, and the rest when the
  * session is over. So a migration back that begins at once finds nearly all of it written.
  *
  * While the session runs a thread of low weight copies whole segments out of the ring and seals them. It does so

@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "relay/session.h"
 #include "relay/control/control.h"
+#include "relay/session.h"
 
 /** drv_stream_attach_locked() - the target has connected: @fd is taken over. */
 void drv_stream_attach_locked(struct drv_session *session, struct drv_stream *stream, int fd);

@@ -5,8 +5,8 @@
 #include <glib.h>
 #include <json-c/json.h>
 
-#include "store/etcd-state.h"
 #include "store/document.h"
+#include "store/etcd-state.h"
 
 /** drv_etcd_state_text() - that document. @state: "here" or "left"; @to: where to. Transfer full. */
 char *drv_etcd_state_text(int version, const char *cluster, const char *state, const char *to);

@@ -4,9 +4,9 @@
 
 #include <sqlite3.h>
 
+#include "store/document.h"
 #include "store/ops.h"
 #include "store/sqlite-seen.h"
-#include "store/document.h"
 
 /** drv_store_open_sqlite() - see drv_store_open_with(). */
 drv_store *drv_store_open_sqlite(const char *path, GError **error);

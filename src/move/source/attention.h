@@ -2,8 +2,8 @@
 /* A job that ends with a question: the facts, and the commands to choose from. */
 #pragma once
 
-#include "move/source/outgoing.h"
 #include "move/outcome.h"
+#include "move/source/outgoing.h"
 
 /**
  * drv_outgoing_need_attention() - end the job as needs-attention. Touches no copy.

@@ -5,8 +5,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "move/job.h"
-#include "move/source/outgoing.h"
 #include "move/source/lessons.h"
+#include "move/source/outgoing.h"
 #include "node/history.h"
 
 #define STORE_AGAIN_MS 1000

@@ -2,9 +2,9 @@
 /* The counters of a move's relays, and the report that its job ends with. */
 #pragma once
 
-#include "relay/control/control.h"
-#include "node/context.h"
 #include "move/state.h"
+#include "node/context.h"
+#include "relay/control/control.h"
 
 /** drv_outgoing_heard() - the relay's newest counters. Called with the lock held. */
 void drv_outgoing_heard(drv_outgoing *outgoing, const struct drv_relay_status *status);

@@ -128,7 +128,9 @@ static gboolean settle(drv_outgoing *outgoing, GString *moved, GString *stayed, 
                                       drv_json_string(disk, "path", ""));
     }
     /* Its new images, then the definition that names them, and only then the old ones go. */
-    if (!flush_images(domain, disks, error) || !drv_hyper_change_definition(hyper, uuid, rewrite, error))
+    if (!flush_images(domain, disks, error) ||
+        ((moved->len || !drv_json_bool(drv_job_step(outgoing->job), "was_running")) &&
+         !drv_hyper_change_definition(hyper, uuid, rewrite, error)))
         return FALSE;
     drv_fault("storage-definition-changed");
     FOREACH_MOVED (disk, disks) {

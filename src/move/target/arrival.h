@@ -9,8 +9,8 @@
 #pragma once
 
 #include "base/ids.h"
-#include "node/context.h"
 #include "move/make-images.h"
+#include "node/context.h"
 
 gboolean drv_arrival_remove(drv_context *ctx, json_object *made, GError **error);
 

@@ -47,7 +47,7 @@ struct drv_relay_config {
     unsigned cache_mib;    /* that the codec may remember pages in, at most; 0: drv_relay_cache_mib() */
     int memory_fd;         /* what stands for its memory, which it has open for as long as it lives; 0: nothing does */
     const char *program;   /* path of drover-relay */
-    int content_fd;        /* what is known of earlier sessions (content/brief.h), or -1 … */
+    int content_fd;        /* what is known of earlier sessions (pack/brief.h), or -1 … */
     const int *content_files; /* … the pack to write and those to read */
     unsigned content_file_count;
     const int *older_fds;  /* target: connections to servers of older images of disks (docs/codec.rst) */
