@@ -69,8 +69,7 @@ static double cpu_s(void)
     return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
 }
 
-static void decode(drv_decoder *decoder, const uint8_t *record, size_t size,
-                   const uint8_t *expected)
+static void decode(drv_decoder *decoder, const uint8_t *record, size_t size, const uint8_t *expected)
 {
     struct drv_error err;
     const uint8_t *out;
@@ -94,8 +93,7 @@ static void run(const struct step *step, const uint8_t *bytes, size_t size, stru
     drv_decoder *decoder;
     struct drv_error err;
 
-    if (!record || drv_encoder_new(&encoder, &config, &err) ||
-        drv_decoder_new(&decoder, cache_pages, 1, 0, &err))
+    if (!record || drv_encoder_new(&encoder, &config, &err) || drv_decoder_new(&decoder, cache_pages, 1, 0, &err))
         fail("no memory");
     drv_encoder_set_effort(encoder, step->effort);
     drv_encoder_set_batch(encoder, batch_bytes);
@@ -187,10 +185,9 @@ static const uint8_t *map(const char *path, size_t *size)
     return bytes;
 }
 
-static const char help[] =
-    "Usage: bench-codec [--json FILE] [--runs N] [--cache MIB] [--batch KIB] STREAM\n"
-    "Encodes and decodes a recorded stream of QEMU's migration by each step of the codec,\n"
-    "by turns, --runs times (3), and prints the bytes that are left and medians of the speed.\n";
+static const char help[] = "Usage: bench-codec [--json FILE] [--runs N] [--cache MIB] [--batch KIB] STREAM\n"
+                           "Encodes and decodes a recorded stream of QEMU's migration by each step of the codec,\n"
+                           "by turns, --runs times (3), and prints the bytes that are left and medians of the speed.\n";
 
 int main(int argc, char **argv)
 {
@@ -230,8 +227,8 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < runs; i++)
         for (size_t j = 0; j < STEPS; j++)
             run(&steps[j], bytes, size, &figures[j][i]);
-    printf("%.1f MB, cache %zu MiB, batches of %zu KiB, medians of %u\n", (double)size / 1e6,
-           cache_pages >> 8, batch_bytes >> 10, runs);
+    printf("%.1f MB, cache %zu MiB, batches of %zu KiB, medians of %u\n", (double)size / 1e6, cache_pages >> 8,
+           batch_bytes >> 10, runs);
     printf("%-14s %8s %12s %12s\n", "step", "left", "encode MB/s", "decode MB/s");
     for (size_t j = 0; j < STEPS; j++) {
         qsort(figures[j], runs, sizeof figures[j][0], by_speed);
@@ -240,10 +237,8 @@ int main(int argc, char **argv)
                medians[j].encode_bytes_per_s / 1e6, medians[j].decode_bytes_per_s / 1e6);
     }
     printf("pages with all steps: %llu literal, %llu same, %llu delta, %llu zero\n",
-           (unsigned long long)medians[7].stats.literal_pages,
-           (unsigned long long)medians[7].stats.same_pages,
-           (unsigned long long)medians[7].stats.delta_pages,
-           (unsigned long long)medians[7].stats.zero_pages);
+           (unsigned long long)medians[7].stats.literal_pages, (unsigned long long)medians[7].stats.same_pages,
+           (unsigned long long)medians[7].stats.delta_pages, (unsigned long long)medians[7].stats.zero_pages);
     if (json)
         write_json(json, size, runs, medians);
     return 0;

@@ -83,10 +83,10 @@ static size_t preamble(uint8_t *out)
 {
     static const uint8_t begin[] = {'Q', 'E', 'V', 'M', 0, 0, 0, 3, 7, 0, 0, 0, 1, 'x'};
     static const uint8_t ram[] = {1, 0, 0, 0, 2, 3, 'r', 'a', 'm', 0, 0, 0, 0, 0, 0, 0, 4};
-    static const uint8_t rest[] = {0, 0, 0, 0, 0, 0, 0, 0x10, 0x7e, 0, 0, 0, 2,
-                                   8, 0, 8, 0, 4, 0, 0, 0, 2, 'o', 'k', /* the package */
+    static const uint8_t rest[] = {0, 0, 0, 0, 0, 0, 0, 0x10, 0x7e, 0,   0,   0,
+                                   2, 8, 0, 8, 0, 4, 0, 0,    0,    2,   'o', 'k', /* the package */
                                    2, 0, 0, 0, 2, /* a section of pages; the first names its block */
-                                   0, 0, 0, 0, 0, 0, 0, 8, 2, 'p', 'c'};
+                                   0, 0, 0, 0, 0, 0, 0, 8,    2,    'p', 'c'};
     struct drv_writer writer = drv_writer_over(out, 1024);
 
     drv_write_bytes(&writer, begin, sizeof begin);
@@ -196,8 +196,8 @@ static struct figures measure(int source, int target, bool busy)
         ;
     pthread_join(sender, NULL);
     qsort(took_us, requests, sizeof took_us[0], ascending);
-    return (struct figures){took_us[requests / 2], took_us[requests * 99 / 100],
-                            took_us[requests - 1], (double)line.bytes};
+    return (struct figures){took_us[requests / 2], took_us[requests * 99 / 100], took_us[requests - 1],
+                            (double)line.bytes};
 }
 
 /* ---- the ways ---- */
@@ -235,8 +235,7 @@ static void slow_down(const char *rate, uint16_t port)
     if (!rate)
         return;
     shell("tc filter del dev lo parent 1:");
-    shell("tc filter add dev lo parent 1: protocol ip u32 match ip dport %u 0xffff flowid 1:2",
-          port);
+    shell("tc filter add dev lo parent 1: protocol ip u32 match ip dport %u 0xffff flowid 1:2", port);
 }
 
 static struct figures over_relays(const char *rate, bool busy)
@@ -258,16 +257,14 @@ static struct figures over_relays(const char *rate, bool busy)
 
 static struct figures over_tcp(const char *rate, bool busy)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int source = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), target;
     struct figures found;
 
-    if (listener < 0 || source < 0 || bind(listener, (struct sockaddr *)&address, size) ||
-        listen(listener, 1) || getsockname(listener, (struct sockaddr *)&address, &size) ||
-        connect(source, (struct sockaddr *)&address, size))
+    if (listener < 0 || source < 0 || bind(listener, (struct sockaddr *)&address, size) || listen(listener, 1) ||
+        getsockname(listener, (struct sockaddr *)&address, &size) || connect(source, (struct sockaddr *)&address, size))
         fail("cannot connect over loopback: %s", strerror(errno));
     target = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     close(listener);
@@ -287,15 +284,14 @@ static const char help[] =
 
 static void show(FILE *json, const char *name, const struct figures *found, bool last)
 {
-    printf("%-22s median %8.0f us   99 %% %8.0f us   worst %8.0f us   %7.1f MB/s\n", name,
-           found->median_us, found->p99_us, found->worst_us, found->bytes_per_s / 1e6);
+    printf("%-22s median %8.0f us   99 %% %8.0f us   worst %8.0f us   %7.1f MB/s\n", name, found->median_us,
+           found->p99_us, found->worst_us, found->bytes_per_s / 1e6);
     fflush(stdout);
     if (json)
         fprintf(json,
                 "  \"%s\": {\"median_us\": %.0f, \"p99_us\": %.0f, \"worst_us\": %.0f, "
                 "\"bytes_per_s\": %.0f}%s\n",
-                name, found->median_us, found->p99_us, found->worst_us, found->bytes_per_s,
-                last ? "" : ",");
+                name, found->median_us, found->p99_us, found->worst_us, found->bytes_per_s, last ? "" : ",");
 }
 
 int main(int argc, char **argv)

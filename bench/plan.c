@@ -130,17 +130,14 @@ static gboolean write_fleet(const size_of *size, const char *path)
             guint64 bytes = sizes[g_rand_int_range(dice, 0, G_N_ELEMENTS(sizes))] * (guint64)GIB;
             json_object *vm = vm_json(dice, vms, i, bytes);
 
-            fprintf(file, "%s\n%s", vms++ ? "," : "",
-                    json_object_to_json_string_ext(vm, JSON_C_TO_STRING_PLAIN));
+            fprintf(file, "%s\n%s", vms++ ? "," : "", json_object_to_json_string_ext(vm, JSON_C_TO_STRING_PLAIN));
             json_object_put(vm);
         }
     fputs("],\"nodes\":[", file);
     for (guint i = 0; i < size->hosts; i++) {
-        json_object *host =
-            host_json(i, memory, (guint64)((double)memory * size->full));
+        json_object *host = host_json(i, memory, (guint64)((double)memory * size->full));
 
-        fprintf(file, "%s\n%s", i ? "," : "",
-                json_object_to_json_string_ext(host, JSON_C_TO_STRING_PLAIN));
+        fprintf(file, "%s\n%s", i ? "," : "", json_object_to_json_string_ext(host, JSON_C_TO_STRING_PLAIN));
         json_object_put(host);
     }
     fputs("],\"links\":[]}\n", file);
@@ -179,8 +176,7 @@ static gboolean plan_fleet(const size_of *size, const char *path, result *into)
     g_ptr_array_add(nodes, NULL);
     begin = cpu_ms();
     if (fleet)
-        plan = drv_plan_evacuate(fleet, (const char *const *)nodes->pdata, &DRV_PLAN_LIMITS_DEFAULT,
-                                 &error);
+        plan = drv_plan_evacuate(fleet, (const char *const *)nodes->pdata, &DRV_PLAN_LIMITS_DEFAULT, &error);
     into->plan_ms = cpu_ms() - begin;
     if (!plan) {
         fprintf(stderr, "bench-plan: %s\n", error->message);
@@ -208,8 +204,7 @@ static gboolean measure(const size_of *size, const char *path, result *into)
         return FALSE;
     if (child == 0) {
         result mine = {0};
-        gboolean good = plan_fleet(size, path, &mine) &&
-                        write(ends[1], &mine, sizeof mine) == (ssize_t)sizeof mine;
+        gboolean good = plan_fleet(size, path, &mine) && write(ends[1], &mine, sizeof mine) == (ssize_t)sizeof mine;
 
         _exit(good ? 0 : 1);
     }
@@ -236,10 +231,9 @@ static void print_row(const size_of *size, const result *found, json_object *row
 {
     json_object *row = json_object_new_object();
 
-    printf("%6u %7u %9u %8.0f %8.0f %8.0f %9.1f %7u %8u %12u %9.0f\n", size->hosts,
-           size->hosts * size->per_host, size->evacuated, found->read_ms, found->plan_ms,
-           found->print_ms, (double)found->peak_bytes / (1 << 20), found->steps, found->refused,
-           found->side_by_side, (double)found->time_ms / 1000);
+    printf("%6u %7u %9u %8.0f %8.0f %8.0f %9.1f %7u %8u %12u %9.0f\n", size->hosts, size->hosts * size->per_host,
+           size->evacuated, found->read_ms, found->plan_ms, found->print_ms, (double)found->peak_bytes / (1 << 20),
+           found->steps, found->refused, found->side_by_side, (double)found->time_ms / 1000);
     fflush(stdout);
     drv_json_set_int(row, "hosts", size->hosts);
     drv_json_set_int(row, "vms", size->hosts * size->per_host);
@@ -275,10 +269,10 @@ static gboolean one_size(const size_of *size, json_object *rows)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"hosts", required_argument, NULL, 'h'},  {"vms-per-host", required_argument, NULL, 'v'},
+        {"hosts", required_argument, NULL, 'h'},    {"vms-per-host", required_argument, NULL, 'v'},
         {"evacuate", required_argument, NULL, 'e'}, {"full", required_argument, NULL, 'f'},
-        {"json", required_argument, NULL, 'j'},   {"write", required_argument, NULL, 'w'},
-        {"help", no_argument, NULL, '?'},         {NULL}};
+        {"json", required_argument, NULL, 'j'},     {"write", required_argument, NULL, 'w'},
+        {"help", no_argument, NULL, '?'},           {NULL}};
     static const guint hosts[] = {125, 250, 500, 1000, 2000};
     size_of size = {0, 20, 0, 1, 0.75};
     const char *json_path = NULL, *fleet_path = NULL;
@@ -287,13 +281,26 @@ int main(int argc, char **argv)
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (option) {
-        case 'h': size.hosts = (guint)atoi(optarg); break;
-        case 'v': size.per_host = (guint)atoi(optarg); break;
-        case 'e': size.evacuated = (guint)atoi(optarg); break;
-        case 'f': size.full = atof(optarg) / 100; break;
-        case 'j': json_path = optarg; break;
-        case 'w': fleet_path = optarg; break;
-        default: return usage(optopt ? stderr : stdout, optopt ? 2 : 0);
+        case 'h':
+            size.hosts = (guint)atoi(optarg);
+            break;
+        case 'v':
+            size.per_host = (guint)atoi(optarg);
+            break;
+        case 'e':
+            size.evacuated = (guint)atoi(optarg);
+            break;
+        case 'f':
+            size.full = atof(optarg) / 100;
+            break;
+        case 'j':
+            json_path = optarg;
+            break;
+        case 'w':
+            fleet_path = optarg;
+            break;
+        default:
+            return usage(optopt ? stderr : stdout, optopt ? 2 : 0);
         }
     }
     if (optind < argc || size.full <= 0 || size.full > 1 || size.evacuated > size.hosts)
@@ -302,8 +309,8 @@ int main(int argc, char **argv)
         size.hosts = size.hosts ? size.hosts : 1000;
         return write_fleet(&size, fleet_path) ? 0 : 1;
     }
-    printf("%6s %7s %9s %8s %8s %8s %9s %7s %8s %12s %9s\n", "hosts", "VMs", "evacuated", "read ms",
-           "plan ms", "print ms", "peak MiB", "steps", "refused", "side by side", "takes s");
+    printf("%6s %7s %9s %8s %8s %8s %9s %7s %8s %12s %9s\n", "hosts", "VMs", "evacuated", "read ms", "plan ms",
+           "print ms", "peak MiB", "steps", "refused", "side by side", "takes s");
     for (guint i = 0; i < (size.hosts ? 1 : G_N_ELEMENTS(hosts)); i++) {
         size_of one = size;
 

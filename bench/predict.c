@@ -32,15 +32,14 @@ static void print(const char *what, json_object *jobs)
 {
     g_autoptr(json_object) accuracy = drv_plan_accuracy(jobs);
 
-    printf("%s\n  %-12s %-11s %6s %8s %8s %10s\n", what, "VMs", "figure", "moves", "median", "p90",
-           "above p90");
+    printf("%s\n  %-12s %-11s %6s %8s %8s %10s\n", what, "VMs", "figure", "moves", "median", "p90", "above p90");
     for (gsize g = 0; g < G_N_ELEMENTS(groups); g++)
         for (gsize f = 0; f < G_N_ELEMENTS(figures); f++) {
             json_object *score = drv_json_object(drv_json_object(accuracy, groups[g]), figures[f]);
 
             printf("  %-12s %-11s %6d %6.1f %% %6.1f %% %8.1f %%\n", groups[g], figures[f],
-                   (int)drv_json_int(score, "moves", 0), get(score, "median_error"),
-                   get(score, "p90_error"), get(score, "over_p90"));
+                   (int)drv_json_int(score, "moves", 0), get(score, "median_error"), get(score, "p90_error"),
+                   get(score, "over_p90"));
         }
 }
 
@@ -82,15 +81,14 @@ static json_object *again(json_object *line, GHashTable *documents, gboolean ver
     if (verbose)
         printf("%-6s t%d %4d Mbit/s d%-2d c%-2d time %6d: %6d p90 %6d fixed %5d: %5d copy %6d: %6.0f "
                "wire %6.1f: %6.1f model %6.1f pause %4d: %4d rounds %2d: %2d link %5.1f: %5.1f\n",
-               drv_json_string(line, "vm", "?"), (int)drv_json_int(line, "turn", 0),
-               (int)drv_json_int(line, "rate", 0), (int)drv_json_int(line, "dirty", 0),
-               (int)drv_json_int(line, "compress", 0), (int)drv_json_int(report, "total_ms", 0),
-               (int)estimate.time_ms.p50, (int)estimate.time_ms.p90,
+               drv_json_string(line, "vm", "?"), (int)drv_json_int(line, "turn", 0), (int)drv_json_int(line, "rate", 0),
+               (int)drv_json_int(line, "dirty", 0), (int)drv_json_int(line, "compress", 0),
+               (int)drv_json_int(report, "total_ms", 0), (int)estimate.time_ms.p50, (int)estimate.time_ms.p90,
                (int)drv_json_int(report, "fixed_ms", 0), (int)estimate.fixed_ms,
                (int)drv_json_int(report, "copy_ms", 0), estimate.model_copy_ms,
                (double)drv_json_int(report, "wire_bytes", 0) / 1e6, (double)estimate.wire_bytes.p50 / 1e6,
-               estimate.model_wire_bytes / 1e6, (int)drv_json_int(report, "pause_ms", 0),
-               (int)estimate.pause_ms.p50, (int)drv_json_int(report, "rounds", 0), (int)estimate.rounds,
+               estimate.model_wire_bytes / 1e6, (int)drv_json_int(report, "pause_ms", 0), (int)estimate.pause_ms.p50,
+               (int)drv_json_int(report, "rounds", 0), (int)estimate.rounds,
                (double)drv_json_int(report, "link_bps", 0) / 1e6, (double)in.link_bps / 1e6);
     drv_json_set(report, "predicted", drv_estimate_json(&estimate));
     drv_json_set_bool(report, "seen_before", in.vm.moves > 0);
@@ -109,8 +107,7 @@ static gboolean filled_link(json_object *line)
     double copy_s = (double)drv_json_int(report, "copy_ms", 0) / 1000;
     double link_bps = (double)drv_json_int(line, "rate", 0) * 1e6 / 8;
 
-    return copy_s > 0 &&
-           (double)drv_json_int(report, "wire_bytes", 0) / copy_s >= LINK_BOUND * link_bps;
+    return copy_s > 0 && (double)drv_json_int(report, "wire_bytes", 0) / copy_s >= LINK_BOUND * link_bps;
 }
 
 static void add(json_object *jobs, json_object *report)

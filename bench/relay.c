@@ -56,8 +56,7 @@ static void *push(void *argument)
     while (left) {
         size_t at = (size_t)((total_bytes - left) % SOURCE_BYTES);
         size_t size = SOURCE_BYTES - at < PIECE ? SOURCE_BYTES - at : PIECE;
-        ssize_t sent = send(fd, random_bytes + at, size < left ? size : (size_t)left,
-                            MSG_NOSIGNAL);
+        ssize_t sent = send(fd, random_bytes + at, size < left ? size : (size_t)left, MSG_NOSIGNAL);
 
         if (sent <= 0)
             fail("cannot push: %s", strerror(errno));
@@ -156,14 +155,13 @@ static void copy_all(int in, int out)
 
 static void tcp_pair(int ends[2])
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     ends[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (listener < 0 || ends[0] < 0 || bind(listener, (struct sockaddr *)&address, size) ||
-        listen(listener, 1) || getsockname(listener, (struct sockaddr *)&address, &size) ||
+    if (listener < 0 || ends[0] < 0 || bind(listener, (struct sockaddr *)&address, size) || listen(listener, 1) ||
+        getsockname(listener, (struct sockaddr *)&address, &size) ||
         connect(ends[0], (struct sockaddr *)&address, size))
         fail("cannot connect over loopback: %s", strerror(errno));
     ends[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
@@ -223,8 +221,8 @@ static struct figures medians(const struct figures *runs, size_t count)
     return result;
 }
 
-static void write_json(FILE *file, const struct figures *relay, const struct figures *plain,
-                       unsigned links, unsigned runs)
+static void write_json(FILE *file, const struct figures *relay, const struct figures *plain, unsigned links,
+                       unsigned runs)
 {
     fprintf(file,
             "{\"bytes\": %llu, \"runs\": %u, \"links\": %u,\n"
@@ -233,35 +231,30 @@ static void write_json(FILE *file, const struct figures *relay, const struct fig
             " \"plain\": {\"bytes_per_s\": %.0f, \"sender_cpu_s_per_gb\": %.3f, "
             "\"receiver_cpu_s_per_gb\": %.3f},\n"
             " \"ratio\": {\"throughput\": %.3f, \"sender_cpu\": %.3f, \"receiver_cpu\": %.3f}}\n",
-            (unsigned long long)total_bytes, runs, links, relay->bytes_per_s,
-            relay->sender_cpu_s_per_gb, relay->receiver_cpu_s_per_gb, relay->wire_overhead,
-            relay->memory_bytes, plain->bytes_per_s, plain->sender_cpu_s_per_gb,
-            plain->receiver_cpu_s_per_gb, relay->bytes_per_s / plain->bytes_per_s,
+            (unsigned long long)total_bytes, runs, links, relay->bytes_per_s, relay->sender_cpu_s_per_gb,
+            relay->receiver_cpu_s_per_gb, relay->wire_overhead, relay->memory_bytes, plain->bytes_per_s,
+            plain->sender_cpu_s_per_gb, plain->receiver_cpu_s_per_gb, relay->bytes_per_s / plain->bytes_per_s,
             relay->sender_cpu_s_per_gb / plain->sender_cpu_s_per_gb,
             relay->receiver_cpu_s_per_gb / plain->receiver_cpu_s_per_gb);
 }
 
 static void show(const char *name, const struct figures *figures)
 {
-    printf("%-12s %8.0f MB/s   sender %.3f CPU s/GB (%.2f GB per CPU s)   receiver %.3f (%.2f)\n",
-           name, figures->bytes_per_s / 1e6, figures->sender_cpu_s_per_gb,
-           1 / figures->sender_cpu_s_per_gb, figures->receiver_cpu_s_per_gb,
-           1 / figures->receiver_cpu_s_per_gb);
+    printf("%-12s %8.0f MB/s   sender %.3f CPU s/GB (%.2f GB per CPU s)   receiver %.3f (%.2f)\n", name,
+           figures->bytes_per_s / 1e6, figures->sender_cpu_s_per_gb, 1 / figures->sender_cpu_s_per_gb,
+           figures->receiver_cpu_s_per_gb, 1 / figures->receiver_cpu_s_per_gb);
 }
 
-static const char help[] =
-    "Usage: bench-relay [--json FILE] [--mib N] [--runs N] [--links N]\n"
-    "Pushes N MiB (4096) of random bytes through two relays and through a plain copy,\n"
-    "by turns, --runs times (5), and prints medians. Needs root and DRV_RELAY_PROGRAM.\n";
+static const char help[] = "Usage: bench-relay [--json FILE] [--mib N] [--runs N] [--links N]\n"
+                           "Pushes N MiB (4096) of random bytes through two relays and through a plain copy,\n"
+                           "by turns, --runs times (5), and prints medians. Needs root and DRV_RELAY_PROGRAM.\n";
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"json", required_argument, NULL, 'j'},
-                                            {"mib", required_argument, NULL, 'm'},
-                                            {"runs", required_argument, NULL, 'r'},
-                                            {"links", required_argument, NULL, 'l'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
+    static const struct option options[] = {
+        {"json", required_argument, NULL, 'j'}, {"mib", required_argument, NULL, 'm'},
+        {"runs", required_argument, NULL, 'r'}, {"links", required_argument, NULL, 'l'},
+        {"help", no_argument, NULL, 'h'},       {0}};
     struct figures relay[RUNS_MAX] = {0}, plain[RUNS_MAX] = {0}, relay_median, plain_median;
     const char *json = NULL;
     unsigned runs = 5, links = 2;
@@ -308,8 +301,7 @@ int main(int argc, char **argv)
            "wire bytes %.4f of the payload\n",
            relay_median.bytes_per_s / plain_median.bytes_per_s,
            relay_median.sender_cpu_s_per_gb / plain_median.sender_cpu_s_per_gb,
-           relay_median.receiver_cpu_s_per_gb / plain_median.receiver_cpu_s_per_gb,
-           relay_median.wire_overhead);
+           relay_median.receiver_cpu_s_per_gb / plain_median.receiver_cpu_s_per_gb, relay_median.wire_overhead);
     if (json) {
         FILE *file = fopen(json, "w");
 

@@ -162,8 +162,7 @@ static void read_config(const char *path, struct config *c)
 
 static void make_node(const char *path, mode_t mode, unsigned device_major, unsigned device_minor)
 {
-    if (mknod(path, S_IFCHR | mode, makedev(device_major, device_minor)) < 0 ||
-        chmod(path, mode) < 0)
+    if (mknod(path, S_IFCHR | mode, makedev(device_major, device_minor)) < 0 || chmod(path, mode) < 0)
         die("cannot make %s", path);
 }
 
@@ -205,12 +204,10 @@ static void make_dev(void)
     copy_node("/dev/vhost-net", "/sys/vhost-net", 0660, "kvm");
     copy_node("/dev/userfaultfd", "/sys/userfaultfd", 0600, "root");
     if (symlink("pts/ptmx", "/sys/ptmx") < 0 || symlink("/proc/self/fd", "/sys/fd") < 0 ||
-        symlink("/proc/self/fd/0", "/sys/stdin") < 0 ||
-        symlink("/proc/self/fd/1", "/sys/stdout") < 0 ||
+        symlink("/proc/self/fd/0", "/sys/stdin") < 0 || symlink("/proc/self/fd/1", "/sys/stdout") < 0 ||
         symlink("/proc/self/fd/2", "/sys/stderr") < 0)
         die("cannot fill the host's /dev");
-    if (mount("devpts", "/sys/pts", "devpts", MS_NOSUID | MS_NOEXEC,
-              "newinstance,ptmxmode=0666,mode=0620,gid=5") < 0)
+    if (mount("devpts", "/sys/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5") < 0)
         die("cannot mount the host's /dev/pts");
     if (umount2("/dev", MNT_DETACH) < 0 && errno != EINVAL) /* EINVAL: it is no mount */
         die("cannot take the machine's /dev away");
@@ -249,8 +246,7 @@ static int make_control(const char *path)
         die("cannot make the control socket %s", path);
     strcpy(addr.sun_path, path);
     unlink(path);
-    if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || chmod(path, 0600) < 0 ||
-        listen(fd, 16) < 0)
+    if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || chmod(path, 0600) < 0 || listen(fd, 16) < 0)
         die("cannot listen on the control socket %s", path);
     return fd;
 }
@@ -330,8 +326,9 @@ static void send_status(struct config *c, int fd)
 
     for (int i = 0; i < c->services; i++)
         at += (size_t)snprintf(text + at, sizeof(text) - at, " %.64s=%s:%d", c->service[i].name,
-                               c->service[i].pid ? "running" :
-                               c->service[i].wanted ? "starting" : "stopped",
+                               c->service[i].pid      ? "running"
+                               : c->service[i].wanted ? "starting"
+                                                      : "stopped",
                                (int)c->service[i].pid);
     snprintf(text + at, sizeof(text) - at, "\n");
     answer(fd, text);

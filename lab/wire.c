@@ -100,8 +100,7 @@ static int open_device(const char *name)
     int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1, size = 8 << 20;
 
     addr.sll_ifindex = promiscuous.mr_ifindex = (int)if_nametoindex(name);
-    if (fd < 0 || !addr.sll_ifindex ||
-        setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) < 0 ||
+    if (fd < 0 || !addr.sll_ifindex || setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) < 0 ||
         setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on)) < 0 ||
         setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0 ||
         bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
@@ -178,8 +177,7 @@ static uint64_t send_due(struct direction *d)
 
 static void carry(struct direction *d, int timer, int signals, const char *config)
 {
-    struct pollfd fds[4] = {{d[0].from, POLLIN, 0}, {d[1].from, POLLIN, 0}, {timer, POLLIN, 0},
-                            {signals, POLLIN, 0}};
+    struct pollfd fds[4] = {{d[0].from, POLLIN, 0}, {d[1].from, POLLIN, 0}, {timer, POLLIN, 0}, {signals, POLLIN, 0}};
 
     for (;;) {
         uint64_t a = send_due(&d[0]), b = send_due(&d[1]), next = a < b ? a : b, expired;
@@ -219,8 +217,7 @@ int main(int argc, char **argv)
     sigprocmask(SIG_BLOCK, &set, NULL);
     signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (signals < 0 || timer < 0 ||
-        getrandom(&wire.random, sizeof(wire.random), 0) != sizeof(wire.random))
+    if (signals < 0 || timer < 0 || getrandom(&wire.random, sizeof(wire.random), 0) != sizeof(wire.random))
         die("cannot start", "");
     wire.random |= 1;
     device = open_device(argv[1]);

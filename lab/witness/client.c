@@ -89,8 +89,7 @@ static void tcp_begin(struct watch *w)
     w->tcp_connecting = true;
     w->tcp_open_question = false;
     w->line_size = 0;
-    if (connect(w->tcp, (const struct sockaddr *)&w->options->to, sizeof(w->options->to)) < 0 &&
-        errno != EINPROGRESS) {
+    if (connect(w->tcp, (const struct sockaddr *)&w->options->to, sizeof(w->options->to)) < 0 && errno != EINPROGRESS) {
         close(w->tcp);
         w->tcp = -1;
         w->tcp_next_ns = now_ns() + RETRY_MS * 1000000ull;
@@ -215,8 +214,8 @@ static void udp_ready(struct watch *w)
             return;
         }
         text[n] = '\0';
-        if (sscanf(text, "pong %" SCNu64 " %" SCNu64 " %" SCNx64 " %" SCNu64 " %" SCNu64, &a.seq,
-                   &a.number, &a.nonce, &a.clock_ns, &a.acknowledged) != 5)
+        if (sscanf(text, "pong %" SCNu64 " %" SCNu64 " %" SCNx64 " %" SCNu64 " %" SCNu64, &a.seq, &a.number, &a.nonce,
+                   &a.clock_ns, &a.acknowledged) != 5)
             continue;
         if (!w->history->answered && w->options->ready_file) {
             FILE *f = fopen(w->options->ready_file, "we");
@@ -267,9 +266,7 @@ static void on_tick(struct watch *w, uint64_t now)
 static void watch(struct watch *w)
 {
     const struct options *o = w->options;
-    struct pollfd fds[4] = {{make_timer(o->interval_ms), POLLIN, 0},
-                            {make_signals(), POLLIN, 0},
-                            {w->udp, POLLIN, 0}};
+    struct pollfd fds[4] = {{make_timer(o->interval_ms), POLLIN, 0}, {make_signals(), POLLIN, 0}, {w->udp, POLLIN, 0}};
 
     w->start_ns = now_ns();
     w->tcp = -1;
@@ -324,8 +321,7 @@ static bool ask_status(const struct options *o, struct witness_status *status)
 
     if (ask(o, "status\n", text, sizeof(text)) && witness_status_parse(text, status))
         return true;
-    fprintf(stderr, "witness: no answer from %s within %u s\n", inet_ntoa(o->to.sin_addr),
-            o->timeout_s);
+    fprintf(stderr, "witness: no answer from %s within %u s\n", inet_ntoa(o->to.sin_addr), o->timeout_s);
     return false;
 }
 
@@ -345,8 +341,7 @@ static bool verify(const struct options *o, struct witness_status *status)
         if (status->verify_memory_done >= ticket && status->verify_disk_done >= ticket)
             return true;
         if (now_ns() > deadline) {
-            fprintf(stderr, "witness: verification takes longer than %u s: see --timeout\n",
-                    o->timeout_s);
+            fprintf(stderr, "witness: verification takes longer than %u s: see --timeout\n", o->timeout_s);
             return false;
         }
         nanosleep(&pause, NULL); /* the guest has no event to send */
@@ -367,17 +362,15 @@ static int run_watch(const struct options *o)
     watch(&w);
     have_status = o->verify_after ? (verified = verify(o, &status)) : ask_status(o, &status);
     bad = witness_history_split(&history);
-    printf("{\"address\": \"%s\", \"seconds\": %.3f, \"sent\": %" PRIu64 ", ",
-           inet_ntoa(o->to.sin_addr), (double)(history.last_ns - history.start_ns) / 1e9, w.sent);
+    printf("{\"address\": \"%s\", \"seconds\": %.3f, \"sent\": %" PRIu64 ", ", inet_ntoa(o->to.sin_addr),
+           (double)(history.last_ns - history.start_ns) / 1e9, w.sent);
     witness_report_history(stdout, &history);
-    printf(", \"round_trip_ms\": {\"min\": %.3f, \"mean\": %.3f, \"max\": %.3f}",
-           (double)w.rtt_min_ns / 1e6,
+    printf(", \"round_trip_ms\": {\"min\": %.3f, \"mean\": %.3f, \"max\": %.3f}", (double)w.rtt_min_ns / 1e6,
            w.rtts ? (double)w.rtt_sum_ns / (double)w.rtts / 1e6 : 0.0, (double)w.rtt_max_ns / 1e6);
-    printf(", \"tcp\": {\"asked\": %" PRIu64 ", \"answered\": %" PRIu64
-           ", \"connections_lost\": %" PRIu64 ", \"longest_gap_ms\": %.3f}, ",
+    printf(", \"tcp\": {\"asked\": %" PRIu64 ", \"answered\": %" PRIu64 ", \"connections_lost\": %" PRIu64
+           ", \"longest_gap_ms\": %.3f}, ",
            w.tcp_asked, w.tcp_answered, w.tcp_lost, (double)w.tcp_longest_ns / 1e6);
-    bad |= witness_report_status(stdout, have_status ? &status : NULL, history.acknowledged,
-                                 verified);
+    bad |= witness_report_status(stdout, have_status ? &status : NULL, history.acknowledged, verified);
     printf(", ");
     witness_report_series(stdout, &w.series);
     printf("}\n");
@@ -399,25 +392,25 @@ static int run_once(const struct options *o)
     return bad ? EXIT_FOUND : 0;
 }
 
-static const char USAGE[] =
-    "usage: witness ADDRESS [--seconds S] [--until-file FILE] [--interval-ms MS]\n"
-    "                       [--ready-file FILE] [--verify-after] [--timeout S]\n"
-    "       witness ADDRESS --status | --verify [--timeout S]\n"
-    "\n"
-    "Watches a witness guest until SIGINT, SIGTERM or what is said, then prints JSON.\n"
-    "  --seconds S         watch for so long\n"
-    "  --until-file FILE   watch until this file exists\n"
-    "  --interval-ms MS    ask so often over UDP (default 2)\n"
-    "  --ready-file FILE   make this file when the first answer has come\n"
-    "  --verify-after      at the end have the guest check all memory and its disk\n"
-    "  --status            ask once what the guest says of itself\n"
-    "  --verify            have it check all memory and its disk, and wait for it\n"
-    "  --timeout S         patience with status and verification (default 120)\n"
-    "exit codes: 0 all is well, 1 no answer, 2 bad usage, 3 something was lost, wrong,\n"
-    "or two copies run\n";
+static const char USAGE[] = "usage: witness ADDRESS [--seconds S] [--until-file FILE] [--interval-ms MS]\n"
+                            "                       [--ready-file FILE] [--verify-after] [--timeout S]\n"
+                            "       witness ADDRESS --status | --verify [--timeout S]\n"
+                            "\n"
+                            "Watches a witness guest until SIGINT, SIGTERM or what is said, then prints JSON.\n"
+                            "  --seconds S         watch for so long\n"
+                            "  --until-file FILE   watch until this file exists\n"
+                            "  --interval-ms MS    ask so often over UDP (default 2)\n"
+                            "  --ready-file FILE   make this file when the first answer has come\n"
+                            "  --verify-after      at the end have the guest check all memory and its disk\n"
+                            "  --status            ask once what the guest says of itself\n"
+                            "  --verify            have it check all memory and its disk, and wait for it\n"
+                            "  --timeout S         patience with status and verification (default 120)\n"
+                            "exit codes: 0 all is well, 1 no answer, 2 bad usage, 3 something was lost, wrong,\n"
+                            "or two copies run\n";
 
 static void parse(int argc, char **argv, struct options *o)
 {
+    /* clang-format off */
     static const struct option known[] = {
         {"seconds", required_argument, NULL, 's'},    {"until-file", required_argument, NULL, 'u'},
         {"interval-ms", required_argument, NULL, 'i'}, {"ready-file", required_argument, NULL, 'r'},
@@ -425,6 +418,7 @@ static void parse(int argc, char **argv, struct options *o)
         {"verify", no_argument, NULL, 'V'},            {"verify-after", no_argument, NULL, 'A'},
         {"help", no_argument, NULL, 'h'},              {NULL, 0, NULL, 0},
     };
+    /* clang-format on */
     int c;
 
     *o = (struct options){.interval_ms = 2, .timeout_s = 120};
@@ -452,8 +446,8 @@ static void parse(int argc, char **argv, struct options *o)
             exit(c == 'h' ? 0 : EXIT_USAGE);
         }
     }
-    if (optind != argc - 1 || !inet_aton(argv[optind], &o->to.sin_addr) || !o->interval_ms ||
-        o->seconds < 0 || !o->timeout_s) {
+    if (optind != argc - 1 || !inet_aton(argv[optind], &o->to.sin_addr) || !o->interval_ms || o->seconds < 0 ||
+        !o->timeout_s) {
         fputs(USAGE, stderr);
         exit(EXIT_USAGE);
     }

@@ -56,7 +56,7 @@ static struct state {
     _Atomic uint64_t disk_acknowledged, disk_errors, disk_started_at;
     _Atomic uint64_t work, work_ns;
     _Atomic uint64_t verify_wanted, verify_memory_done, verify_disk_done;
-} *state;
+} * state;
 #define now (*state)
 
 static uint64_t clock_ns(void)
@@ -170,8 +170,7 @@ static void start_memory(void)
 
     if (!pages)
         return;
-    bytes = mmap(NULL, pages * WITNESS_PAGE, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    bytes = mmap(NULL, pages * WITNESS_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     generation = calloc(pages, sizeof(*generation));
     if (bytes == MAP_FAILED || !generation)
         die("no memory for the work (is --work larger than --memory?)");
@@ -239,8 +238,7 @@ static void start_disk(void)
 
     if (fd < 0)
         return; /* a guest without a disk */
-    if (ioctl(fd, BLKGETSIZE64, &size) < 0 ||
-        posix_memalign(&buffer, WITNESS_RECORD, WITNESS_CHUNK) ||
+    if (ioctl(fd, BLKGETSIZE64, &size) < 0 || posix_memalign(&buffer, WITNESS_RECORD, WITNESS_CHUNK) ||
         witness_disk_init(&d, fd, size, buffer) < 0)
         die("cannot use the disk");
     now.disk_slots = d.slots;
@@ -284,16 +282,14 @@ static void __attribute__((noreturn)) flush_tlb(int processor)
 {
     enum { SIZE = 64 * 4096 };
     cpu_set_t set;
-    char *pages = mmap(NULL, SIZE, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    char *pages = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 
     CPU_ZERO(&set);
     CPU_SET((size_t)processor, &set);
     if (pages == MAP_FAILED || sched_setaffinity(0, sizeof(set), &set) < 0)
         die("cannot be pinned to a processor");
     for (;;) {
-        if (mprotect(pages, SIZE, PROT_READ) < 0 ||
-            mprotect(pages, SIZE, PROT_READ | PROT_WRITE) < 0)
+        if (mprotect(pages, SIZE, PROT_READ) < 0 || mprotect(pages, SIZE, PROT_READ | PROT_WRITE) < 0)
             die("cannot change pages");
         for (int i = 0; i < SIZE; i += 4096)
             ((volatile char *)pages)[i] = 1;
@@ -320,8 +316,7 @@ static void run_beside_state(void)
 static void make_state(void)
 {
     static_assert(CODE_SIZE + sizeof(struct state) <= 4096, "it must be one page");
-    code_page = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
-                     -1, 0);
+    code_page = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (code_page == MAP_FAILED)
         die("no memory");
     code_page[0] = RETURN;
@@ -348,24 +343,20 @@ static void start_flushing(void)
 
 static size_t make_status(char *out, size_t size, uint64_t number)
 {
-    int n = snprintf(
-        out, size,
-        "status number=%" PRIu64 " boot=%s nonce=%016" PRIx64 " clock_ns=%" PRIu64
-        " memory_bytes=%" PRIu64 " passes=%" PRIu64 " errors=%" PRIu64 " generation=%" PRIu64
-        " rewritten=%" PRIu64 " checked=%" PRIu64 " fault_offset=%" PRIu64
-        " fault_expected=%" PRIu64 " fault_found=%" PRIu64 " disk_slots=%" PRIu64
-        " disk_highest=%" PRIu64 " disk_oldest=%" PRIu64 " disk_missing=%" PRIu64
-        " disk_damaged=%" PRIu64 " disk_acknowledged=%" PRIu64 " disk_errors=%" PRIu64
-        " disk_started_at=%" PRIu64 " work=%" PRIu64 " work_ns=%" PRIu64
-        " verify_wanted=%" PRIu64 " verify_memory_done=%" PRIu64 " verify_disk_done=%" PRIu64
-        "\n",
-        number, settings.boot_id, settings.nonce, clock_ns(), now.memory_bytes, now.passes,
-        now.errors, now.generation, now.rewritten, now.checked, now.fault_offset,
-        now.fault_expected, now.fault_found, now.disk_slots, now.disk_highest, now.disk_oldest,
-        now.disk_missing, now.disk_damaged, now.disk_acknowledged, now.disk_errors,
-        now.disk_started_at, now.work, now.work_ns, now.verify_wanted,
-        now.memory_bytes ? now.verify_memory_done : now.verify_wanted,
-        now.disk_slots ? now.verify_disk_done : now.verify_wanted);
+    int n = snprintf(out, size,
+                     "status number=%" PRIu64 " boot=%s nonce=%016" PRIx64 " clock_ns=%" PRIu64 " memory_bytes=%" PRIu64
+                     " passes=%" PRIu64 " errors=%" PRIu64 " generation=%" PRIu64 " rewritten=%" PRIu64
+                     " checked=%" PRIu64 " fault_offset=%" PRIu64 " fault_expected=%" PRIu64 " fault_found=%" PRIu64
+                     " disk_slots=%" PRIu64 " disk_highest=%" PRIu64 " disk_oldest=%" PRIu64 " disk_missing=%" PRIu64
+                     " disk_damaged=%" PRIu64 " disk_acknowledged=%" PRIu64 " disk_errors=%" PRIu64
+                     " disk_started_at=%" PRIu64 " work=%" PRIu64 " work_ns=%" PRIu64 " verify_wanted=%" PRIu64
+                     " verify_memory_done=%" PRIu64 " verify_disk_done=%" PRIu64 "\n",
+                     number, settings.boot_id, settings.nonce, clock_ns(), now.memory_bytes, now.passes, now.errors,
+                     now.generation, now.rewritten, now.checked, now.fault_offset, now.fault_expected, now.fault_found,
+                     now.disk_slots, now.disk_highest, now.disk_oldest, now.disk_missing, now.disk_damaged,
+                     now.disk_acknowledged, now.disk_errors, now.disk_started_at, now.work, now.work_ns,
+                     now.verify_wanted, now.memory_bytes ? now.verify_memory_done : now.verify_wanted,
+                     now.disk_slots ? now.verify_disk_done : now.verify_wanted);
 
     return n < (int)size ? (size_t)n : size - 1;
 }
@@ -378,9 +369,8 @@ static size_t make_reply(const char *request, char *out, size_t size)
     run_beside_state();
     number = ++now.number;
     if (sscanf(request, "ping %" SCNu64, &seq) == 1) {
-        n = snprintf(out, size,
-                     "pong %" PRIu64 " %" PRIu64 " %016" PRIx64 " %" PRIu64 " %" PRIu64 "\n", seq,
-                     number, settings.nonce, clock_ns(), now.disk_acknowledged);
+        n = snprintf(out, size, "pong %" PRIu64 " %" PRIu64 " %016" PRIx64 " %" PRIu64 " %" PRIu64 "\n", seq, number,
+                     settings.nonce, clock_ns(), now.disk_acknowledged);
         return (size_t)n;
     }
     if (!strncmp(request, "status", 6))
@@ -399,8 +389,7 @@ static int listen_on(int type)
     int fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
 
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-        bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
-        (type == SOCK_STREAM && listen(fd, MAX_CLIENTS) < 0))
+        bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || (type == SOCK_STREAM && listen(fd, MAX_CLIENTS) < 0))
         die("cannot listen");
     return fd;
 }
@@ -521,9 +510,12 @@ static void read_settings(void)
         const char *name;
         uint64_t *value;
     } known[] = {
-        {"witness.work=", &settings.work_mib},         {"witness.dirty=", &settings.dirty_mib_s},
-        {"witness.compress=", &settings.compress_percent}, {"witness.records=", &settings.records_per_s},
-        {"witness.busy=", &settings.busy},             {"witness.flush=", &settings.flush_ms},
+        {"witness.work=", &settings.work_mib},
+        {"witness.dirty=", &settings.dirty_mib_s},
+        {"witness.compress=", &settings.compress_percent},
+        {"witness.records=", &settings.records_per_s},
+        {"witness.busy=", &settings.busy},
+        {"witness.flush=", &settings.flush_ms},
     };
     char text[4096], *word, *rest = text;
     FILE *f = fopen("/proc/cmdline", "re"), *id = fopen("/proc/sys/kernel/random/boot_id", "re");

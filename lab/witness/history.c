@@ -47,12 +47,10 @@ static bool seen_before(struct witness_history *h, const struct witness_answer *
  * by its number and by its clock, and its number was never given before; a guest that went
  * back gives numbers again, or its number and its clock contradict each other.
  */
-static bool was_overtaken(const struct witness_history *h, unsigned boot,
-                          const struct witness_answer *a)
+static bool was_overtaken(const struct witness_history *h, unsigned boot, const struct witness_answer *a)
 {
     return a->number < h->boot[boot].number && a->clock_ns < h->boot[boot].clock_ns &&
-           h->boot[boot].number - a->number <= WITNESS_OVERTAKEN &&
-           h->given[a->number % WITNESS_RECENT] != a->number;
+           h->boot[boot].number - a->number <= WITNESS_OVERTAKEN && h->given[a->number % WITNESS_RECENT] != a->number;
 }
 
 static void note_boot(struct witness_history *h, uint64_t now_ns, const struct witness_answer *a)
@@ -74,8 +72,7 @@ static void note_boot(struct witness_history *h, uint64_t now_ns, const struct w
         h->overtaken++;
         h->given[a->number % WITNESS_RECENT] = a->number;
         return;
-    } else if (a->number <= h->boot[i].number ||
-               a->clock_ns + WITNESS_CLOCK_SLACK_NS < h->boot[i].clock_ns) {
+    } else if (a->number <= h->boot[i].number || a->clock_ns + WITNESS_CLOCK_SLACK_NS < h->boot[i].clock_ns) {
         h->backwards++;
         return;
     }
@@ -85,8 +82,7 @@ static void note_boot(struct witness_history *h, uint64_t now_ns, const struct w
         h->boot[i].clock_ns = a->clock_ns;
 }
 
-void witness_history_answer(struct witness_history *h, uint64_t now_ns,
-                            const struct witness_answer *a)
+void witness_history_answer(struct witness_history *h, uint64_t now_ns, const struct witness_answer *a)
 {
     if (seen_before(h, a))
         return;

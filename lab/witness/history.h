@@ -37,7 +37,9 @@ struct witness_history {
     uint64_t boots_returned; /* answers of a boot after those of a later one */
     struct witness_gap longest, gap[WITNESS_MAX_GAPS];
     unsigned gaps, gaps_left_out;
-    struct { uint64_t nonce, at_ns, number, clock_ns; } boot[WITNESS_MAX_BOOTS];
+    struct {
+        uint64_t nonce, at_ns, number, clock_ns;
+    } boot[WITNESS_MAX_BOOTS];
     unsigned boots;
     uint64_t acknowledged; /* highest ever told */
     struct witness_answer recent[WITNESS_RECENT];
@@ -48,8 +50,7 @@ struct witness_history {
 void witness_history_init(struct witness_history *h, uint64_t now_ns, uint64_t remember_over_ns);
 
 /** witness_history_answer() - an answer has come. */
-void witness_history_answer(struct witness_history *h, uint64_t now_ns,
-                            const struct witness_answer *a);
+void witness_history_answer(struct witness_history *h, uint64_t now_ns, const struct witness_answer *a);
 
 /** witness_history_end() - watching ends: the time since the last answer is a gap, too. */
 void witness_history_end(struct witness_history *h, uint64_t now_ns);

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-void witness_memory_init(struct witness_memory *m, uint8_t *bytes, uint32_t *generation,
-                         uint64_t pages, unsigned compressible_percent)
+void witness_memory_init(struct witness_memory *m, uint8_t *bytes, uint32_t *generation, uint64_t pages,
+                         unsigned compressible_percent)
 {
     unsigned percent = compressible_percent > 100 ? 100 : compressible_percent;
 
@@ -13,8 +13,7 @@ void witness_memory_init(struct witness_memory *m, uint8_t *bytes, uint32_t *gen
     m->generation = generation;
     m->pages = pages;
     m->writes = 0;
-    m->compressible =
-        (WITNESS_HEADER + (WITNESS_PAGE - WITNESS_HEADER) * percent / 100) / 8 * 8;
+    m->compressible = (WITNESS_HEADER + (WITNESS_PAGE - WITNESS_HEADER) * percent / 100) / 8 * 8;
     for (size_t i = 0; i < sizeof(m->pattern); i++)
         m->pattern[i] = (uint8_t)(i % WITNESS_PRIME);
     memset(generation, 0, pages * sizeof(*generation));
@@ -59,8 +58,7 @@ void witness_memory_write(struct witness_memory *m, uint64_t page)
     make_page(m, page, m->bytes + page * WITNESS_PAGE);
 }
 
-bool witness_memory_check(const struct witness_memory *m, uint64_t page,
-                          struct witness_fault *fault)
+bool witness_memory_check(const struct witness_memory *m, uint64_t page, struct witness_fault *fault)
 {
     uint8_t expected[WITNESS_PAGE] __attribute__((aligned(8)));
     const uint8_t *found = m->bytes + page * WITNESS_PAGE;

@@ -36,15 +36,14 @@ struct witness_fault {
  * @generation: @pages numbers. Stays the caller's.
  * @compressible_percent: how much of a page is pattern, 0 to 100; the rest is random
  */
-void witness_memory_init(struct witness_memory *m, uint8_t *bytes, uint32_t *generation,
-                         uint64_t pages, unsigned compressible_percent);
+void witness_memory_init(struct witness_memory *m, uint8_t *bytes, uint32_t *generation, uint64_t pages,
+                         unsigned compressible_percent);
 
 /** witness_memory_write() - writes the page's next generation. */
 void witness_memory_write(struct witness_memory *m, uint64_t page);
 
 /** witness_memory_check() - true if each byte of the page is as it must be, else says which. */
-bool witness_memory_check(const struct witness_memory *m, uint64_t page,
-                          struct witness_fault *fault);
+bool witness_memory_check(const struct witness_memory *m, uint64_t page, struct witness_fault *fault);
 
 /** witness_memory_check_sum() - true if the pages' generations still sum up to the writes. */
 bool witness_memory_check_sum(const struct witness_memory *m);

@@ -50,8 +50,7 @@ int witness_disk_init(struct witness_disk *d, int fd, uint64_t size_bytes, uint8
 static int transfer(bool writing, int fd, uint8_t *at, uint64_t length, uint64_t offset)
 {
     while (length) {
-        ssize_t n = writing ? pwrite(fd, at, length, (off_t)offset)
-                            : pread(fd, at, length, (off_t)offset);
+        ssize_t n = writing ? pwrite(fd, at, length, (off_t)offset) : pread(fd, at, length, (off_t)offset);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -86,8 +85,7 @@ static uint64_t number_in(const uint8_t *block, uint64_t slot, uint64_t slots)
 {
     const struct record *r = (const struct record *)block;
 
-    if (r->magic == MAGIC && r->number && (r->number - 1) % slots == slot &&
-        r->checksum == checksum(r))
+    if (r->magic == MAGIC && r->number && (r->number - 1) % slots == slot && r->checksum == checksum(r))
         return r->number;
     for (size_t i = 0; i < WITNESS_RECORD; i++)
         if (block[i])
@@ -107,8 +105,7 @@ int witness_disk_scan(const struct witness_disk *d, struct witness_scan *scan)
     for (uint64_t slot = 0; slot < d->slots && rc == 0; slot += per_read) {
         uint64_t n = d->slots - slot < per_read ? d->slots - slot : per_read;
 
-        rc = transfer(false, d->fd, d->buffer, (n - 1) * d->stride + WITNESS_RECORD,
-                      slot * d->stride);
+        rc = transfer(false, d->fd, d->buffer, (n - 1) * d->stride + WITNESS_RECORD, slot * d->stride);
         for (uint64_t i = 0; i < n && rc == 0; i++) {
             uint64_t found = number_in(d->buffer + i * d->stride, slot + i, d->slots);
 

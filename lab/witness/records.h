@@ -13,7 +13,7 @@
 enum { WITNESS_RECORD = 4096, WITNESS_MAX_SLOTS = 8192, WITNESS_CHUNK = 1 << 20 };
 
 struct witness_disk {
-    int fd;          /* opened O_DIRECT where it can be; stays the caller's */
+    int fd; /* opened O_DIRECT where it can be; stays the caller's */
     uint64_t slots;
     uint64_t stride; /* bytes from a slot to the next */
     uint8_t *buffer; /* WITNESS_CHUNK bytes, aligned to WITNESS_RECORD; the caller's */

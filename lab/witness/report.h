@@ -36,8 +36,7 @@ struct witness_series {
 };
 
 /** witness_series_add() - a status that came @at_ns after the start. */
-void witness_series_add(struct witness_series *s, uint64_t at_ns,
-                        const struct witness_status *status);
+void witness_series_add(struct witness_series *s, uint64_t at_ns, const struct witness_status *status);
 
 /* Each prints members of an object, without the braces and without a comma at the end. */
 void witness_report_history(FILE *out, const struct witness_history *h);
@@ -49,5 +48,4 @@ void witness_report_series(FILE *out, const struct witness_series *s);
  * @verified: the guest has just checked all of its memory and disk
  * Return: true if memory is wrong or a write was lost
  */
-bool witness_report_status(FILE *out, const struct witness_status *status, uint64_t acknowledged,
-                           bool verified);
+bool witness_report_status(FILE *out, const struct witness_status *status, uint64_t acknowledged, bool verified);

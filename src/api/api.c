@@ -55,13 +55,12 @@ typedef struct {
 
 /* ---- answering ---- */
 
-static enum MHD_Result send_json(struct MHD_Connection *http, guint status, json_object *body,
-                                 const char *location, gboolean close)
+static enum MHD_Result send_json(struct MHD_Connection *http, guint status, json_object *body, const char *location,
+                                 gboolean close)
 {
-    const char *text = json_object_to_json_string_ext(
-        body, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        strlen(text), (void *)(gsize)text, MHD_RESPMEM_MUST_COPY);
+    const char *text = json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(strlen(text), (void *)(gsize)text, MHD_RESPMEM_MUST_COPY);
     enum MHD_Result result;
 
     if (!response)
@@ -80,16 +79,15 @@ static enum MHD_Result send_json(struct MHD_Connection *http, guint status, json
     return result;
 }
 
-static enum MHD_Result send_error(struct MHD_Connection *http, guint status, const GError *error,
-                                  const char *location, gboolean close)
+static enum MHD_Result send_error(struct MHD_Connection *http, guint status, const GError *error, const char *location,
+                                  gboolean close)
 {
     g_autoptr(json_object) body = drv_routes_error_body(error);
 
     return send_json(http, status, body, location, close);
 }
 
-static enum MHD_Result send_refusal(struct MHD_Connection *http, guint status, drv_error_code code,
-                                    const char *message)
+static enum MHD_Result send_refusal(struct MHD_Connection *http, guint status, drv_error_code code, const char *message)
 {
     GError error = {.domain = DRV_ERROR, .code = (gint)code, .message = (char *)(gsize)message};
 
@@ -103,15 +101,13 @@ static const char *query_value(gpointer data, const char *key)
     return MHD_lookup_connection_value(data, MHD_GET_ARGUMENT_KIND, key);
 }
 
-static enum MHD_Result add_argument(void *data, enum MHD_ValueKind kind, const char *key,
-                                    const char *value)
+static enum MHD_Result add_argument(void *data, enum MHD_ValueKind kind, const char *key, const char *value)
 {
     GString *query = data;
     g_autofree char *name = g_uri_escape_string(key, NULL, FALSE);
     g_autofree char *escaped = value ? g_uri_escape_string(value, NULL, FALSE) : NULL;
 
-    g_string_append_printf(query, "%s%s%s%s", query->len ? "&" : "", name, value ? "=" : "",
-                           value ? escaped : "");
+    g_string_append_printf(query, "%s%s%s%s", query->len ? "&" : "", name, value ? "=" : "", value ? escaped : "");
     return MHD_YES;
 }
 
@@ -123,8 +119,7 @@ static gboolean from_elsewhere(struct MHD_Connection *http, const char *method)
 
     if (!origin || g_str_equal(method, "GET"))
         return FALSE;
-    return !host || !g_str_has_prefix(origin, "https://") ||
-           g_ascii_strcasecmp(origin + strlen("https://"), host) != 0;
+    return !host || !g_str_has_prefix(origin, "https://") || g_ascii_strcasecmp(origin + strlen("https://"), host) != 0;
 }
 
 /* The body as an object; NULL without @error when there is none. */
@@ -147,8 +142,7 @@ static json_object *parse_body(const GByteArray *bytes, GError **error)
         return body;
     json_object_put(body);
     g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "the body is not a JSON object%s%s",
-                rc == json_tokener_success ? "" : ": ",
-                rc == json_tokener_success ? "" : json_tokener_error_desc(rc));
+                rc == json_tokener_success ? "" : ": ", rc == json_tokener_success ? "" : json_tokener_error_desc(rc));
     return NULL;
 }
 
@@ -167,8 +161,8 @@ static gint64 watches_until_ms(gpointer data)
     return drv_auth_ends_ms(in->api->context.cluster, in->connection);
 }
 
-static enum MHD_Result answer(drv_api *api, struct MHD_Connection *http, const char *method,
-                              const char *path, incoming *in)
+static enum MHD_Result answer(drv_api *api, struct MHD_Connection *http, const char *method, const char *path,
+                              incoming *in)
 {
     g_autoptr(GString) query = g_string_new(NULL);
     g_autoptr(GError) error = NULL;
@@ -192,8 +186,8 @@ static enum MHD_Result answer(drv_api *api, struct MHD_Connection *http, const c
     if (g_str_equal(method, "GET") && g_str_equal(path, DRV_ROUTES_EVENTS)) {
         const char *job = query_value(http, "job");
         const drv_events_access access = {may_still_watch, watches_until_ms, in};
-        struct MHD_Response *response = drv_events_response(api->context.run, api->collector, job,
-                                                            &access, &api->stopping);
+        struct MHD_Response *response =
+            drv_events_response(api->context.run, api->collector, job, &access, &api->stopping);
         enum MHD_Result queued = response ? MHD_queue_response(http, 200, response) : MHD_NO;
 
         if (response)
@@ -213,8 +207,7 @@ static enum MHD_Result answer(drv_api *api, struct MHD_Connection *http, const c
     g_private_set(&answering, NULL);
     if (result)
         return send_json(http, status, result, NULL, FALSE);
-    drv_log_debug("%s %s status=%u caller=%s: %s", method, path, status, request.caller,
-                  error->message);
+    drv_log_debug("%s %s status=%u caller=%s: %s", method, path, status, request.caller, error->message);
     if (in->roles == DRV_MAY(DRV_CALLER_NOBODY)) {
         drv_auth_log_failure(from->address, error->message);
         return send_error(http, status, error, NULL, TRUE);
@@ -224,11 +217,10 @@ static enum MHD_Result answer(drv_api *api, struct MHD_Connection *http, const c
 }
 
 /* The headers are here: who is it, and may it go on? */
-static enum MHD_Result begin(drv_api *api, struct MHD_Connection *http, const char *method,
-                             const char *path, void **state)
+static enum MHD_Result begin(drv_api *api, struct MHD_Connection *http, const char *method, const char *path,
+                             void **state)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(http, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(http, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     drv_connection *connection = info ? info->socket_context : NULL;
     guint roles = DRV_MAY(DRV_CALLER_NOBODY);
     g_autoptr(GError) error = NULL;
@@ -239,16 +231,14 @@ static enum MHD_Result begin(drv_api *api, struct MHD_Connection *http, const ch
     if (drv_auth_request(api->context.cluster, api->ca, http, connection, &error)) {
         roles = drv_auth_roles(api->context.cluster, connection);
         if (!drv_connections_know(api->connections, connection))
-            return send_refusal(http, 503, DRV_ERROR_REFUSED,
-                                "too many connections: try again in a moment");
+            return send_refusal(http, 503, DRV_ERROR_REFUSED, "too many connections: try again in a moment");
     } else if (!drv_routes_open(method, path)) {
         drv_auth_log_failure(connection->address, error->message);
         return send_error(http, 401, error, NULL, TRUE);
     }
     g_clear_error(&error);
     if (from_elsewhere(http, method))
-        return send_refusal(http, 403, DRV_ERROR_DENIED,
-                            "the request comes from a page of another origin");
+        return send_refusal(http, 403, DRV_ERROR_DENIED, "the request comes from a page of another origin");
     /* Before a body is taken in. */
     if (!drv_routes_may(method, path, roles, &error))
         return send_error(http, 403, error, NULL, TRUE);
@@ -262,9 +252,8 @@ static enum MHD_Result begin(drv_api *api, struct MHD_Connection *http, const ch
     return MHD_YES;
 }
 
-static enum MHD_Result on_request(void *data, struct MHD_Connection *http, const char *path,
-                                  const char *method, const char *http_version, const char *bytes,
-                                  size_t *size, void **state)
+static enum MHD_Result on_request(void *data, struct MHD_Connection *http, const char *path, const char *method,
+                                  const char *http_version, const char *bytes, size_t *size, void **state)
 {
     drv_api *api = data;
     incoming *in = *state;
@@ -272,8 +261,7 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *http, const
     if (!in)
         return begin(api, http, method, path, state);
     if (*size) {
-        gsize most = in->roles == DRV_MAY(DRV_CALLER_NOBODY) ? STRANGER_BODY_MOST_BYTES
-                                                             : BODY_MOST_BYTES;
+        gsize most = in->roles == DRV_MAY(DRV_CALLER_NOBODY) ? STRANGER_BODY_MOST_BYTES : BODY_MOST_BYTES;
 
         if (in->body->len + *size > most)
             in->too_big = TRUE;
@@ -287,14 +275,12 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *http, const
     if (in->roles == DRV_MAY(DRV_CALLER_NOBODY) && !in->too_big) {
         in->joins = drv_connections_join(api->connections, in->connection);
         if (!in->joins)
-            return send_refusal(http, 503, DRV_ERROR_REFUSED,
-                                "too many hosts are joining: try again in a moment");
+            return send_refusal(http, 503, DRV_ERROR_REFUSED, "too many hosts are joining: try again in a moment");
     }
     return answer(api, http, method, path, in);
 }
 
-static void on_completed(void *data, struct MHD_Connection *http, void **state,
-                         enum MHD_RequestTerminationCode code)
+static void on_completed(void *data, struct MHD_Connection *http, void **state, enum MHD_RequestTerminationCode code)
 {
     drv_api *api = data;
     incoming *in = *state;
@@ -326,8 +312,7 @@ static void on_connection(void *data, struct MHD_Connection *http, void **contex
     }
 }
 
-static void to_api(gpointer data, drv_connection *connection, int fd, const struct sockaddr *from,
-                   socklen_t size)
+static void to_api(gpointer data, drv_connection *connection, int fd, const struct sockaddr *from, socklen_t size)
 {
     drv_api *api = data;
     int one = 1, unanswered_ms = 60000;
@@ -374,11 +359,8 @@ static void on_membership(gpointer data)
 drv_api *drv_api_new(const drv_api_config *config, GError **error)
 {
     drv_api *api = g_new0(drv_api, 1);
-    drv_door_config door = {.address = config->address,
-                            .port = config->port,
-                            .to_api = to_api,
-                            .to_relay = to_relay,
-                            .data = api};
+    drv_door_config door = {
+        .address = config->address, .port = config->port, .to_api = to_api, .to_relay = to_relay, .data = api};
 
     api->context = (drv_routes_context){
         .cluster = config->cluster, .run = config->run, .working = drv_working_new(), .stopping = &api->stopping};
@@ -406,19 +388,12 @@ gboolean drv_api_start(drv_api *api, GError **error)
     api->http = MHD_start_daemon(
         MHD_USE_TLS | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC |
             MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG,
-        0, NULL, NULL, on_request, api,
-        MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
-        MHD_OPTION_HTTPS_MEM_KEY, identity->node_key_pem,
-        MHD_OPTION_HTTPS_MEM_CERT, identity->node_pem,
-        MHD_OPTION_HTTPS_MEM_TRUST, identity->ca_pem,
-        MHD_OPTION_HTTPS_PRIORITIES, PRIORITIES,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADERS_MOST_BYTES,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)(2 * (DRV_STRANGERS_MOST + DRV_KNOWN_MOST)),
-        MHD_OPTION_CONNECTION_TIMEOUT, 0u,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, api,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, api,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_END);
+        0, NULL, NULL, on_request, api, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_HTTPS_MEM_KEY,
+        identity->node_key_pem, MHD_OPTION_HTTPS_MEM_CERT, identity->node_pem, MHD_OPTION_HTTPS_MEM_TRUST,
+        identity->ca_pem, MHD_OPTION_HTTPS_PRIORITIES, PRIORITIES, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)HEADERS_MOST_BYTES, MHD_OPTION_CONNECTION_LIMIT, (unsigned)(2 * (DRV_STRANGERS_MOST + DRV_KNOWN_MOST)),
+        MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_NOTIFY_COMPLETED, on_completed, api, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, api, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
     if (!api->http) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot start the HTTPS server");
         return FALSE;

@@ -13,8 +13,8 @@ typedef struct drv_api drv_api;
 typedef struct {
     drv_cluster *cluster; /* borrowed, as is run; both outlive the drv_api */
     drv_context *run;
-    const char *address;  /* to listen on; NULL: any */
-    guint16 port;         /* 0: any free one */
+    const char *address; /* to listen on; NULL: any */
+    guint16 port;        /* 0: any free one */
 } drv_api_config;
 
 /** drv_api_new() - listen; nothing is answered yet. DRV_ERROR_CONFLICT: the port is taken, says by whom. */

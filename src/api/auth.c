@@ -38,17 +38,15 @@ void drv_auth_log_failure(const char *address, const char *reason)
 }
 
 /* Certificate: its chain once for each connection, the rest is for drv_cluster_admit(). */
-static gboolean read_certificate(drv_cluster *cluster, gnutls_x509_crt_t ca,
-                                 const gnutls_datum_t *der, drv_connection *connection,
-                                 GError **error)
+static gboolean read_certificate(drv_cluster *cluster, gnutls_x509_crt_t ca, const gnutls_datum_t *der,
+                                 drv_connection *connection, GError **error)
 {
     g_auto(gnutls_x509_crt_t) leaf = NULL;
     g_autofree char *organization = NULL;
     g_autofree char *name = NULL;
     drv_caller_role role;
 
-    if (gnutls_x509_crt_init(&leaf) < 0 ||
-        gnutls_x509_crt_import(leaf, der, GNUTLS_X509_FMT_DER) < 0) {
+    if (gnutls_x509_crt_init(&leaf) < 0 || gnutls_x509_crt_import(leaf, der, GNUTLS_X509_FMT_DER) < 0) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "the certificate cannot be read");
         return FALSE;
     }
@@ -60,8 +58,7 @@ static gboolean read_certificate(drv_cluster *cluster, gnutls_x509_crt_t ca,
            : !g_strcmp0(organization, DRV_PKI_OPERATOR) ? DRV_CALLER_OPERATOR
                                                         : DRV_CALLER_NOBODY;
     if (role == DRV_CALLER_NOBODY || !name) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
-                    "the certificate is neither a node's nor an operator's");
+        g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "the certificate is neither a node's nor an operator's");
         return FALSE;
     }
     if (role == DRV_CALLER_OPERATOR && !drv_pki_is_short_lived(leaf)) {
@@ -72,10 +69,8 @@ static gboolean read_certificate(drv_cluster *cluster, gnutls_x509_crt_t ca,
         return FALSE;
     }
     /* Operators' certificates are renewed every few hours, so it is their keys that are revoked. */
-    connection->fingerprint =
-        role == DRV_CALLER_OPERATOR ? drv_pki_key_fingerprint(leaf) : drv_pki_fingerprint(leaf);
-    if (role == DRV_CALLER_NODE &&
-        !g_strcmp0(connection->fingerprint, drv_cluster_identity(cluster)->node_fingerprint))
+    connection->fingerprint = role == DRV_CALLER_OPERATOR ? drv_pki_key_fingerprint(leaf) : drv_pki_fingerprint(leaf);
+    if (role == DRV_CALLER_NODE && !g_strcmp0(connection->fingerprint, drv_cluster_identity(cluster)->node_fingerprint))
         role = DRV_CALLER_SELF;
     connection->name = g_steal_pointer(&name);
     connection->expires_ms = (gint64)gnutls_x509_crt_get_expiration_time(leaf) * 1000;
@@ -102,9 +97,7 @@ gboolean drv_auth_still(drv_cluster *cluster, const drv_connection *connection, 
         g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "the certificate has expired");
         return FALSE;
     }
-    return drv_cluster_admit(cluster,
-                             connection->role == DRV_CALLER_OPERATOR ? DRV_PKI_OPERATOR
-                                                                     : DRV_PKI_NODE,
+    return drv_cluster_admit(cluster, connection->role == DRV_CALLER_OPERATOR ? DRV_PKI_OPERATOR : DRV_PKI_NODE,
                              connection->name, connection->fingerprint, error);
 }
 
@@ -119,14 +112,13 @@ guint drv_auth_roles(drv_cluster *cluster, const drv_connection *connection)
 {
     guint roles = DRV_MAY(connection->role);
 
-    if (connection->role == DRV_CALLER_SELF &&
-        g_atomic_pointer_get(&drv_cluster_identity(cluster)->ca_key_pem))
+    if (connection->role == DRV_CALLER_SELF && g_atomic_pointer_get(&drv_cluster_identity(cluster)->ca_key_pem))
         roles |= DRV_MAY(DRV_CALLER_OPERATOR);
     return roles;
 }
 
-gboolean drv_auth_request(drv_cluster *cluster, gnutls_x509_crt_t ca,
-                          struct MHD_Connection *http, drv_connection *connection, GError **error)
+gboolean drv_auth_request(drv_cluster *cluster, gnutls_x509_crt_t ca, struct MHD_Connection *http,
+                          drv_connection *connection, GError **error)
 {
     const union MHD_ConnectionInfo *info;
     const gnutls_datum_t *chain = NULL;
@@ -148,8 +140,7 @@ gboolean drv_auth_request(drv_cluster *cluster, gnutls_x509_crt_t ca,
             return FALSE;
         /* One connection is one caller: what was known first stays, for drv_connections_end(). */
         if (connection->token_id && !g_str_equal(connection->token_id, id)) {
-            g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
-                        "another token was used on this connection before");
+            g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "another token was used on this connection before");
             return FALSE;
         }
         if (!connection->token_id) {

@@ -15,8 +15,8 @@
  * @ca: the cluster's authority
  * Return: FALSE and DRV_ERROR_DENIED with the reason, which may be told to the caller.
  */
-gboolean drv_auth_request(drv_cluster *cluster, gnutls_x509_crt_t ca,
-                          struct MHD_Connection *http, drv_connection *connection, GError **error);
+gboolean drv_auth_request(drv_cluster *cluster, gnutls_x509_crt_t ca, struct MHD_Connection *http,
+                          drv_connection *connection, GError **error);
 
 /** drv_auth_still() - does what drv_auth_request() found still hold? Any thread while the connection lasts. */
 gboolean drv_auth_still(drv_cluster *cluster, const drv_connection *connection, GError **error);

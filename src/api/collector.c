@@ -18,7 +18,7 @@ struct drv_collector {
     drv_context *run;
     GMutex lock; /* guards what follows */
     GCond changed;
-    GThread *thread; /* set while there is one to be joined */
+    GThread *thread;  /* set while there is one to be joined */
     GHashTable *jobs; /* id → entry */
     GError *problem;  /* of the last look */
     guint64 number;   /* of the last change of all */
@@ -94,8 +94,8 @@ static void take(drv_collector *collector, json_object *job)
     known->revision = revision;
     known->number = ++collector->number;
     g_free(known->text);
-    known->text = g_strdup_printf("event: job\ndata: %s\n\n",
-                                  json_object_to_json_string_ext(job, JSON_C_TO_STRING_PLAIN));
+    known->text =
+        g_strdup_printf("event: job\ndata: %s\n\n", json_object_to_json_string_ext(job, JSON_C_TO_STRING_PLAIN));
 }
 
 /* With the lock held, which is let go while the nodes are asked. */
@@ -129,8 +129,7 @@ static gpointer work(gpointer data)
 
         look(collector);
         until = g_get_monotonic_time() + LOOK_MS * 1000;
-        while (!collector->stopping &&
-               g_cond_wait_until(&collector->changed, &collector->lock, until))
+        while (!collector->stopping && g_cond_wait_until(&collector->changed, &collector->lock, until))
             ;
     }
     collector->working = FALSE;
@@ -190,8 +189,7 @@ static void add_changes(drv_collector *collector, guint64 seen, GString *into)
         g_string_append(into, ((const entry *)changes->pdata[i])->text);
 }
 
-gboolean drv_collector_wait(drv_collector *collector, guint64 *seen, gint64 until, GString *into,
-                            GError **error)
+gboolean drv_collector_wait(drv_collector *collector, guint64 *seen, gint64 until, GString *into, GError **error)
 {
     guint64 wakes;
     gboolean good;

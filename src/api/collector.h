@@ -24,8 +24,7 @@ void drv_collector_leave(drv_collector *collector);
  * @seen: 0 at the beginning, when all jobs are changes
  * Return: FALSE and @error when the nodes could not be asked.
  */
-gboolean drv_collector_wait(drv_collector *collector, guint64 *seen, gint64 until, GString *into,
-                            GError **error);
+gboolean drv_collector_wait(drv_collector *collector, guint64 *seen, gint64 until, GString *into, GError **error);
 
 /** drv_collector_stop() - nobody waits from now on, and nothing is asked. */
 void drv_collector_stop(drv_collector *collector);

@@ -14,8 +14,8 @@ struct drv_connections {
     GMutex lock;
     GQueue strangers; /* oldest first */
     GQueue known;
-    GQueue doomed;      /* shut down, not yet closed by whoever reads them */
-    GHashTable *by_fd;  /* the HTTP server's descriptor → connection */
+    GQueue doomed;     /* shut down, not yet closed by whoever reads them */
+    GHashTable *by_fd; /* the HTTP server's descriptor → connection */
     GCond join_left;
 };
 
@@ -57,13 +57,10 @@ void drv_connections_free(drv_connections *table)
 
 static GQueue *queue_of(drv_connections *table, const drv_connection *connection)
 {
-    return connection->doomed ? &table->doomed
-           : connection->known ? &table->known
-                               : &table->strangers;
+    return connection->doomed ? &table->doomed : connection->known ? &table->known : &table->strangers;
 }
 
-static void move(drv_connections *table, drv_connection *connection, gboolean known,
-                 gboolean doomed)
+static void move(drv_connections *table, drv_connection *connection, gboolean known, gboolean doomed)
 {
     g_queue_remove(queue_of(table, connection), connection);
     connection->known = known;
@@ -168,8 +165,7 @@ void drv_connections_remove(drv_connections *table, drv_connection *connection)
 {
     g_mutex_lock(&table->lock);
     g_queue_remove(queue_of(table, connection), connection);
-    if (connection->mhd_fd >= 0 &&
-        g_hash_table_lookup(table->by_fd, GINT_TO_POINTER(connection->mhd_fd)) == connection)
+    if (connection->mhd_fd >= 0 && g_hash_table_lookup(table->by_fd, GINT_TO_POINTER(connection->mhd_fd)) == connection)
         g_hash_table_remove(table->by_fd, GINT_TO_POINTER(connection->mhd_fd));
     g_mutex_unlock(&table->lock);
     connection_free(connection);
@@ -236,15 +232,13 @@ static drv_connection *idlest(drv_connections *table, const char *caller, gboole
     for (const GList *at = table->known.head; at; at = at->next) {
         gpointer key = (gpointer)(gsize)caller_of(at->data);
 
-        g_hash_table_insert(counts, key,
-                            GUINT_TO_POINTER(GPOINTER_TO_UINT(g_hash_table_lookup(counts, key)) + 1));
+        g_hash_table_insert(counts, key, GUINT_TO_POINTER(GPOINTER_TO_UINT(g_hash_table_lookup(counts, key)) + 1));
     }
     for (const GList *at = table->known.head; at; at = at->next) {
         drv_connection *one = at->data;
         guint count = GPOINTER_TO_UINT(g_hash_table_lookup(counts, caller_of(one)));
 
-        if (one->busy || (caller && !g_str_equal(caller_of(one), caller)) ||
-            (people && !is_person(one)))
+        if (one->busy || (caller && !g_str_equal(caller_of(one), caller)) || (people && !is_person(one)))
             continue;
         if (count > most || (count == most && one->active_ms < worst->active_ms)) {
             worst = one;
@@ -315,8 +309,7 @@ gboolean drv_connections_join(drv_connections *table, drv_connection *connection
     gboolean good;
 
     g_mutex_lock(&table->lock);
-    while (!(good = may_join(table, connection)) &&
-           g_cond_wait_until(&table->join_left, &table->lock, until))
+    while (!(good = may_join(table, connection)) && g_cond_wait_until(&table->join_left, &table->lock, until))
         ;
     connection->joining = good;
     g_mutex_unlock(&table->lock);
@@ -370,8 +363,7 @@ int drv_connections_reap(drv_connections *table)
     return next == G_MAXINT64 ? -1 : (int)(next - now + 1);
 }
 
-void drv_connections_end(drv_connections *table,
-                         gboolean (*func)(const drv_connection *connection, gpointer data),
+void drv_connections_end(drv_connections *table, gboolean (*func)(const drv_connection *connection, gpointer data),
                          gpointer data)
 {
     g_mutex_lock(&table->lock);

@@ -23,11 +23,11 @@ typedef struct drv_connections drv_connections;
 #define DRV_KNOWN_MOST_PER_CALLER 128 /* of one node, token or operator's key */
 #define DRV_KNOWN_FOR_NODES 256       /* of the known, places that only nodes get */
 #define DRV_JOINS_AT_ONCE 8
-#define DRV_JOINS_MOST_PER_ADDRESS 2  /* of them */
+#define DRV_JOINS_MOST_PER_ADDRESS 2 /* of them */
 #define DRV_JOIN_WAIT_MS 5000
-#define DRV_HELLO_MS 5000      /* for the ClientHello */
-#define DRV_STRANGER_MS 10000  /* for authenticating, from the start */
-#define DRV_IDLE_MS 150000     /* for the next request of a known one */
+#define DRV_HELLO_MS 5000     /* for the ClientHello */
+#define DRV_STRANGER_MS 10000 /* for authenticating, from the start */
+#define DRV_IDLE_MS 150000    /* for the next request of a known one */
 
 /* Roles, not ranks: none of them includes another one. */
 typedef enum {
@@ -42,23 +42,23 @@ typedef enum {
 
 /* One connection. What is guarded by the table's lock is touched only through its functions. */
 typedef struct {
-    int fd;                  /* to shut it down with; guarded */
-    char address[64];        /* for messages */
-    guint8 place[16];        /* the address: whole for IPv4, the /64 for IPv6 */
+    int fd;           /* to shut it down with; guarded */
+    char address[64]; /* for messages */
+    guint8 place[16]; /* the address: whole for IPv4, the /64 for IPv6 */
     gint64 since_ms;
-    gint64 active_ms;        /* guarded */
-    gboolean hello;          /* the ClientHello has come; guarded */
-    gboolean known;          /* guarded */
-    gboolean busy;           /* a request is being answered; guarded */
-    gboolean doomed;         /* has been shut down; guarded */
-    gboolean joining;        /* has a place of drv_connections_join(); guarded */
-    int mhd_fd;              /* the HTTP server's descriptor while it has it, else -1; guarded */
+    gint64 active_ms; /* guarded */
+    gboolean hello;   /* the ClientHello has come; guarded */
+    gboolean known;   /* guarded */
+    gboolean busy;    /* a request is being answered; guarded */
+    gboolean doomed;  /* has been shut down; guarded */
+    gboolean joining; /* has a place of drv_connections_join(); guarded */
+    int mhd_fd;       /* the HTTP server's descriptor while it has it, else -1; guarded */
     /* Set by the connection's own thread before it is known, and not changed after that: */
     drv_caller_role role;
-    char *name;              /* from the certificate, or "token <id>" */
-    char *fingerprint;       /* of a node's certificate, of an operator's key; or NULL */
-    char *token_id;          /* of the bearer token, or NULL */
-    gint64 expires_ms;       /* when the certificate does (real time) */
+    char *name;        /* from the certificate, or "token <id>" */
+    char *fingerprint; /* of a node's certificate, of an operator's key; or NULL */
+    char *token_id;    /* of the bearer token, or NULL */
+    gint64 expires_ms; /* when the certificate does (real time) */
 } drv_connection;
 
 drv_connections *drv_connections_new(void);
@@ -107,8 +107,7 @@ void drv_connections_busy(drv_connections *table, drv_connection *connection, gb
 int drv_connections_reap(drv_connections *table);
 
 /** drv_connections_end() - end all for which @func says so (NULL: all); it sees name, fingerprint and token_id. */
-void drv_connections_end(drv_connections *table,
-                         gboolean (*func)(const drv_connection *connection, gpointer data),
+void drv_connections_end(drv_connections *table, gboolean (*func)(const drv_connection *connection, gpointer data),
                          gpointer data);
 
 /** drv_connections_relieve() - end the oldest stranger, since descriptors have run out. FALSE: there is none. */

@@ -130,8 +130,8 @@ drv_door *drv_door_open(const drv_door_config *config, GError **error)
                         "no second port",
                         config->port, owner ?: "another program");
         else
-            g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot listen on port %u: %s",
-                        config->port, g_strerror(-fd));
+            g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot listen on port %u: %s", config->port,
+                        g_strerror(-fd));
         return NULL;
     }
     door = g_new0(drv_door, 1);
@@ -145,11 +145,9 @@ drv_door *drv_door_open(const drv_door_config *config, GError **error)
     door->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     door->waiting = g_hash_table_new(NULL, NULL);
     door->relays = g_thread_pool_new(hand_to_relay, door, RELAY_THREADS, FALSE, NULL);
-    if (door->epoll_fd < 0 || door->wake_fd < 0 ||
-        !watch(door, door->listen_fd, EPOLLIN, &door->listen_fd) ||
+    if (door->epoll_fd < 0 || door->wake_fd < 0 || !watch(door, door->listen_fd, EPOLLIN, &door->listen_fd) ||
         !watch(door, door->wake_fd, EPOLLIN, &door->wake_fd)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot watch port %u: %s", door->port,
-                    g_strerror(errno));
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot watch port %u: %s", door->port, g_strerror(errno));
         drv_door_free(door);
         return NULL;
     }
@@ -187,8 +185,7 @@ static gboolean session_of(const char *name, char session[DRV_SESSION_ID_TEXT + 
 {
     guint8 id[DRV_SESSION_ID_SIZE];
 
-    if (strlen(name) != DRV_SESSION_ID_TEXT + strlen(DRV_RELAY_SUFFIX) ||
-        !g_str_has_suffix(name, DRV_RELAY_SUFFIX))
+    if (strlen(name) != DRV_SESSION_ID_TEXT + strlen(DRV_RELAY_SUFFIX) || !g_str_has_suffix(name, DRV_RELAY_SUFFIX))
         return FALSE;
     memcpy(session, name, DRV_SESSION_ID_TEXT);
     session[DRV_SESSION_ID_TEXT] = '\0';
@@ -222,8 +219,7 @@ static void route(drv_door *door, waiting *one, const char *name)
         return;
     }
     fd = let_go(door, one);
-    door->config.to_api(door->config.data, one->connection, fd, (struct sockaddr *)&one->from,
-                        one->size);
+    door->config.to_api(door->config.data, one->connection, fd, (struct sockaddr *)&one->from, one->size);
     g_free(one);
 }
 
@@ -270,8 +266,7 @@ static void accept_some(drv_door *door)
         struct sockaddr_storage from;
         socklen_t size = sizeof from;
         int one = 1;
-        int fd = accept4(door->listen_fd, (struct sockaddr *)&from, &size,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept4(door->listen_fd, (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         waiting *new;
 
         if (fd < 0) {
@@ -287,8 +282,7 @@ static void accept_some(drv_door *door)
         new->fd = fd;
         new->from = from;
         new->size = size;
-        new->connection =
-            drv_connections_add(door->config.connections, fd, (struct sockaddr *)&from);
+        new->connection = drv_connections_add(door->config.connections, fd, (struct sockaddr *)&from);
         if (!new->connection) {
             close(fd);
             g_free(new);

@@ -20,8 +20,7 @@ typedef struct {
      * An API connection, from the door's thread; must not block. @fd is given away;
      * drv_connections_hand() has been called.
      */
-    void (*to_api)(gpointer data, drv_connection *connection, int fd, const struct sockaddr *from,
-                   socklen_t size);
+    void (*to_api)(gpointer data, drv_connection *connection, int fd, const struct sockaddr *from, socklen_t size);
     /* A relay's connection, from a thread of its own; may block. @fd stays the door's. */
     void (*to_relay)(gpointer data, const char *session, int fd, const char *address);
     gpointer data;

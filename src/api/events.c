@@ -74,8 +74,8 @@ static void look_at_all(events *state)
     gint64 ends_ms = state->access.ends_ms(state->access.data);
     gint64 left_ms = MIN(COMMENT_MS, ends_ms == G_MAXINT64 ? ends_ms : ends_ms - drv_clock_real_ms());
 
-    if (!drv_collector_wait(state->collector, &state->seen,
-                            g_get_monotonic_time() + MAX(left_ms, 0) * 1000, state->pending, &error))
+    if (!drv_collector_wait(state->collector, &state->seen, g_get_monotonic_time() + MAX(left_ms, 0) * 1000,
+                            state->pending, &error))
         add_error(state, error);
 }
 
@@ -85,8 +85,7 @@ static ssize_t read_events(void *data, uint64_t at, char *buffer, size_t most)
     gsize part;
 
     while (state->sent == state->pending->len) {
-        if (state->over || g_atomic_int_get(state->stopping) ||
-            !state->access.still(state->access.data))
+        if (state->over || g_atomic_int_get(state->stopping) || !state->access.still(state->access.data))
             return MHD_CONTENT_READER_END_OF_STREAM;
         g_string_truncate(state->pending, 0);
         state->sent = 0;
@@ -94,8 +93,7 @@ static ssize_t read_events(void *data, uint64_t at, char *buffer, size_t most)
             look_at_one(state);
         else
             look_at_all(state);
-        if (!state->started ||
-            (!state->pending->len && drv_clock_ms() - state->last_ms >= COMMENT_MS))
+        if (!state->started || (!state->pending->len && drv_clock_ms() - state->last_ms >= COMMENT_MS))
             g_string_append(state->pending, ": here\n\n");
         state->started = TRUE;
     }
@@ -118,8 +116,7 @@ static void events_free(void *data)
 }
 
 struct MHD_Response *drv_events_response(drv_context *run, drv_collector *collector, const char *job,
-                                         const drv_events_access *access,
-                                         const volatile gint *stopping)
+                                         const drv_events_access *access, const volatile gint *stopping)
 {
     events *state = g_new0(events, 1);
     struct MHD_Response *response;
@@ -135,8 +132,7 @@ struct MHD_Response *drv_events_response(drv_context *run, drv_collector *collec
         drv_collector_join(collector);
     }
     state->pending = g_string_new(NULL);
-    response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_events, state,
-                                                 events_free);
+    response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_events, state, events_free);
     if (!response) {
         events_free(state);
         return NULL;

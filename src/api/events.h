@@ -21,5 +21,4 @@ typedef struct {
  * @run, @collector, @stopping, and @access's data: borrowed until the response is destroyed
  */
 struct MHD_Response *drv_events_response(drv_context *run, drv_collector *collector, const char *job,
-                                         const drv_events_access *access,
-                                         const volatile gint *stopping);
+                                         const drv_events_access *access, const volatile gint *stopping);

@@ -22,9 +22,8 @@ static unsigned long listening_inode(const char *table, guint16 port)
         unsigned local_port, state;
         unsigned long found;
 
-        if (sscanf(line,
-                   " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%*x %*x:%*x %*x %*u %*u %lu",
-                   &local_port, &state, &found) == 3 &&
+        if (sscanf(line, " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%*x %*x:%*x %*x %*u %*u %lu", &local_port,
+                   &state, &found) == 3 &&
             local_port == port && state == LISTEN_STATE)
             inode = found;
     }
@@ -57,8 +56,7 @@ static gboolean process_has(const char *pid, const char *socket_name)
 
 char *drv_port_owner(guint16 port)
 {
-    unsigned long inode = listening_inode("/proc/net/tcp6", port)
-                              ?: listening_inode("/proc/net/tcp", port);
+    unsigned long inode = listening_inode("/proc/net/tcp6", port) ?: listening_inode("/proc/net/tcp", port);
     g_autofree char *name = g_strdup_printf("socket:[%lu]", inode);
     DIR *dir = inode ? opendir("/proc") : NULL;
     struct dirent *entry;

@@ -48,13 +48,12 @@ static json_object *nodes(drv_request *request, GError **error)
     json_object *answer = drv_snapshot_nodes(request->context->run, error);
     json_object *list = answer ? json_object_object_get(answer, "nodes") : NULL;
 
-    for (gsize i = 0; json_object_is_type(list, json_type_array) && i < json_object_array_length(list);
-         i++) {
+    for (gsize i = 0; json_object_is_type(list, json_type_array) && i < json_object_array_length(list); i++) {
         json_object *node = json_object_array_get_idx(list, i);
 
-        json_object_object_add(node, "founder",
-                               json_object_new_boolean(!g_strcmp0(drv_json_string(node, "name", NULL),
-                                                                  identity->founder)));
+        json_object_object_add(
+            node, "founder",
+            json_object_new_boolean(!g_strcmp0(drv_json_string(node, "name", NULL), identity->founder)));
     }
     return answer;
 }
@@ -74,8 +73,7 @@ static gboolean own_or_operator(drv_request *request, const char *node, GError *
 {
     const drv_identity *identity = drv_cluster_identity(request->context->cluster);
 
-    if (request->roles & (DRV_MAY(DRV_CALLER_OPERATOR) | DRV_MAY(DRV_CALLER_TOKEN)) ||
-        !g_strcmp0(node, identity->node))
+    if (request->roles & (DRV_MAY(DRV_CALLER_OPERATOR) | DRV_MAY(DRV_CALLER_TOKEN)) || !g_strcmp0(node, identity->node))
         return TRUE;
     g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
                 "root on node %s may do this for %s only, and for everything else only an operator may: run "
@@ -163,8 +161,7 @@ static json_object *policy_delete(drv_request *request, GError **error)
 {
     const char *force = request->query(request->query_data, "force");
 
-    return drv_fleet_policy_delete(request->context->run, request->part, g_strcmp0(force, "1") == 0,
-                                   error);
+    return drv_fleet_policy_delete(request->context->run, request->part, g_strcmp0(force, "1") == 0, error);
 }
 
 /* What has ids as "plan-3" and "op-3" is of the whole fleet; "h1-p3" and "h1-3" are of one VM. */
@@ -208,16 +205,15 @@ static json_object *jobs(drv_request *request, GError **error)
 }
 
 /* A number in the query, @fallback if it is not there. */
-static gboolean query_number(drv_request *request, const char *key, gint64 most, gint64 fallback,
-                             gint64 *value, GError **error)
+static gboolean query_number(drv_request *request, const char *key, gint64 most, gint64 fallback, gint64 *value,
+                             GError **error)
 {
     const char *text = request->query(request->query_data, key);
 
     *value = fallback;
     if (!text || g_ascii_string_to_signed(text, 10, 0, most, value, NULL))
         return TRUE;
-    g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                "\"%s\" must be a number from 0 to %" G_GINT64_FORMAT, key, most);
+    g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "\"%s\" must be a number from 0 to %" G_GINT64_FORMAT, key, most);
     return FALSE;
 }
 
@@ -232,8 +228,8 @@ static json_object *job_get(drv_request *request, GError **error)
     until_ms = drv_clock_ms() + wait_ms;
     for (;;) {
         gint64 left_ms = MAX(0, until_ms - drv_clock_ms());
-        json_object *job = drv_serve_job(request->context->run, request->part, after,
-                                         (guint)MIN(left_ms, WAIT_SLICE_MS), error);
+        json_object *job =
+            drv_serve_job(request->context->run, request->part, after, (guint)MIN(left_ms, WAIT_SLICE_MS), error);
 
         if (!job || left_ms <= WAIT_SLICE_MS || g_atomic_int_get(request->context->stopping) ||
             drv_json_int(job, "revision", 0) > after)
@@ -330,9 +326,8 @@ static json_object *membership_get(drv_request *request, GError **error)
 
 static json_object *membership_put(drv_request *request, GError **error)
 {
-    return drv_cluster_hear(request->context->cluster, request->caller, request->body, error)
-               ? json_object_new_object()
-               : NULL;
+    return drv_cluster_hear(request->context->cluster, request->caller, request->body, error) ? json_object_new_object()
+                                                                                              : NULL;
 }
 
 static json_object *keeping_get(drv_request *request, GError **error)
@@ -367,11 +362,9 @@ static json_object *authority_put(drv_request *request, GError **error)
 
 static json_object *peer(drv_request *request, GError **error)
 {
-    g_autofree char *path = g_strconcat(request->part, request->raw_query[0] ? "?" : "",
-                                        request->raw_query, NULL);
+    g_autofree char *path = g_strconcat(request->part, request->raw_query[0] ? "?" : "", request->raw_query, NULL);
 
-    return drv_serve_peer(request->context->run, request->caller, request->method, path,
-                          request->body, error);
+    return drv_serve_peer(request->context->run, request->caller, request->method, path, request->body, error);
 }
 
 /*
@@ -522,8 +515,8 @@ gboolean drv_routes_may(const char *method, const char *path, guint roles, GErro
 guint drv_routes_status(const GError *error)
 {
     static const guint statuses[] = {
-        [DRV_ERROR_FAILED] = 500,  [DRV_ERROR_INVALID] = 400, [DRV_ERROR_NOT_FOUND] = 404,
-        [DRV_ERROR_CONFLICT] = 409, [DRV_ERROR_REFUSED] = 422, [DRV_ERROR_DENIED] = 403,
+        [DRV_ERROR_FAILED] = 500,      [DRV_ERROR_INVALID] = 400,   [DRV_ERROR_NOT_FOUND] = 404,
+        [DRV_ERROR_CONFLICT] = 409,    [DRV_ERROR_REFUSED] = 422,   [DRV_ERROR_DENIED] = 403,
         [DRV_ERROR_UNREACHABLE] = 502, [DRV_ERROR_CANCELLED] = 409,
     };
     G_STATIC_ASSERT(G_N_ELEMENTS(statuses) == DRV_ERROR_CODES);
@@ -539,8 +532,7 @@ json_object *drv_routes_error_body(const GError *error)
     g_autofree char *message = g_utf8_make_valid(error->message, -1);
 
     drv_json_set_string(inner, "code",
-                      drv_error_code_name(error->domain == DRV_ERROR ? error->code
-                                                                     : DRV_ERROR_FAILED));
+                        drv_error_code_name(error->domain == DRV_ERROR ? error->code : DRV_ERROR_FAILED));
     drv_json_set_string(inner, "message", message);
     json_object_object_add(body, "error", inner);
     return body;
@@ -558,10 +550,9 @@ static void send_elsewhere(drv_request *request, const GError *failure, guint *s
         return;
     }
     *status = 307;
-    request->location = g_strconcat(url, request->path, request->raw_query[0] ? "?" : "",
-                                    request->raw_query, NULL);
-    g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED, "this is done by node %s: ask there, at %s",
-                failure->message, url);
+    request->location = g_strconcat(url, request->path, request->raw_query[0] ? "?" : "", request->raw_query, NULL);
+    g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED, "this is done by node %s: ask there, at %s", failure->message,
+                url);
 }
 
 json_object *drv_routes_answer(drv_request *request, guint *status, GError **error)
@@ -575,8 +566,8 @@ json_object *drv_routes_answer(drv_request *request, guint *status, GError **err
     if (i < 0 || !routes[i].handle) {
         *status = path_known ? 405 : 404;
         g_set_error(error, DRV_ERROR, path_known ? DRV_ERROR_INVALID : DRV_ERROR_NOT_FOUND,
-                    path_known ? "%s is not possible on %.128s" : "%.0s%.128s is not known here",
-                    request->method, request->path);
+                    path_known ? "%s is not possible on %.128s" : "%.0s%.128s is not known here", request->method,
+                    request->path);
         return NULL;
     }
     if (!check_who(routes[i].who, request->roles, error)) {

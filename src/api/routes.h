@@ -10,7 +10,7 @@
 typedef struct {
     drv_cluster *cluster;
     drv_context *run;
-    drv_working *working; /* what requests wait for */
+    drv_working *working;          /* what requests wait for */
     const volatile gint *stopping; /* != 0: whoever waits should come back soon */
 } drv_routes_context;
 
@@ -18,17 +18,17 @@ typedef struct {
 typedef struct {
     const drv_routes_context *context;
     const char *method;
-    const char *path;            /* decoded, without the query */
-    const char *raw_query;       /* "a=1&b=2", or "" */
+    const char *path;                                     /* decoded, without the query */
+    const char *raw_query;                                /* "a=1&b=2", or "" */
     const char *(*query)(gpointer data, const char *key); /* decoded, or NULL */
     gpointer query_data;
-    guint roles;                 /* DRV_MAY() of each that whoever asks has */
-    const char *caller;          /* name of the node or operator; "" for nobody */
-    const char *token;           /* id of the operator's token that was shown, or NULL */
-    const char *address;         /* where it comes from */
-    json_object *body;           /* an object, or NULL */
-    char *part;                  /* what stands for the * of the pattern */
-    char *location;              /* receives where to ask instead, with status 307; transfer full */
+    guint roles;         /* DRV_MAY() of each that whoever asks has */
+    const char *caller;  /* name of the node or operator; "" for nobody */
+    const char *token;   /* id of the operator's token that was shown, or NULL */
+    const char *address; /* where it comes from */
+    json_object *body;   /* an object, or NULL */
+    char *part;          /* what stands for the * of the pattern */
+    char *location;      /* receives where to ask instead, with status 307; transfer full */
 } drv_request;
 
 #define DRV_ROUTES_EVENTS "/v1/events"

@@ -44,8 +44,7 @@ static bool read_host(struct drv_reader *list, char *name)
 
             if (c >= 'A' && c <= 'Z')
                 c = (uint8_t)(c - 'A' + 'a');
-            if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-                  c == '_'))
+            if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_'))
                 return false;
             name[i] = (char)c;
         }
@@ -103,8 +102,7 @@ static bool read_hello(struct drv_reader *hello, char *name)
     return true;
 }
 
-enum drv_sni_result drv_sni_parse(const uint8_t *bytes, size_t size,
-                                  char name[DRV_SNI_NAME_MOST + 1])
+enum drv_sni_result drv_sni_parse(const uint8_t *bytes, size_t size, char name[DRV_SNI_NAME_MOST + 1])
 {
     struct drv_reader records = drv_reader_over(bytes, size);
     uint8_t message[DRV_SNI_MOST_BYTES];
@@ -136,8 +134,7 @@ enum drv_sni_result drv_sni_parse(const uint8_t *bytes, size_t size,
         if (have && message[0] != HANDSHAKE_CLIENT_HELLO)
             return DRV_SNI_BAD;
         if (have >= HANDSHAKE_HEADER_BYTES) {
-            need = HANDSHAKE_HEADER_BYTES + ((size_t)message[1] << 16 | (size_t)message[2] << 8 |
-                                             message[3]);
+            need = HANDSHAKE_HEADER_BYTES + ((size_t)message[1] << 16 | (size_t)message[2] << 8 | message[3]);
             if (need > sizeof message)
                 return DRV_SNI_BAD;
         }

@@ -19,5 +19,4 @@ enum drv_sni_result {
  * @name: receives the name in lower case, or "", when the result is DRV_SNI_FOUND
  * Never reads past @size, never allocates. Any thread.
  */
-enum drv_sni_result drv_sni_parse(const uint8_t *bytes, size_t size,
-                                  char name[DRV_SNI_NAME_MOST + 1]);
+enum drv_sni_result drv_sni_parse(const uint8_t *bytes, size_t size, char name[DRV_SNI_NAME_MOST + 1]);

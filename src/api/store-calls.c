@@ -44,15 +44,14 @@ json_object *drv_store_calls_move(drv_cluster *cluster, json_object *body, GErro
         return NULL;
     keeping.where = g_str_equal(to, "sqlite") ? NULL : g_strdup(to);
     if (!keeping.where && !drv_store_is_shared(drv_cluster_store(cluster))) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "the cluster's data are in the founder's file already (%s)",
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "the cluster's data are in the founder's file already (%s)",
                     drv_store_place(drv_cluster_store(cluster)));
         return NULL;
     }
     if (!drv_cluster_move_store(cluster, &keeping, &documents, error))
         return NULL;
-    drv_log_notice("the cluster's store was moved to=%s documents=%u",
-                   drv_store_place(drv_cluster_store(cluster)), documents);
+    drv_log_notice("the cluster's store was moved to=%s documents=%u", drv_store_place(drv_cluster_store(cluster)),
+                   documents);
     if (!drv_authority_publish(cluster, error)) {
         g_prefix_error(error, "the store was moved to %s, but the other nodes could not be told yet: ",
                        drv_store_place(drv_cluster_store(cluster)));

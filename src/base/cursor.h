@@ -37,8 +37,7 @@ static inline size_t drv_reader_left(const struct drv_reader *reader)
 
 static inline struct drv_writer drv_writer_over(void *bytes, size_t size)
 {
-    return (struct drv_writer){
-        .start = bytes, .at = bytes, .end = size ? (uint8_t *)bytes + size : bytes};
+    return (struct drv_writer){.start = bytes, .at = bytes, .end = size ? (uint8_t *)bytes + size : bytes};
 }
 
 static inline size_t drv_writer_used(const struct drv_writer *writer)

@@ -121,8 +121,7 @@ int drv_durable_tree(const char *path, struct drv_error *err)
     return rc ? rc : drv_durable_entry(path, err);
 }
 
-int drv_durable_write(const char *path, const void *bytes, size_t size, mode_t mode,
-                      struct drv_error *err)
+int drv_durable_write(const char *path, const void *bytes, size_t size, mode_t mode, struct drv_error *err)
 {
     char temporary[PATH_MAX];
     drv_autoclose int fd = -1;

@@ -35,8 +35,7 @@ int drv_durable_entry(const char *path, struct drv_error *err);
 int drv_durable_tree(const char *path, struct drv_error *err);
 
 /** drv_durable_write() - a file with these bytes instead of @path: all of them or what was there before. */
-int drv_durable_write(const char *path, const void *bytes, size_t size, mode_t mode,
-                      struct drv_error *err);
+int drv_durable_write(const char *path, const void *bytes, size_t size, mode_t mode, struct drv_error *err);
 
 /** drv_durable_rename() - both directories flushed. */
 int drv_durable_rename(const char *from, const char *to, struct drv_error *err);

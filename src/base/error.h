@@ -22,12 +22,10 @@ struct drv_error {
  *
  * Return: -@code, so that a caller can write `return drv_error_set(...)`.
  */
-int drv_error_set(struct drv_error *err, int code, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+int drv_error_set(struct drv_error *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /**
  * drv_error_prefix() - put "context: " in front of a message already set.
  * @err: may be NULL
  */
-void drv_error_prefix(struct drv_error *err, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+void drv_error_prefix(struct drv_error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -117,10 +117,8 @@ ssize_t drv_fd_receive(int sock, void *bytes, size_t size, int *fd, struct drv_e
         struct cmsghdr align;
     } control = {0};
     struct iovec part = {.iov_base = bytes, .iov_len = size};
-    struct msghdr message = {.msg_iov = &part,
-                             .msg_iovlen = 1,
-                             .msg_control = control.space,
-                             .msg_controllen = sizeof control.space};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof control.space};
     ssize_t received;
 
     *fd = -1;
@@ -129,8 +127,7 @@ ssize_t drv_fd_receive(int sock, void *bytes, size_t size, int *fd, struct drv_e
     while (received < 0 && errno == EINTR);
     if (received < 0)
         return drv_error_set(err, errno, "cannot receive a message: %s", strerror(errno));
-    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header;
-         header = CMSG_NXTHDR(&message, header))
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header))
         if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
             header->cmsg_len == CMSG_LEN(sizeof *fd))
             memcpy(fd, CMSG_DATA(header), sizeof *fd);

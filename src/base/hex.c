@@ -33,8 +33,7 @@ int drv_hex_decode(void *bytes, size_t size, const char *text, struct drv_error 
     uint8_t *byte = bytes;
 
     if (strlen(text) != 2 * size)
-        return drv_error_set(err, EINVAL, "expected %zu hexadecimal digits, found %zu", 2 * size,
-                             strlen(text));
+        return drv_error_set(err, EINVAL, "expected %zu hexadecimal digits, found %zu", 2 * size, strlen(text));
     for (size_t i = 0; i < size; i++) {
         int high = digit_value(text[2 * i]);
         int low = digit_value(text[2 * i + 1]);

@@ -51,8 +51,8 @@ void drv_log(enum drv_log_level level, const char *fmt, ...)
         clock_gettime(CLOCK_REALTIME, &now);
         gmtime_r(&now.tv_sec, &parts);
         used = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &parts);
-        used += (size_t)snprintf(line + used, sizeof line - used, ".%03ldZ %s %s: ",
-                                 now.tv_nsec / 1000000, levels[level].name, settings.program);
+        used += (size_t)snprintf(line + used, sizeof line - used, ".%03ldZ %s %s: ", now.tv_nsec / 1000000,
+                                 levels[level].name, settings.program);
     }
     va_start(args, fmt);
     length = vsnprintf(line + used, sizeof line - used - 1, fmt, args);

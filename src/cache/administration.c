@@ -88,14 +88,13 @@ json_object *drv_content_list(drv_content *content)
     return answer;
 }
 
-static gboolean is_meant(const char *name, const char *uuid, const char *whose, gint64 used_ms,
-                         json_object *what, gint64 now_ms)
+static gboolean is_meant(const char *name, const char *uuid, const char *whose, gint64 used_ms, json_object *what,
+                         gint64 now_ms)
 {
     const char *vm = drv_json_string(what, "vm", NULL), *owner = drv_json_string(what, "owner", NULL);
     gint64 age_s = drv_json_int(what, "older_than_s", -1);
 
-    return (!vm || g_str_equal(vm, name) || g_str_equal(vm, uuid)) &&
-           (!owner || g_str_equal(owner, whose)) &&
+    return (!vm || g_str_equal(vm, name) || g_str_equal(vm, uuid)) && (!owner || g_str_equal(owner, whose)) &&
            (age_s < 0 || now_ms - used_ms > age_s * 1000);
 }
 
@@ -123,10 +122,9 @@ json_object *drv_content_prune(drv_content *content, json_object *what, GError *
     guint64 removed = 0, bytes = 0;
     json_object *answer;
 
-    if (!drv_json_bool(what, "all") && !vm &&
-        !drv_json_string(what, "owner", NULL) && drv_json_int(what, "older_than_s", -1) < 0) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "say what shall go: all, vm, owner, or older_than_s");
+    if (!drv_json_bool(what, "all") && !vm && !drv_json_string(what, "owner", NULL) &&
+        drv_json_int(what, "older_than_s", -1) < 0) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "say what shall go: all, vm, owner, or older_than_s");
         return NULL;
     }
     g_mutex_lock(&content->lock);
@@ -135,7 +133,8 @@ json_object *drv_content_prune(drv_content *content, json_object *what, GError *
         g_mutex_unlock(&content->lock);
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
                     "%s is ambiguous: it is the name of one VM and the UUID of another; say the first by "
-                    "its UUID, the other by its name ('drover content list --json' has both)", vm);
+                    "its UUID, the other by its name ('drover content list --json' has both)",
+                    vm);
         return NULL;
     }
     for (guint i = content->packs->len; i-- > 0;) {

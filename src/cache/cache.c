@@ -27,8 +27,8 @@
 #include "pack/pack.h"
 #include "relay/control/settings.h"
 
-#define PREFIX 8u             /* bytes of a digest in the talk */
-#define SIBLINGS_MAX 512u     /* segments of other VMs: what is loaded takes its time */
+#define PREFIX 8u         /* bytes of a digest in the talk */
+#define SIBLINGS_MAX 512u /* segments of other VMs: what is loaded takes its time */
 /* For what earlier sessions are just writing: as long as more of it comes, within reason. */
 #define WAIT_US (10 * G_USEC_PER_SEC)
 #define STALL_US (1500 * 1000)
@@ -93,9 +93,7 @@ guint64 drv_content_most_known(void)
 static gboolean is_over(const drv_content *content, const char *session)
 {
     g_autofree char *path =
-        content->sessions_dir
-            ? g_build_filename(content->sessions_dir, session, DRV_SOCKET_ADMIN, NULL)
-            : NULL;
+        content->sessions_dir ? g_build_filename(content->sessions_dir, session, DRV_SOCKET_ADMIN, NULL) : NULL;
 
     return !path || !g_file_test(path, G_FILE_TEST_EXISTS);
 }
@@ -112,8 +110,7 @@ static guint64 part_bytes(const drv_content *content, const char *session)
  * Whether something is just written that @head's VM could use: a VM is in one session at a time.
  * @bytes: receives how much of it there is
  */
-static gboolean is_written_locked(drv_content *content, const struct drv_pack_head *head,
-                                  guint64 *bytes)
+static gboolean is_written_locked(drv_content *content, const struct drv_pack_head *head, guint64 *bytes)
 {
     GHashTableIter iter;
     gpointer session, value;
@@ -140,8 +137,8 @@ static void wait_written_locked(drv_content *content, const struct drv_pack_head
     gint64 began_us = g_get_monotonic_time(), now_us = began_us, grown_us = began_us;
     guint64 before = 0, bytes;
 
-    while (content->on && is_written_locked(content, head, &bytes) &&
-           now_us - began_us < WAIT_US && now_us - grown_us < STALL_US) {
+    while (content->on && is_written_locked(content, head, &bytes) && now_us - began_us < WAIT_US &&
+           now_us - grown_us < STALL_US) {
         g_cond_wait_until(&content->swept, &content->lock, now_us + LOOK_US);
         now_us = g_get_monotonic_time();
         if (bytes != before)
@@ -150,8 +147,7 @@ static void wait_written_locked(drv_content *content, const struct drv_pack_head
     }
 }
 
-static gboolean fill_head(drv_content_session *session, const char *uuid, const char *vm,
-                          const char *owner)
+static gboolean fill_head(drv_content_session *session, const char *uuid, const char *vm, const char *owner)
 {
     struct drv_pack_head *head = &session->head;
 
@@ -164,8 +160,8 @@ static gboolean fill_head(drv_content_session *session, const char *uuid, const 
     return TRUE;
 }
 
-drv_content_session *drv_content_begin(drv_content *content, const char *session, const char *uuid,
-                                       const char *vm, const char *owner)
+drv_content_session *drv_content_begin(drv_content *content, const char *session, const char *uuid, const char *vm,
+                                       const char *owner)
 {
     drv_content_session *it;
     gboolean on;
@@ -242,8 +238,7 @@ static guint add_pack(drv_content_session *session, drv_pack *pack, GHashTable *
 }
 
 /* What is here of the VM, or of its siblings. */
-static void collect_locked(drv_content_session *session, gboolean own, guint *packs,
-                           GHashTable *seen, guint most)
+static void collect_locked(drv_content_session *session, gboolean own, guint *packs, GHashTable *seen, guint most)
 {
     GPtrArray *all = session->content->packs;
 
@@ -268,12 +263,10 @@ json_object *drv_content_offer(drv_content_session *session)
 
     g_mutex_lock(&session->content->lock);
     collect_locked(session, TRUE, &packs, seen, most);
-    collect_locked(session, FALSE, &packs, seen,
-                   MIN(most - session->offered->len, SIBLINGS_MAX));
+    collect_locked(session, FALSE, &packs, seen, MIN(most - session->offered->len, SIBLINGS_MAX));
     g_mutex_unlock(&session->content->lock);
     for (guint i = 0; i < session->offered->len; i++)
-        g_byte_array_append(bytes, segment_of(&g_array_index(session->offered, known, i))->digest,
-                            PREFIX);
+        g_byte_array_append(bytes, segment_of(&g_array_index(session->offered, known, i))->digest, PREFIX);
     text = g_base64_encode(bytes->data, bytes->len);
     drv_json_set_string(offer, "owner", session->head.owner);
     drv_json_set_string(offer, "segments", text);
@@ -312,8 +305,7 @@ static char *choose_locked(drv_content_session *session, const guint8 *wanted, g
         guint64 prefix = prefix_of(wanted + i * PREFIX);
         known *entry = g_hash_table_lookup(index, &prefix);
 
-        if (!entry || (!g_hash_table_contains(packs, entry->pack) &&
-                       g_hash_table_size(packs) == DRV_PACKS_MAX))
+        if (!entry || (!g_hash_table_contains(packs, entry->pack) && g_hash_table_size(packs) == DRV_PACKS_MAX))
             continue;
         g_hash_table_add(packs, entry->pack);
         known_add(session->chosen, entry->pack, entry->index);
@@ -384,11 +376,9 @@ static int new_part(drv_content_session *session)
 
     if (fd < 0)
         drv_error_set(&problem, errno, "cannot make %s: %s", path, g_strerror(errno));
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
-        drv_pack_begin(fd, &session->head, &problem) == 0) {
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && drv_pack_begin(fd, &session->head, &problem) == 0) {
         g_mutex_lock(&content->lock);
-        g_hash_table_replace(content->writing, g_strdup(session->id),
-                             g_memdup2(&session->head, sizeof session->head));
+        g_hash_table_replace(content->writing, g_strdup(session->id), g_memdup2(&session->head, sizeof session->head));
         g_mutex_unlock(&content->lock);
         return fd;
     }
@@ -415,9 +405,8 @@ static gboolean add_base(drv_content_session *session, struct drv_brief *brief, 
     struct drv_pack_head *head = &session->head;
     int fd;
 
-    if (brief->packs == DRV_PACKS_MAX ||
-        drv_seal_pack_key(&brief->pack_key[brief->packs], &session->content->key, pack->head.owner,
-                          pack->head.id, NULL))
+    if (brief->packs == DRV_PACKS_MAX || drv_seal_pack_key(&brief->pack_key[brief->packs], &session->content->key,
+                                                           pack->head.owner, pack->head.id, NULL))
         return FALSE;
     fd = open_pack(pack);
     if (fd < 0)
@@ -447,8 +436,8 @@ static gboolean fill_brief(drv_content_session *session, struct drv_brief *brief
             if (!add_base(session, brief, entry->pack))
                 return FALSE;
         }
-        brief->segment[brief->count++] = (struct drv_brief_segment){
-            .pack = (guint8)pack, .index = entry->index, .segment = *segment_of(entry)};
+        brief->segment[brief->count++] =
+            (struct drv_brief_segment){.pack = (guint8)pack, .index = entry->index, .segment = *segment_of(entry)};
     }
     return TRUE;
 }
@@ -471,8 +460,7 @@ void drv_content_hand(drv_content_session *session, struct drv_relay_config *con
     session->files[session->file_count++] = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (!fill_brief(session, &brief))
         nothing_known(session, &brief);
-    part = drv_seal_pack_key(&brief.key, &session->content->key, session->head.owner,
-                             session->head.id, NULL)
+    part = drv_seal_pack_key(&brief.key, &session->content->key, session->head.owner, session->head.id, NULL)
                ? -1
                : new_part(session);
     if (part >= 0) {

@@ -21,10 +21,10 @@ typedef struct drv_content drv_content;
 
 /* Everything is borrowed and must outlive it; strings are copied. */
 typedef struct {
-    const char *dir;    /* made if missing */
-    guint64 most_bytes; /* cap; 0: 1/16 of the room that is free there now, 8 GiB at most */
-    guint64 age_s;      /* what was not used for so long goes; 0: DRV_CONTENT_AGE_S */
-    drv_store *store;   /* of what was used when, and what it saved */
+    const char *dir;          /* made if missing */
+    guint64 most_bytes;       /* cap; 0: 1/16 of the room that is free there now, 8 GiB at most */
+    guint64 age_s;            /* what was not used for so long goes; 0: DRV_CONTENT_AGE_S */
+    drv_store *store;         /* of what was used when, and what it saved */
     const char *sessions_dir; /* of sessions' directories; NULL: each that writes is over */
 } drv_content_config;
 
@@ -37,8 +37,8 @@ typedef struct drv_content_session drv_content_session;
  * session of this VM, or of another one of its owner, is just writing.
  * Return: NULL when the store is off.
  */
-drv_content_session *drv_content_begin(drv_content *content, const char *session, const char *uuid,
-                                       const char *vm, const char *owner);
+drv_content_session *drv_content_begin(drv_content *content, const char *session, const char *uuid, const char *vm,
+                                       const char *owner);
 /** drv_content_end() - closes what was handed over; NULL is allowed. */
 void drv_content_end(drv_content_session *session);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(drv_content_session, drv_content_end)

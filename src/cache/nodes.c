@@ -50,8 +50,7 @@ static void add_silent(json_object *unreachable, const char *node, const GError 
 }
 
 /* Asks the node that is named in @body, or all. What is wrong with what was asked is an error. */
-static json_object *ask(drv_context *ctx, const char *method, const char *path, json_object *body,
-                        GError **error)
+static json_object *ask(drv_context *ctx, const char *method, const char *path, json_object *body, GError **error)
 {
     const char *only = drv_json_string(body, "node", NULL);
     g_autoptr(GPtrArray) members = ctx->peers->members(ctx->peers->data);

@@ -192,8 +192,7 @@ static gboolean fits(drv_content *content, const drv_kept_image *image)
            (guint64)info.st_blocks * 512 <= content->most_bytes && room >= all / FREE_TO_KEEP;
 }
 
-static gboolean write_record(drv_content *content, const drv_kept_image *image, const char *id,
-                             const char *path)
+static gboolean write_record(drv_content *content, const drv_kept_image *image, const char *id, const char *path)
 {
     g_autoptr(json_object) doc = json_object_new_object();
 
@@ -204,8 +203,7 @@ static gboolean write_record(drv_content *content, const drv_kept_image *image, 
     drv_json_set_string(doc, "path", path);
     drv_json_set_string(doc, "format", image->format);
     drv_json_set_int(doc, "created_ms", drv_clock_real_ms());
-    return drv_store_put(content->store, BUCKET, id, json_object_to_json_string(doc),
-                         DRV_REVISION_ANY, NULL, NULL);
+    return drv_store_put(content->store, BUCKET, id, json_object_to_json_string(doc), DRV_REVISION_ANY, NULL, NULL);
 }
 
 /* One image of a disk is kept: an older one goes. */
@@ -256,8 +254,7 @@ gboolean drv_kept_take(drv_content *content, drv_hyper *hyper, const drv_kept_im
     return TRUE;
 }
 
-json_object *drv_kept_find(drv_content *content, const char *uuid, const char *owner,
-                           const char *disk)
+json_object *drv_kept_find(drv_content *content, const char *uuid, const char *owner, const char *disk)
 {
     g_autofree char *id = id_of(uuid, disk);
     g_autoptr(drv_document) document = NULL;

@@ -28,8 +28,7 @@ typedef struct {
 gboolean drv_kept_take(drv_content *content, drv_hyper *hyper, const drv_kept_image *image);
 
 /** drv_kept_find() - what is kept of a VM's disk: {"path", "format", "bytes", "created_ms"}. Transfer full; NULL. */
-json_object *drv_kept_find(drv_content *content, const char *uuid, const char *owner,
-                           const char *disk);
+json_object *drv_kept_find(drv_content *content, const char *uuid, const char *owner, const char *disk);
 
 /** drv_kept_room() - bytes that would be free if all went that is kept on the file system of @directory. */
 guint64 drv_kept_room(drv_content *content, const char *directory);

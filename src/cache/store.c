@@ -64,8 +64,7 @@ static void remember(drv_content *content, const char *key, gint64 used_ms, guin
 
     drv_json_set_int(doc, "used_ms", used_ms);
     drv_json_set_int(doc, "saved_bytes", (gint64)saved_bytes);
-    if (!drv_store_put(content->store, BUCKET, key, json_object_to_json_string(doc),
-                       DRV_REVISION_ANY, NULL, &error))
+    if (!drv_store_put(content->store, BUCKET, key, json_object_to_json_string(doc), DRV_REVISION_ANY, NULL, &error))
         drv_log_warning("what known content has saved is not recorded: %s", error->message);
 }
 
@@ -194,13 +193,13 @@ static void adopt_locked(drv_content *content, const char *path, int fd)
     if (pack->manifest.missing)
         drv_content_note_locked(content, pack->head.vm,
                                 "%u MiB of %u could not be written: see what its relay has logged, "
-                                "and whether there is room in %s", pack->manifest.missing,
-                                pack->manifest.missing + pack->manifest.count, content->dir);
+                                "and whether there is room in %s",
+                                pack->manifest.missing, pack->manifest.missing + pack->manifest.count, content->dir);
     if (!pack->manifest.count || !content->on) {
         g_unlink(path);
     } else if (g_rename(path, pack->path) < 0) {
-        drv_content_note_locked(content, pack->head.vm, "it is not kept: cannot name it %s: %s",
-                                pack->path, g_strerror(errno));
+        drv_content_note_locked(content, pack->head.vm, "it is not kept: cannot name it %s: %s", pack->path,
+                                g_strerror(errno));
         g_unlink(path);
     } else {
         if (!pack->manifest.missing)
@@ -238,19 +237,16 @@ static void keep_to_caps_locked(drv_content *content)
     for (guint i = 0; i < packs; i++) {
         const drv_pack *pack = content->packs->pdata[i];
 
-        items[i] = (struct drv_evict_item){.bytes = pack->bytes,
-                                           .used_ms = pack->used_ms,
-                                           .created_ms = (gint64)pack->head.created_ms};
+        items[i] = (struct drv_evict_item){
+            .bytes = pack->bytes, .used_ms = pack->used_ms, .created_ms = (gint64)pack->head.created_ms};
     }
     for (guint i = 0; i < kept->len; i++) {
         const drv_kept *image = kept->pdata[i];
 
-        items[packs + i] = (struct drv_evict_item){.bytes = image->bytes,
-                                                   .used_ms = image->created_ms,
-                                                   .created_ms = image->created_ms};
+        items[packs + i] = (struct drv_evict_item){
+            .bytes = image->bytes, .used_ms = image->created_ms, .created_ms = image->created_ms};
     }
-    drv_evict(items, count, content->most_bytes, (gint64)content->age_s * 1000,
-              drv_clock_real_ms());
+    drv_evict(items, count, content->most_bytes, (gint64)content->age_s * 1000, drv_clock_real_ms());
     for (guint i = count; i-- > 0;) {
         if (items[i].goes && i >= packs)
             drv_kept_remove_locked(content, kept->pdata[i - packs]);
@@ -259,8 +255,7 @@ static void keep_to_caps_locked(drv_content *content)
     }
 }
 
-static void each_file(drv_content *content, const char *suffix,
-                      void (*func)(drv_content *content, const char *name))
+static void each_file(drv_content *content, const char *suffix, void (*func)(drv_content *content, const char *name))
 {
     g_autoptr(GDir) directory = g_dir_open(content->dir, 0, NULL);
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
@@ -362,8 +357,7 @@ static gboolean get_key(drv_content *content, GError **error)
 
     if (!name_key(content, error))
         return FALSE;
-    rc = drv_keyring_key(content->key_name, (unsigned)content->age_s, &content->key, &made,
-                         &problem);
+    rc = drv_keyring_key(content->key_name, (unsigned)content->age_s, &content->key, &made, &problem);
     if (rc == -EIO) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "%s", problem.message);
         return FALSE;
@@ -389,8 +383,7 @@ static guint64 default_cap(const char *dir)
 static gpointer watch(gpointer data)
 {
     drv_content *content = data;
-    struct pollfd wait[2] = {{.fd = content->stop, .events = POLLIN},
-                             {.fd = content->notify, .events = POLLIN}};
+    struct pollfd wait[2] = {{.fd = content->stop, .events = POLLIN}, {.fd = content->notify, .events = POLLIN}};
     char events[4096];
     gint64 asked_ms = drv_clock_ms();
 
@@ -403,8 +396,7 @@ static gpointer watch(gpointer data)
         kept = drv_kept_yield_locked(content);
         g_mutex_unlock(&content->lock);
         if (now_ms - asked_ms >= TICK_MS && content->key_kept)
-            drv_keyring_key(content->key_name, (unsigned)content->age_s, &content->key, &made,
-                            NULL);
+            drv_keyring_key(content->key_name, (unsigned)content->age_s, &content->key, &made, NULL);
         if (now_ms - asked_ms >= TICK_MS)
             asked_ms = now_ms;
         else if (poll(wait, content->notify >= 0 ? 2 : 1, kept ? KEPT_TICK_MS : TICK_MS) == 0 && kept)
@@ -420,8 +412,7 @@ static gpointer watch(gpointer data)
 static gboolean prepare(drv_content *content, GError **error)
 {
     if (g_mkdir_with_parents(content->dir, 0700) < 0) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot make %s: %s", content->dir,
-                    g_strerror(errno));
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot make %s: %s", content->dir, g_strerror(errno));
         return FALSE;
     }
     if (!content->most_bytes)
@@ -457,10 +448,8 @@ drv_content *drv_content_open(const drv_content_config *config)
     g_ptr_array_sort(content->packs, by_age);
     content->stop = eventfd(0, EFD_CLOEXEC);
     content->notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (content->notify >= 0 &&
-        inotify_add_watch(content->notify, content->dir, IN_CLOSE_WRITE) < 0)
-        drv_log_warning("content is taken over late: cannot watch %s: %s", content->dir,
-                        g_strerror(errno));
+    if (content->notify >= 0 && inotify_add_watch(content->notify, content->dir, IN_CLOSE_WRITE) < 0)
+        drv_log_warning("content is taken over late: cannot watch %s: %s", content->dir, g_strerror(errno));
     drv_content_sweep(content);
     if (content->stop >= 0)
         content->watcher = g_thread_new("content", watch, content);

@@ -38,22 +38,21 @@ struct drv_content {
     int stop;          /* eventfd */
     GThread *watcher;
 
-    GMutex lock;       /* guards what follows */
+    GMutex lock; /* guards what follows */
     GCond swept;
     gboolean on;
-    GPtrArray *packs;      /* of drv_pack, the newest last */
-    GHashTable *writing;   /* session → struct drv_pack_head: parts of this process's sessions */
-    guint64 saved_bytes;   /* in all, also by packs that are gone */
-    char *problem;         /* why the last content was not kept, or not all of it; or NULL */
-    gint64 problem_ms;     /* when that was */
+    GPtrArray *packs;    /* of drv_pack, the newest last */
+    GHashTable *writing; /* session → struct drv_pack_head: parts of this process's sessions */
+    guint64 saved_bytes; /* in all, also by packs that are gone */
+    char *problem;       /* why the last content was not kept, or not all of it; or NULL */
+    gint64 problem_ms;   /* when that was */
 };
 
 /** drv_content_sweep() - take over what is whole, remove what is not, keep to the caps. */
 void drv_content_sweep(drv_content *content);
 
 /** drv_content_note_locked() - why content of @vm is not kept: logged, and listed until some is kept again. */
-void drv_content_note_locked(drv_content *content, const char *vm, const char *format, ...)
-    G_GNUC_PRINTF(3, 4);
+void drv_content_note_locked(drv_content *content, const char *vm, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
 /** drv_content_remove_locked() - a pack goes. */
 void drv_content_remove_locked(drv_content *content, drv_pack *pack);

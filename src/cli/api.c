@@ -13,8 +13,8 @@ typedef struct {
     drv_client *client;
 } real_api;
 
-static json_object *real_call(drv_cli_api *api, const char *method, const char *path,
-                              json_object *body, guint timeout_ms, GError **error)
+static json_object *real_call(drv_cli_api *api, const char *method, const char *path, json_object *body,
+                              guint timeout_ms, GError **error)
 {
     return drv_client_call(((real_api *)api)->client, method, path, body, timeout_ms, error);
 }
@@ -45,9 +45,8 @@ void drv_cli_api_unref(drv_cli_api *api)
 /* "operator.crt" has its key in "operator.key"; one file may also hold both. */
 static char *key_beside(const char *certificate)
 {
-    return g_str_has_suffix(certificate, ".crt")
-               ? g_strdup_printf("%.*skey", (int)strlen(certificate) - 3, certificate)
-               : g_strdup(certificate);
+    return g_str_has_suffix(certificate, ".crt") ? g_strdup_printf("%.*skey", (int)strlen(certificate) - 3, certificate)
+                                                 : g_strdup(certificate);
 }
 
 /* Not an end: a host that is busy takes its time, and it is said what it does. */
@@ -91,8 +90,7 @@ drv_cli_api *drv_cli_api_new(const drv_args *args, GError **error)
         return NULL;
     drv_client_on_wait(client, still_waiting, NULL);
     api = g_new0(real_api, 1);
-    api->base =
-        (drv_cli_api){.call = real_call, .server = real_server, .free = real_free, .refs = 1};
+    api->base = (drv_cli_api){.call = real_call, .server = real_server, .free = real_free, .refs = 1};
     api->client = client;
     return &api->base;
 }

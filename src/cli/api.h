@@ -11,8 +11,8 @@ typedef struct drv_cli_api drv_cli_api;
 
 struct drv_cli_api {
     /* As drv_client_call(). Any thread, several at a time. */
-    json_object *(*call)(drv_cli_api *api, const char *method, const char *path, json_object *body,
-                         guint timeout_ms, GError **error);
+    json_object *(*call)(drv_cli_api *api, const char *method, const char *path, json_object *body, guint timeout_ms,
+                         GError **error);
     /* "host:port" for messages; borrowed. */
     const char *(*server)(drv_cli_api *api);
     void (*free)(drv_cli_api *api);

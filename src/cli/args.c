@@ -46,8 +46,8 @@ static guint distance(const char *a, const char *b)
  * The one of @names that @word is, or is the unambiguous beginning of; else NULL and
  * a message that says what could have been meant. @what: "command", "option".
  */
-static const char *choose(GPtrArray *names, const char *word, const char *what, const char *dashes,
-                          const char *hint, GError **error)
+static const char *choose(GPtrArray *names, const char *word, const char *what, const char *dashes, const char *hint,
+                          GError **error)
 {
     g_autoptr(GString) candidates = g_string_new(NULL);
     const char *found = NULL, *close = NULL;
@@ -72,15 +72,13 @@ static const char *choose(GPtrArray *names, const char *word, const char *what, 
     if (matches == 1)
         return found;
     if (matches)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s “%s%s” could be any of: %s", what,
-                    dashes, word, candidates->str);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s “%s%s” could be any of: %s", what, dashes, word,
+                    candidates->str);
     else if (close)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "there is no %s “%s%s”; did you mean “%s%s”?", what, dashes, word, dashes,
-                    close);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "there is no %s “%s%s”; did you mean “%s%s”?", what, dashes,
+                    word, dashes, close);
     else
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "there is no %s “%s%s”; %s", what, dashes,
-                    word, hint);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "there is no %s “%s%s”; %s", what, dashes, word, hint);
     return NULL;
 }
 
@@ -98,8 +96,7 @@ static void add_once(GPtrArray *names, const char *name, gssize length)
 static gboolean take_word(drv_args *args, const char *word, GError **error)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-    g_autofree char *what =
-        args->group ? g_strdup_printf("“drover %s” command", args->group) : g_strdup("command");
+    g_autofree char *what = args->group ? g_strdup_printf("“drover %s” command", args->group) : g_strdup("command");
     g_autofree char *prefix = args->group ? g_strconcat(args->group, " ", NULL) : g_strdup("");
     g_autofree char *hint = g_strdup_printf("“drover %s--help” lists them", prefix);
     g_autofree char *full = NULL;
@@ -141,8 +138,7 @@ static gboolean take_second_word(drv_args *args, const char *word)
 /* The option tables that apply here, one behind the other. */
 static const drv_option *find_option(const drv_args *args, const char *name, char letter)
 {
-    const drv_option *tables[] = {args->command ? args->command->options : NULL,
-                                  drv_global_options};
+    const drv_option *tables[] = {args->command ? args->command->options : NULL, drv_global_options};
 
     for (gsize t = 0; t < G_N_ELEMENTS(tables); t++)
         for (const drv_option *o = tables[t]; o && o->name; o++)
@@ -153,12 +149,10 @@ static const drv_option *find_option(const drv_args *args, const char *name, cha
 
 static const drv_option *choose_option(const drv_args *args, const char *name, GError **error)
 {
-    const drv_option *tables[] = {args->command ? args->command->options : NULL,
-                                  drv_global_options};
+    const drv_option *tables[] = {args->command ? args->command->options : NULL, drv_global_options};
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-    g_autofree char *hint =
-        g_strdup_printf("“drover %s%s--help” lists them", args->command ? args->command->name : "",
-                        args->command ? " " : "");
+    g_autofree char *hint = g_strdup_printf("“drover %s%s--help” lists them", args->command ? args->command->name : "",
+                                            args->command ? " " : "");
     const char *chosen;
 
     for (gsize t = 0; t < G_N_ELEMENTS(tables); t++)
@@ -168,8 +162,7 @@ static const drv_option *choose_option(const drv_args *args, const char *name, G
     return chosen ? find_option(args, chosen, '\0') : NULL;
 }
 
-static gboolean set_option(drv_args *args, const drv_option *option, const char *text,
-                           GError **error)
+static gboolean set_option(drv_args *args, const drv_option *option, const char *text, GError **error)
 {
     value *v = g_new0(value, 1);
     gboolean good = TRUE;
@@ -186,8 +179,7 @@ static gboolean set_option(drv_args *args, const drv_option *option, const char 
     case DRV_OPTION_PAIR:
         good = strchr(text, '=') && *text != '=' && strchr(text, '=')[1];
         if (!good)
-            g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "“%s” is not of the form %s", text,
-                        option->value);
+            g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "“%s” is not of the form %s", text, option->value);
         break;
     case DRV_OPTION_DURATION:
         good = drv_units_parse_duration(text, &v->number, error);
@@ -209,8 +201,8 @@ static gboolean set_option(drv_args *args, const drv_option *option, const char 
         good = g_ascii_string_to_unsigned(text, 10, 1, 65535, &v->number, error);
         if (!good && error) {
             g_clear_error(error);
-            g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                        "“%s” is not a port; it is a number from 1 to 65535", text);
+            g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "“%s” is not a port; it is a number from 1 to 65535",
+                        text);
         }
         break;
     }
@@ -229,18 +221,15 @@ static gboolean take_option(drv_args *args, int argc, char *const *argv, int *at
     const drv_option *option;
 
     if (is_long) {
-        g_autofree char *name =
-            equals ? g_strndup(arg + 2, (gsize)(equals - arg - 2)) : g_strdup(arg + 2);
+        g_autofree char *name = equals ? g_strndup(arg + 2, (gsize)(equals - arg - 2)) : g_strdup(arg + 2);
 
         option = choose_option(args, name, error);
     } else {
         option = find_option(args, NULL, arg[1]);
         if (!option)
-            g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                        "there is no option “%s”; --help lists them", arg);
+            g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "there is no option “%s”; --help lists them", arg);
         if (option && arg[2] && option->type == DRV_OPTION_FLAG) {
-            g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                        "“%s”: write options of one letter one by one", arg);
+            g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "“%s”: write options of one letter one by one", arg);
             return FALSE;
         }
         text = arg[2] ? arg + 2 : NULL;
@@ -257,8 +246,8 @@ static gboolean take_option(drv_args *args, int argc, char *const *argv, int *at
     if (!text && *at + 1 < argc)
         text = argv[++*at];
     if (!text || !*text) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "--%s needs a value: --%s %s",
-                    option->name, option->name, option->value);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "--%s needs a value: --%s %s", option->name, option->name,
+                    option->value);
         return FALSE;
     }
     return set_option(args, option, text, error);
@@ -272,13 +261,11 @@ static gboolean check_operands(const drv_args *args, GError **error)
     if (!c || (count >= c->least && count <= c->most))
         return TRUE;
     if (count > c->most)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "“%s” is one word too many: drover %s [OPTION…]%s%s",
-                    (const char *)args->operands->pdata[c->most], c->name, *c->operands ? " " : "",
-                    c->operands);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "“%s” is one word too many: drover %s [OPTION…]%s%s",
+                    (const char *)args->operands->pdata[c->most], c->name, *c->operands ? " " : "", c->operands);
     else
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "something is missing: drover %s [OPTION…] %s", c->name, c->operands);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "something is missing: drover %s [OPTION…] %s", c->name,
+                    c->operands);
     return FALSE;
 }
 

@@ -17,12 +17,12 @@ typedef struct drv_args drv_args;
 typedef enum {
     DRV_OPTION_FLAG,
     DRV_OPTION_TEXT,
-    DRV_OPTION_DURATION, /* as a number: milliseconds */
+    DRV_OPTION_DURATION,   /* as a number: milliseconds */
     DRV_OPTION_TIME_LIMIT, /* the same, or "none": 0 */
     DRV_OPTION_RATE_LIMIT, /* as a number: bytes a second, or "none": 0 */
     DRV_OPTION_PORT,
     DRV_OPTION_COUNT, /* as a number: from 1 on */
-    DRV_OPTION_PAIR, /* A=B, may be given again: then the text has them all, a line each */
+    DRV_OPTION_PAIR,  /* A=B, may be given again: then the text has them all, a line each */
 } drv_option_type;
 
 typedef struct {

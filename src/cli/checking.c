@@ -38,13 +38,12 @@ static void print_row(drv_cli *cli, json_object *check, int status_width, int ti
 {
     g_autofree char *raw_status = status_text(check);
     g_autofree char *status = drv_text_clean(raw_status);
-    g_autofree char *title =
-        drv_text_clean(drv_json_string(check, "title", drv_json_string(check, "name", "?")));
+    g_autofree char *title = drv_text_clean(drv_json_string(check, "title", drv_json_string(check, "name", "?")));
     g_autofree char *message = drv_text_clean(drv_json_string(check, "message", ""));
     const char *remedy = drv_json_string(check, "remedy", NULL);
 
-    fprintf(cli->out, "%s%*s  %s%*s  %s\n", status, MAX(0, status_width - drv_text_width(status)), "",
-            title, MAX(0, title_width - drv_text_width(title)), "", message);
+    fprintf(cli->out, "%s%*s  %s%*s  %s\n", status, MAX(0, status_width - drv_text_width(status)), "", title,
+            MAX(0, title_width - drv_text_width(title)), "", message);
     if (remedy) {
         g_autofree char *clean = drv_text_clean(remedy);
 
@@ -84,8 +83,7 @@ static void print_end(drv_cli *cli, json_object *step, gboolean ok, guint proble
         fprintf(cli->out, problems == 1 ? "%u problem\n" : "%u problems\n", problems);
 }
 
-static json_object *report(const char *vm, const char *source, const char *target, gboolean ok,
-                           json_object *checks)
+static json_object *report(const char *vm, const char *source, const char *target, gboolean ok, json_object *checks)
 {
     json_object *object = json_object_new_object();
 
@@ -123,9 +121,8 @@ int drv_checking_show(drv_cli *cli, json_object *plan)
     for (gsize i = 0; i < drv_json_length(checks); i++)
         problems += is_status(json_object_array_get_idx(checks, i), "problem");
     if (cli->json) {
-        g_autoptr(json_object) object =
-            report(drv_json_string(step, "vm", NULL), drv_json_string(step, "source", NULL),
-                   drv_json_string(step, "target", NULL), ok, checks);
+        g_autoptr(json_object) object = report(drv_json_string(step, "vm", NULL), drv_json_string(step, "source", NULL),
+                                               drv_json_string(step, "target", NULL), ok, checks);
         json_object *predicted = drv_json_object(step, "predicted");
 
         drv_json_set(object, "predicted", json_object_get(predicted));
@@ -156,7 +153,7 @@ void drv_checking_warn(drv_cli *cli, json_object *plan)
         const char *remedy = drv_json_string(check, "remedy", NULL);
 
         if (is_status(check, "warning"))
-            drv_cli_message(cli, "warning: %s%s%s", drv_json_string(check, "message", "?"),
-                            remedy ? ": " : "", remedy ? remedy : "");
+            drv_cli_message(cli, "warning: %s%s%s", drv_json_string(check, "message", "?"), remedy ? ": " : "",
+                            remedy ? remedy : "");
     }
 }

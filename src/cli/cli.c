@@ -17,8 +17,7 @@ drv_cli_api *drv_cli_api_get(drv_cli *cli, GError **error)
     return cli->api;
 }
 
-json_object *drv_cli_call(drv_cli *cli, const char *method, const char *path, json_object *body,
-                          GError **error)
+json_object *drv_cli_call(drv_cli *cli, const char *method, const char *path, json_object *body, GError **error)
 {
     drv_cli_api *api = drv_cli_api_get(cli, error);
 
@@ -28,8 +27,7 @@ json_object *drv_cli_call(drv_cli *cli, const char *method, const char *path, js
 void drv_cli_print_json(drv_cli *cli, json_object *object)
 {
     fprintf(cli->out, "%s\n",
-            json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
-                                                       JSON_C_TO_STRING_SPACED |
+            json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
                                                        JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
@@ -55,8 +53,8 @@ void drv_cli_warn_unreachable(drv_cli *cli, json_object *answer)
         g_autofree char *node = drv_show_text(one, "node");
         const char *message = drv_show_reason(drv_json_string(one, "message", NULL), node);
 
-        drv_cli_message(cli, "warning: node %s does not answer, what it has is missing here%s%s",
-                        node, message ? ": " : "", message ? message : "");
+        drv_cli_message(cli, "warning: node %s does not answer, what it has is missing here%s%s", node,
+                        message ? ": " : "", message ? message : "");
     }
 }
 
@@ -77,8 +75,8 @@ char *drv_cli_path(const char *prefix, const char *id, const char *suffix)
     return g_strconcat(prefix, escaped, suffix, NULL);
 }
 
-int drv_cli_delete(drv_cli *cli, const drv_args *args, const char *prefix, const char *kind,
-                   const char *fate, GError **error)
+int drv_cli_delete(drv_cli *cli, const drv_args *args, const char *prefix, const char *kind, const char *fate,
+                   GError **error)
 {
     const char *id = drv_args_operand(args, 0);
     g_autofree char *path = drv_cli_path(prefix, id, "");
@@ -101,8 +99,7 @@ char *drv_cli_read_secret(const char *file, GError **error)
 
     /* Not through stdio: nothing of a secret is left in its buffers. */
     if (!g_file_get_contents(g_str_equal(file, "-") ? "/dev/stdin" : file, &text, NULL, &local)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "the token cannot be read: %s",
-                    local->message);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "the token cannot be read: %s", local->message);
         return NULL;
     }
     end = strpbrk(text, "\r\n");

@@ -27,12 +27,11 @@ struct drv_cli {
 int drv_cli_main(int argc, char *const *argv, FILE *out, FILE *err, drv_cli_api *api);
 
 /** drv_cli_call() - ask droverd, connecting at the first call. Transfer full. */
-json_object *drv_cli_call(drv_cli *cli, const char *method, const char *path, json_object *body,
-                          GError **error);
+json_object *drv_cli_call(drv_cli *cli, const char *method, const char *path, json_object *body, GError **error);
 
 /** drv_cli_delete() - DELETE what @prefix and the command's operand name; says "@kind OPERAND @fate", or the answer as JSON. */
-int drv_cli_delete(drv_cli *cli, const drv_args *args, const char *prefix, const char *kind,
-                   const char *fate, GError **error);
+int drv_cli_delete(drv_cli *cli, const drv_args *args, const char *prefix, const char *kind, const char *fate,
+                   GError **error);
 
 /** drv_cli_api_get() - the connection, made at the first call. Borrowed. */
 drv_cli_api *drv_cli_api_get(drv_cli *cli, GError **error);

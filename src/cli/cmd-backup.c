@@ -18,12 +18,11 @@ int drv_cmd_backup(drv_cli *cli, const drv_args *args, GError **error)
     if (!collected || !drv_backup_write(collected, DRV_ETC_DIR, path, &identity, error))
         return -1;
     node = drv_show_text(collected, "node");
-    drv_cli_message(cli, "node %s is backed up%s%s", node,
-                    identity ? ", with its keys: keep the file safe"
-                             : "; its identity (/etc/drover) can be read by root there only and is not in it",
-                    drv_json_array(collected, "shared")
-                        ? ""
-                        : ". What is kept once for the cluster is in a backup of the founder");
+    drv_cli_message(
+        cli, "node %s is backed up%s%s", node,
+        identity ? ", with its keys: keep the file safe"
+                 : "; its identity (/etc/drover) can be read by root there only and is not in it",
+        drv_json_array(collected, "shared") ? "" : ". What is kept once for the cluster is in a backup of the founder");
     return DRV_EXIT_DONE;
 }
 
@@ -47,8 +46,8 @@ int drv_cmd_restore(drv_cli *cli, const drv_args *args, GError **error)
         drv_json_set_bool(object, "shared_kept", what.shared_kept);
         drv_cli_print_json(cli, object);
     } else {
-        fprintf(cli->out, "This host is node %s as of %s (%u documents%s).\n", what.node, when,
-                what.documents, what.identity ? ", and its identity" : "");
+        fprintf(cli->out, "This host is node %s as of %s (%u documents%s).\n", what.node, when, what.documents,
+                what.identity ? ", and its identity" : "");
         if (what.shared_kept)
             drv_cli_message(cli, "etcd has the cluster's data: those were left as they are");
         drv_cli_message(cli, "start droverd now; nodes that joined after the backup was made have to "

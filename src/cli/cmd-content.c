@@ -33,8 +33,8 @@ static char *show_what(json_object *one)
 
 static void print_contents(drv_cli *cli, json_object *list)
 {
-    static const char *const heads[] = {"NODE", "VM", "WHAT", "OWNER", ">SIZE", ">KEPT FOR", ">LAST USE",
-                                        ">SAVED", NULL};
+    static const char *const heads[] = {"NODE",      "VM",        "WHAT",   "OWNER", ">SIZE",
+                                        ">KEPT FOR", ">LAST USE", ">SAVED", NULL};
     g_autoptr(drv_table) table = drv_table_new(heads);
 
     for (gsize i = 0; i < drv_json_length(list); i++) {
@@ -64,8 +64,7 @@ static void print_nodes(drv_cli *cli, json_object *nodes)
         g_autofree char *saved = drv_show_bytes(one, "saved_bytes");
 
         if (drv_json_bool(one, "on"))
-            fprintf(cli->out, "%s: %s of %s at most; it has saved %s so far.\n", node, bytes, most,
-                    saved);
+            fprintf(cli->out, "%s: %s of %s at most; it has saved %s so far.\n", node, bytes, most, saved);
         else
             fprintf(cli->out, "%s: off; it has saved %s so far.\n", node, saved);
     }
@@ -81,8 +80,7 @@ static void warn_problems(drv_cli *cli, json_object *nodes)
         g_autofree char *ago = problem ? show_ago(problem, "at_ms") : NULL;
 
         if (ago)
-            drv_cli_message(cli, "warning: %s, %s ago: %s", node, ago,
-                            drv_json_string(problem, "message", ""));
+            drv_cli_message(cli, "warning: %s, %s ago: %s", node, ago, drv_json_string(problem, "message", ""));
     }
 }
 
@@ -115,8 +113,7 @@ int drv_cmd_content_prune(drv_cli *cli, const drv_args *args, GError **error)
     if (drv_args_has(args, "all"))
         drv_json_set_bool(what, "all", TRUE);
     if (drv_args_has(args, "older-than"))
-        drv_json_set_int(what, "older_than_s",
-                         (gint64)(drv_args_number(args, "older-than") / 1000));
+        drv_json_set_int(what, "older_than_s", (gint64)(drv_args_number(args, "older-than") / 1000));
     if (drv_args_text(args, "vm"))
         drv_json_set_string(what, "vm", drv_args_text(args, "vm"));
     if (drv_args_text(args, "owner"))
@@ -173,8 +170,7 @@ int drv_cmd_vm_owner(drv_cli *cli, const drv_args *args, GError **error)
     g_autoptr(json_object) answer = NULL;
 
     drv_json_set_string(body, "owner", clear ? NULL : owner);
-    answer = drv_cli_call(cli, clear || owner ? "PUT" : "GET", path, clear || owner ? body : NULL,
-                          error);
+    answer = drv_cli_call(cli, clear || owner ? "PUT" : "GET", path, clear || owner ? body : NULL, error);
     if (!answer)
         return -1;
     if (cli->json) {

@@ -85,9 +85,9 @@ int drv_cmd_doctor(drv_cli *cli, const drv_args *args, GError **error)
     if (cli->json)
         drv_cli_print_json(cli, list);
     else
-        fprintf(cli->out, "%u ok, %u warning%s, %u problem%s\n", count[DRV_CHECK_OK],
-                count[DRV_CHECK_WARNING], count[DRV_CHECK_WARNING] == 1 ? "" : "s",
-                count[DRV_CHECK_PROBLEM], count[DRV_CHECK_PROBLEM] == 1 ? "" : "s");
+        fprintf(cli->out, "%u ok, %u warning%s, %u problem%s\n", count[DRV_CHECK_OK], count[DRV_CHECK_WARNING],
+                count[DRV_CHECK_WARNING] == 1 ? "" : "s", count[DRV_CHECK_PROBLEM],
+                count[DRV_CHECK_PROBLEM] == 1 ? "" : "s");
     g_ptr_array_unref(doctor.findings);
     drv_identity_free(doctor.identity);
     return count[DRV_CHECK_PROBLEM] ? DRV_EXIT_FAILED : DRV_EXIT_DONE;

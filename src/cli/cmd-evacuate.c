@@ -30,7 +30,8 @@ static const char *id_of(json_object *plan, GError **error)
     const char *id = drv_json_string(plan, "id", NULL);
 
     if (!id)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "droverd's plan has no id: look whether drover and "
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
+                    "droverd's plan has no id: look whether drover and "
                     "droverd are of the same version (“drover version”)");
     return id;
 }
@@ -103,8 +104,7 @@ static int begin(drv_cli *cli, const drv_args *args, const char *plan, GError **
 }
 
 /* Plan, show, ask, begin. */
-static int plan_and_begin(drv_cli *cli, const drv_args *args, json_object *goal, const char *question,
-                          GError **error)
+static int plan_and_begin(drv_cli *cli, const drv_args *args, json_object *goal, const char *question, GError **error)
 {
     g_autoptr(json_object) plan = drv_cli_call(cli, "POST", "/v1/plans", goal, error);
     const char *id = plan ? id_of(plan, error) : NULL;
@@ -141,8 +141,7 @@ int drv_cmd_node_drain(drv_cli *cli, const drv_args *args, GError **error)
     return plan_and_begin(cli, args, goal, "Move them, and keep new VMs off the node?", error);
 }
 
-static json_object *set_maintenance(drv_cli *cli, const char *node, const char *state, gboolean forget,
-                                    GError **error)
+static json_object *set_maintenance(drv_cli *cli, const char *node, const char *state, gboolean forget, GError **error)
 {
     g_autoptr(json_object) what = json_object_new_object();
     g_autofree char *path = drv_cli_path("/v1/nodes/", node, "/maintenance");
@@ -183,7 +182,8 @@ int drv_cmd_node_resume(drv_cli *cli, const drv_args *args, GError **error)
         gboolean back = drv_operating_agreed(cli, "Bring them back?", FALSE, &nobody);
 
         if (!back) {
-            drv_cli_message(cli, "%u VMs that were on %s stay where they are; “drover node resume %s "
+            drv_cli_message(cli,
+                            "%u VMs that were on %s stay where they are; “drover node resume %s "
                             "--bring-back” brings them, “--leave” forgets that they were here",
                             away, node, node);
             if (cli->json)

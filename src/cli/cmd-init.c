@@ -23,13 +23,12 @@ static void said_and_next(drv_cli *cli, const drv_identity *identity, const char
         json_object_object_add(object, "address", json_object_new_string(identity->address));
         json_object_object_add(object, "port", json_object_new_int(identity->port));
         json_object_object_add(object, "founder", json_object_new_string(identity->founder));
-        json_object_object_add(object, "ca_fingerprint",
-                               json_object_new_string(identity->ca_fingerprint));
+        json_object_object_add(object, "ca_fingerprint", json_object_new_string(identity->ca_fingerprint));
         drv_cli_print_json(cli, object);
         return;
     }
-    fprintf(cli->out, "%s %s: this host is node %s at %s port %u.\n", what, identity->cluster,
-            identity->node, identity->address, identity->port);
+    fprintf(cli->out, "%s %s: this host is node %s at %s port %u.\n", what, identity->cluster, identity->node,
+            identity->address, identity->port);
     if (!name || !address)
         fprintf(cli->err, "(%s found out here; use %s to say otherwise.)\n",
                 !name && !address ? "Name and address were"
@@ -47,10 +46,8 @@ static void next_steps(drv_cli *cli, gboolean first)
 
     if (cli->json)
         return;
-    fprintf(cli->err, "Next:\n  %-38s # %s\n",
-            systemd ? "systemctl enable --now droverd" : "droverd",
-            systemd ? "start the daemon, now and at each boot"
-                    : "start the daemon (by what supervises daemons here)");
+    fprintf(cli->err, "Next:\n  %-38s # %s\n", systemd ? "systemctl enable --now droverd" : "droverd",
+            systemd ? "start the daemon, now and at each boot" : "start the daemon (by what supervises daemons here)");
     if (first)
         fprintf(cli->err, "  %-38s # then, for each other host: a token for its “drover join”\n",
                 "drover token create");
@@ -123,8 +120,10 @@ int drv_cmd_join(drv_cli *cli, const drv_args *args, GError **error)
     said_and_next(cli, identity, "Joined cluster");
     drv_libvirt_first_look(cli);
     if (identity->same_host_uuid)
-        drv_cli_message(cli, "warning: this host has the same host UUID as node %s (%s), and libvirt will not migrate "
-                        "running VMs between them: " DRV_HOST_UUID_REMEDY, identity->same_host_uuid, host_uuid);
+        drv_cli_message(cli,
+                        "warning: this host has the same host UUID as node %s (%s), and libvirt will not migrate "
+                        "running VMs between them: " DRV_HOST_UUID_REMEDY,
+                        identity->same_host_uuid, host_uuid);
     next_steps(cli, FALSE);
     return DRV_EXIT_DONE;
 }

@@ -32,7 +32,7 @@ static char *lasted(json_object *job, const char *from, const char *to)
 static char *state(json_object *job)
 {
     return drv_json_bool(job, "ended") && !drv_json_string(job, "kind", NULL) ? g_strdup(drv_report_outcome(job))
-                                       : drv_show_text(job, "state");
+                                                                              : drv_show_text(job, "state");
 }
 
 static char *percent(json_object *job)
@@ -46,8 +46,7 @@ static char *percent(json_object *job)
 
 static int show_jobs(drv_cli *cli, json_object *answer)
 {
-    static const char *const heads[] = {"ID",       "STATE", "VM",    "FROM", "TO",
-                                        ">PERCENT", ">AGE",  ">TOOK", NULL};
+    static const char *const heads[] = {"ID", "STATE", "VM", "FROM", "TO", ">PERCENT", ">AGE", ">TOOK", NULL};
     g_autoptr(drv_table) table = drv_table_new(heads);
     json_object *list = drv_json_array(answer, "jobs");
 
@@ -149,8 +148,7 @@ static void print_choice(FILE *out, const char *whose, json_object *commands)
         return;
     fprintf(out, "%s\n", head);
     for (size_t i = 0; i < json_object_array_length(commands); i++) {
-        g_autofree char *clean =
-            drv_text_clean(json_object_get_string(json_object_array_get_idx(commands, i)));
+        g_autofree char *clean = drv_text_clean(json_object_get_string(json_object_array_get_idx(commands, i)));
 
         fprintf(out, "  %s\n", clean);
     }
@@ -162,11 +160,9 @@ static void print_attention(FILE *out, json_object *job)
     json_object *facts = drv_json_object(job, "attention");
     g_autofree char *source = drv_show_text(job, "source");
     g_autofree char *target = drv_show_text(job, "target");
-    g_autofree char *at_source =
-        g_strdup_printf("%s on %s", drv_json_string(facts, "source", "unknown"), source);
-    g_autofree char *at_target =
-        g_strdup_printf("%s on %s%s", drv_json_string(facts, "target", "unknown"), target,
-                        drv_json_bool(facts, "resumed") ? ", where it has run" : "");
+    g_autofree char *at_source = g_strdup_printf("%s on %s", drv_json_string(facts, "source", "unknown"), source);
+    g_autofree char *at_target = g_strdup_printf("%s on %s%s", drv_json_string(facts, "target", "unknown"), target,
+                                                 drv_json_bool(facts, "resumed") ? ", where it has run" : "");
 
     print_field(out, "source", at_source);
     print_field(out, "target", at_target);
@@ -291,12 +287,15 @@ int drv_cmd_cancel(drv_cli *cli, const drv_args *args, GError **error)
     else if (!drv_json_bool(job, "cancel_repeated"))
         drv_cli_message(cli, "%s is asked to end; “drover job %s --follow” shows its end", id, id);
     else if (drv_operating_is(id))
-        drv_cli_message(cli, "%s was cancelled before, and ends what still moves; “drover job %s --follow” shows "
-                        "its end", id, id);
+        drv_cli_message(cli,
+                        "%s was cancelled before, and ends what still moves; “drover job %s --follow” shows "
+                        "its end",
+                        id, id);
     else
-        drv_cli_message(cli, "%s was cancelled before, and %s is being rolled back to %s already; “drover job %s "
-                        "--follow” shows its end", id, drv_json_string(job, "vm", "its VM"),
-                        drv_json_string(job, "source", "its source"), id);
+        drv_cli_message(cli,
+                        "%s was cancelled before, and %s is being rolled back to %s already; “drover job %s "
+                        "--follow” shows its end",
+                        id, drv_json_string(job, "vm", "its VM"), drv_json_string(job, "source", "its source"), id);
     return DRV_EXIT_DONE;
 }
 
@@ -307,8 +306,9 @@ static json_object *reconcile(drv_cli *cli, const char *id, GError **error)
     json_object *job = drv_cli_call(cli, "POST", path, NULL, error);
 
     if (job && !cli->json)
-        drv_cli_message(cli, drv_json_bool(job, "ended") ? "job %s is over: nothing to settle"
-                                                         : "job %s is being looked at again", id);
+        drv_cli_message(
+            cli, drv_json_bool(job, "ended") ? "job %s is over: nothing to settle" : "job %s is being looked at again",
+            id);
     return job;
 }
 

@@ -20,9 +20,7 @@ static char *round_trip_text(json_object *link)
 {
     guint64 us;
 
-    return drv_show_get_number(link, "rtt_us", &us) && us
-               ? g_strdup_printf("%.2f ms", (double)us / 1000)
-               : NULL;
+    return drv_show_get_number(link, "rtt_us", &us) && us ? g_strdup_printf("%.2f ms", (double)us / 1000) : NULL;
 }
 
 static char *ago_text(json_object *link)

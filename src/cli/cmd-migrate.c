@@ -35,8 +35,7 @@ static void add_disk_goals(json_object *goal, const drv_args *args)
 
     for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
         if (drv_args_has(args, texts[i].option))
-            json_object_object_add(goal, texts[i].member,
-                                   json_object_new_string(drv_args_text(args, texts[i].option)));
+            json_object_object_add(goal, texts[i].member, json_object_new_string(drv_args_text(args, texts[i].option)));
     if (drv_args_has(args, "map-network"))
         json_object_object_add(goal, "map_networks", pairs_json(drv_args_text(args, "map-network")));
     if (drv_args_has(args, "disk-seed"))
@@ -58,8 +57,7 @@ json_object *drv_moving_plan(drv_cli *cli, const drv_args *args, GError **error)
         json_object_object_add(goal, "target", json_object_new_string(target));
     drv_goals_options_add(args, goal);
     if (drv_args_has(args, "method"))
-        json_object_object_add(goal, "method",
-                               json_object_new_string(drv_args_text(args, "method")));
+        json_object_object_add(goal, "method", json_object_new_string(drv_args_text(args, "method")));
     if (drv_args_has(args, "check"))
         json_object_object_add(goal, "check", json_object_new_boolean(TRUE));
     if (drv_args_has(args, "check") && !cli->json) /* it is asked for when the checks have been shown */
@@ -81,9 +79,8 @@ static gboolean check_plan(json_object *plan, GError **error)
     why = drv_json_length(refused) ? json_object_array_get_idx(refused, 0) : NULL;
     message = drv_json_string(why, "message", NULL);
     g_set_error(error, DRV_ERROR,
-                drv_json_string(why, "code", NULL)
-                    ? (int)drv_error_code_from_name(drv_json_string(why, "code", NULL))
-                    : DRV_ERROR_REFUSED,
+                drv_json_string(why, "code", NULL) ? (int)drv_error_code_from_name(drv_json_string(why, "code", NULL))
+                                                   : DRV_ERROR_REFUSED,
                 "%s", message ? message : "droverd's plan moves nothing and does not say why");
     return FALSE;
 }
@@ -146,8 +143,8 @@ int drv_cmd_migrate(drv_cli *cli, const drv_args *args, GError **error)
     }
     broke = g_error_matches(reason, DRV_ERROR, DRV_ERROR_UNREACHABLE) ||
             g_error_matches(reason, DRV_ERROR, DRV_ERROR_FAILED);
-    object = drv_report_json(NULL, drv_args_operand(args, 0), drv_args_operand(args, 1),
-                             broke ? "failed" : "refused", reason->message);
+    object = drv_report_json(NULL, drv_args_operand(args, 0), drv_args_operand(args, 1), broke ? "failed" : "refused",
+                             reason->message);
     drv_cli_print_json(cli, object);
     drv_cli_message(cli, "%s", reason->message);
     return (int)drv_exit_from_error(reason);

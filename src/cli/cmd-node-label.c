@@ -15,13 +15,13 @@ static gboolean add_label(json_object *labels, const char *text, GError **error)
     g_autofree char *key = equals ? g_strndup(text, (gsize)(equals - text)) : NULL;
 
     if (!key || !*key) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "“%s” is no label: write KEY=VALUE, or KEY= to remove it", text);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "“%s” is no label: write KEY=VALUE, or KEY= to remove it",
+                    text);
         return FALSE;
     }
     if (json_object_object_get_ex(labels, key, NULL)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "the label %s is given twice; a node has one value of it", key);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "the label %s is given twice; a node has one value of it",
+                    key);
         return FALSE;
     }
     drv_json_set_string(labels, key, equals[1] ? equals + 1 : NULL);
@@ -88,8 +88,7 @@ int drv_cmd_node_label(drv_cli *cli, const drv_args *args, GError **error)
     if (clear)
         forget_all(settings, what, labels);
     if (any) {
-        json_object_object_foreach(given, key, value)
-            drv_json_set(labels, key, json_object_get(value));
+        json_object_object_foreach(given, key, value) drv_json_set(labels, key, json_object_get(value));
         if (drv_args_has(args, "site"))
             drv_json_set_string(what, "site", drv_args_text(args, "site"));
         json_object_put(settings);

@@ -71,8 +71,7 @@ int drv_cmd_node_list(drv_cli *cli, const drv_args *args, GError **error)
         if (reason) {
             g_autofree char *name = drv_show_text(one, "name");
 
-            drv_cli_message(cli, "warning: node %s is lost: %s", name,
-                            drv_show_reason(reason, name));
+            drv_cli_message(cli, "warning: node %s is lost: %s", name, drv_show_reason(reason, name));
         }
     }
     return drv_cli_show_list(cli, answer, table);
@@ -80,6 +79,5 @@ int drv_cmd_node_list(drv_cli *cli, const drv_args *args, GError **error)
 
 int drv_cmd_node_revoke(drv_cli *cli, const drv_args *args, GError **error)
 {
-    return drv_cli_delete(cli, args, "/v1/nodes/", "node",
-                          "no longer belongs to the cluster", error);
+    return drv_cli_delete(cli, args, "/v1/nodes/", "node", "no longer belongs to the cluster", error);
 }

@@ -55,8 +55,8 @@ static const char **operands(const drv_args *args)
     return names;
 }
 
-typedef json_object *(*planner)(const drv_fleet *fleet, const drv_args *args,
-                                const drv_plan_limits *limits, GError **error);
+typedef json_object *(*planner)(const drv_fleet *fleet, const drv_args *args, const drv_plan_limits *limits,
+                                GError **error);
 
 /* The same planner, on the fleet in a file: nothing can be applied. */
 static int plan_file(drv_cli *cli, const drv_args *args, planner make, GError **error)
@@ -82,8 +82,7 @@ static json_object *evacuate(const drv_fleet *fleet, const drv_args *args, const
     return drv_plan_evacuate(fleet, nodes, limits, error);
 }
 
-static json_object *place(const drv_fleet *fleet, const drv_args *args, const drv_plan_limits *limits,
-                          GError **error)
+static json_object *place(const drv_fleet *fleet, const drv_args *args, const drv_plan_limits *limits, GError **error)
 {
     return drv_plan_place_vm(fleet, drv_args_operand(args, 0), limits, error);
 }

@@ -10,8 +10,7 @@
 
 #define POLICIES "/v1/policies"
 
-static const char *const heads[] = {"NAME", ">PAUSE", ">TIME", ">BANDWIDTH", "POST-COPY",
-                                    "RULES", NULL};
+static const char *const heads[] = {"NAME", ">PAUSE", ">TIME", ">BANDWIDTH", "POST-COPY", "RULES", NULL};
 
 /* "priority 5, apart web", or "-". */
 static char *show_rules(json_object *policy)
@@ -105,8 +104,7 @@ int drv_cmd_policy_set(drv_cli *cli, const drv_args *args, GError **error)
 int drv_cmd_policy_delete(drv_cli *cli, const drv_args *args, GError **error)
 {
     const char *name = drv_args_operand(args, 0);
-    g_autofree char *path =
-        drv_cli_path(POLICIES "/", name, drv_args_has(args, "force") ? "?force=1" : "");
+    g_autofree char *path = drv_cli_path(POLICIES "/", name, drv_args_has(args, "force") ? "?force=1" : "");
     g_autoptr(json_object) answer = drv_cli_call(cli, "DELETE", path, NULL, error);
 
     if (!answer)

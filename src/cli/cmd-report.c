@@ -5,8 +5,8 @@
 #include "cli/cli.h"
 #include "cli/table.h"
 
-static const char *const heads[] = {"MOVES OF VMS", "FIGURE", ">MOVES", ">MEDIAN ERROR", ">P90 ERROR",
-                                    ">ABOVE P90", NULL};
+static const char *const heads[] = {"MOVES OF VMS", "FIGURE",     ">MOVES", ">MEDIAN ERROR",
+                                    ">P90 ERROR",   ">ABOVE P90", NULL};
 static const struct {
     const char *key, *text;
 } groups[] = {{"all", "all"}, {"seen_before", "seen before"}, {"never_seen", "never seen before"}};
@@ -32,8 +32,7 @@ int drv_cmd_report_accuracy(drv_cli *cli, const drv_args *args, GError **error)
         return -1;
     for (gsize g = 0; g < G_N_ELEMENTS(groups); g++)
         for (gsize f = 0; f < G_N_ELEMENTS(figures); f++) {
-            json_object *score =
-                drv_json_object(drv_json_object(answer, groups[g].key), figures[f].key);
+            json_object *score = drv_json_object(drv_json_object(answer, groups[g].key), figures[f].key);
 
             drv_table_add(table, g_strdup(groups[g].text));
             drv_table_add(table, g_strdup(figures[f].text));

@@ -17,7 +17,7 @@
 
 #define LOOK_EVERY_US 1000000
 #define HEALTH_PATIENCE_MS 900000
-#define WELL_LOOKS 3 /* one after the other, that a node is up */
+#define WELL_LOOKS 3             /* one after the other, that a node is up */
 #define LEADER_PATIENCE_MS 60000 /* the node that was worked at may have led: another one does soon */
 
 typedef struct {
@@ -38,14 +38,13 @@ static json_object *look(rolling *r, GError **error)
         if (g_str_equal(drv_json_string(json_object_array_get_idx(list, i), "name", ""), r->node))
             return json_object_get(json_object_array_get_idx(list, i));
     if (answer)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND,
-                    "there is no node %s; 'drover node list' shows all", r->node);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "there is no node %s; 'drover node list' shows all",
+                    r->node);
     return NULL;
 }
 
 /* As drv_cli_call(), but a droverd that is away, or does not know who leads, is asked again for a while. */
-static json_object *call_patiently(rolling *r, const char *method, const char *path, json_object *body,
-                                   GError **error)
+static json_object *call_patiently(rolling *r, const char *method, const char *path, json_object *body, GError **error)
 {
     gint64 until = drv_clock_ms() + LEADER_PATIENCE_MS;
 
@@ -94,19 +93,17 @@ static gboolean run_command(rolling *r, const char *command, GError **error)
     environment = g_environ_setenv(environment, "DROVER_NODE", r->node, TRUE);
     environment = g_environ_setenv(environment, "DROVER_ADDRESS", r->address, TRUE);
     fflush(r->cli->out);
-    if (!g_spawn_sync(NULL, argv, environment, G_SPAWN_CHILD_INHERITS_STDIN, NULL, NULL, NULL, NULL,
-                      &status, &reason)) {
+    if (!g_spawn_sync(NULL, argv, environment, G_SPAWN_CHILD_INHERITS_STDIN, NULL, NULL, NULL, NULL, &status,
+                      &reason)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "the command could not be run: %s", reason->message);
         return FALSE;
     }
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return TRUE;
     if (WIFEXITED(status))
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "the command ended with exit code %d",
-                    WEXITSTATUS(status));
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "the command ended with exit code %d", WEXITSTATUS(status));
     else
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "the command was ended by signal %d",
-                    WTERMSIG(status));
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "the command was ended by signal %d", WTERMSIG(status));
     return FALSE;
 }
 
@@ -133,8 +130,7 @@ static gboolean wait_until_well(rolling *r, GError **error)
         if (!looks && drv_clock_ms() >= until) {
             g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE, "it is not well after %u s: %s",
                         (unsigned)(patience / 1000),
-                        reason ? reason->message
-                               : drv_json_string(node, "error", "it has not been started anew"));
+                        reason ? reason->message : drv_json_string(node, "error", "it has not been started anew"));
             return FALSE;
         }
         if (looks < WELL_LOOKS)
@@ -163,8 +159,10 @@ static int trouble(rolling *r, const char *when, int code, GError *reason, GErro
                          : g_str_equal(when, "return") ? "takes VMs again, but has not got all of its own"
                                                        : "is empty, and takes no VMs";
 
-    drv_cli_message(r->cli, "%s %s. When that is mended: “drover node resume %s --bring-back”, then “drover "
-                    "roll” with the nodes that are left", r->node, stands, r->node);
+    drv_cli_message(r->cli,
+                    "%s %s. When that is mended: “drover node resume %s --bring-back”, then “drover "
+                    "roll” with the nodes that are left",
+                    r->node, stands, r->node);
     if (!reason)
         return code;
     g_propagate_prefixed_error(error, reason, "%s: ", r->node);
@@ -209,8 +207,7 @@ static GPtrArray *nodes_of(drv_cli *cli, const drv_args *args, GError **error)
     answer = drv_cli_call(cli, "GET", "/v1/nodes", NULL, error);
     list = drv_show_sorted(answer, "nodes");
     for (gsize i = 0; i < drv_json_length(list); i++)
-        g_ptr_array_add(names,
-                        g_strdup(drv_json_string(json_object_array_get_idx(list, i), "name", "")));
+        g_ptr_array_add(names, g_strdup(drv_json_string(json_object_array_get_idx(list, i), "name", "")));
     if (!answer)
         g_clear_pointer(&names, g_ptr_array_unref);
     return names;

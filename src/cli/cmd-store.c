@@ -9,8 +9,7 @@
 
 void drv_cli_warn_open_store(drv_cli *cli, const char *where, const char *ca, const char *cert)
 {
-    const drv_keeping keeping = {.where = (char *)where, .ca_pem = (char *)ca,
-                                 .cert_pem = (char *)cert};
+    const drv_keeping keeping = {.where = (char *)where, .ca_pem = (char *)ca, .cert_pem = (char *)cert};
 
     if (drv_keeping_is_open_to_all(&keeping))
         drv_cli_message(cli, "warning: etcd is reached without encryption: whoever is on that network can "
@@ -65,8 +64,10 @@ int drv_cmd_store_status(drv_cli *cli, const drv_args *args, GError **error)
     if (trouble)
         drv_cli_message(cli, "warning: %s", trouble);
     if (waiting)
-        drv_cli_message(cli, "%" G_GINT64_FORMAT " moves are recorded at node %s only, until the store "
-                             "takes them", waiting, drv_json_string(status, "node", "-"));
+        drv_cli_message(cli,
+                        "%" G_GINT64_FORMAT " moves are recorded at node %s only, until the store "
+                        "takes them",
+                        waiting, drv_json_string(status, "node", "-"));
     if (drv_json_array(status, "members") && !drv_json_bool(status, "encrypted"))
         drv_cli_warn_open_store(cli, drv_json_string(status, "where", ""), NULL, NULL);
     return trouble ? DRV_EXIT_FAILED : DRV_EXIT_DONE;
@@ -79,8 +80,7 @@ int drv_cmd_store_move(drv_cli *cli, const drv_args *args, GError **error)
     g_autoptr(json_object) body = NULL;
     g_autoptr(json_object) answer = NULL;
 
-    if (!drv_keeping_from_files(&keeping, to, drv_args_text(args, "store-ca"),
-                                drv_args_text(args, "store-cert"),
+    if (!drv_keeping_from_files(&keeping, to, drv_args_text(args, "store-ca"), drv_args_text(args, "store-cert"),
                                 drv_args_text(args, "store-key"), error))
         return -1;
     body = drv_keeping_json(&keeping);

@@ -52,11 +52,9 @@ int drv_cmd_token_create(drv_cli *cli, const drv_args *args, GError **error)
     }
     left = until(answer, "expires_ms");
     if (name)
-        drv_cli_message(cli, "a token for operator %s, good for %s; it is not shown again:", name,
-                        left);
+        drv_cli_message(cli, "a token for operator %s, good for %s; it is not shown again:", name, left);
     else
-        drv_cli_message(
-            cli, "a token for one host to join with, good for %s; it is not shown again:", left);
+        drv_cli_message(cli, "a token for one host to join with, good for %s; it is not shown again:", left);
     fprintf(cli->out, "%s\n", token);
     return DRV_EXIT_DONE;
 }
@@ -99,9 +97,8 @@ static void forget_own(const char *fingerprint)
 /* @what: 64 hex digits, or the file of a certificate. */
 static int revoke_certificate(drv_cli *cli, const char *what, GError **error)
 {
-    g_autofree char *fingerprint = strlen(what) == FINGERPRINT_TEXT && !strchr(what, '/')
-                                       ? g_strdup(what)
-                                       : drv_operator_fingerprint(what, error);
+    g_autofree char *fingerprint =
+        strlen(what) == FINGERPRINT_TEXT && !strchr(what, '/') ? g_strdup(what) : drv_operator_fingerprint(what, error);
     g_autofree char *path = fingerprint ? drv_cli_path("/v1/operators/", fingerprint, "") : NULL;
     g_autoptr(json_object) answer = path ? drv_cli_call(cli, "DELETE", path, NULL, error) : NULL;
 
@@ -122,6 +119,5 @@ int drv_cmd_token_revoke(drv_cli *cli, const drv_args *args, GError **error)
 
     if (strchr(id, '/') || g_str_has_suffix(id, ".crt") || strlen(id) == FINGERPRINT_TEXT)
         return revoke_certificate(cli, id, error);
-    return drv_cli_delete(cli, args, "/v1/tokens/", "token",
-                          "is good for nothing from now on", error);
+    return drv_cli_delete(cli, args, "/v1/tokens/", "token", "is good for nothing from now on", error);
 }

@@ -50,8 +50,8 @@ static void print(drv_cli *cli, json_object *answer)
     drv_table_add(table, NULL);
     drv_table_print(table, cli->out);
     if (!g_str_equal(status, "ok"))
-        drv_cli_message(cli, "%s: %s%s%s", status, drv_json_string(answer, "message", "?"),
-                        remedy ? ": " : "", remedy ? remedy : "");
+        drv_cli_message(cli, "%s: %s%s%s", status, drv_json_string(answer, "message", "?"), remedy ? ": " : "",
+                        remedy ? remedy : "");
 }
 
 int drv_cmd_vm_goals(drv_cli *cli, const drv_args *args, GError **error)

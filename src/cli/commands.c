@@ -24,23 +24,22 @@
 
 const drv_option drv_global_options[] = {
     {"json", 0, DRV_OPTION_FLAG, NULL, "write the result as JSON"},
-    {"server", 0, DRV_OPTION_TEXT, "ADDR[:PORT]",
-     "the droverd to ask, instead of this host's\n(or set DROVER_SERVER)"},
-    {"token-file", 0, DRV_OPTION_TEXT, "FILE",
-     "an operator's token (- is stdin)\n(or set DROVER_TOKEN)"},
-    {"credential", 0, DRV_OPTION_TEXT, "FILE.crt",
-     "an operator's certificate; its key is FILE.key"},
+    {"server", 0, DRV_OPTION_TEXT, "ADDR[:PORT]", "the droverd to ask, instead of this host's\n(or set DROVER_SERVER)"},
+    {"token-file", 0, DRV_OPTION_TEXT, "FILE", "an operator's token (- is stdin)\n(or set DROVER_TOKEN)"},
+    {"credential", 0, DRV_OPTION_TEXT, "FILE.crt", "an operator's certificate; its key is FILE.key"},
     {"ca", 0, DRV_OPTION_TEXT, "FILE", "the certificate of the cluster's authority"},
     {"help", 'h', DRV_OPTION_FLAG, NULL, "say how this is used"},
     {"version", 0, DRV_OPTION_FLAG, NULL, "say which drover this is"},
     {NULL},
 };
 
+/* clang-format off */
 /* Of etcd: for init, and for moving the store. */
 #define STORE_TLS \
     {"store-ca", 0, DRV_OPTION_TEXT, "FILE", "who signed etcd's certificates"},                    \
     {"store-cert", 0, DRV_OPTION_TEXT, "FILE", "what the nodes show to etcd"},                     \
     {"store-key", 0, DRV_OPTION_TEXT, "FILE", "its key"}
+/* clang-format on */
 
 static const drv_option init_options[] = {
     {"name", 0, DRV_OPTION_TEXT, "NODE", "this node's name (default: the host's short name)"},
@@ -70,6 +69,7 @@ static const drv_option token_create_options[] = {
     {NULL},
 };
 
+/* clang-format off */
 /* Given with a move, kept with a VM, kept as a policy. */
 #define GOALS \
     {"max-pause", 0, DRV_OPTION_DURATION, "TIME", "how long the VM may stand still, as 200ms"},    \
@@ -99,6 +99,7 @@ static const drv_option token_create_options[] = {
     {"map-network", 0, DRV_OPTION_PAIR, "A=B", "bridge or network A is called B there; may be repeated"}, \
     {"offline", 0, DRV_OPTION_FLAG, NULL, "move a VM that is shut off: definition, disks, state"},      \
     {"storage-only", 0, DRV_OPTION_FLAG, NULL, "only its disks, to --target-pool of the same node"}
+/* clang-format on */
 
 static const drv_option migrate_options[] = {
     GOALS,
@@ -119,7 +120,8 @@ static const drv_option vm_goals_options[] = {
 };
 
 static const drv_option node_label_options[] = {
-    {"site", 0, DRV_OPTION_TEXT, "NAME", "where it stands: VMs go to a node of the same site\nrather than to another one"},
+    {"site", 0, DRV_OPTION_TEXT, "NAME",
+     "where it stands: VMs go to a node of the same site\nrather than to another one"},
     {"clear", 0, DRV_OPTION_FLAG, NULL, "forget all labels and the site first"},
     {NULL},
 };
@@ -155,18 +157,25 @@ static const drv_option job_options[] = {
     {NULL},
 };
 
+/* clang-format off */
 #define SHARED_LIMITS \
     {"per-node", 0, DRV_OPTION_COUNT, "N",                                                              \
      "at most N moves touch a host at once (default: 2;\n1 where it has less than 4 processors)"},      \
     {"per-link", 0, DRV_OPTION_COUNT, "N", "at most N moves share a link (default: 4)"},                \
     {"budget", 0, DRV_OPTION_RATE_LIMIT, "RATE",                                                        \
      "what all moves on a link may use of it together, as\n500mbit (default: what it has)"}
+/* clang-format on */
 
-#define WAITING \
-    {"no-wait", 0, DRV_OPTION_FLAG, NULL, "begin, print the operation's id and do not wait"},           \
-    {"quiet", 'q', DRV_OPTION_FLAG, NULL, "show no progress, only the end"}
+#define WAITING                                                                                                        \
+    {"no-wait", 0, DRV_OPTION_FLAG, NULL, "begin, print the operation's id and do not wait"},                          \
+    {                                                                                                                  \
+        "quiet", 'q', DRV_OPTION_FLAG, NULL, "show no progress, only the end"                                          \
+    }
 
-#define YES {"yes", 'y', DRV_OPTION_FLAG, NULL, "do not ask whether to do it"}
+#define YES                                                                                                            \
+    {                                                                                                                  \
+        "yes", 'y', DRV_OPTION_FLAG, NULL, "do not ask whether to do it"                                               \
+    }
 
 #define LIMITS SHARED_LIMITS, WAITING
 
@@ -238,8 +247,7 @@ const drv_command drv_commands[] = {
      "  drover token create --ttl 10m\n"
      "  drover token create --operator alice --ttl 30d",
      token_create_options, drv_cmd_token_create},
-    {"token list", "", 0, 0, "List the tokens that are good", NULL, "  drover token list", none,
-     drv_cmd_token_list},
+    {"token list", "", 0, 0, "List the tokens that are good", NULL, "  drover token list", none, drv_cmd_token_list},
     {"token revoke", "ID", 1, 1, "End a token, or an operator's certificates",
      "Tokens that were made with it end too. A node that has joined with it stays;\n"
      "“drover node revoke” is for that. Instead of ID: the file of an operator's\n"
@@ -254,8 +262,8 @@ const drv_command drv_commands[] = {
      "  drover node list --json | jq -r '.nodes[] | select(.state == \"lost\").name'",
      none, drv_cmd_node_list},
     {"node revoke", "NODE", 1, 1, "Expel a node: its certificate is refused from now on",
-     "Its VMs stay where they are and are no longer seen from here.",
-     "  drover node revoke node3", none, drv_cmd_node_revoke},
+     "Its VMs stay where they are and are no longer seen from here.", "  drover node revoke node3", none,
+     drv_cmd_node_revoke},
     {"node label", "NODE [KEY=VALUE…]", 1, 64, "Show or say what a node is like",
      "VMs can want a node with labels (“drover vm goals VM --node-label”). Those that are\n"
      "given are set, KEY= removes one, the others stay.",
@@ -300,8 +308,7 @@ const drv_command drv_commands[] = {
      "droverd must not run. A host without an identity becomes the node of the backup;\n"
      "one that is that node keeps its identity and gets the data. What etcd has is left\n"
      "alone, unless it is empty.",
-     "  systemctl stop droverd; drover restore /root/node1.backup; systemctl start droverd",
-     none, drv_cmd_restore},
+     "  systemctl stop droverd; drover restore /root/node1.backup; systemctl start droverd", none, drv_cmd_restore},
     {"vm list", "", 0, 0, "List the VMs of all nodes",
      "What a node that does not answer has is missing from the list; a warning on\n"
      "stderr says so, and the exit code is 0 all the same.",
@@ -339,18 +346,18 @@ const drv_command drv_commands[] = {
      "  drover content prune --older-than 1d --node node2\n"
      "  drover content prune --vm web1",
      content_prune_options, drv_cmd_content_prune},
-    {"content on", "[NODE]", 0, 1, "Keep content again, on all nodes or one", NULL,
-     "  drover content on node2", none, drv_cmd_content_on},
+    {"content on", "[NODE]", 0, 1, "Keep content again, on all nodes or one", NULL, "  drover content on node2", none,
+     drv_cmd_content_on},
     {"content off", "[NODE]", 0, 1, "Keep no content, on all nodes or one, and remove what there is",
      "It stays so until “drover content on”, also when droverd is started anew.",
      "  drover content off\n"
      "  drover content off node2",
      none, drv_cmd_content_off},
     {"policy list", "", 0, 0, "List the policies: goals with a name, for many VMs",
-     "A VM names one by “drover vm goals VM --policy NAME”; “default” holds for all VMs.",
-     "  drover policy list", none, drv_cmd_policy_list},
-    {"policy show", "NAME", 1, 1, "Show one policy", NULL, "  drover policy show gold --json",
-     none, drv_cmd_policy_show},
+     "A VM names one by “drover vm goals VM --policy NAME”; “default” holds for all VMs.", "  drover policy list", none,
+     drv_cmd_policy_list},
+    {"policy show", "NAME", 1, 1, "Show one policy", NULL, "  drover policy show gold --json", none,
+     drv_cmd_policy_show},
     {"policy set", "NAME", 1, 1, "Make or change a policy",
      "The goals that are given are set, the others stay. It holds for all moves that are\n"
      "planned from now on.",
@@ -359,8 +366,8 @@ const drv_command drv_commands[] = {
      "  drover policy set default --bandwidth 2gbit",
      policy_set_options, drv_cmd_policy_set},
     {"policy delete", "NAME", 1, 1, "Delete a policy that no VM names",
-     "If VMs name it, it says which and deletes nothing.",
-     "  drover policy delete gold", policy_delete_options, drv_cmd_policy_delete},
+     "If VMs name it, it says which and deletes nothing.", "  drover policy delete gold", policy_delete_options,
+     drv_cmd_policy_delete},
     {"migrate", "VM [NODE]", 1, 2, "Move a VM to another node while it runs",
      "A VM that is shut off moves as well: its definition, disks and state.\n"
      "Without NODE the cluster chooses one that fits. Shows the progress, and at the\n"
@@ -390,10 +397,8 @@ const drv_command drv_commands[] = {
      "  drover plan place web1\n"
      "  drover plan place web1 --json | jq .candidates",
      plan_options, drv_cmd_plan_place},
-    {"plan list", "", 0, 0, "List the plans that were made", NULL, "  drover plan list", none,
-     drv_cmd_plan_list},
-    {"plan show", "ID", 1, 1, "Show one plan", NULL, "  drover plan show plan-3", none,
-     drv_cmd_plan_show},
+    {"plan list", "", 0, 0, "List the plans that were made", NULL, "  drover plan list", none, drv_cmd_plan_list},
+    {"plan show", "ID", 1, 1, "Show one plan", NULL, "  drover plan show plan-3", none, drv_cmd_plan_show},
     {"evacuate", "NODE", 1, 1, "Move all running VMs of a node to others",
      "Like “drover node drain”, but the node goes on taking VMs afterwards.",
      "  drover evacuate node1\n"
@@ -420,22 +425,19 @@ const drv_command drv_commands[] = {
      "  drover job node1-7\n"
      "  drover job node1-7 --follow",
      job_options, drv_cmd_job},
-    {"job pause", "ID", 1, 1, "Let an operation begin no further moves",
-     "What moves already goes on to its end.", "  drover job pause op-3", none, drv_cmd_job_pause},
+    {"job pause", "ID", 1, 1, "Let an operation begin no further moves", "What moves already goes on to its end.",
+     "  drover job pause op-3", none, drv_cmd_job_pause},
     {"job resume", "ID", 1, 1, "Let a paused operation go on", NULL, "  drover job resume op-3", none,
      drv_cmd_job_resume},
-    {"job cancel", "ID", 1, 1, "The same as “drover cancel”", NULL, "  drover job cancel op-3", none,
-     drv_cmd_cancel},
+    {"job cancel", "ID", 1, 1, "The same as “drover cancel”", NULL, "  drover job cancel op-3", none, drv_cmd_cancel},
     {"cancel", "ID", 1, 1, "Ask for a move to be cancelled",
      "Returns when it has been asked for, not when it has ended; once a VM is being\n"
      "switched over, a move can no longer be cancelled.",
      "  drover cancel node1-7\n"
      "  drover cancel node1-7 && drover job node1-7 --follow",
      none, drv_cmd_cancel},
-    {"pause", "ID", 1, 1, "The same as “drover job pause”", NULL, "  drover pause op-3", none,
-     drv_cmd_job_pause},
-    {"resume", "ID", 1, 1, "The same as “drover job resume”", NULL, "  drover resume op-3", none,
-     drv_cmd_job_resume},
+    {"pause", "ID", 1, 1, "The same as “drover job pause”", NULL, "  drover pause op-3", none, drv_cmd_job_pause},
+    {"resume", "ID", 1, 1, "The same as “drover job resume”", NULL, "  drover resume op-3", none, drv_cmd_job_resume},
     {"reconcile", "[ID]", 0, 1, "Look again at moves that need attention, and settle what fits",
      "Asks both nodes what they have of the VM. What fits by then is ended as done or\n"
      "rolled back; else the job goes on needing attention and “drover job ID” says what\n"
@@ -467,8 +469,8 @@ const drv_command drv_commands[] = {
      "  drover doctor\n"
      "  drover doctor --json | jq -r '.[] | select(.state == \"problem\").name'",
      none, drv_cmd_doctor},
-    {"version", "", 0, 0, "Say which drover this is, and which droverd answers", NULL,
-     "  drover version", none, drv_cmd_version},
+    {"version", "", 0, 0, "Say which drover this is, and which droverd answers", NULL, "  drover version", none,
+     drv_cmd_version},
     {"help", "[COMMAND]…", 0, 2, "Say how drover, or one of its commands, is used",
      "With --json all commands and options, for programs.",
      "  drover help\n"

@@ -43,8 +43,7 @@ drv_display_mode drv_display_mode_for(FILE *out)
 {
     const char *term = g_getenv("TERM");
 
-    return isatty(fileno(out)) && term && *term && !g_str_equal(term, "dumb") ? DRV_DISPLAY_LIVE
-                                                                              : DRV_DISPLAY_PLAIN;
+    return isatty(fileno(out)) && term && *term && !g_str_equal(term, "dumb") ? DRV_DISPLAY_LIVE : DRV_DISPLAY_PLAIN;
 }
 
 drv_display *drv_display_new(FILE *out, drv_display_mode mode, gboolean utf8, int (*width)(FILE *),
@@ -87,8 +86,7 @@ void drv_display_redraw(drv_display *display)
     if (display->mode != DRV_DISPLAY_LIVE || !display->any)
         return;
     /* The last column stays free: many terminals wrap when it is written. */
-    line = drv_progress_line(&display->progress, MAX(display->width(display->out) - 1, 1),
-                             display->utf8);
+    line = drv_progress_line(&display->progress, MAX(display->width(display->out) - 1, 1), display->utf8);
     if (display->drawn && g_str_equal(line, display->drawn))
         return;
     fprintf(display->out, "%s%s%s", display->drawn ? "" : HIDE, WIPE, line);

@@ -48,8 +48,7 @@ void drv_check_port(drv_doctor *doctor, const char *name)
                                          owner),
                          "%s listens on %u, which droverd needs", owner, port);
     else if (taken(port))
-        drv_doctor_found(doctor, DRV_CHECK_WARNING, name,
-                         g_strdup_printf("sudo ss -tlnp 'sport = :%u' says who", port),
+        drv_doctor_found(doctor, DRV_CHECK_WARNING, name, g_strdup_printf("sudo ss -tlnp 'sport = :%u' says who", port),
                          "some process listens on %u; which one cannot be seen", port);
     else
         drv_doctor_ok(doctor, name, "%u is free for droverd", port);
@@ -61,25 +60,22 @@ void drv_check_droverd(drv_doctor *doctor, const char *name)
     g_autoptr(json_object) answer = NULL;
 
     if (!doctor->identity) {
-        drv_doctor_found(doctor, DRV_CHECK_PROBLEM, name,
-                         g_strdup("drover init or drover join first"),
+        drv_doctor_found(doctor, DRV_CHECK_PROBLEM, name, g_strdup("drover init or drover join first"),
                          "cannot run on a host that is not a node yet");
         return;
     }
     answer = drv_cli_call(doctor->cli, "GET", "/v1/version", NULL, &error);
     if (!answer) {
-        drv_doctor_found(
-            doctor, DRV_CHECK_PROBLEM, name,
-            g_strdup(access("/run/systemd/system", F_OK) == 0
-                         ? "systemctl enable --now droverd; journalctl -u droverd says "
-                           "why it does not run"
-                         : "start droverd; its messages say why it does not run"),
-            "%s", error->message);
+        drv_doctor_found(doctor, DRV_CHECK_PROBLEM, name,
+                         g_strdup(access("/run/systemd/system", F_OK) == 0
+                                      ? "systemctl enable --now droverd; journalctl -u droverd says "
+                                        "why it does not run"
+                                      : "start droverd; its messages say why it does not run"),
+                         "%s", error->message);
         return;
     }
     doctor->answers = TRUE;
-    drv_doctor_ok(doctor, name, "%s answers, node %s",
-                  drv_json_string(answer, "version", "an unknown version"),
+    drv_doctor_ok(doctor, name, "%s answers, node %s", drv_json_string(answer, "version", "an unknown version"),
                   drv_json_string(answer, "node", "-"));
 }
 
@@ -95,23 +91,17 @@ static void check_node(drv_doctor *doctor, json_object *node, gint64 asked_ms, g
             doctor, DRV_CHECK_WARNING, title,
             g_strdup_printf("look at %s: is it on, is droverd running, does a firewall "
                             "let port %" G_GINT64_FORMAT " through?",
-                            drv_json_string(node, "address", "its host"),
-                            drv_json_int(node, "port", DRV_PORT)),
-            "it does not answer: %s",
-            drv_show_reason(drv_json_string(node, "error", "no reason is known"), name));
+                            drv_json_string(node, "address", "its host"), drv_json_int(node, "port", DRV_PORT)),
+            "it does not answer: %s", drv_show_reason(drv_json_string(node, "error", "no reason is known"), name));
         return;
     }
     /* It was read at some instant in between. */
-    apart_ms = clock_ms < asked_ms      ? asked_ms - clock_ms
-               : clock_ms > answered_ms ? clock_ms - answered_ms
-                                        : 0;
+    apart_ms = clock_ms < asked_ms ? asked_ms - clock_ms : clock_ms > answered_ms ? clock_ms - answered_ms : 0;
     if (clock_ms > 0 && apart_ms > CLOCK_MOST_MS) {
         g_autofree char *apart = drv_units_duration((guint64)apart_ms);
 
-        drv_doctor_found(doctor, DRV_CHECK_WARNING, title,
-                         g_strdup("timedatectl set-ntp true, on both"),
-                         "its clock is %s %s this host's", apart,
-                         clock_ms > answered_ms ? "ahead of" : "behind");
+        drv_doctor_found(doctor, DRV_CHECK_WARNING, title, g_strdup("timedatectl set-ntp true, on both"),
+                         "its clock is %s %s this host's", apart, clock_ms > answered_ms ? "ahead of" : "behind");
     } else {
         drv_doctor_ok(doctor, title, "answers%s", clock_ms > 0 ? ", and its clock agrees" : "");
     }
@@ -149,8 +139,7 @@ void drv_check_nodes(drv_doctor *doctor, const char *name)
     answer = drv_cli_call(doctor->cli, "GET", "/v1/nodes", NULL, &error);
     list = drv_show_sorted(answer, "nodes");
     if (!list) {
-        drv_doctor_found(doctor, DRV_CHECK_PROBLEM, name,
-                         g_strdup("the messages of droverd say more"), "%s",
+        drv_doctor_found(doctor, DRV_CHECK_PROBLEM, name, g_strdup("the messages of droverd say more"), "%s",
                          error ? error->message : "droverd does not list them");
         return;
     }

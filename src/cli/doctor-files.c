@@ -54,8 +54,8 @@ void drv_check_relay_program(drv_doctor *doctor, const char *name)
                          g_strdup("install Drover whole (meson install, or the package)"),
                          "there is no " DRV_RELAY_PROGRAM ", without which nothing moves");
     else if (access(path, X_OK) < 0)
-        drv_doctor_found(doctor, DRV_CHECK_PROBLEM, name, g_strdup_printf("chmod 755 %s", path),
-                         "%s cannot be run: %s", path, g_strerror(errno));
+        drv_doctor_found(doctor, DRV_CHECK_PROBLEM, name, g_strdup_printf("chmod 755 %s", path), "%s cannot be run: %s",
+                         path, g_strerror(errno));
     else
         drv_doctor_ok(doctor, name, "%s", path);
 }
@@ -125,13 +125,12 @@ void drv_check_sessions(drv_doctor *doctor, const char *name)
     g_autofree char *path = existing(wanted);
 
     if (remote_kind(path))
-        drv_doctor_found(doctor, DRV_CHECK_PROBLEM, name,
-                         g_strdup_printf("mount a tmpfs at %s", DRV_RUN_DIR),
+        drv_doctor_found(doctor, DRV_CHECK_PROBLEM, name, g_strdup_printf("mount a tmpfs at %s", DRV_RUN_DIR),
                          "%s is on %s, where unix sockets do not work", path, remote_kind(path));
     else if (access(path, W_OK | X_OK) < 0)
         drv_doctor_found(doctor, geteuid() ? DRV_CHECK_WARNING : DRV_CHECK_PROBLEM, name,
-                         g_strdup("droverd makes its sockets there; mount it writable"),
-                         "%s cannot be written: %s", path, g_strerror(errno));
+                         g_strdup("droverd makes its sockets there; mount it writable"), "%s cannot be written: %s",
+                         path, g_strerror(errno));
     else if (g_str_equal(path, wanted))
         drv_doctor_ok(doctor, name, "%s is writable", path);
     else
@@ -160,25 +159,22 @@ void drv_check_store(drv_doctor *doctor, const char *name)
     guint64 free_bytes;
 
     if (access(file, F_OK) == 0 && !is_sqlite(file)) {
-        drv_doctor_found(
-            doctor, DRV_CHECK_PROBLEM, name,
-            g_strdup_printf("stop droverd, move %s away or restore it from a backup", file),
-            "%s cannot be read, or is not what droverd wrote", file);
+        drv_doctor_found(doctor, DRV_CHECK_PROBLEM, name,
+                         g_strdup_printf("stop droverd, move %s away or restore it from a backup", file),
+                         "%s cannot be read, or is not what droverd wrote", file);
         return;
     }
     if (statvfs(path, &fs) < 0 || access(path, W_OK) < 0) {
         drv_doctor_found(doctor, geteuid() ? DRV_CHECK_WARNING : DRV_CHECK_PROBLEM, name,
-                         g_strdup_printf("make %s a writable directory", folder),
-                         "%s cannot be written: %s", path, g_strerror(errno));
+                         g_strdup_printf("make %s a writable directory", folder), "%s cannot be written: %s", path,
+                         g_strerror(errno));
         return;
     }
     free_bytes = (guint64)fs.f_bavail * fs.f_frsize;
     room = drv_units_bytes(free_bytes);
     if (free_bytes < DRV_STORE_LOW_BYTES)
-        drv_doctor_found(doctor,
-                         free_bytes < DRV_STORE_LEAST_BYTES ? DRV_CHECK_PROBLEM : DRV_CHECK_WARNING,
-                         name, g_strdup_printf("make room on the file system of %s", path),
-                         "only %s free in %s", room, path);
+        drv_doctor_found(doctor, free_bytes < DRV_STORE_LEAST_BYTES ? DRV_CHECK_PROBLEM : DRV_CHECK_WARNING, name,
+                         g_strdup_printf("make room on the file system of %s", path), "only %s free in %s", room, path);
     else
         drv_doctor_ok(doctor, name, "%s free in %s", room, path);
 }
@@ -213,21 +209,18 @@ void drv_check_identity(drv_doctor *doctor, const char *name)
 
     doctor->identity = drv_identity_load(etc, &error);
     if (!doctor->identity) {
-        drv_doctor_found(
-            doctor, DRV_CHECK_PROBLEM, name,
-            g_strdup(g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND)
-                         ? "drover init (the first host) or drover join (each other one)"
-                         : "as root, restore " DRV_ETC_DIR
-                           " from a backup; or empty it and join again"),
-            "%s", error->message);
+        drv_doctor_found(doctor, DRV_CHECK_PROBLEM, name,
+                         g_strdup(g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND)
+                                      ? "drover init (the first host) or drover join (each other one)"
+                                      : "as root, restore " DRV_ETC_DIR " from a backup; or empty it and join again"),
+                         "%s", error->message);
         return;
     }
     if (!keys_are_secret(doctor, name))
         return;
     leaf = drv_pki_load(doctor->identity->node_pem, &error);
     if (!leaf) {
-        drv_doctor_found(doctor, DRV_CHECK_PROBLEM, name, g_strdup("join again"), "%s",
-                         error->message);
+        drv_doctor_found(doctor, DRV_CHECK_PROBLEM, name, g_strdup("join again"), "%s", error->message);
         return;
     }
     left_s = (gint64)gnutls_x509_crt_get_expiration_time(leaf) - drv_clock_real_ms() / 1000;
@@ -239,8 +232,7 @@ void drv_check_identity(drv_doctor *doctor, const char *name)
                          g_strdup("revoke this node, empty " DRV_ETC_DIR " and join again"),
                          "the certificate of node %s expires in %s", doctor->identity->node, left);
     } else {
-        drv_doctor_ok(doctor, name,
-                      "node %s of cluster %s, its certificate good for %" G_GINT64_FORMAT " days",
+        drv_doctor_ok(doctor, name, "node %s of cluster %s, its certificate good for %" G_GINT64_FORMAT " days",
                       doctor->identity->node, doctor->identity->cluster, left_s / 86400);
     }
 }

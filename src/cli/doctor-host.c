@@ -35,14 +35,12 @@ void drv_check_clock(drv_doctor *doctor, const char *name)
 
     gmtime_r(&now, &parts);
     if (parts.tm_year + 1900 >= 2024 && parts.tm_year + 1900 < 2100)
-        drv_doctor_ok(doctor, name, "it is %04d-%02d-%02d %02d:%02d:%02d UTC here",
-                      parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour,
-                      parts.tm_min, parts.tm_sec);
+        drv_doctor_ok(doctor, name, "it is %04d-%02d-%02d %02d:%02d:%02d UTC here", parts.tm_year + 1900,
+                      parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
     else
         drv_doctor_found(doctor, DRV_CHECK_PROBLEM, name,
                          g_strdup("set the clock; timedatectl set-ntp true keeps it right"),
-                         "it cannot be the year %d: certificates will not be accepted",
-                         parts.tm_year + 1900);
+                         "it cannot be the year %d: certificates will not be accepted", parts.tm_year + 1900);
 }
 
 void drv_check_post_copy(drv_doctor *doctor, const char *name)
@@ -52,8 +50,8 @@ void drv_check_post_copy(drv_doctor *doctor, const char *name)
     if (drv_hyper_can_post_copy(NULL, &error))
         drv_doctor_ok(doctor, name, "VMs can arrive here by post-copy");
     else
-        drv_doctor_found(doctor, DRV_CHECK_WARNING, name,
-                         g_strdup("sysctl -w vm.unprivileged_userfaultfd=1"), "%s", error->message);
+        drv_doctor_found(doctor, DRV_CHECK_WARNING, name, g_strdup("sysctl -w vm.unprivileged_userfaultfd=1"), "%s",
+                         error->message);
 }
 
 void drv_check_relay_user(drv_doctor *doctor, const char *name)
@@ -76,12 +74,11 @@ void drv_check_qemu_group(drv_doctor *doctor, const char *name)
             drv_doctor_ok(doctor, name, "%s", known[i]);
             return;
         }
-    drv_doctor_found(
-        doctor, DRV_CHECK_PROBLEM, name,
-        g_strdup("install libvirt's QEMU driver, which makes it (Debian: apt install "
-                 "libvirt-daemon-system)"),
-        "there is no group libvirt-qemu, qemu or kvm, through which QEMU and the relay "
-        "share sockets");
+    drv_doctor_found(doctor, DRV_CHECK_PROBLEM, name,
+                     g_strdup("install libvirt's QEMU driver, which makes it (Debian: apt install "
+                              "libvirt-daemon-system)"),
+                     "there is no group libvirt-qemu, qemu or kvm, through which QEMU and the relay "
+                     "share sockets");
 }
 
 void drv_check_acceleration(drv_doctor *doctor, const char *name)
@@ -92,25 +89,22 @@ void drv_check_acceleration(drv_doctor *doctor, const char *name)
     drv_autoclose int vm = -1;
 
     if (kvm < 0) {
-        drv_doctor_found(
-            doctor, DRV_CHECK_WARNING, name,
-            g_strdup(errno == ENOENT ? "enable virtualisation in the firmware (or nested "
-                                       "virtualisation in the host of this VM) and modprobe "
-                                       "kvm_intel or kvm_amd"
-                                     : "run this as root, or as a member of group kvm"),
-            "/dev/kvm: %s. VMs run by emulation only, which is slow", g_strerror(errno));
+        drv_doctor_found(doctor, DRV_CHECK_WARNING, name,
+                         g_strdup(errno == ENOENT ? "enable virtualisation in the firmware (or nested "
+                                                    "virtualisation in the host of this VM) and modprobe "
+                                                    "kvm_intel or kvm_amd"
+                                                  : "run this as root, or as a member of group kvm"),
+                         "/dev/kvm: %s. VMs run by emulation only, which is slow", g_strerror(errno));
         return;
     }
     vm = ioctl(kvm, KVM_CREATE_VM, 0);
     if (vm < 0)
         drv_doctor_found(doctor, DRV_CHECK_WARNING, name, g_strdup("dmesg | grep -i kvm says more"),
-                         "/dev/kvm opens but makes no VM (%s). VMs run by emulation only",
-                         g_strerror(errno));
+                         "/dev/kvm opens but makes no VM (%s). VMs run by emulation only", g_strerror(errno));
     else if (access(paravirtual, F_OK) == 0)
-        drv_doctor_found(
-            doctor, DRV_CHECK_WARNING, name,
-            g_strdup("where a guest hangs as it boots, use <domain type='qemu'>"),
-            "KVM is a paravirtual one (kvm_pvm): ordinary guests may not boot under it");
+        drv_doctor_found(doctor, DRV_CHECK_WARNING, name,
+                         g_strdup("where a guest hangs as it boots, use <domain type='qemu'>"),
+                         "KVM is a paravirtual one (kvm_pvm): ordinary guests may not boot under it");
     else
         drv_doctor_ok(doctor, name, "KVM makes VMs");
 }
@@ -137,16 +131,14 @@ static gboolean unconfined(drv_doctor *doctor)
     g_autofree char *all = NULL;
 
     return g_file_get_contents(path, &all, NULL, NULL) &&
-           g_regex_match_simple("^\\s*security_driver\\s*=\\s*(\\[\\s*)?\"none\"", all,
-                                G_REGEX_MULTILINE, 0);
+           g_regex_match_simple("^\\s*security_driver\\s*=\\s*(\\[\\s*)?\"none\"", all, G_REGEX_MULTILINE, 0);
 }
 
 static gboolean apparmor_knows(drv_doctor *doctor)
 {
     static const char *const files[] = {"/etc/apparmor.d/local/abstractions/libvirt-qemu",
                                         "/etc/apparmor.d/abstractions/libvirt-qemu"};
-    g_autofree char *folder =
-        drv_doctor_path(doctor, "/etc/apparmor.d/abstractions/libvirt-qemu.d");
+    g_autofree char *folder = drv_doctor_path(doctor, "/etc/apparmor.d/abstractions/libvirt-qemu.d");
     g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
     const char *entry;
 
@@ -185,20 +177,17 @@ void drv_check_confinement(drv_doctor *doctor, const char *name)
     else if (apparmor && apparmor_knows(doctor))
         drv_doctor_ok(doctor, name, "AppArmor lets QEMU use " DRV_SESSIONS_DIR);
     else if (apparmor)
-        drv_doctor_found(
-            doctor, DRV_CHECK_PROBLEM, name,
-            g_strdup("mkdir -p /etc/apparmor.d/local/abstractions\n"
-                     "cat >>/etc/apparmor.d/local/abstractions/libvirt-qemu <<'EOF'\n"
-                     "  # Drover: the sockets between QEMU and its relay\n"
-                     "  /{,var/}run/drover/sessions/*/*.sock rw,\n"
-                     "EOF\n"
-                     "(for VMs that start from then on; a running one keeps its old rules)"),
-            "AppArmor keeps QEMU from the relay's sockets in " DRV_SESSIONS_DIR);
+        drv_doctor_found(doctor, DRV_CHECK_PROBLEM, name,
+                         g_strdup("mkdir -p /etc/apparmor.d/local/abstractions\n"
+                                  "cat >>/etc/apparmor.d/local/abstractions/libvirt-qemu <<'EOF'\n"
+                                  "  # Drover: the sockets between QEMU and its relay\n"
+                                  "  /{,var/}run/drover/sessions/*/*.sock rw,\n"
+                                  "EOF\n"
+                                  "(for VMs that start from then on; a running one keeps its old rules)"),
+                         "AppArmor keeps QEMU from the relay's sockets in " DRV_SESSIONS_DIR);
     else
-        drv_doctor_found(
-            doctor, DRV_CHECK_WARNING, name,
-            g_strdup(
-                "if a move fails, “ausearch -m avc -ts recent” names the rule that is missing"),
-            "SELinux confines QEMU; whether it may use sockets in " DRV_SESSIONS_DIR
-            " cannot be seen from here");
+        drv_doctor_found(doctor, DRV_CHECK_WARNING, name,
+                         g_strdup("if a move fails, “ausearch -m avc -ts recent” names the rule that is missing"),
+                         "SELinux confines QEMU; whether it may use sockets in " DRV_SESSIONS_DIR
+                         " cannot be seen from here");
 }

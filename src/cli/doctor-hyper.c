@@ -14,8 +14,7 @@ gboolean drv_libvirt_suffices(const char *version)
 {
     unsigned major = 0, minor = 0;
 
-    return version && sscanf(version, "%u.%u", &major, &minor) == 2 &&
-           (major > 6 || (major == 6 && minor >= 8));
+    return version && sscanf(version, "%u.%u", &major, &minor) == 2 && (major > 6 || (major == 6 && minor >= 8));
 }
 
 char *drv_host_uuid(void)
@@ -123,16 +122,15 @@ void drv_check_hyper(drv_doctor *doctor, const char *name)
     if (drv_libvirt_suffices(facts.libvirt_version))
         drv_doctor_ok(doctor, "libvirt", "%s answers", facts.libvirt_version);
     else
-        drv_doctor_found(doctor, DRV_CHECK_PROBLEM, "libvirt",
-                         g_strdup("upgrade libvirt to 6.8 or newer"),
+        drv_doctor_found(doctor, DRV_CHECK_PROBLEM, "libvirt", g_strdup("upgrade libvirt to 6.8 or newer"),
                          "%s cannot migrate over unix sockets",
                          facts.libvirt_version ? facts.libvirt_version : "an unknown version");
     if (facts.qemu_version && *facts.qemu_version) {
         g_autofree char *memory = drv_units_bytes(facts.memory_bytes);
         g_autofree char *free_now = drv_units_bytes(facts.memory_free_bytes);
 
-        drv_doctor_ok(doctor, "QEMU", "%s; %u CPUs, %s of memory (%s free), VMs running: %u",
-                      facts.qemu_version, facts.cpus, memory, free_now, facts.domains_running);
+        drv_doctor_ok(doctor, "QEMU", "%s; %u CPUs, %s of memory (%s free), VMs running: %u", facts.qemu_version,
+                      facts.cpus, memory, free_now, facts.domains_running);
     } else {
         drv_doctor_found(doctor, DRV_CHECK_PROBLEM, "QEMU",
                          g_strdup("install it (Debian: apt install qemu-system-x86) and restart "

@@ -10,8 +10,7 @@ void drv_finding_free(drv_finding *finding)
     g_free(finding);
 }
 
-static void add(drv_doctor *doctor, drv_check_state state, const char *name, char *remedy,
-                const char *fmt, va_list ap)
+static void add(drv_doctor *doctor, drv_check_state state, const char *name, char *remedy, const char *fmt, va_list ap)
 {
     drv_finding *finding = g_new0(drv_finding, 1);
 
@@ -31,8 +30,7 @@ void drv_doctor_ok(drv_doctor *doctor, const char *name, const char *fmt, ...)
     va_end(ap);
 }
 
-void drv_doctor_found(drv_doctor *doctor, drv_check_state state, const char *name, char *remedy,
-                      const char *fmt, ...)
+void drv_doctor_found(drv_doctor *doctor, drv_check_state state, const char *name, char *remedy, const char *fmt, ...)
 {
     va_list ap;
 

@@ -36,8 +36,8 @@ typedef void (*drv_check)(drv_doctor *doctor, const char *name);
 void drv_doctor_ok(drv_doctor *doctor, const char *name, const char *fmt, ...) G_GNUC_PRINTF(3, 4);
 
 /** drv_doctor_found() - takes @remedy. */
-void drv_doctor_found(drv_doctor *doctor, drv_check_state state, const char *name, char *remedy,
-                      const char *fmt, ...) G_GNUC_PRINTF(5, 6);
+void drv_doctor_found(drv_doctor *doctor, drv_check_state state, const char *name, char *remedy, const char *fmt, ...)
+    G_GNUC_PRINTF(5, 6);
 
 /** drv_doctor_path() - @path under the root. Transfer full. */
 char *drv_doctor_path(drv_doctor *doctor, const char *path);

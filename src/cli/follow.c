@@ -130,9 +130,9 @@ static void finish(follow *f, drv_follow_end end)
 
 static void ask(follow *f)
 {
-    g_autofree char *query = f->job ? g_strdup_printf("?after=%" G_GUINT64_FORMAT "&wait_ms=%u",
-                                                      f->revision, f->with->wait_ms)
-                                    : g_strdup("");
+    g_autofree char *query =
+        f->job ? g_strdup_printf("?after=%" G_GUINT64_FORMAT "&wait_ms=%u", f->revision, f->with->wait_ms)
+               : g_strdup("");
 
     f->retry_at = 0;
     f->asked_ms = drv_clock_ms();
@@ -170,8 +170,7 @@ static void take_job(follow *f, json_object *job)
 
 static gboolean worth_a_new_try(const GError *error)
 {
-    return error->domain != DRV_ERROR || error->code == DRV_ERROR_UNREACHABLE ||
-           error->code == DRV_ERROR_FAILED;
+    return error->domain != DRV_ERROR || error->code == DRV_ERROR_UNREACHABLE || error->code == DRV_ERROR_FAILED;
 }
 
 static void take_error(follow *f, const GError *error)
@@ -186,8 +185,7 @@ static void take_error(follow *f, const GError *error)
     }
     if (!f->gone_ms) {
         f->gone_ms = now;
-        drv_display_message(f->options->display,
-                            "droverd does not answer (%s); the move goes on, trying again",
+        drv_display_message(f->options->display, "droverd does not answer (%s); the move goes on, trying again",
                             error->message);
     } else if (now - f->gone_ms >= patience) {
         f->error = g_error_new(DRV_ERROR, DRV_ERROR_UNREACHABLE,
@@ -211,8 +209,7 @@ static void take_cancel(follow *f, const GError *error)
         f->resend = TRUE;
         return;
     }
-    drv_display_message(f->options->display, "it cannot be cancelled: %s; waiting for its end",
-                        error->message);
+    drv_display_message(f->options->display, "it cannot be cancelled: %s; waiting for its end", error->message);
 }
 
 static void take_answers(follow *f)
@@ -257,8 +254,7 @@ static void take_signal(follow *f, guint32 number)
         }
         break;
     }
-    drv_display_message(f->options->display,
-                        "no longer waiting; job %s goes on: “drover job %s --follow” shows it", id,
+    drv_display_message(f->options->display, "no longer waiting; job %s goes on: “drover job %s --follow” shows it", id,
                         id);
     finish(f, DRV_FOLLOW_LEFT);
 }
@@ -275,8 +271,7 @@ static void run(follow *f, int signals)
 {
     ask(f);
     while (!f->finished) {
-        struct pollfd fds[] = {{.fd = signals, .events = POLLIN},
-                               {.fd = f->with->ready, .events = POLLIN}};
+        struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = f->with->ready, .events = POLLIN}};
         gint64 wait = f->retry_at ? MAX(f->retry_at - drv_clock_ms(), 0) : -1;
 
         if (poll(fds, G_N_ELEMENTS(fds), (int)wait) < 0)
@@ -314,8 +309,7 @@ drv_follow_end drv_follow(const drv_follow_options *options, json_object **job, 
     f.with->answers = g_async_queue_new_full(answer_free);
     f.with->ready = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (signals < 0 || f.with->ready < 0) {
-        f.error = g_error_new(DRV_ERROR, DRV_ERROR_FAILED, "waiting for job %s: %s", options->job,
-                              g_strerror(errno));
+        f.error = g_error_new(DRV_ERROR, DRV_ERROR_FAILED, "waiting for job %s: %s", options->job, g_strerror(errno));
         f.end = DRV_FOLLOW_ERROR;
     } else {
         start(f.with, "asking", asking_thread);

@@ -9,14 +9,13 @@ static const struct {
     const char *option, *member;
     gboolean text;
 } kinds[] = {
-    {"max-pause", "max_pause_ms", FALSE}, {"max-time", "max_time_ms", FALSE},
-    {"bandwidth", "bandwidth_bps", FALSE}, {"post-copy", "post_copy", TRUE},
-    {"policy", "policy", TRUE},
+    {"max-pause", "max_pause_ms", FALSE}, {"max-time", "max_time_ms", FALSE}, {"bandwidth", "bandwidth_bps", FALSE},
+    {"post-copy", "post_copy", TRUE},     {"policy", "policy", TRUE},
 };
 
 /* In the order of drv_placement_names. */
-static const char *const rule_options[DRV_PLACEMENT_RULES] = {"priority", "depends-on", "apart",
-                                                              "together", "node-label"};
+static const char *const rule_options[DRV_PLACEMENT_RULES] = {"priority", "depends-on", "apart", "together",
+                                                              "node-label"};
 
 gboolean drv_goals_options_add(const drv_args *args, json_object *goals)
 {
@@ -29,8 +28,7 @@ gboolean drv_goals_options_add(const drv_args *args, json_object *goals)
         if (kinds[i].text)
             drv_json_set_string(goals, kinds[i].member, drv_args_text(args, kinds[i].option));
         else
-            drv_json_set_int(goals, kinds[i].member,
-                             (gint64)drv_args_number(args, kinds[i].option));
+            drv_json_set_int(goals, kinds[i].member, (gint64)drv_args_number(args, kinds[i].option));
     }
     return any;
 }
@@ -38,13 +36,11 @@ gboolean drv_goals_options_add(const drv_args *args, json_object *goals)
 gboolean drv_goals_rules_add(const drv_args *args, json_object *goals, gboolean *any, GError **error)
 {
     for (guint i = 0; i < DRV_PLACEMENT_RULES; i++) {
-        const char *text =
-            drv_args_has(args, rule_options[i]) ? drv_args_text(args, rule_options[i]) : NULL;
+        const char *text = drv_args_has(args, rule_options[i]) ? drv_args_text(args, rule_options[i]) : NULL;
 
         if (!text)
             continue;
-        if (!drv_placement_take(goals, drv_placement_names[i], g_str_equal(text, "none") ? "" : text,
-                                error)) {
+        if (!drv_placement_take(goals, drv_placement_names[i], g_str_equal(text, "none") ? "" : text, error)) {
             g_prefix_error(error, "--%s: ", rule_options[i]);
             return FALSE;
         }

@@ -23,9 +23,9 @@ static void print_options(FILE *out, const drv_option *options, const drv_option
         if (contains(except, o->name))
             continue;
 
-        g_autofree char *left = g_strdup_printf(
-            "  %c%c%s--%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
-            o->letter ? ", " : "  ", o->name, o->value ? " " : "", o->value ? o->value : "");
+        g_autofree char *left =
+            g_strdup_printf("  %c%c%s--%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
+                            o->letter ? ", " : "  ", o->name, o->value ? " " : "", o->value ? o->value : "");
         g_auto(GStrv) lines = g_strsplit(o->help, "\n", -1);
 
         if (strlen(left) > HELP_COLUMN - 2)
@@ -39,8 +39,7 @@ static void print_options(FILE *out, const drv_option *options, const drv_option
 
 static void print_command(FILE *out, const drv_command *c)
 {
-    g_autofree char *left =
-        g_strdup_printf("  %s%s%s", c->name, *c->operands ? " " : "", c->operands);
+    g_autofree char *left = g_strdup_printf("  %s%s%s", c->name, *c->operands ? " " : "", c->operands);
 
     fprintf(out, "%-*s %s\n", HELP_COLUMN - 1, left, c->summary);
 }
@@ -75,8 +74,7 @@ void drv_help_command(FILE *out, const drv_command *c)
 
     if (space)
         *space = '\0';
-    fprintf(out, "Usage: drover %s [OPTION…]%s%s\n\n%s.\n", c->name, *c->operands ? " " : "",
-            c->operands, c->summary);
+    fprintf(out, "Usage: drover %s [OPTION…]%s%s\n\n%s.\n", c->name, *c->operands ? " " : "", c->operands, c->summary);
     if (c->text)
         fprintf(out, "\n%s\n", c->text);
     if (c->options && c->options->name) {

@@ -80,14 +80,13 @@ static void print_whole(FILE *out, json_object *plan)
     if (drv_show_get_number(plan, "side_by_side", &together))
         fprintf(out, "at most %u side by side\n", (unsigned)together);
     if (time)
-        fprintf(out, "all of it: about %s, %s on the wire, no pause longer than about %s\n", time,
-                bytes ? bytes : "-", pause ? pause : "-");
+        fprintf(out, "all of it: about %s, %s on the wire, no pause longer than about %s\n", time, bytes ? bytes : "-",
+                pause ? pause : "-");
 }
 
 void drv_operating_print_plan(FILE *out, json_object *plan)
 {
-    static const char *const heads[] = {"#",     "VM",    "FROM",   "TO",     ">MEMORY",
-                                        "AFTER", ">TIME", ">PAUSE", ">BYTES", NULL};
+    static const char *const heads[] = {"#", "VM", "FROM", "TO", ">MEMORY", "AFTER", ">TIME", ">PAUSE", ">BYTES", NULL};
     g_autoptr(drv_table) table = drv_table_new(heads);
     json_object *steps = drv_json_array(plan, "steps");
 
@@ -116,8 +115,7 @@ static char *step_state(json_object *step)
 {
     guint64 percent;
 
-    if (g_str_equal(drv_json_string(step, "state", ""), "running") &&
-        drv_show_get_number(step, "percent", &percent))
+    if (g_str_equal(drv_json_string(step, "state", ""), "running") && drv_show_get_number(step, "percent", &percent))
         return g_strdup_printf("running, %u %%", (unsigned)percent);
     return drv_show_text(step, "state");
 }
@@ -216,8 +214,7 @@ static void say_changes(drv_cli *cli, GHashTable *seen, json_object *operation)
         drv_cli_message(cli, "%s to %s: %s%s%s%s%s%s%s", drv_json_string(step, "vm", "?"),
                         drv_json_string(step, "target", "?"), state,
                         g_str_equal(state, "running") && job ? ", job " : "",
-                        g_str_equal(state, "running") && job ? job : "",
-                        g_str_equal(state, "done") ? ", " : "",
+                        g_str_equal(state, "running") && job ? job : "", g_str_equal(state, "done") ? ", " : "",
                         g_str_equal(state, "done") && time ? time : "", why ? ": " : "", why ? why : "");
     }
 }
@@ -230,8 +227,7 @@ static int exit_of(json_object *operation)
         return DRV_EXIT_DONE;
     if (g_str_equal(state, "cancelled"))
         return DRV_EXIT_CANCELLED;
-    return g_str_equal(drv_json_string(operation, "error_code", ""), "refused") ? DRV_EXIT_REFUSED
-                                                                                 : DRV_EXIT_FAILED;
+    return g_str_equal(drv_json_string(operation, "error_code", ""), "refused") ? DRV_EXIT_REFUSED : DRV_EXIT_FAILED;
 }
 
 int drv_operating_follow(drv_cli *cli, const char *id, gboolean quiet, GError **error)
@@ -257,8 +253,7 @@ int drv_operating_follow(drv_cli *cli, const char *id, gboolean quiet, GError **
                 return -1;
             }
             if (!gone_ms) {
-                drv_cli_message(cli, "droverd does not answer (%s); it goes on, trying again",
-                                problem->message);
+                drv_cli_message(cli, "droverd does not answer (%s); it goes on, trying again", problem->message);
                 gone_ms = now_ms;
             }
             g_usleep(RETRY_US);

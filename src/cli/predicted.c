@@ -69,9 +69,7 @@ char *drv_predicted_beside(json_object *report)
     static const struct {
         const char *key;
         unit show;
-    } figures[] = {{"time_ms", drv_units_duration},
-                   {"pause_ms", drv_units_duration},
-                   {"wire_bytes", drv_units_bytes}};
+    } figures[] = {{"time_ms", drv_units_duration}, {"pause_ms", drv_units_duration}, {"wire_bytes", drv_units_bytes}};
     char *text[G_N_ELEMENTS(figures)] = {NULL};
     char *all = NULL;
 

@@ -40,8 +40,7 @@ void drv_progress_read(drv_progress *progress, json_object *job)
         progress->percent = (int)MIN(percent, 100);
     progress->rate_known = drv_show_get_number(now, "rate_bps", &progress->rate_bps);
     /* 0 is what is said before the first round is over. */
-    progress->dirty_known =
-        drv_show_get_number(now, "dirty_rate_bps", &progress->dirty_bps) && progress->dirty_bps;
+    progress->dirty_known = drv_show_get_number(now, "dirty_rate_bps", &progress->dirty_bps) && progress->dirty_bps;
     progress->left_known = drv_show_get_number(now, "remaining_ms", &progress->left_ms);
 }
 
@@ -114,8 +113,7 @@ static char *whole_seconds(guint64 ms)
 }
 
 /* What stands right of the bar. */
-static char *figures(const drv_progress *p, gboolean with_rate, gboolean with_dirty,
-                     gboolean with_left)
+static char *figures(const drv_progress *p, gboolean with_rate, gboolean with_dirty, gboolean with_left)
 {
     g_autoptr(GString) text = g_string_new(NULL);
     g_autofree char *rate = drv_units_rate(p->rate_bps);

@@ -33,4 +33,3 @@ char *drv_progress_plain(const drv_progress *progress);
 typedef struct drv_display drv_display;
 
 typedef enum { DRV_DISPLAY_QUIET, DRV_DISPLAY_PLAIN, DRV_DISPLAY_LIVE } drv_display_mode;
-

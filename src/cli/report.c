@@ -17,8 +17,8 @@ const char *drv_report_outcome(json_object *job)
         return outcome;
     if (!drv_json_bool(job, "ended"))
         return "running";
-    if (g_strcmp0(drv_json_string(job, "error_code", NULL), "cancelled") == 0 &&
-        g_strcmp0(state, "done") != 0 && g_strcmp0(state, "needs-attention") != 0)
+    if (g_strcmp0(drv_json_string(job, "error_code", NULL), "cancelled") == 0 && g_strcmp0(state, "done") != 0 &&
+        g_strcmp0(state, "needs-attention") != 0)
         return "cancelled";
     return state ? state : "failed";
 }
@@ -46,8 +46,7 @@ drv_exit drv_report_exit(json_object *job)
         if (g_str_equal(codes[i].outcome, outcome))
             return codes[i].code;
     if (why) {
-        g_autoptr(GError) error =
-            g_error_new_literal(DRV_ERROR, (int)drv_error_code_from_name(why), "");
+        g_autoptr(GError) error = g_error_new_literal(DRV_ERROR, (int)drv_error_code_from_name(why), "");
         drv_exit code = drv_exit_from_error(error);
 
         /* Whoever asked did so properly and was let in: these are between the nodes. */
@@ -61,20 +60,19 @@ static json_object *text_or(const char *text)
     return text ? json_object_new_string(text) : NULL;
 }
 
-json_object *drv_report_json(json_object *job, const char *vm, const char *target,
-                             const char *outcome, const char *error)
+json_object *drv_report_json(json_object *job, const char *vm, const char *target, const char *outcome,
+                             const char *error)
 {
-    static const char *const numbers[] = {"total_ms",     "pause_ms",   "allowed_pause_ms",
-                                          "memory_bytes", "qemu_bytes", "wire_bytes",
-                                          "disk_bytes",   "disk_wire_bytes", "from_disk_bytes",
-                                          "seed_bytes",
-                                          "recycled_bytes", "copy_ms", "fixed_ms", "link_bps", "rounds"};
+    static const char *const numbers[] = {
+        "total_ms",       "pause_ms",   "allowed_pause_ms", "memory_bytes",    "qemu_bytes",
+        "wire_bytes",     "disk_bytes", "disk_wire_bytes",  "from_disk_bytes", "seed_bytes",
+        "recycled_bytes", "copy_ms",    "fixed_ms",         "link_bps",        "rounds"};
     json_object *report = drv_json_object(job, "report");
     json_object *out = json_object_new_object();
 
-#define KNOWN(key, otherwise)                                                                      \
-    (drv_json_string(report, key, NULL) ? drv_json_string(report, key, NULL)                       \
-     : drv_json_string(job, key, NULL)  ? drv_json_string(job, key, NULL)                          \
+#define KNOWN(key, otherwise)                                                                                          \
+    (drv_json_string(report, key, NULL) ? drv_json_string(report, key, NULL)                                           \
+     : drv_json_string(job, key, NULL)  ? drv_json_string(job, key, NULL)                                              \
                                         : (otherwise))
     json_object_object_add(out, "vm", text_or(KNOWN("vm", vm)));
     json_object_object_add(out, "source", text_or(KNOWN("source", NULL)));
@@ -85,18 +83,16 @@ json_object *drv_report_json(json_object *job, const char *vm, const char *targe
     for (gsize i = 0; i < G_N_ELEMENTS(numbers); i++) {
         guint64 value;
 
-        json_object_object_add(
-            out, numbers[i],
-            drv_show_get_number(report, numbers[i], &value) ? json_object_new_uint64(value) : NULL);
+        json_object_object_add(out, numbers[i],
+                               drv_show_get_number(report, numbers[i], &value) ? json_object_new_uint64(value) : NULL);
     }
-    json_object_object_add(out, "ladder", drv_json_array(report, "ladder")
-                                              ? json_object_get(drv_json_array(report, "ladder"))
-                                              : json_object_new_array());
-    json_object_object_add(out, "stays", drv_json_array(report, "stays")
-                                             ? json_object_get(drv_json_array(report, "stays"))
-                                             : json_object_new_array());
-    json_object_object_add(out, "predicted",
-                           json_object_get(drv_json_object(report, "predicted")));
+    json_object_object_add(out, "ladder",
+                           drv_json_array(report, "ladder") ? json_object_get(drv_json_array(report, "ladder"))
+                                                            : json_object_new_array());
+    json_object_object_add(out, "stays",
+                           drv_json_array(report, "stays") ? json_object_get(drv_json_array(report, "stays"))
+                                                           : json_object_new_array());
+    json_object_object_add(out, "predicted", json_object_get(drv_json_object(report, "predicted")));
     json_object_object_add(out, "seen_before",
                            report ? json_object_new_boolean(drv_json_bool(report, "seen_before")) : NULL);
     json_object_object_add(out, "error", text_or(error ? error : drv_report_error(job)));
@@ -130,8 +126,8 @@ static void print_ladder(FILE *out, json_object *ladder)
         g_autofree char *rung = drv_text_clean(drv_json_string(entry, "rung", "?"));
         g_autofree char *why = drv_text_clean(drv_json_string(entry, "why", ""));
 
-        fprintf(out, "  %-13sat %.1f s %s: %s\n", i ? "" : "ladder",
-                (double)drv_json_int(entry, "at_ms", 0) / 1000.0, rung, why);
+        fprintf(out, "  %-13sat %.1f s %s: %s\n", i ? "" : "ladder", (double)drv_json_int(entry, "at_ms", 0) / 1000.0,
+                rung, why);
     }
 }
 
@@ -163,8 +159,7 @@ void drv_report_print(FILE *out, json_object *job)
     if (g_str_equal(outcome, "done") && g_str_equal(drv_json_string(report, "method", ""), "offline"))
         fprintf(out, "%s moved from %s to %s in %s; it was shut off.\n", vm, source, target, total);
     else if (g_str_equal(outcome, "done"))
-        fprintf(out, "%s moved from %s to %s in %s; it stood still for %s.\n", vm, source, target,
-                total, pause);
+        fprintf(out, "%s moved from %s to %s in %s; it stood still for %s.\n", vm, source, target, total, pause);
     else if (g_str_equal(outcome, "cancelled"))
         fprintf(out, "%s was not moved: cancelled. It goes on at %s.\n", vm, source);
     else if (g_str_equal(outcome, "needs-attention"))

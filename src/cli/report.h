@@ -25,8 +25,8 @@ drv_exit drv_report_exit(json_object *job);
  * @vm, @target: as asked for, where the job does not say; @target may be NULL
  * @outcome, @error: NULL to take them from the job
  */
-json_object *drv_report_json(json_object *job, const char *vm, const char *target,
-                             const char *outcome, const char *error);
+json_object *drv_report_json(json_object *job, const char *vm, const char *target, const char *outcome,
+                             const char *error);
 
 /** drv_report_print() - a few lines; the reason of a failure is left to the caller's stderr. */
 void drv_report_print(FILE *out, json_object *job);

@@ -12,8 +12,7 @@ gboolean drv_show_get_number(json_object *object, const char *key, guint64 *valu
     json_object *member = NULL;
     double real;
 
-    if (!json_object_is_type(object, json_type_object) ||
-        !json_object_object_get_ex(object, key, &member))
+    if (!json_object_is_type(object, json_type_object) || !json_object_object_get_ex(object, key, &member))
         return FALSE;
     if (json_object_is_type(member, json_type_int) && json_object_get_int64(member) >= 0) {
         *value = json_object_get_uint64(member);
@@ -37,8 +36,7 @@ char *drv_show_number(json_object *object, const char *key)
 {
     guint64 value;
 
-    return drv_show_get_number(object, key, &value) ? g_strdup_printf("%" G_GUINT64_FORMAT, value)
-                                                    : g_strdup("-");
+    return drv_show_get_number(object, key, &value) ? g_strdup_printf("%" G_GUINT64_FORMAT, value) : g_strdup("-");
 }
 
 char *drv_show_bytes(json_object *object, const char *key)
@@ -66,8 +64,7 @@ static int by_name(const void *a, const void *b)
 {
     json_object *const *one = a, *const *other = b;
     g_autofree char *key = g_utf8_collate_key_for_filename(drv_json_string(*one, "name", ""), -1);
-    g_autofree char *other_key =
-        g_utf8_collate_key_for_filename(drv_json_string(*other, "name", ""), -1);
+    g_autofree char *other_key = g_utf8_collate_key_for_filename(drv_json_string(*other, "name", ""), -1);
 
     return strcmp(key, other_key);
 }

@@ -75,16 +75,14 @@ void drv_table_print(const drv_table *table, FILE *out)
     g_autofree int *widths = g_new0(int, table->columns);
 
     for (guint i = 0; i < table->cells->len; i++)
-        widths[i % table->columns] =
-            MAX(widths[i % table->columns], drv_text_width(table->cells->pdata[i]));
+        widths[i % table->columns] = MAX(widths[i % table->columns], drv_text_width(table->cells->pdata[i]));
     for (guint i = 0; i < table->cells->len; i++) {
         const char *cell = table->cells->pdata[i];
         guint column = i % table->columns;
         int pad = widths[column] - drv_text_width(cell);
         gboolean last = column + 1 == table->columns;
 
-        fprintf(out, "%*s%s%*s", table->right[column] ? pad : 0, "", cell,
-                table->right[column] || last ? 0 : pad, "");
+        fprintf(out, "%*s%s%*s", table->right[column] ? pad : 0, "", cell, table->right[column] || last ? 0 : pad, "");
         fputs(last ? "\n" : "  ", out);
     }
 }

@@ -17,13 +17,12 @@ static const unit durations[] = {
 
 /* Bytes a second. */
 static const unit rates[] = {
-    {"bit", 1 / 8.0}, {"kbit", 1e3 / 8}, {"mbit", 1e6 / 8},   {"gbit", 1e9 / 8},
-    {"b", 1},         {"kb", 1e3},       {"mb", 1e6},         {"gb", 1e9},
-    {"kib", 1024},    {"mib", 1048576},  {"gib", 1073741824},
+    {"bit", 1 / 8.0}, {"kbit", 1e3 / 8}, {"mbit", 1e6 / 8}, {"gbit", 1e9 / 8},   {"b", 1}, {"kb", 1e3}, {"mb", 1e6},
+    {"gb", 1e9},      {"kib", 1024},     {"mib", 1048576},  {"gib", 1073741824},
 };
 
-static gboolean parse(const char *text, const unit *units, gsize count, const char *what,
-                      const char *example, guint64 *result, GError **error)
+static gboolean parse(const char *text, const unit *units, gsize count, const char *what, const char *example,
+                      guint64 *result, GError **error)
 {
     char *end = NULL;
     gsize digits = strspn(text, "0123456789.");
@@ -43,21 +42,18 @@ static gboolean parse(const char *text, const unit *units, gsize count, const ch
         *result = (guint64)(number + 0.5);
         return TRUE;
     }
-    g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "“%s” is not %s; write it like %s", text, what,
-                example);
+    g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "“%s” is not %s; write it like %s", text, what, example);
     return FALSE;
 }
 
 gboolean drv_units_parse_duration(const char *text, guint64 *ms, GError **error)
 {
-    return parse(text, durations, G_N_ELEMENTS(durations), "a time", "200ms, 30s, 5m or 1h", ms,
-                 error);
+    return parse(text, durations, G_N_ELEMENTS(durations), "a time", "200ms, 30s, 5m or 1h", ms, error);
 }
 
 gboolean drv_units_parse_rate(const char *text, guint64 *bps, GError **error)
 {
-    return parse(text, rates, G_N_ELEMENTS(rates), "a rate", "500mbit, 1gbit or 80MiB/s", bps,
-                 error);
+    return parse(text, rates, G_N_ELEMENTS(rates), "a rate", "500mbit, 1gbit or 80MiB/s", bps, error);
 }
 
 char *drv_units_duration(guint64 ms)
@@ -71,10 +67,8 @@ char *drv_units_duration(guint64 ms)
     if (s < 3600)
         return g_strdup_printf("%" G_GUINT64_FORMAT " min %" G_GUINT64_FORMAT " s", s / 60, s % 60);
     if (s < 86400)
-        return g_strdup_printf("%" G_GUINT64_FORMAT " h %" G_GUINT64_FORMAT " min", s / 3600,
-                               s % 3600 / 60);
-    return g_strdup_printf("%" G_GUINT64_FORMAT " d %" G_GUINT64_FORMAT " h", s / 86400,
-                           s % 86400 / 3600);
+        return g_strdup_printf("%" G_GUINT64_FORMAT " h %" G_GUINT64_FORMAT " min", s / 3600, s % 3600 / 60);
+    return g_strdup_printf("%" G_GUINT64_FORMAT " d %" G_GUINT64_FORMAT " h", s / 86400, s % 86400 / 3600);
 }
 
 char *drv_units_bytes(guint64 bytes)

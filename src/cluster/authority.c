@@ -18,9 +18,8 @@
 
 G_DEFINE_AUTO_CLEANUP_FREE_FUNC(gnutls_x509_crt_t, gnutls_x509_crt_deinit, NULL)
 
-static json_object *node_document(const drv_identity *identity, const char *name,
-                                  const char *address, gint64 port, const char *host_uuid,
-                                  gnutls_x509_crt_t certificate)
+static json_object *node_document(const drv_identity *identity, const char *name, const char *address, gint64 port,
+                                  const char *host_uuid, gnutls_x509_crt_t certificate)
 {
     g_autofree char *fingerprint = drv_pki_fingerprint(certificate);
     g_autofree char *pin = drv_pki_pin(certificate);
@@ -31,8 +30,7 @@ static json_object *node_document(const drv_identity *identity, const char *name
     drv_json_set_int(node, "port", port);
     drv_json_set_string(node, "fingerprint", fingerprint);
     drv_json_set_string(node, "pin", pin);
-    json_object_object_add(node, "founder",
-                           json_object_new_boolean(g_str_equal(name, identity->founder)));
+    json_object_object_add(node, "founder", json_object_new_boolean(g_str_equal(name, identity->founder)));
     drv_json_set_int(node, "joined_ms", drv_clock_real_ms());
     if (host_uuid)
         drv_json_set_string(node, "host_uuid", host_uuid);
@@ -54,8 +52,7 @@ static gboolean clear_bucket(drv_store *store, const char *name, GError **error)
     return TRUE;
 }
 
-gboolean drv_authority_found(drv_store *store, drv_store *own, const drv_identity *identity,
-                             GError **error)
+gboolean drv_authority_found(drv_store *store, drv_store *own, const drv_identity *identity, GError **error)
 {
     g_auto(gnutls_x509_crt_t) certificate = drv_pki_load(identity->node_pem, error);
     g_autoptr(json_object) node = NULL;
@@ -65,18 +62,14 @@ gboolean drv_authority_found(drv_store *store, drv_store *own, const drv_identit
 
     if (!certificate)
         return FALSE;
-    node = node_document(identity, identity->node, identity->address, identity->port,
-                         identity->host_uuid, certificate);
-    if (!clear_bucket(store, DRV_NODES_BUCKET, error) ||
-        !clear_bucket(store, DRV_TOKENS_BUCKET, error) ||
+    node = node_document(identity, identity->node, identity->address, identity->port, identity->host_uuid, certificate);
+    if (!clear_bucket(store, DRV_NODES_BUCKET, error) || !clear_bucket(store, DRV_TOKENS_BUCKET, error) ||
         !clear_bucket(store, DRV_REVOKED_BUCKET, error) || !clear_bucket(store, POLICIES, error))
         return FALSE;
-    drv_publish_add(&changes, DRV_NODES_BUCKET, identity->node, drv_publish_text(node),
-                    DRV_REVISION_ANY);
+    drv_publish_add(&changes, DRV_NODES_BUCKET, identity->node, drv_publish_text(node), DRV_REVISION_ANY);
     document = drv_publish_write(store, identity, &changes, &again, error);
-    return document && (own == store || drv_store_put(own, "cluster", "membership",
-                                                      drv_publish_text(document), DRV_REVISION_ANY,
-                                                      NULL, error));
+    return document && (own == store || drv_store_put(own, "cluster", "membership", drv_publish_text(document),
+                                                      DRV_REVISION_ANY, NULL, error));
 }
 
 static gboolean publish_only(drv_cluster *cluster, gpointer data, gboolean *again, GError **error)
@@ -159,8 +152,7 @@ static drv_document *usable(drv_cluster *cluster, const char *text, GError **err
     return g_steal_pointer(&document);
 }
 
-static gboolean place_free(drv_store *store, const char *name, const char *address, gint64 port,
-                           GError **error)
+static gboolean place_free(drv_store *store, const char *name, const char *address, gint64 port, GError **error)
 {
     g_autoptr(json_object) nodes = drv_publish_bucket(store, DRV_NODES_BUCKET, NULL, error);
 
@@ -176,8 +168,7 @@ static gboolean place_free(drv_store *store, const char *name, const char *addre
                         name, name);
             return FALSE;
         }
-        if (!g_strcmp0(drv_json_string(node, "address", NULL), address) &&
-            drv_json_int(node, "port", 0) == port) {
+        if (!g_strcmp0(drv_json_string(node, "address", NULL), address) && drv_json_int(node, "port", 0) == port) {
             g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                         "%s port %" G_GINT64_FORMAT " is node %s already: give this host's own "
                         "address (--address)",
@@ -239,32 +230,27 @@ static gboolean sign(drv_cluster *cluster, gpointer data, gboolean *again, GErro
     joining *wish = data;
     const drv_identity *identity = drv_cluster_identity(cluster);
     drv_store *store = drv_cluster_store(cluster);
-    g_autoptr(drv_document) token =
-        usable(cluster, drv_json_string(wish->body, "token", NULL), error);
+    g_autoptr(drv_document) token = usable(cluster, drv_json_string(wish->body, "token", NULL), error);
     g_autofree char *spent = NULL;
     g_auto(gnutls_x509_crt_t) certificate = NULL;
     g_autoptr(json_object) node = NULL;
     g_autoptr(GError) problem = NULL;
     drv_pending changes = {0};
 
-    if (!token || !check_wish(wish, error) ||
-        !place_free(store, wish->name, wish->address, wish->port, error))
+    if (!token || !check_wish(wish, error) || !place_free(store, wish->name, wish->address, wish->port, error))
         return FALSE;
     g_clear_pointer(&wish->leaf, g_free);
     g_free(wish->twin);
     wish->twin = find_twin(store, wish->host_uuid);
-    wish->leaf = drv_pki_sign(identity->ca_pem, identity->ca_key_pem,
-                              drv_json_string(wish->body, "csr", NULL), DRV_PKI_NODE, wish->name,
-                              wish->address, error);
+    wish->leaf = drv_pki_sign(identity->ca_pem, identity->ca_key_pem, drv_json_string(wish->body, "csr", NULL),
+                              DRV_PKI_NODE, wish->name, wish->address, error);
     certificate = wish->leaf ? drv_pki_load(wish->leaf, error) : NULL;
     if (!certificate)
         return FALSE;
     spent = used(token, wish->name);
-    node = node_document(identity, wish->name, wish->address, wish->port, wish->host_uuid,
-                         certificate);
+    node = node_document(identity, wish->name, wish->address, wish->port, wish->host_uuid, certificate);
     drv_publish_add(&changes, DRV_TOKENS_BUCKET, token->key, spent, token->revision);
-    drv_publish_add(&changes, DRV_NODES_BUCKET, wish->name, drv_publish_text(node),
-                    DRV_REVISION_NEW);
+    drv_publish_add(&changes, DRV_NODES_BUCKET, wish->name, drv_publish_text(node), DRV_REVISION_NEW);
     if (drv_publish(cluster, &changes, again, &problem))
         return TRUE;
     /* Another one used it, or took the name: looking again says which. */
@@ -293,8 +279,7 @@ static json_object *welcome(drv_cluster *cluster, const joining *wish)
     return answer;
 }
 
-json_object *drv_authority_join(drv_cluster *cluster, json_object *body, const char *from,
-                                GError **error)
+json_object *drv_authority_join(drv_cluster *cluster, json_object *body, const char *from, GError **error)
 {
     joining wish = {.body = body,
                     .name = drv_json_string(body, "name", NULL),
@@ -326,8 +311,7 @@ json_object *drv_authority_join(drv_cluster *cluster, json_object *body, const c
 static gboolean note_signs(drv_cluster *cluster, gpointer data, gboolean *again, GError **error)
 {
     const char *name = data;
-    g_autoptr(drv_document) document =
-        drv_store_get(drv_cluster_store(cluster), DRV_NODES_BUCKET, name, error);
+    g_autoptr(drv_document) document = drv_store_get(drv_cluster_store(cluster), DRV_NODES_BUCKET, name, error);
     g_autoptr(json_object) node = document ? json_tokener_parse(document->json) : NULL;
     drv_pending changes = {0};
 
@@ -351,7 +335,8 @@ json_object *drv_authority_give(drv_cluster *cluster, const char *name, GError *
         g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED,
                     "without etcd only the founder, node %s, can let nodes in, and another one with "
                     "the authority's key could do nothing with it: move the store first (drover store "
-                    "move etcd://…)", identity->founder);
+                    "move etcd://…)",
+                    identity->founder);
         return NULL;
     }
     if (!identity->ca_key_pem)
@@ -372,8 +357,7 @@ json_object *drv_authority_give(drv_cluster *cluster, const char *name, GError *
 
 json_object *drv_authority_take(drv_cluster *cluster, json_object *body, GError **error)
 {
-    return drv_identity_add_authority(drv_cluster_identity(cluster),
-                                      drv_json_string(body, "key", ""), error)
+    return drv_identity_add_authority(drv_cluster_identity(cluster), drv_json_string(body, "key", ""), error)
                ? json_object_new_object()
                : NULL;
 }
@@ -384,8 +368,7 @@ static gboolean revoke_node(drv_cluster *cluster, gpointer data, gboolean *again
 {
     const char *name = data;
     g_autoptr(GError) failure = NULL;
-    g_autoptr(drv_document) document =
-        drv_store_get(drv_cluster_store(cluster), DRV_NODES_BUCKET, name, &failure);
+    g_autoptr(drv_document) document = drv_store_get(drv_cluster_store(cluster), DRV_NODES_BUCKET, name, &failure);
     g_autoptr(json_object) node = NULL;
     g_autoptr(json_object) revoked = NULL;
     const char *fingerprint;
@@ -393,8 +376,8 @@ static gboolean revoke_node(drv_cluster *cluster, gpointer data, gboolean *again
 
     if (!document) {
         if (g_error_matches(failure, DRV_ERROR, DRV_ERROR_NOT_FOUND))
-            g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND,
-                        "the cluster has no node %.64s (see `drover node list`)", name);
+            g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "the cluster has no node %.64s (see `drover node list`)",
+                        name);
         else
             g_propagate_error(error, g_steal_pointer(&failure));
         return FALSE;
@@ -405,8 +388,7 @@ static gboolean revoke_node(drv_cluster *cluster, gpointer data, gboolean *again
     drv_json_set_string(revoked, "name", name);
     drv_json_set_string(revoked, "fingerprint", fingerprint);
     drv_json_set_int(revoked, "revoked_ms", drv_clock_real_ms());
-    drv_publish_add(&changes, DRV_REVOKED_BUCKET, fingerprint, drv_publish_text(revoked),
-                    DRV_REVISION_ANY);
+    drv_publish_add(&changes, DRV_REVOKED_BUCKET, fingerprint, drv_publish_text(revoked), DRV_REVISION_ANY);
     drv_publish_add(&changes, DRV_NODES_BUCKET, name, NULL, document->revision);
     return drv_publish(cluster, &changes, again, error);
 }
@@ -418,23 +400,22 @@ static gboolean is_dispensable(drv_cluster *cluster, const char *name, GError **
 
     if (!g_str_equal(name, identity->founder))
         return TRUE;
-    if (drv_store_is_shared(drv_cluster_store(cluster)) && identity->ca_key_pem &&
-        !g_str_equal(name, identity->node))
+    if (drv_store_is_shared(drv_cluster_store(cluster)) && identity->ca_key_pem && !g_str_equal(name, identity->node))
         return TRUE;
     g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED,
-                "%s is the founder of the cluster and holds its authority: it cannot be removed%s",
-                name, drv_store_is_shared(drv_cluster_store(cluster))
-                          ? " here, only at another node that has the authority's key (drover node "
-                            "authority NODE)"
-                          : "");
+                "%s is the founder of the cluster and holds its authority: it cannot be removed%s", name,
+                drv_store_is_shared(drv_cluster_store(cluster))
+                    ? " here, only at another node that has the authority's key (drover node "
+                      "authority NODE)"
+                    : "");
     return FALSE;
 }
 
 json_object *drv_authority_revoke(drv_cluster *cluster, const char *name, GError **error)
 {
     if (!drv_node_name_check(name, NULL)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND,
-                    "the cluster has no node %.64s (see `drover node list`)", name);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "the cluster has no node %.64s (see `drover node list`)",
+                    name);
         return NULL;
     }
     if (!is_dispensable(cluster, name, error))

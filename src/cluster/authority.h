@@ -15,8 +15,7 @@
  * this host left is removed (its jobs' history stays).
  * @store: the cluster's, @own: this host's; maybe the same
  */
-gboolean drv_authority_found(drv_store *store, drv_store *own, const drv_identity *identity,
-                             GError **error);
+gboolean drv_authority_found(drv_store *store, drv_store *own, const drv_identity *identity, GError **error);
 
 /** drv_authority_publish() - a new membership from what the buckets say, and push it. */
 gboolean drv_authority_publish(drv_cluster *cluster, GError **error);
@@ -32,8 +31,7 @@ json_object *drv_authority_revoke(drv_cluster *cluster, const char *name, GError
  * @from: the caller's address, used when the body has none
  * The token is used up only when everything else is in order, by exactly one caller.
  */
-json_object *drv_authority_join(drv_cluster *cluster, json_object *body, const char *from,
-                                GError **error);
+json_object *drv_authority_join(drv_cluster *cluster, json_object *body, const char *from, GError **error);
 
 /** drv_authority_give() - node @name gets the authority's key, and can sign as well. Only with etcd. */
 json_object *drv_authority_give(drv_cluster *cluster, const char *name, GError **error);

@@ -25,8 +25,8 @@ static gboolean is_lasting(const char *bucket, const drv_document *document)
 {
     g_autoptr(json_object) job = NULL;
 
-    if (g_str_equal(bucket, "session") || g_str_equal(bucket, "content") ||
-        g_str_equal(bucket, "marker") || g_str_equal(bucket, DRV_CLAIM_BUCKET))
+    if (g_str_equal(bucket, "session") || g_str_equal(bucket, "content") || g_str_equal(bucket, "marker") ||
+        g_str_equal(bucket, DRV_CLAIM_BUCKET))
         return FALSE;
     if (!g_str_equal(bucket, "job"))
         return TRUE;
@@ -80,8 +80,7 @@ static json_object *collect(drv_store *store, gboolean shared, GError **error)
     for (guint i = 0; buckets && i < buckets->len; i++) {
         const char *bucket = buckets->pdata[i];
 
-        if ((drv_store_cluster_bucket(bucket) == shared ||
-             (!shared && g_str_equal(bucket, "cluster"))) &&
+        if ((drv_store_cluster_bucket(bucket) == shared || (!shared && g_str_equal(bucket, "cluster"))) &&
             !add_bucket(list, store, bucket, error))
             return NULL;
     }
@@ -115,8 +114,8 @@ json_object *drv_backup_collect(drv_cluster *cluster, GError **error)
 
 static void add_line(GString *text, json_object *object)
 {
-    g_string_append(text, json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
-                                                                     JSON_C_TO_STRING_NOSLASHESCAPE));
+    g_string_append(text,
+                    json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
     g_string_append_c(text, '\n');
 }
 
@@ -162,21 +161,18 @@ static gboolean is_of(json_object *collected, const drv_identity *identity)
 static gboolean write_text(const char *path, const GString *text, GError **error)
 {
     struct drv_error err;
-    int fd = g_str_equal(path, "-") ? dup(STDOUT_FILENO)
-                                    : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int fd = g_str_equal(path, "-") ? dup(STDOUT_FILENO) : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     gboolean written;
 
     if (fd < 0) {
-        g_set_error(error, DRV_ERROR, errno == EEXIST ? DRV_ERROR_CONFLICT : DRV_ERROR_FAILED,
-                    "cannot write %s: %s%s", path, g_strerror(errno),
-                    errno == EEXIST ? ": choose another name, or remove it" : "");
+        g_set_error(error, DRV_ERROR, errno == EEXIST ? DRV_ERROR_CONFLICT : DRV_ERROR_FAILED, "cannot write %s: %s%s",
+                    path, g_strerror(errno), errno == EEXIST ? ": choose another name, or remove it" : "");
         return FALSE;
     }
     written = !drv_fd_write_all(fd, text->str, text->len, &err) &&
               (g_str_equal(path, "-") || !drv_durable_open_file(fd, path, &err));
     if (!written) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "the backup %s is not whole: %s", path,
-                    err.message);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "the backup %s is not whole: %s", path, err.message);
         if (!g_str_equal(path, "-"))
             unlink(path);
     }
@@ -184,8 +180,8 @@ static gboolean write_text(const char *path, const GString *text, GError **error
     return written;
 }
 
-gboolean drv_backup_write(json_object *collected, const char *etc_dir, const char *path,
-                          gboolean *with_identity, GError **error)
+gboolean drv_backup_write(json_object *collected, const char *etc_dir, const char *path, gboolean *with_identity,
+                          GError **error)
 {
     static const char *const of_head[] = {"drover_backup", "version", "made_ms", "cluster", "node"};
     g_autoptr(drv_identity) identity = drv_identity_load(etc_dir, NULL);
@@ -197,8 +193,7 @@ gboolean drv_backup_write(json_object *collected, const char *etc_dir, const cha
     gboolean written;
 
     for (gsize i = 0; i < G_N_ELEMENTS(of_head); i++)
-        json_object_object_add(head, of_head[i],
-                               json_object_get(json_object_object_get(collected, of_head[i])));
+        json_object_object_add(head, of_head[i], json_object_get(json_object_object_get(collected, of_head[i])));
     drv_json_set_bool(head, "shared", drv_json_array(collected, "shared") != NULL);
     add_line(text, head);
     *with_identity = is_of(collected, identity);

@@ -16,8 +16,8 @@ json_object *drv_backup_collect(drv_cluster *cluster, GError **error);
  * @with_identity: receives whether it is in it
  * DRV_ERROR_CONFLICT: @path is there already.
  */
-gboolean drv_backup_write(json_object *collected, const char *etc_dir, const char *path,
-                          gboolean *with_identity, GError **error);
+gboolean drv_backup_write(json_object *collected, const char *etc_dir, const char *path, gboolean *with_identity,
+                          GError **error);
 
 typedef struct {
     char *node;

@@ -32,13 +32,13 @@
 #define MOST_MS (15 * 60 * 1000)
 #define IDLE_MOST 8
 #define ANSWER_MOST_BYTES (64u << 20)
-#define ELSEWHERE_MOST 3  /* how often one is sent on */
+#define ELSEWHERE_MOST 3    /* how often one is sent on */
 #define STREAM_SILENCE_S 60 /* the server sends a comment more often than that */
 
 struct drv_client {
-    char *host;   /* where drv_client_call() goes */
-    char *name;   /* and what the certificate there must say; NULL: @host */
-    char *where;  /* for messages */
+    char *host;  /* where drv_client_call() goes */
+    char *name;  /* and what the certificate there must say; NULL: @host */
+    char *where; /* for messages */
     guint16 port;
     char *ca_file;
     char *cert_file;
@@ -95,8 +95,7 @@ static gboolean ca_from_token(drv_client *client, GError **error)
 
     if (!drv_token_parse(&token, client->token, error))
         return FALSE;
-    pem = drv_endpoint_authority(client->host, client->port, token.fingerprint, CONNECT_MS, &node,
-                                 NULL, error);
+    pem = drv_endpoint_authority(client->host, client->port, token.fingerprint, CONNECT_MS, &node, NULL, error);
     if (!pem)
         return FALSE;
     if (!client->name && drv_node_name_check(node, NULL)) /* any node of that cluster will do */
@@ -122,8 +121,8 @@ static char *token_of(const char *etc_dir)
     return g_strstrip(text);
 }
 
-static gboolean find_credentials(drv_client *client, const drv_client_options *options,
-                                 const char *etc_dir, GError **error)
+static gboolean find_credentials(drv_client *client, const drv_client_options *options, const char *etc_dir,
+                                 GError **error)
 {
     client->ca_file = options->ca_file ? g_strdup(options->ca_file) : readable(etc_dir, "ca.crt");
     if (options->anonymous)
@@ -178,8 +177,7 @@ static gboolean is_address(const char *host)
     return inet_pton(AF_INET, host, &bytes) == 1 || inet_pton(AF_INET6, host, &bytes) == 1;
 }
 
-static gboolean find_server(drv_client *client, const drv_client_options *options,
-                            const char *etc_dir, GError **error)
+static gboolean find_server(drv_client *client, const drv_client_options *options, const char *etc_dir, GError **error)
 {
     g_autofree char *path = g_build_filename(etc_dir, "node.json", NULL);
     g_autofree char *text = NULL;
@@ -218,8 +216,7 @@ drv_client *drv_client_new(const drv_client_options *options, GError **error)
     client->patience_ms = options->patience_ms ? options->patience_ms : PATIENCE_MS;
     g_mutex_init(&client->lock);
     client->idle = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, queue_free);
-    if (!find_server(client, options, etc_dir, error) ||
-        !find_credentials(client, options, etc_dir, error))
+    if (!find_server(client, options, etc_dir, error) || !find_credentials(client, options, etc_dir, error))
         return NULL;
     return g_steal_pointer(&client);
 }
@@ -320,8 +317,7 @@ static int on_socket(void *data, curl_socket_t fd, curlsocktype purpose)
     return CURL_SOCKOPT_OK;
 }
 
-static void prepare(drv_client *client, CURL *curl, const destination *to, const char *path,
-                    transfer *lists)
+static void prepare(drv_client *client, CURL *curl, const destination *to, const char *path, transfer *lists)
 {
     const char *name = to->name ?: to->host;
     g_autofree char *server = drv_endpoint_text(name, to->port);
@@ -366,8 +362,7 @@ static void prepare(drv_client *client, CURL *curl, const destination *to, const
 }
 
 /* Why it did not come to an answer, in words that help. */
-static void set_failure(GError **error, CURL *curl, CURLcode rc, const char *where,
-                        const char *failure)
+static void set_failure(GError **error, CURL *curl, CURLcode rc, const char *where, const char *failure)
 {
     long verify = 0, os = 0;
 
@@ -382,12 +377,11 @@ static void set_failure(GError **error, CURL *curl, CURLcode rc, const char *whe
                         where);
         else
             g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
-                        "cannot connect to %s%s%s: is the host up, and the port open in its firewall?",
-                        where, os ? ": " : "", os ? g_strerror((int)os) : "");
+                        "cannot connect to %s%s%s: is the host up, and the port open in its firewall?", where,
+                        os ? ": " : "", os ? g_strerror((int)os) : "");
         break;
     case CURLE_COULDNT_RESOLVE_HOST:
-        g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE, "cannot find the host of %s: %s", where,
-                    failure);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE, "cannot find the host of %s: %s", where, failure);
         break;
     case CURLE_OPERATION_TIMEDOUT:
     case CURLE_ABORTED_BY_CALLBACK:
@@ -403,8 +397,7 @@ static void set_failure(GError **error, CURL *curl, CURLcode rc, const char *whe
         break;
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CACERT_BADFILE:
-        g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "the credentials cannot be used: %s",
-                    failure);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "the credentials cannot be used: %s", failure);
         break;
     default:
         g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE, "%s broke off: %s", where,
@@ -427,14 +420,11 @@ static size_t collect(char *bytes, size_t size, size_t count, void *data)
 /* The server's own error, or what its status says. */
 static void set_answer_error(GError **error, json_object *answer, long status, const char *where)
 {
-    json_object *inner = json_object_is_type(answer, json_type_object)
-                             ? json_object_object_get(answer, "error")
-                             : NULL;
+    json_object *inner = json_object_is_type(answer, json_type_object) ? json_object_object_get(answer, "error") : NULL;
     const char *message = drv_json_string(inner, "message", NULL);
 
     if (message)
-        g_set_error(error, DRV_ERROR, drv_error_code_from_name(drv_json_string(inner, "code", NULL)), "%s",
-                    message);
+        g_set_error(error, DRV_ERROR, drv_error_code_from_name(drv_json_string(inner, "code", NULL)), "%s", message);
     else
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
                     "%s answers with HTTP status %ld and no reason: is it a droverd?", where, status);
@@ -452,17 +442,15 @@ static json_object *read_answer(const GString *text, long status, const char *wh
         return NULL;
     }
     if (!json_object_is_type(answer, json_type_object)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "%s answers with something else than JSON",
-                    where);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "%s answers with something else than JSON", where);
         return NULL;
     }
     return g_steal_pointer(&answer);
 }
 
 /* @elsewhere: receives where the server says that this has to be asked; NULL: it is an error. */
-static json_object *call(drv_client *client, const destination *to, const char *method,
-                         const char *path, json_object *body, guint timeout_ms, char **elsewhere,
-                         GError **error);
+static json_object *call(drv_client *client, const destination *to, const char *method, const char *path,
+                         json_object *body, guint timeout_ms, char **elsewhere, GError **error);
 
 /* A call without a time limit. */
 typedef struct {
@@ -510,9 +498,8 @@ static void be_patient(CURL *curl, patience *p, transfer *lists)
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
 }
 
-static json_object *call(drv_client *client, const destination *to, const char *method,
-                         const char *path, json_object *body, guint timeout_ms, char **elsewhere,
-                         GError **error)
+static json_object *call(drv_client *client, const destination *to, const char *method, const char *path,
+                         json_object *body, guint timeout_ms, char **elsewhere, GError **error)
 {
     patience waiting = {.client = client, .to = to};
     g_autofree char *where = drv_endpoint_text(to->host, to->port);
@@ -544,8 +531,7 @@ static json_object *call(drv_client *client, const destination *to, const char *
         const char *url = NULL;
 
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-        if (elsewhere && status == 307 &&
-            curl_easy_getinfo(curl, CURLINFO_REDIRECT_URL, &url) == CURLE_OK && url)
+        if (elsewhere && status == 307 && curl_easy_getinfo(curl, CURLINFO_REDIRECT_URL, &url) == CURLE_OK && url)
             *elsewhere = g_strdup(url);
         answer = read_answer(text, status, where, error);
     } else {
@@ -572,8 +558,8 @@ static gboolean split_url(const char *url, char **host, guint16 *port, char **pa
     return TRUE;
 }
 
-json_object *drv_client_call(drv_client *client, const char *method, const char *path,
-                             json_object *body, guint timeout_ms, GError **error)
+json_object *drv_client_call(drv_client *client, const char *method, const char *path, json_object *body,
+                             guint timeout_ms, GError **error)
 {
     destination to = {.name = client->name, .host = client->host, .port = client->port};
     g_autofree char *host = NULL;
@@ -599,9 +585,9 @@ json_object *drv_client_call(drv_client *client, const char *method, const char 
     return answer;
 }
 
-json_object *drv_client_call_node(drv_client *client, const char *name, const char *address,
-                                  guint16 port, const char *pin, const char *method,
-                                  const char *path, json_object *body, guint timeout_ms, GError **error)
+json_object *drv_client_call_node(drv_client *client, const char *name, const char *address, guint16 port,
+                                  const char *pin, const char *method, const char *path, json_object *body,
+                                  guint timeout_ms, GError **error)
 {
     g_autofree char *full = g_strconcat(name, DRV_NODE_SUFFIX, NULL);
     destination to = {.name = full, .host = address, .pin = pin, .port = port};
@@ -632,8 +618,7 @@ static gboolean dispatch(stream *state)
     if (state->data->len) {
         g_autoptr(json_object) object = json_tokener_parse(state->data->str);
 
-        go_on = state->func(state->event->len ? state->event->str : "message", object,
-                            state->user_data);
+        go_on = state->func(state->event->len ? state->event->str : "message", object, state->user_data);
     }
     g_string_truncate(state->event, 0);
     g_string_truncate(state->data, 0);
@@ -677,15 +662,14 @@ static size_t on_stream(char *bytes, size_t size, size_t count, void *data)
     return size * count;
 }
 
-gboolean drv_client_stream(drv_client *client, const char *path, drv_client_event_func func,
-                           gpointer user_data, GError **error)
+gboolean drv_client_stream(drv_client *client, const char *path, drv_client_event_func func, gpointer user_data,
+                           GError **error)
 {
     destination to = {.name = client->name, .host = client->host, .port = client->port};
     g_autoptr(GString) buffer = g_string_new(NULL);
     g_autoptr(GString) event = g_string_new(NULL);
     g_autoptr(GString) data = g_string_new(NULL);
-    stream state = {.func = func, .user_data = user_data, .buffer = buffer, .event = event,
-                    .data = data};
+    stream state = {.func = func, .user_data = user_data, .buffer = buffer, .event = event, .data = data};
     transfer lists = {0};
     gboolean good = FALSE;
     long status = 0;

@@ -26,9 +26,9 @@ typedef struct {
     gboolean person;       /* for a person: operator.crt of etc_dir first, renewed if that can be done here, then
                               operator.token */
     const char *key_file;
-    const char *token;     /* an operator's bearer token; no certificate is used then */
-    guint patience_ms;     /* of calls without a time limit; 0: 8 s */
-    gboolean anonymous;    /* no credentials at all: only for POST /v1/join; needs @ca_file */
+    const char *token;  /* an operator's bearer token; no certificate is used then */
+    guint patience_ms;  /* of calls without a time limit; 0: 8 s */
+    gboolean anonymous; /* no credentials at all: only for POST /v1/join; needs @ca_file */
 } drv_client_options;
 
 /**
@@ -63,27 +63,26 @@ void drv_client_on_wait(drv_client *client, drv_client_wait_func func, gpointer 
  * (code and message as it sent them; DRV_ERROR_DENIED when it does not know us), or
  * DRV_ERROR_UNREACHABLE with what to do about it.
  */
-json_object *drv_client_call(drv_client *client, const char *method, const char *path,
-                             json_object *body, guint timeout_ms, GError **error);
+json_object *drv_client_call(drv_client *client, const char *method, const char *path, json_object *body,
+                             guint timeout_ms, GError **error);
 
 /**
  * drv_client_event_func - one event of a stream. @data_object is borrowed.
  * Return: FALSE to end the stream.
  */
-typedef gboolean (*drv_client_event_func)(const char *event, json_object *data_object,
-                                          gpointer user_data);
+typedef gboolean (*drv_client_event_func)(const char *event, json_object *data_object, gpointer user_data);
 
 /**
  * drv_client_stream() - GET an event stream and call @func, in this thread, for each event.
  * Return: TRUE when the server ended it or @func did; FALSE and @error when it broke.
  */
-gboolean drv_client_stream(drv_client *client, const char *path, drv_client_event_func func,
-                           gpointer user_data, GError **error);
+gboolean drv_client_stream(drv_client *client, const char *path, drv_client_event_func func, gpointer user_data,
+                           GError **error);
 
 /*
  * For src/api only: a call to a node that is known by name. @name is what its
  * certificate must say, @address where it is, @pin its key (drv_pki_pin()) or NULL.
  */
-json_object *drv_client_call_node(drv_client *client, const char *name, const char *address,
-                                  guint16 port, const char *pin, const char *method,
-                                  const char *path, json_object *body, guint timeout_ms, GError **error);
+json_object *drv_client_call_node(drv_client *client, const char *name, const char *address, guint16 port,
+                                  const char *pin, const char *method, const char *path, json_object *body,
+                                  guint timeout_ms, GError **error);

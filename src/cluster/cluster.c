@@ -75,8 +75,9 @@ gboolean drv_cluster_apply(drv_cluster *cluster, json_object *document, GError *
     if (next->version <= old->version)
         return TRUE;
     if (next->unsigned_tokens && next->unsigned_tokens != old->unsigned_tokens)
-        drv_log_warning("%u operators' tokens in the cluster's store are not signed by the authority, and are not taken",
-                        next->unsigned_tokens);
+        drv_log_warning(
+            "%u operators' tokens in the cluster's store are not signed by the authority, and are not taken",
+            next->unsigned_tokens);
     whole = with_revoked(old, next, document);
     if (whole) {
         g_clear_pointer(&next, drv_snapshot_unref);
@@ -94,8 +95,8 @@ gboolean drv_cluster_apply(drv_cluster *cluster, json_object *document, GError *
     if (cluster->changed)
         cluster->changed(cluster->changed_data);
     return drv_store_put(cluster->own, DRV_MEMBERSHIP_BUCKET, DRV_MEMBERSHIP_KEY,
-                         json_object_to_json_string_ext(document, JSON_C_TO_STRING_PLAIN),
-                         DRV_REVISION_ANY, NULL, error);
+                         json_object_to_json_string_ext(document, JSON_C_TO_STRING_PLAIN), DRV_REVISION_ANY, NULL,
+                         error);
 }
 
 json_object *drv_cluster_document(drv_cluster *cluster)
@@ -113,14 +114,13 @@ void drv_cluster_on_change(drv_cluster *cluster, void (*func)(gpointer data), gp
 
 /* ---- who may come in ---- */
 
-gboolean drv_cluster_admit(drv_cluster *cluster, const char *organization, const char *name,
-                           const char *fingerprint, GError **error)
+gboolean drv_cluster_admit(drv_cluster *cluster, const char *organization, const char *name, const char *fingerprint,
+                           GError **error)
 {
     g_autoptr(drv_snapshot) view = drv_cluster_view(cluster);
     const drv_snapshot_member *known;
 
-    if (g_hash_table_contains(view->revoked, fingerprint) &&
-        g_str_equal(organization, DRV_PKI_OPERATOR)) {
+    if (g_hash_table_contains(view->revoked, fingerprint) && g_str_equal(organization, DRV_PKI_OPERATOR)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
                     "the operator's key has been revoked; on a node that has the authority's key remove "
                     "/etc/drover/operator.key, and the next drover command there makes a new one");
@@ -243,20 +243,20 @@ static GPtrArray *peers_members(void *data)
     return array;
 }
 
-static json_object *peers_call(void *data, const char *node, const char *method, const char *path,
-                               json_object *body, guint timeout_ms, GError **error)
+static json_object *peers_call(void *data, const char *node, const char *method, const char *path, json_object *body,
+                               guint timeout_ms, GError **error)
 {
     drv_cluster *cluster = data;
     g_autoptr(drv_snapshot) view = drv_cluster_view(cluster);
     const drv_snapshot_member *to = g_hash_table_lookup(view->members, node);
 
     if (!to) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND,
-                    "%s is not a node of this cluster (see `drover node list`)", node);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "%s is not a node of this cluster (see `drover node list`)",
+                    node);
         return NULL;
     }
-    return drv_client_call_node(cluster->client, to->name, to->address, to->port, to->pin, method,
-                                path, body, timeout_ms, error);
+    return drv_client_call_node(cluster->client, to->name, to->address, to->port, to->pin, method, path, body,
+                                timeout_ms, error);
 }
 
 const drv_peers *drv_cluster_peers(drv_cluster *cluster)
@@ -317,8 +317,7 @@ json_object *drv_cluster_send_to_founder(drv_cluster *cluster, GError **error)
 json_object *drv_cluster_send_to_signer(drv_cluster *cluster, GError **error)
 {
     g_autoptr(drv_snapshot) view = drv_cluster_view(cluster);
-    g_autoptr(json_object) answer =
-        drv_cluster_ask_founder(cluster, "GET", "/v1/peer/membership", NULL, NULL);
+    g_autoptr(json_object) answer = drv_cluster_ask_founder(cluster, "GET", "/v1/peer/membership", NULL, NULL);
     GHashTableIter iter;
     gpointer value;
 
@@ -338,20 +337,18 @@ json_object *drv_cluster_send_to_signer(drv_cluster *cluster, GError **error)
     return drv_cluster_send_to_founder(cluster, error);
 }
 
-json_object *drv_cluster_ask_founder(drv_cluster *cluster, const char *method, const char *path,
-                                     json_object *body, GError **error)
+json_object *drv_cluster_ask_founder(drv_cluster *cluster, const char *method, const char *path, json_object *body,
+                                     GError **error)
 {
-    json_object *answer = peers_call(cluster, cluster->identity->founder, method, path, body,
-                                     2 * CALL_MS, error);
+    json_object *answer = peers_call(cluster, cluster->identity->founder, method, path, body, 2 * CALL_MS, error);
 
     if (!answer && error && g_error_matches(*error, DRV_ERROR, DRV_ERROR_UNREACHABLE))
-        g_prefix_error(error, "this can only be done by the cluster's founder, node %s: ",
-                       cluster->identity->founder);
+        g_prefix_error(error, "this can only be done by the cluster's founder, node %s: ", cluster->identity->founder);
     return answer;
 }
 
-json_object *drv_cluster_ask_signer(drv_cluster *cluster, const char *method, const char *path,
-                                    json_object *body, GError **error)
+json_object *drv_cluster_ask_signer(drv_cluster *cluster, const char *method, const char *path, json_object *body,
+                                    GError **error)
 {
     g_autoptr(drv_snapshot) view = drv_cluster_view(cluster);
     g_autoptr(GError) first = NULL;
@@ -393,8 +390,7 @@ static void push_one(gpointer data, gpointer user_data)
 
     answer = peers_call(cluster, name, "PUT", "/v1/peer/membership", document, CALL_MS, &error);
     if (!answer)
-        drv_log_debug("the membership was not taken, the node will ask for it node=%s: %s", name,
-                      error->message);
+        drv_log_debug("the membership was not taken, the node will ask for it node=%s: %s", name, error->message);
 }
 
 void drv_cluster_push(drv_cluster *cluster)

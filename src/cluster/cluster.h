@@ -69,12 +69,12 @@ json_object *drv_cluster_send_to_founder(drv_cluster *cluster, GError **error);
 json_object *drv_cluster_send_to_signer(drv_cluster *cluster, GError **error);
 
 /** drv_cluster_ask_founder() - a call to it, as this node. DRV_ERROR_UNREACHABLE names it. */
-json_object *drv_cluster_ask_founder(drv_cluster *cluster, const char *method, const char *path,
-                                     json_object *body, GError **error);
+json_object *drv_cluster_ask_founder(drv_cluster *cluster, const char *method, const char *path, json_object *body,
+                                     GError **error);
 
 /** drv_cluster_ask_signer() - the same, of a member that has the authority's key: the founder first. */
-json_object *drv_cluster_ask_signer(drv_cluster *cluster, const char *method, const char *path,
-                                    json_object *body, GError **error);
+json_object *drv_cluster_ask_signer(drv_cluster *cluster, const char *method, const char *path, json_object *body,
+                                    GError **error);
 
 /** drv_cluster_document() - the membership document. Transfer full. */
 json_object *drv_cluster_document(drv_cluster *cluster);
@@ -95,8 +95,8 @@ void drv_cluster_on_change(drv_cluster *cluster, void (*func)(gpointer data), gp
  * drv_cluster_admit() - may the holder of this certificate (whose chain is good) come in?
  * @organization, @name, @fingerprint: from the certificate
  */
-gboolean drv_cluster_admit(drv_cluster *cluster, const char *organization, const char *name,
-                           const char *fingerprint, GError **error);
+gboolean drv_cluster_admit(drv_cluster *cluster, const char *organization, const char *name, const char *fingerprint,
+                           GError **error);
 
 /**
  * drv_cluster_admit_bearer() - is @text an operator's token that is in force?

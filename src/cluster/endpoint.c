@@ -19,8 +19,7 @@
 G_DEFINE_AUTO_CLEANUP_FREE_FUNC(gnutls_x509_crt_t, gnutls_x509_crt_deinit, NULL)
 G_DEFINE_AUTO_CLEANUP_FREE_FUNC(gnutls_session_t, gnutls_deinit, NULL)
 
-#define HOST_CHARACTERS                                                                            \
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_:%"
+#define HOST_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_:%"
 
 gboolean drv_endpoint_parse(const char *text, char **host, guint16 *port, GError **error)
 {
@@ -48,8 +47,7 @@ gboolean drv_endpoint_parse(const char *text, char **host, guint16 *port, GError
         g_clear_pointer(host, g_free);
     }
     g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                "\"%.128s\" is not the address of a node: write HOST, HOST:PORT or [IPV6]:PORT",
-                text);
+                "\"%.128s\" is not the address of a node: write HOST, HOST:PORT or [IPV6]:PORT", text);
     return FALSE;
 }
 
@@ -60,8 +58,7 @@ char *drv_endpoint_text(const char *host, guint16 port)
 
 static int connect_one(const struct addrinfo *to, gint64 until_ms, int *why)
 {
-    drv_autoclose int fd =
-        socket(to->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, to->ai_protocol);
+    drv_autoclose int fd = socket(to->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, to->ai_protocol);
     struct pollfd wait = {.fd = fd, .events = POLLOUT};
     socklen_t size = sizeof *why;
 
@@ -100,16 +97,14 @@ int drv_endpoint_connect(const char *host, guint16 port, guint timeout_ms, GErro
     int rc = getaddrinfo(host, service, &hints, &all), why = 0, fd = -1;
 
     if (rc) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE, "cannot find the host %s: %s", host,
-                    gai_strerror(rc));
+        g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE, "cannot find the host %s: %s", host, gai_strerror(rc));
         return -1;
     }
     for (const struct addrinfo *to = all; to && fd < 0; to = to->ai_next)
         fd = connect_one(to, until_ms, &why);
     freeaddrinfo(all);
     if (fd < 0)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE, "cannot connect to %s: %s%s", where,
-                    g_strerror(why),
+        g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE, "cannot connect to %s: %s%s", where, g_strerror(why),
                     why == ECONNREFUSED ? " (is droverd running there?)"
                     : why == ETIMEDOUT  ? " (is the host up, and the port open in its firewall?)"
                                         : "");
@@ -125,15 +120,13 @@ static char *address_of(int fd)
     if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
         return NULL;
     if (address.ss_family == AF_INET)
-        return g_strdup(inet_ntop(AF_INET, &((struct sockaddr_in *)&address)->sin_addr, text,
-                                  sizeof text));
-    return g_strdup(
-        inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&address)->sin6_addr, text, sizeof text));
+        return g_strdup(inet_ntop(AF_INET, &((struct sockaddr_in *)&address)->sin_addr, text, sizeof text));
+    return g_strdup(inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&address)->sin6_addr, text, sizeof text));
 }
 
 /* In the presented chain, the certificate with this fingerprint, having signed the first one. */
-static char *find_authority(gnutls_session_t session, const char *where, const char *fingerprint,
-                            char **node, GError **error)
+static char *find_authority(gnutls_session_t session, const char *where, const char *fingerprint, char **node,
+                            GError **error)
 {
     unsigned count = 0;
     const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
@@ -151,8 +144,7 @@ static char *find_authority(gnutls_session_t session, const char *where, const c
 
         if (g_strcmp0(digest, fingerprint))
             continue;
-        if (gnutls_x509_crt_init(&ca) < 0 ||
-            gnutls_x509_crt_import(ca, &chain[i], GNUTLS_X509_FMT_DER) < 0 ||
+        if (gnutls_x509_crt_init(&ca) < 0 || gnutls_x509_crt_import(ca, &chain[i], GNUTLS_X509_FMT_DER) < 0 ||
             !drv_pki_check_chain(leaf, ca, GNUTLS_KP_TLS_WWW_SERVER, NULL, &failure) ||
             gnutls_x509_crt_export2(ca, GNUTLS_X509_FMT_PEM, &pem) < 0)
             break;
@@ -169,8 +161,8 @@ static char *find_authority(gnutls_session_t session, const char *where, const c
     return NULL;
 }
 
-char *drv_endpoint_authority(const char *host, guint16 port, const char *fingerprint,
-                             guint timeout_ms, char **node, char **local_address, GError **error)
+char *drv_endpoint_authority(const char *host, guint16 port, const char *fingerprint, guint timeout_ms, char **node,
+                             char **local_address, GError **error)
 {
     g_autofree char *where = drv_endpoint_text(host, port);
     drv_autoclose int fd = drv_endpoint_connect(host, port, timeout_ms, error);
@@ -196,8 +188,7 @@ char *drv_endpoint_authority(const char *host, guint16 port, const char *fingerp
         while (rc < 0 && !gnutls_error_is_fatal(rc));
     }
     if (rc < 0)
-        g_set_error(error, DRV_ERROR,
-                    rc == GNUTLS_E_TIMEDOUT ? DRV_ERROR_UNREACHABLE : DRV_ERROR_DENIED,
+        g_set_error(error, DRV_ERROR, rc == GNUTLS_E_TIMEDOUT ? DRV_ERROR_UNREACHABLE : DRV_ERROR_DENIED,
                     "%s does not answer as a droverd does: %s", where, gnutls_strerror(rc));
     else
         text = find_authority(session, where, fingerprint, node, error);

@@ -26,5 +26,5 @@ int drv_endpoint_connect(const char *host, guint16 port, guint timeout_ms, GErro
  * @local_address: receives this end's IP address (transfer full); may be NULL
  * DRV_ERROR_DENIED: the server is of another cluster (or no droverd).
  */
-char *drv_endpoint_authority(const char *host, guint16 port, const char *fingerprint,
-                             guint timeout_ms, char **node, char **local_address, GError **error);
+char *drv_endpoint_authority(const char *host, guint16 port, const char *fingerprint, guint timeout_ms, char **node,
+                             char **local_address, GError **error);

@@ -29,8 +29,7 @@ static gboolean pull_from_store(drv_cluster *cluster, GError **error)
 
 static gboolean pull_from_founder(drv_cluster *cluster, GError **error)
 {
-    g_autoptr(json_object) document =
-        drv_cluster_ask_founder(cluster, "GET", "/v1/peer/membership", NULL, error);
+    g_autoptr(json_object) document = drv_cluster_ask_founder(cluster, "GET", "/v1/peer/membership", NULL, error);
 
     return document && drv_cluster_apply(cluster, document, error);
 }
@@ -61,8 +60,7 @@ static void go_through(drv_cluster *cluster, drv_keeping *keeping, drv_store *st
 }
 
 /* How one comes to the store at @where, from a member that knows. */
-static gboolean ask_keeping(drv_cluster *cluster, const char *where, drv_keeping *keeping,
-                            GError **error)
+static gboolean ask_keeping(drv_cluster *cluster, const char *where, drv_keeping *keeping, GError **error)
 {
     g_autoptr(drv_snapshot) view = drv_cluster_view(cluster);
     GHashTableIter iter;
@@ -79,16 +77,15 @@ static gboolean ask_keeping(drv_cluster *cluster, const char *where, drv_keeping
         if (answer && !g_strcmp0(drv_json_string(answer, "where", NULL), where))
             return drv_keeping_read(keeping, answer, error);
     }
-    g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
-                "no other node says how one comes to the cluster's store %s", where);
+    g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE, "no other node says how one comes to the cluster's store %s",
+                where);
     return FALSE;
 }
 
 /* Where the membership says that the store is. */
 static gboolean follow_store(drv_cluster *cluster, GError **error)
 {
-    g_autoptr(GMutexLocker) one_at_a_time G_GNUC_UNUSED =
-        g_mutex_locker_new(&cluster->follow_lock);
+    g_autoptr(GMutexLocker) one_at_a_time G_GNUC_UNUSED = g_mutex_locker_new(&cluster->follow_lock);
     g_autoptr(drv_snapshot) view = drv_cluster_view(cluster);
     g_auto(drv_keeping) keeping = {0};
     g_autoptr(drv_store) store = NULL;
@@ -102,17 +99,15 @@ static gboolean follow_store(drv_cluster *cluster, GError **error)
     if (view->where && !ask_keeping(cluster, view->where, &keeping, error))
         return FALSE;
     if (!drv_keeping_write(&keeping, cluster->identity->etc_dir, error) ||
-        (view->where && !(store = drv_keeping_open(&keeping, cluster->identity->etc_dir,
-                                                   cluster->identity->cluster, FALSE, error))))
+        (view->where &&
+         !(store = drv_keeping_open(&keeping, cluster->identity->etc_dir, cluster->identity->cluster, FALSE, error))))
         return FALSE;
-    drv_log_notice("the cluster's store is elsewhere now store=%s",
-                   view->where ?: "at the founder");
+    drv_log_notice("the cluster's store is elsewhere now store=%s", view->where ?: "at the founder");
     go_through(cluster, &keeping, g_steal_pointer(&store));
     return TRUE;
 }
 
-gboolean drv_cluster_hear(drv_cluster *cluster, const char *caller, json_object *document,
-                          GError **error)
+gboolean drv_cluster_hear(drv_cluster *cluster, const char *caller, json_object *document, GError **error)
 {
     if (g_str_equal(caller, cluster->identity->founder)) {
         g_autoptr(GError) later = NULL;
@@ -126,8 +121,7 @@ gboolean drv_cluster_hear(drv_cluster *cluster, const char *caller, json_object 
     }
     if (drv_store_is_shared(cluster->gate))
         return pull_from_store(cluster, error);
-    g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
-                "only the founder, node %s, says who belongs to the cluster",
+    g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "only the founder, node %s, says who belongs to the cluster",
                 cluster->identity->founder);
     return FALSE;
 }
@@ -171,8 +165,7 @@ gpointer drv_cluster_follow(gpointer data)
         version = view->version;
         good = follow_store(cluster, good ? &error : NULL) && good;
         if (!good && !complained)
-            drv_log_warning("cannot get the membership, going on with the last one: %s",
-                            error->message);
+            drv_log_warning("cannot get the membership, going on with the last one: %s", error->message);
         else if (good && complained)
             drv_log_notice("the membership can be got again");
         complained = !good;
@@ -194,11 +187,10 @@ static gboolean note(gpointer data, GError **error)
     return drv_keeping_write(n->keeping, n->cluster->identity->etc_dir, error);
 }
 
-gboolean drv_cluster_move_store(drv_cluster *cluster, const drv_keeping *to, guint *documents,
-                                GError **error)
+gboolean drv_cluster_move_store(drv_cluster *cluster, const drv_keeping *to, guint *documents, GError **error)
 {
-    g_auto(drv_keeping) keeping = {g_strdup(to->where), g_strdup(to->ca_pem),
-                                   g_strdup(to->cert_pem), g_strdup(to->key_pem)};
+    g_auto(drv_keeping)
+        keeping = {g_strdup(to->where), g_strdup(to->ca_pem), g_strdup(to->cert_pem), g_strdup(to->key_pem)};
     const char *etc_dir = cluster->identity->etc_dir;
     g_autofree char *scratch = g_build_filename(etc_dir, "store.new", NULL);
     noting n = {cluster, &keeping};
@@ -208,14 +200,12 @@ gboolean drv_cluster_move_store(drv_cluster *cluster, const drv_keeping *to, gui
         /* Its certificates are tried from a place of their own: those in use stay. */
         const drv_keeping none = {0};
 
-        if (!drv_identity_make_directory(scratch, error) ||
-            !drv_keeping_write(&keeping, scratch, error) ||
+        if (!drv_identity_make_directory(scratch, error) || !drv_keeping_write(&keeping, scratch, error) ||
             !(store = drv_keeping_open(&keeping, scratch, cluster->identity->cluster, TRUE, error)))
             return FALSE;
         g_free(keeping.where);
         keeping.where = g_strdup(drv_store_place(store));
-        if (!drv_store_move(cluster->gate, store, FALSE, cluster->identity->node, note, &n,
-                            documents, error)) {
+        if (!drv_store_move(cluster->gate, store, FALSE, cluster->identity->node, note, &n, documents, error)) {
             drv_store_close(store);
             drv_keeping_write(&none, scratch, NULL);
             g_rmdir(scratch);
@@ -229,8 +219,7 @@ gboolean drv_cluster_move_store(drv_cluster *cluster, const drv_keeping *to, gui
         g_rmdir(scratch);
         return store != NULL;
     }
-    if (!drv_store_move(cluster->gate, store, TRUE, cluster->identity->node, note, &n, documents,
-                        error))
+    if (!drv_store_move(cluster->gate, store, TRUE, cluster->identity->node, note, &n, documents, error))
         return FALSE;
     go_through(cluster, &keeping, NULL);
     return TRUE;
@@ -241,15 +230,14 @@ gboolean drv_cluster_move_store(drv_cluster *cluster, const drv_keeping *to, gui
 /* A file that was left says where to: a crash may have come before that was noted. */
 static gboolean find_left(drv_cluster *cluster, GError **error)
 {
-    g_autoptr(drv_document) left =
-        drv_store_get(cluster->own, DRV_LEFT_BUCKET, DRV_LEFT_KEY, NULL);
+    g_autoptr(drv_document) left = drv_store_get(cluster->own, DRV_LEFT_BUCKET, DRV_LEFT_KEY, NULL);
     g_autoptr(json_object) mark = left ? json_tokener_parse(left->json) : NULL;
 
     if (cluster->keeping.where || !left)
         return TRUE;
     cluster->keeping.where = g_strdup(drv_json_string(mark, "to", NULL));
-    drv_log_warning("the cluster's store was moved to %s and %s does not say so: noting it",
-                    cluster->keeping.where, cluster->identity->etc_dir);
+    drv_log_warning("the cluster's store was moved to %s and %s does not say so: noting it", cluster->keeping.where,
+                    cluster->identity->etc_dir);
     return drv_keeping_write(&cluster->keeping, cluster->identity->etc_dir, error);
 }
 
@@ -263,8 +251,7 @@ gboolean drv_cluster_open_gate(drv_cluster *cluster, GError **error)
         (drv_cluster_is_founder(cluster) && !find_left(cluster, error)))
         return FALSE;
     if (cluster->keeping.where) {
-        store = drv_keeping_open(&cluster->keeping, identity->etc_dir, identity->cluster, FALSE,
-                                 error);
+        store = drv_keeping_open(&cluster->keeping, identity->etc_dir, identity->cluster, FALSE, error);
         if (!store)
             return FALSE;
         drv_gate_set(cluster->gate, store, FALSE);

@@ -20,12 +20,10 @@ gpointer drv_cluster_follow(gpointer cluster);
  * @documents: receives how many were copied
  * The caller publishes the membership afterwards.
  */
-gboolean drv_cluster_move_store(drv_cluster *cluster, const drv_keeping *to, guint *documents,
-                                GError **error);
+gboolean drv_cluster_move_store(drv_cluster *cluster, const drv_keeping *to, guint *documents, GError **error);
 
 /**
  * drv_cluster_hear() - member @caller says that there is a newer document. The founder is believed;
  * from others it is only a hint to look into the store.
  */
-gboolean drv_cluster_hear(drv_cluster *cluster, const char *caller, json_object *document,
-                          GError **error);
+gboolean drv_cluster_hear(drv_cluster *cluster, const char *caller, json_object *document, GError **error);

@@ -65,8 +65,7 @@ gboolean drv_address_check(const char *address, GError **error)
         !IN6_IS_ADDR_MULTICAST(&six) && !IN6_IS_ADDR_LINKLOCAL(&six) && !IN6_IS_ADDR_V4MAPPED(&six))
         return TRUE;
     g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                "\"%.64s\" is not an IP address at which other nodes could reach this one",
-                address ? address : "");
+                "\"%.64s\" is not an IP address at which other nodes could reach this one", address ? address : "");
     return FALSE;
 }
 
@@ -87,13 +86,12 @@ static gboolean file_error(GError **error, const struct drv_error *problem)
 {
     gboolean denied = problem->code == EACCES || problem->code == EPERM;
 
-    g_set_error(error, DRV_ERROR, denied ? DRV_ERROR_DENIED : DRV_ERROR_FAILED, "%s%s",
-                problem->message, denied ? " (this needs root)" : "");
+    g_set_error(error, DRV_ERROR, denied ? DRV_ERROR_DENIED : DRV_ERROR_FAILED, "%s%s", problem->message,
+                denied ? " (this needs root)" : "");
     return FALSE;
 }
 
-gboolean drv_identity_write_file(const char *dir, const char *name, const char *text,
-                                 GError **error)
+gboolean drv_identity_write_file(const char *dir, const char *name, const char *text, GError **error)
 {
     g_autofree char *path = g_build_filename(dir, name, NULL);
     struct drv_error problem = {0};
@@ -154,14 +152,13 @@ gboolean drv_identity_write(const drv_identity *identity, GError **error)
            drv_identity_write_file(dir, "ca.crt", identity->ca_pem, error) &&
            drv_identity_write_file(dir, "node.key", identity->node_key_pem, error) &&
            drv_identity_write_file(dir, "node.crt", identity->node_pem, error) &&
-           drv_identity_write_file(dir, NODE_JSON,
-                      json_object_to_json_string_ext(node, JSON_C_TO_STRING_PRETTY |
-                                                               JSON_C_TO_STRING_NOSLASHESCAPE),
-                      error);
+           drv_identity_write_file(
+               dir, NODE_JSON,
+               json_object_to_json_string_ext(node, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE), error);
 }
 
-drv_identity *drv_identity_init(const char *etc_dir, const char *cluster, const char *node,
-                                const char *address, guint16 port, GError **error)
+drv_identity *drv_identity_init(const char *etc_dir, const char *cluster, const char *node, const char *address,
+                                guint16 port, GError **error)
 {
     g_autoptr(drv_identity) identity = g_new0(drv_identity, 1);
     g_autofree char *operator_key = NULL;
@@ -186,24 +183,21 @@ drv_identity *drv_identity_init(const char *etc_dir, const char *cluster, const 
         !(identity->ca_pem = drv_pki_ca_new(identity->ca_key_pem, cluster, error)) ||
         !(identity->node_key_pem = drv_pki_key_new(error)) ||
         !(request = drv_pki_request_new(identity->node_key_pem, node, error)) ||
-        !(leaf = drv_pki_sign(identity->ca_pem, identity->ca_key_pem, request, DRV_PKI_NODE, node,
-                              address, error)) ||
+        !(leaf = drv_pki_sign(identity->ca_pem, identity->ca_key_pem, request, DRV_PKI_NODE, node, address, error)) ||
         !(operator_key = drv_pki_key_new(error)) ||
         !(operator_request = drv_pki_request_new(operator_key, "root", error)) ||
-        !(operator_leaf = drv_pki_sign(identity->ca_pem, identity->ca_key_pem, operator_request,
-                                       DRV_PKI_OPERATOR, "root", NULL, error)))
+        !(operator_leaf = drv_pki_sign(identity->ca_pem, identity->ca_key_pem, operator_request, DRV_PKI_OPERATOR,
+                                       "root", NULL, error)))
         return NULL;
     identity->node_pem = g_strconcat(leaf, identity->ca_pem, NULL);
     operator_pem = g_strconcat(operator_leaf, identity->ca_pem, NULL);
-    if (!(ca = drv_pki_load(identity->ca_pem, error)) ||
-        !(certificate = drv_pki_load(identity->node_pem, error)))
+    if (!(ca = drv_pki_load(identity->ca_pem, error)) || !(certificate = drv_pki_load(identity->node_pem, error)))
         return NULL;
     identity->ca_fingerprint = drv_pki_fingerprint(ca);
     identity->node_fingerprint = drv_pki_fingerprint(certificate);
     if (!drv_identity_write_file(etc_dir, "ca.key", identity->ca_key_pem, error) ||
         !drv_identity_write_file(etc_dir, "operator.key", operator_key, error) ||
-        !drv_identity_write_file(etc_dir, "operator.crt", operator_pem, error) ||
-        !drv_identity_write(identity, error))
+        !drv_identity_write_file(etc_dir, "operator.crt", operator_pem, error) || !drv_identity_write(identity, error))
         return NULL;
     return g_steal_pointer(&identity);
 }
@@ -212,8 +206,7 @@ static char *text_of(json_object *from, const char *key)
 {
     json_object *value = json_object_object_get(from, key);
 
-    return json_object_is_type(value, json_type_string) ? g_strdup(json_object_get_string(value))
-                                                        : NULL;
+    return json_object_is_type(value, json_type_string) ? g_strdup(json_object_get_string(value)) : NULL;
 }
 
 static gboolean load_node_json(drv_identity *identity, GError **error)
@@ -240,9 +233,8 @@ static gboolean load_node_json(drv_identity *identity, GError **error)
     identity->founder = text_of(node, "founder");
     port = json_object_get_int(json_object_object_get(node, "port"));
     identity->port = (guint16)port;
-    if (!identity->cluster || !g_uuid_string_is_valid(identity->cluster) || port < 1 ||
-        port > 65535 || !drv_node_name_check(identity->node, NULL) ||
-        !drv_node_name_check(identity->founder, NULL) ||
+    if (!identity->cluster || !g_uuid_string_is_valid(identity->cluster) || port < 1 || port > 65535 ||
+        !drv_node_name_check(identity->node, NULL) || !drv_node_name_check(identity->founder, NULL) ||
         !drv_address_check(identity->address, NULL)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
                     "%s/" NODE_JSON " is damaged: restore it, or remove %s and join the cluster "
@@ -276,17 +268,14 @@ drv_identity *drv_identity_load(const char *etc_dir, GError **error)
     }
     host = g_strconcat(identity->node, DRV_NODE_SUFFIX, NULL);
     if (!failure && drv_pki_check_pair(identity->node_pem, identity->node_key_pem, &failure) &&
-        (ca = drv_pki_load(identity->ca_pem, &failure)) &&
-        (leaf = drv_pki_load(identity->node_pem, &failure)) &&
-        drv_pki_check_chain(leaf, ca, GNUTLS_KP_TLS_WWW_SERVER, host, &failure) &&
-        identity->ca_key_pem)
+        (ca = drv_pki_load(identity->ca_pem, &failure)) && (leaf = drv_pki_load(identity->node_pem, &failure)) &&
+        drv_pki_check_chain(leaf, ca, GNUTLS_KP_TLS_WWW_SERVER, host, &failure) && identity->ca_key_pem)
         drv_pki_check_pair(identity->ca_pem, identity->ca_key_pem, &failure);
     if (!failure && g_str_equal(identity->node, identity->founder) && !identity->ca_key_pem)
-        g_set_error(&failure, DRV_ERROR, DRV_ERROR_FAILED,
-                    "ca.key is missing, and this node is the cluster's founder");
+        g_set_error(&failure, DRV_ERROR, DRV_ERROR_FAILED, "ca.key is missing, and this node is the cluster's founder");
     if (failure) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "the identity in %s cannot be used: %s",
-                    etc_dir, failure->message);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "the identity in %s cannot be used: %s", etc_dir,
+                    failure->message);
         return NULL;
     }
     identity->ca_fingerprint = drv_pki_fingerprint(ca);
@@ -299,8 +288,7 @@ gboolean drv_identity_add_authority(drv_identity *identity, const char *key_pem,
     if (g_atomic_pointer_get(&identity->ca_key_pem))
         return TRUE;
     if (!drv_pki_check_pair(identity->ca_pem, key_pem, NULL)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
-                    "this key is not that of the cluster's authority");
+        g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "this key is not that of the cluster's authority");
         return FALSE;
     }
     if (!drv_identity_write_file(identity->etc_dir, "ca.key", key_pem, error))

@@ -15,20 +15,20 @@
 
 typedef struct {
     char *etc_dir;
-    char *cluster;   /* UUID */
-    char *node;      /* this node's name */
-    char *address;   /* where others reach it */
+    char *cluster; /* UUID */
+    char *node;    /* this node's name */
+    char *address; /* where others reach it */
     guint16 port;
-    char *founder;   /* name of the node that made the cluster */
+    char *founder; /* name of the node that made the cluster */
     char *ca_pem;
-    char *ca_fingerprint;   /* SHA-256 of the certificate, hex */
-    char *node_pem;         /* leaf and authority */
+    char *ca_fingerprint; /* SHA-256 of the certificate, hex */
+    char *node_pem;       /* leaf and authority */
     char *node_key_pem;
     char *node_fingerprint;
-    char *ca_key_pem;       /* NULL: this node cannot sign; once it is there it stays */
+    char *ca_key_pem; /* NULL: this node cannot sign; once it is there it stays */
     /* Not kept in files: known to who has just made or joined a cluster. */
-    char *host_uuid;        /* libvirt's of this host, or NULL */
-    char *same_host_uuid;   /* a node whose host has the same, or NULL */
+    char *host_uuid;      /* libvirt's of this host, or NULL */
+    char *same_host_uuid; /* a node whose host has the same, or NULL */
 } drv_identity;
 
 /** drv_identity_load() - and check: key and certificate belong together, chain, dates. DRV_ERROR_NOT_FOUND: none. */
@@ -44,8 +44,8 @@ gboolean drv_identity_absent(const char *etc_dir, GError **error);
  * operator's, and write them. Touches nothing but @etc_dir; `drover init` is drv_init() (join.h).
  * @cluster: a UUID, @node: see drv_node_name_check(), @address: an IP address
  */
-drv_identity *drv_identity_init(const char *etc_dir, const char *cluster, const char *node,
-                                const char *address, guint16 port, GError **error);
+drv_identity *drv_identity_init(const char *etc_dir, const char *cluster, const char *node, const char *address,
+                                guint16 port, GError **error);
 
 /** drv_identity_write() - what a joining node has received: everything but the authority's key. */
 gboolean drv_identity_write(const drv_identity *identity, GError **error);
@@ -60,8 +60,7 @@ gboolean drv_address_check(const char *address, GError **error);
 gboolean drv_identity_make_directory(const char *dir, GError **error);
 
 /** drv_identity_write_file() - @dir/@name with @text, mode 0600: whole or not at all, on the disk when it returns. */
-gboolean drv_identity_write_file(const char *dir, const char *name, const char *text,
-                                 GError **error);
+gboolean drv_identity_write_file(const char *dir, const char *name, const char *text, GError **error);
 
 /**
  * drv_identity_add_authority() - @key_pem becomes this node's as well, if it belongs to ca.crt.

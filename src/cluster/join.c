@@ -73,8 +73,7 @@ static char *first_address(void)
                 continue;
             bytes = family ? (const void *)&((struct sockaddr_in6 *)at->ifa_addr)->sin6_addr
                            : (const void *)&((struct sockaddr_in *)at->ifa_addr)->sin_addr;
-            if (inet_ntop(at->ifa_addr->sa_family, bytes, text, sizeof text) &&
-                drv_address_check(text, NULL))
+            if (inet_ntop(at->ifa_addr->sa_family, bytes, text, sizeof text) && drv_address_check(text, NULL))
                 found = g_strdup(text);
         }
     freeifaddrs(all);
@@ -108,22 +107,21 @@ static gboolean settle(settled *all, const drv_init_options *options, GError **e
     all->state_dir = options->state_dir ?: DRV_STATE_DIR;
     all->node = options->node ? g_strdup(options->node) : default_name();
     all->port = options->port ?: DRV_PORT;
-    return drv_node_name_check(all->node, error) &&
-           (!options->address || drv_address_check(options->address, error)) &&
+    return drv_node_name_check(all->node, error) && (!options->address || drv_address_check(options->address, error)) &&
            drv_identity_absent(all->etc_dir, error);
 }
 
 /* An etcd in which there is nothing yet, noted in /etc/drover; what is noted goes again if it is of no use. */
-static drv_store *begin_etcd(const settled *all, const drv_init_options *options,
-                             const char *cluster, GError **error)
+static drv_store *begin_etcd(const settled *all, const drv_init_options *options, const char *cluster, GError **error)
 {
     const drv_keeping none = {0};
     g_auto(drv_keeping) keeping = {0};
     g_autoptr(drv_store) store = NULL;
     g_autoptr(GPtrArray) buckets = NULL;
 
-    if (!drv_identity_make_directory(all->etc_dir, error) || !drv_keeping_from_files(&keeping, options->store, options->store_ca, options->store_cert,
-                                options->store_key, error) ||
+    if (!drv_identity_make_directory(all->etc_dir, error) ||
+        !drv_keeping_from_files(&keeping, options->store, options->store_ca, options->store_cert, options->store_key,
+                                error) ||
         !drv_keeping_write(&keeping, all->etc_dir, error))
         return NULL;
     store = drv_keeping_open(&keeping, all->etc_dir, cluster, TRUE, error);
@@ -182,8 +180,8 @@ drv_identity *drv_init(const drv_init_options *options, GError **error)
 /* ---- joining ---- */
 
 /* The token and the request go only to a server that is of the token's cluster. */
-static json_object *ask(const char *host, guint16 port, const char *node, const char *ca_pem,
-                        json_object *body, GError **error)
+static json_object *ask(const char *host, guint16 port, const char *node, const char *ca_pem, json_object *body,
+                        GError **error)
 {
     g_autofree char *server = drv_endpoint_text(host, port);
     g_autofree char *ca_file = NULL;
@@ -202,8 +200,7 @@ static json_object *ask(const char *host, guint16 port, const char *node, const 
     client = drv_client_new(&options, error);
     if (!client)
         return NULL;
-    return drv_client_call_node(client, node, host, port, NULL, "POST", "/v1/join", body,
-                                TIMEOUT_MS, error);
+    return drv_client_call_node(client, node, host, port, NULL, "POST", "/v1/join", body, TIMEOUT_MS, error);
 }
 
 /* What came back must be ours: our key, our name, signed by the authority of the token. */
@@ -220,8 +217,7 @@ static gboolean take_answer(drv_identity *identity, json_object *answer, GError 
     if (!identity->node_pem || !identity->cluster || !g_uuid_string_is_valid(identity->cluster) ||
         !drv_node_name_check(identity->founder, NULL) || !drv_json_string(answer, "address", NULL) ||
         !drv_address_check(drv_json_string(answer, "address", NULL), NULL)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
-                    "the server's answer to the join is not whole");
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "the server's answer to the join is not whole");
         return FALSE;
     }
     g_free(identity->address);
@@ -236,8 +232,7 @@ static gboolean take_answer(drv_identity *identity, json_object *answer, GError 
     return TRUE;
 }
 
-drv_identity *drv_join(const drv_init_options *options, const char *server, const char *token_text,
-                       GError **error)
+drv_identity *drv_join(const drv_init_options *options, const char *server, const char *token_text, GError **error)
 {
     g_auto(settled) all = {0};
     g_autofree char *host = NULL;
@@ -264,10 +259,8 @@ drv_identity *drv_join(const drv_init_options *options, const char *server, cons
     identity->node = g_strdup(all.node);
     identity->port = all.port;
     identity->ca_fingerprint = g_strdup(token.fingerprint);
-    identity->ca_pem =
-        drv_endpoint_authority(host, port, token.fingerprint, TIMEOUT_MS, &node, &local, error);
-    if (!identity->ca_pem || !drv_node_name_check(node, error) ||
-        !(identity->node_key_pem = drv_pki_key_new(error)) ||
+    identity->ca_pem = drv_endpoint_authority(host, port, token.fingerprint, TIMEOUT_MS, &node, &local, error);
+    if (!identity->ca_pem || !drv_node_name_check(node, error) || !(identity->node_key_pem = drv_pki_key_new(error)) ||
         !(request = drv_pki_request_new(identity->node_key_pem, all.node, error)))
         return NULL;
     body = json_object_new_object();
@@ -287,15 +280,14 @@ drv_identity *drv_join(const drv_init_options *options, const char *server, cons
         return NULL;
     membership = json_object_object_get(answer, "membership");
     if (!json_object_is_type(membership, json_type_object)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
-                    "the server's answer to the join has no membership");
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "the server's answer to the join has no membership");
         return NULL;
     }
     if (!drv_store_put(store, "cluster", "membership",
-                       json_object_to_json_string_ext(membership, JSON_C_TO_STRING_PLAIN),
-                       DRV_REVISION_ANY, NULL, error) ||
-        !drv_identity_make_directory(all.etc_dir, error) ||
-        !drv_keeping_write(&keeping, all.etc_dir, error) || !drv_identity_write(identity, error))
+                       json_object_to_json_string_ext(membership, JSON_C_TO_STRING_PLAIN), DRV_REVISION_ANY, NULL,
+                       error) ||
+        !drv_identity_make_directory(all.etc_dir, error) || !drv_keeping_write(&keeping, all.etc_dir, error) ||
+        !drv_identity_write(identity, error))
         return NULL;
     return g_steal_pointer(&identity);
 }

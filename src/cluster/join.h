@@ -8,13 +8,13 @@
 #include "cluster/identity.h"
 
 typedef struct {
-    const char *etc_dir;   /* NULL: DRV_ETC_DIR */
-    const char *state_dir; /* NULL: DRV_STATE_DIR */
-    const char *node;      /* NULL: the host's name up to the first dot */
-    const char *address;   /* NULL: found out (the one that packets to others leave from) */
-    guint16 port;          /* of this node's droverd; 0: DRV_PORT */
-    const char *host_uuid; /* of this host, as libvirt has it; NULL: not known */
-    const char *store;     /* drv_init(): "etcd://…"; NULL: in this node's own file */
+    const char *etc_dir;                           /* NULL: DRV_ETC_DIR */
+    const char *state_dir;                         /* NULL: DRV_STATE_DIR */
+    const char *node;                              /* NULL: the host's name up to the first dot */
+    const char *address;                           /* NULL: found out (the one that packets to others leave from) */
+    guint16 port;                                  /* of this node's droverd; 0: DRV_PORT */
+    const char *host_uuid;                         /* of this host, as libvirt has it; NULL: not known */
+    const char *store;                             /* drv_init(): "etcd://…"; NULL: in this node's own file */
     const char *store_ca, *store_cert, *store_key; /* for TLS with it: paths, or NULL */
 } drv_init_options;
 
@@ -29,5 +29,4 @@ drv_identity *drv_init(const drv_init_options *options, GError **error);
  * used token; the server is of another cluster), DRV_ERROR_CONFLICT (name taken; this host is a
  * node already), DRV_ERROR_UNREACHABLE.
  */
-drv_identity *drv_join(const drv_init_options *options, const char *server, const char *token,
-                       GError **error);
+drv_identity *drv_join(const drv_init_options *options, const char *server, const char *token, GError **error);

@@ -33,8 +33,7 @@ static gboolean read_optional(const char *dir, const char *name, char **text, GE
     if (g_file_get_contents(path, text, NULL, &problem) ||
         (dir && g_error_matches(problem, G_FILE_ERROR, G_FILE_ERROR_NOENT)))
         return TRUE;
-    g_set_error(error, DRV_ERROR, dir ? DRV_ERROR_FAILED : DRV_ERROR_INVALID, "%s",
-                problem->message);
+    g_set_error(error, DRV_ERROR, dir ? DRV_ERROR_FAILED : DRV_ERROR_INVALID, "%s", problem->message);
     return FALSE;
 }
 
@@ -51,8 +50,7 @@ gboolean drv_keeping_load(drv_keeping *keeping, const char *etc_dir, GError **er
     keeping->where = g_strdup(drv_json_string(stored, "where", NULL));
     if (!keeping->where) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
-                    "%s/" FILE_JSON " is damaged: copy it from another node of the cluster",
-                    etc_dir);
+                    "%s/" FILE_JSON " is damaged: copy it from another node of the cluster", etc_dir);
         return FALSE;
     }
     return read_optional(etc_dir, FILE_CA, &keeping->ca_pem, error) &&
@@ -85,10 +83,10 @@ gboolean drv_keeping_write(const drv_keeping *keeping, const char *etc_dir, GErr
     return write_or_remove(etc_dir, FILE_CA, keeping->ca_pem, error) &&
            write_or_remove(etc_dir, FILE_CERT, keeping->cert_pem, error) &&
            write_or_remove(etc_dir, FILE_KEY, keeping->key_pem, error) &&
-           (!text || write_or_remove(etc_dir, FILE_JSON,
-                                     json_object_to_json_string_ext(
-                                         text, JSON_C_TO_STRING_PRETTY |
-                                                   JSON_C_TO_STRING_NOSLASHESCAPE), error));
+           (!text ||
+            write_or_remove(
+                etc_dir, FILE_JSON,
+                json_object_to_json_string_ext(text, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE), error));
 }
 
 json_object *drv_keeping_json(const drv_keeping *keeping)
@@ -117,13 +115,12 @@ static gboolean take_pem(json_object *from, const char *key, char **pem, GError 
 gboolean drv_keeping_read(drv_keeping *keeping, json_object *from, GError **error)
 {
     keeping->where = g_strdup(drv_json_string(from, "where", NULL));
-    return take_pem(from, "ca", &keeping->ca_pem, error) &&
-           take_pem(from, "cert", &keeping->cert_pem, error) &&
+    return take_pem(from, "ca", &keeping->ca_pem, error) && take_pem(from, "cert", &keeping->cert_pem, error) &&
            take_pem(from, "key", &keeping->key_pem, error);
 }
 
-gboolean drv_keeping_from_files(drv_keeping *keeping, const char *where, const char *ca_file,
-                                const char *cert_file, const char *key_file, GError **error)
+gboolean drv_keeping_from_files(drv_keeping *keeping, const char *where, const char *ca_file, const char *cert_file,
+                                const char *key_file, GError **error)
 {
     keeping->where = g_strdup(where);
     return (!ca_file || read_optional(NULL, ca_file, &keeping->ca_pem, error)) &&
@@ -131,18 +128,14 @@ gboolean drv_keeping_from_files(drv_keeping *keeping, const char *where, const c
            (!key_file || read_optional(NULL, key_file, &keeping->key_pem, error));
 }
 
-drv_store *drv_keeping_open(const drv_keeping *keeping, const char *etc_dir, const char *cluster,
-                            gboolean make, GError **error)
+drv_store *drv_keeping_open(const drv_keeping *keeping, const char *etc_dir, const char *cluster, gboolean make,
+                            GError **error)
 {
     g_autofree char *ca = keeping->ca_pem ? g_build_filename(etc_dir, FILE_CA, NULL) : NULL;
     g_autofree char *cert = keeping->cert_pem ? g_build_filename(etc_dir, FILE_CERT, NULL) : NULL;
     g_autofree char *key = keeping->key_pem ? g_build_filename(etc_dir, FILE_KEY, NULL) : NULL;
-    const drv_store_options options = {.where = keeping->where,
-                                       .ca_file = ca,
-                                       .cert_file = cert,
-                                       .key_file = key,
-                                       .cluster = cluster,
-                                       .make = make};
+    const drv_store_options options = {
+        .where = keeping->where, .ca_file = ca, .cert_file = cert, .key_file = key, .cluster = cluster, .make = make};
 
     if (!keeping->where || !strstr(keeping->where, "://")) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
@@ -157,7 +150,7 @@ gboolean drv_keeping_is_open_to_all(const drv_keeping *keeping)
 {
     const char *hosts = keeping->where ? strstr(keeping->where, "://") : NULL;
 
-    return hosts && g_str_has_prefix(keeping->where, "etcd:") && !keeping->ca_pem &&
-           !keeping->cert_pem && !g_str_has_prefix(hosts, "://127.") &&
-           !g_str_has_prefix(hosts, "://localhost") && !g_str_has_prefix(hosts, "://[::1]");
+    return hosts && g_str_has_prefix(keeping->where, "etcd:") && !keeping->ca_pem && !keeping->cert_pem &&
+           !g_str_has_prefix(hosts, "://127.") && !g_str_has_prefix(hosts, "://localhost") &&
+           !g_str_has_prefix(hosts, "://[::1]");
 }

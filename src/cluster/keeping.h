@@ -14,8 +14,8 @@
 #include "store/store.h"
 
 typedef struct {
-    char *where;    /* "etcd://…"; NULL: the founder's own store */
-    char *ca_pem;   /* these three may be NULL */
+    char *where;  /* "etcd://…"; NULL: the founder's own store */
+    char *ca_pem; /* these three may be NULL */
     char *cert_pem;
     char *key_pem;
 } drv_keeping;
@@ -36,15 +36,15 @@ json_object *drv_keeping_json(const drv_keeping *keeping);
 gboolean drv_keeping_read(drv_keeping *keeping, json_object *from, GError **error);
 
 /** drv_keeping_from_files() - as people give it: paths, of which any may be NULL. */
-gboolean drv_keeping_from_files(drv_keeping *keeping, const char *where, const char *ca_file,
-                                const char *cert_file, const char *key_file, GError **error);
+gboolean drv_keeping_from_files(drv_keeping *keeping, const char *where, const char *ca_file, const char *cert_file,
+                                const char *key_file, GError **error);
 
 /**
  * drv_keeping_open() - the etcd that is meant, with the files in @etc_dir.
  * @make: begin one if there is nothing
  */
-drv_store *drv_keeping_open(const drv_keeping *keeping, const char *etc_dir, const char *cluster,
-                            gboolean make, GError **error);
+drv_store *drv_keeping_open(const drv_keeping *keeping, const char *etc_dir, const char *cluster, gboolean make,
+                            GError **error);
 
 /** drv_keeping_is_open_to_all() - whether etcd is reached without encryption, and not on this host. */
 gboolean drv_keeping_is_open_to_all(const drv_keeping *keeping);

@@ -37,8 +37,7 @@ static gboolean is_good(const char *pem, const char *key_pem, const char *ca_pem
     g_auto(gnutls_x509_crt_t) leaf = pem ? drv_pki_load(pem, NULL) : NULL;
     g_auto(gnutls_x509_crt_t) ca = ca_pem ? drv_pki_load(ca_pem, NULL) : NULL;
 
-    return leaf && ca && key_pem && drv_pki_check_pair(pem, key_pem, NULL) &&
-           drv_pki_is_short_lived(leaf) &&
+    return leaf && ca && key_pem && drv_pki_check_pair(pem, key_pem, NULL) && drv_pki_is_short_lived(leaf) &&
            drv_pki_check_chain(leaf, ca, GNUTLS_KP_TLS_WWW_CLIENT, NULL, NULL) &&
            gnutls_x509_crt_get_expiration_time(leaf) > time(NULL) + seconds;
 }
@@ -76,8 +75,7 @@ gboolean drv_operator_ready(const char *etc_dir)
     pem = text_of(etc_dir, CRT);
     key_pem = text_of(etc_dir, KEY);
     good = is_good(pem, key_pem, ca_pem, ca_key_pem ? DRV_PKI_OPERATOR_S / 2 : 0) ||
-           (ca_pem && ca_key_pem && renew(etc_dir, ca_pem, ca_key_pem, &key_pem)) ||
-           is_good(pem, key_pem, ca_pem, 0);
+           (ca_pem && ca_key_pem && renew(etc_dir, ca_pem, ca_key_pem, &key_pem)) || is_good(pem, key_pem, ca_pem, 0);
     forget(&ca_key_pem);
     forget(&key_pem);
     return good;

@@ -44,15 +44,13 @@ static gboolean revoke_key(drv_cluster *cluster, gpointer data, gboolean *again,
     drv_json_set_string(revoked, "name", DRV_PKI_OPERATOR);
     drv_json_set_string(revoked, "fingerprint", fingerprint);
     drv_json_set_int(revoked, "revoked_ms", drv_clock_real_ms());
-    drv_publish_add(&changes, DRV_REVOKED_BUCKET, fingerprint, drv_publish_text(revoked),
-                    DRV_REVISION_ANY);
+    drv_publish_add(&changes, DRV_REVOKED_BUCKET, fingerprint, drv_publish_text(revoked), DRV_REVISION_ANY);
     return drv_publish(cluster, &changes, again, error);
 }
 
 json_object *drv_operators_revoke(drv_cluster *cluster, const char *fingerprint, GError **error)
 {
-    if (strlen(fingerprint) != FINGERPRINT_TEXT ||
-        strspn(fingerprint, "0123456789abcdef") != FINGERPRINT_TEXT) {
+    if (strlen(fingerprint) != FINGERPRINT_TEXT || strspn(fingerprint, "0123456789abcdef") != FINGERPRINT_TEXT) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
                     "\"%.80s\" is not the SHA-256 of an operator's key, in 64 hex digits", fingerprint);
         return NULL;

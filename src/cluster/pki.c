@@ -81,11 +81,9 @@ char *drv_pki_key_new(GError **error)
     int rc = gnutls_x509_privkey_init(&key);
 
     if (rc >= 0)
-        rc = gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
-                                          GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
+        rc = gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
     if (rc >= 0)
-        rc = gnutls_x509_privkey_export2_pkcs8(key, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN,
-                                               &pem);
+        rc = gnutls_x509_privkey_export2_pkcs8(key, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN, &pem);
     if (rc < 0) {
         drv_pki_error(error, DRV_ERROR_FAILED, rc, "cannot make a private key");
         return NULL;
@@ -179,8 +177,7 @@ char *drv_pki_request_new(const char *key_pem, const char *name, GError **error)
     if (rc >= 0)
         rc = gnutls_x509_crq_set_version(request, 1);
     if (rc >= 0)
-        rc = gnutls_x509_crq_set_dn_by_oid(request, GNUTLS_OID_X520_COMMON_NAME, 0, name,
-                                           (unsigned)strlen(name));
+        rc = gnutls_x509_crq_set_dn_by_oid(request, GNUTLS_OID_X520_COMMON_NAME, 0, name, (unsigned)strlen(name));
     if (rc >= 0)
         rc = gnutls_x509_crq_set_key(request, key);
     if (rc >= 0)
@@ -236,8 +233,7 @@ static int add_ip(gnutls_x509_crt_t certificate, const char *address)
             return GNUTLS_E_INVALID_REQUEST;
         size = sizeof(struct in6_addr);
     }
-    return gnutls_x509_crt_set_subject_alt_name(certificate, GNUTLS_SAN_IPADDRESS, bytes, size,
-                                                GNUTLS_FSAN_APPEND);
+    return gnutls_x509_crt_set_subject_alt_name(certificate, GNUTLS_SAN_IPADDRESS, bytes, size, GNUTLS_FSAN_APPEND);
 }
 
 /* A node answers to its name, its address, and to its own host's loopback. */
@@ -249,16 +245,16 @@ static int add_names(gnutls_x509_crt_t certificate, const char *name, const char
     int rc = 0;
 
     for (guint i = 0; rc >= 0 && i < G_N_ELEMENTS(names); i++)
-        rc = gnutls_x509_crt_set_subject_alt_name(certificate, GNUTLS_SAN_DNSNAME, names[i],
-                                                  (unsigned)strlen(names[i]), GNUTLS_FSAN_APPEND);
+        rc = gnutls_x509_crt_set_subject_alt_name(certificate, GNUTLS_SAN_DNSNAME, names[i], (unsigned)strlen(names[i]),
+                                                  GNUTLS_FSAN_APPEND);
     for (guint i = 0; rc >= 0 && i < G_N_ELEMENTS(loopback); i++)
         if (!g_str_equal(address, loopback[i]))
             rc = add_ip(certificate, loopback[i]);
     return rc < 0 ? rc : add_ip(certificate, address);
 }
 
-char *drv_pki_sign(const char *ca_pem, const char *ca_key_pem, const char *request,
-                   const char *organization, const char *name, const char *address, GError **error)
+char *drv_pki_sign(const char *ca_pem, const char *ca_key_pem, const char *request, const char *organization,
+                   const char *name, const char *address, GError **error)
 {
     g_auto(gnutls_x509_crt_t) ca = drv_pki_load(ca_pem, error);
     g_auto(gnutls_x509_privkey_t) ca_key = ca ? load_key(ca_key_pem, error) : NULL;
@@ -398,7 +394,8 @@ gboolean drv_pki_seal_is(const char *pem, const char *text, const char *seal)
     g_autofree guchar *bytes = g_base64_decode(seal, &size);
     const gnutls_datum_t data = datum(text), signature = {.data = bytes, .size = (unsigned)size};
 
-    return certificate && size && gnutls_pubkey_init(&key) >= 0 && gnutls_pubkey_import_x509(key, certificate, 0) >= 0 &&
+    return certificate && size && gnutls_pubkey_init(&key) >= 0 &&
+           gnutls_pubkey_import_x509(key, certificate, 0) >= 0 &&
            gnutls_pubkey_verify_data2(key, GNUTLS_SIGN_ECDSA_SECP256R1_SHA256, 0, &data, &signature) >= 0;
 }
 
@@ -420,15 +417,14 @@ gboolean drv_pki_check_pair(const char *pem, const char *key_pem, GError **error
         return FALSE;
     }
     if (size != key_size || memcmp(of_certificate, of_key, size)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "the private key does not belong to the certificate");
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "the private key does not belong to the certificate");
         return FALSE;
     }
     return TRUE;
 }
 
-gboolean drv_pki_check_chain(gnutls_x509_crt_t leaf, gnutls_x509_crt_t ca, const char *purpose,
-                             const char *hostname, GError **error)
+gboolean drv_pki_check_chain(gnutls_x509_crt_t leaf, gnutls_x509_crt_t ca, const char *purpose, const char *hostname,
+                             GError **error)
 {
     gnutls_x509_trust_list_t trust = NULL;
     gnutls_typed_vdata_st want[2] = {
@@ -441,8 +437,7 @@ gboolean drv_pki_check_chain(gnutls_x509_crt_t leaf, gnutls_x509_crt_t ca, const
     if (rc >= 0)
         rc = gnutls_x509_trust_list_add_cas(trust, &ca, 1, 0);
     if (rc >= 0)
-        rc = gnutls_x509_trust_list_verify_crt2(trust, &leaf, 1, want, hostname ? 2 : 1, 0, &status,
-                                                NULL);
+        rc = gnutls_x509_trust_list_verify_crt2(trust, &leaf, 1, want, hostname ? 2 : 1, 0, &status, NULL);
     /* Not "all": the authority is the caller's. */
     gnutls_x509_trust_list_deinit(trust, 0);
     if (rc < 0) {
@@ -453,18 +448,15 @@ gboolean drv_pki_check_chain(gnutls_x509_crt_t leaf, gnutls_x509_crt_t ca, const
         gnutls_datum_t words = {0};
 
         if (status & (GNUTLS_CERT_SIGNER_NOT_FOUND | GNUTLS_CERT_SIGNATURE_FAILURE))
-            g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
-                        "the certificate is of another cluster");
+            g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "the certificate is of another cluster");
         else if (status & GNUTLS_CERT_EXPIRED)
             g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
                         "the certificate has expired, or the clock of this host is wrong");
         else if (status & GNUTLS_CERT_NOT_ACTIVATED)
             g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
                         "the certificate is not valid yet: check the clocks of both hosts");
-        else if (gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &words,
-                                                              0) >= 0)
-            g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "the certificate is refused: %s",
-                        (char *)words.data);
+        else if (gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &words, 0) >= 0)
+            g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "the certificate is refused: %s", (char *)words.data);
         else
             g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "the certificate is refused");
         gnutls_free(words.data);

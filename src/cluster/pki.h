@@ -11,8 +11,8 @@
 
 #include "hyper/gerror.h"
 
-#define DRV_PKI_NODE "node"         /* O= of a node's certificate */
-#define DRV_PKI_OPERATOR "operator" /* O= of an operator's */
+#define DRV_PKI_NODE "node"            /* O= of a node's certificate */
+#define DRV_PKI_OPERATOR "operator"    /* O= of an operator's */
 #define DRV_PKI_OPERATOR_S (24 * 3600) /* how long an operator's is good */
 
 /** drv_pki_error() - set @error from a GnuTLS result: "<what>: <GnuTLS's words>". */
@@ -34,8 +34,8 @@ char *drv_pki_request_new(const char *key_pem, const char *name, GError **error)
  * server and client; 10 years) or DRV_PKI_OPERATOR (client only, DRV_PKI_OPERATOR_S; @address unused)
  * Return: the leaf as PEM.
  */
-char *drv_pki_sign(const char *ca_pem, const char *ca_key_pem, const char *request,
-                   const char *organization, const char *name, const char *address, GError **error);
+char *drv_pki_sign(const char *ca_pem, const char *ca_key_pem, const char *request, const char *organization,
+                   const char *name, const char *address, GError **error);
 
 /** drv_pki_is_short_lived() - is it good for as long as drv_pki_sign() makes an operator's, or shorter? */
 gboolean drv_pki_is_short_lived(gnutls_x509_crt_t certificate);
@@ -68,5 +68,5 @@ gboolean drv_pki_check_pair(const char *pem, const char *key_pem, GError **error
  * drv_pki_check_chain() - is @leaf signed by @ca, in force, and good for @purpose
  * (GNUTLS_KP_TLS_WWW_SERVER, …_CLIENT)? @hostname: what it must be named, or NULL.
  */
-gboolean drv_pki_check_chain(gnutls_x509_crt_t leaf, gnutls_x509_crt_t ca, const char *purpose,
-                             const char *hostname, GError **error);
+gboolean drv_pki_check_chain(gnutls_x509_crt_t leaf, gnutls_x509_crt_t ca, const char *purpose, const char *hostname,
+                             GError **error);

@@ -17,8 +17,7 @@ const char *drv_publish_text(json_object *object)
     return json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN);
 }
 
-void drv_publish_add(drv_pending *to, const char *name, const char *key, const char *json,
-                     gint64 expected)
+void drv_publish_add(drv_pending *to, const char *name, const char *key, const char *json, gint64 expected)
 {
     to->all[to->count++] = (drv_store_change){name, key, json, expected};
 }
@@ -39,8 +38,7 @@ static void add_parsed(json_object *array, const char *json)
         json_object_array_add(array, one);
 }
 
-json_object *drv_publish_bucket(drv_store *store, const char *name, const drv_pending *changes,
-                           GError **error)
+json_object *drv_publish_bucket(drv_store *store, const char *name, const drv_pending *changes, GError **error)
 {
     g_autoptr(GPtrArray) documents = drv_store_list(store, name, 0, error);
     json_object *array;
@@ -88,8 +86,8 @@ static json_object *operators(drv_store *store, const drv_pending *changes, GErr
 }
 
 /* The membership that follows from what is in the buckets, and from @changes. @last may be NULL. */
-static json_object *compose(drv_store *store, const drv_identity *identity,
-                            const drv_document *last, const drv_pending *changes, GError **error)
+static json_object *compose(drv_store *store, const drv_identity *identity, const drv_document *last,
+                            const drv_pending *changes, GError **error)
 {
     g_autoptr(json_object) last_document = last ? json_tokener_parse(last->json) : NULL;
     g_autoptr(json_object) document = json_object_new_object();
@@ -122,8 +120,8 @@ static gboolean last_membership(drv_store *store, drv_document **last, GError **
     return FALSE;
 }
 
-json_object *drv_publish_write(drv_store *store, const drv_identity *identity, drv_pending *changes,
-                              gboolean *again, GError **error)
+json_object *drv_publish_write(drv_store *store, const drv_identity *identity, drv_pending *changes, gboolean *again,
+                               GError **error)
 {
     g_autoptr(drv_document) last = NULL;
     g_autoptr(drv_document) now = NULL;
@@ -138,8 +136,7 @@ json_object *drv_publish_write(drv_store *store, const drv_identity *identity, d
     drv_publish_add(changes, CLUSTER, MEMBERSHIP, drv_publish_text(document), last ? last->revision : DRV_REVISION_NEW);
     if (drv_store_change_all(store, changes->all, changes->count, NULL, &problem))
         return g_steal_pointer(&document);
-    if (g_error_matches(problem, DRV_ERROR, DRV_ERROR_CONFLICT) &&
-        last_membership(store, &now, NULL))
+    if (g_error_matches(problem, DRV_ERROR, DRV_ERROR_CONFLICT) && last_membership(store, &now, NULL))
         *again = (now ? now->revision : 0) != (last ? last->revision : 0);
     g_propagate_error(error, g_steal_pointer(&problem));
     return NULL;
@@ -147,8 +144,8 @@ json_object *drv_publish_write(drv_store *store, const drv_identity *identity, d
 
 gboolean drv_publish(drv_cluster *cluster, drv_pending *changes, gboolean *again, GError **error)
 {
-    g_autoptr(json_object) document = drv_publish_write(
-        drv_cluster_store(cluster), drv_cluster_identity(cluster), changes, again, error);
+    g_autoptr(json_object) document =
+        drv_publish_write(drv_cluster_store(cluster), drv_cluster_identity(cluster), changes, again, error);
     g_autoptr(GError) problem = NULL;
 
     /* It is written where it counts; what this node keeps of it can be read there again. */

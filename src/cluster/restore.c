@@ -16,10 +16,9 @@
 /* Numbers of moves that were given after the backup are not given again. */
 #define COUNTERS_AHEAD 1000
 
-const char *const drv_backup_files[] = {"ca.crt",       "ca.key",       "node.crt",
-                                        "node.key",     "operator.crt", "operator.key",
-                                        "store-ca.crt", "store.crt",    "store.key",
-                                        "store.json",   "node.json",    NULL};
+const char *const drv_backup_files[] = {"ca.crt",       "ca.key",       "node.crt",     "node.key",
+                                        "operator.crt", "operator.key", "store-ca.crt", "store.crt",
+                                        "store.key",    "store.json",   "node.json",    NULL};
 
 static void put_json(gpointer object)
 {
@@ -29,8 +28,7 @@ static void put_json(gpointer object)
 static gboolean not_whole(const char *path, GError **error)
 {
     g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                "%s is not a whole backup of Drover's: it was cut off or changed; nothing was restored",
-                path);
+                "%s is not a whole backup of Drover's: it was cut off or changed; nothing was restored", path);
     return FALSE;
 }
 
@@ -47,19 +45,16 @@ static GPtrArray *read_lines(const char *path, GError **error)
 
     if (!g_file_get_contents(path, &text, &size, &problem)) {
         g_set_error(error, DRV_ERROR,
-                    g_error_matches(problem, G_FILE_ERROR, G_FILE_ERROR_NOENT) ? DRV_ERROR_NOT_FOUND
-                                                                               : DRV_ERROR_FAILED,
+                    g_error_matches(problem, G_FILE_ERROR, G_FILE_ERROR_NOENT) ? DRV_ERROR_NOT_FOUND : DRV_ERROR_FAILED,
                     "%s", problem->message);
         return NULL;
     }
-    if (size < 2 || strlen(text) != size || text[size - 1] != '\n' ||
-        !(last = memrchr(text, '\n', size - 1))) {
+    if (size < 2 || strlen(text) != size || text[size - 1] != '\n' || !(last = memrchr(text, '\n', size - 1))) {
         not_whole(path, error);
         return NULL;
     }
     last++;
-    digest = g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *)text,
-                                         (gsize)(last - text));
+    digest = g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *)text, (gsize)(last - text));
     end = json_tokener_parse(last);
     if (g_strcmp0(drv_json_string(end, "sha256", NULL), digest)) {
         not_whole(path, error);
@@ -84,8 +79,7 @@ static GPtrArray *read_lines(const char *path, GError **error)
     return NULL;
 }
 
-static gboolean check_head(json_object *head, const char *path, const char *etc_dir,
-                           gboolean *is_node, GError **error)
+static gboolean check_head(json_object *head, const char *path, const char *etc_dir, gboolean *is_node, GError **error)
 {
     g_autoptr(GError) problem = NULL;
     g_autoptr(drv_identity) identity = drv_identity_load(etc_dir, &problem);
@@ -95,8 +89,7 @@ static gboolean check_head(json_object *head, const char *path, const char *etc_
     if (format < 1)
         return not_whole(path, error);
     if (format > DRV_BACKUP_FORMAT) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "%s was made by a newer Drover (%s): install that one", path,
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s was made by a newer Drover (%s): install that one", path,
                     drv_json_string(head, "version", "?"));
         return FALSE;
     }
@@ -110,24 +103,22 @@ static gboolean check_head(json_object *head, const char *path, const char *etc_
         return TRUE;
     g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                 "this host is node %s of cluster %s, the backup is of node %s of %s: remove %s first if "
-                "this host is to become that one", identity->node, identity->cluster,
-                drv_json_string(head, "node", "?"), drv_json_string(head, "cluster", "?"), etc_dir);
+                "this host is to become that one",
+                identity->node, identity->cluster, drv_json_string(head, "node", "?"),
+                drv_json_string(head, "cluster", "?"), etc_dir);
     return FALSE;
 }
 
 /* All files of the identity, or only that of @name; nothing to do if there are none. */
-static gboolean write_files(GPtrArray *lines, const char *etc_dir, gboolean node_json, guint *count,
-                            GError **error)
+static gboolean write_files(GPtrArray *lines, const char *etc_dir, gboolean node_json, guint *count, GError **error)
 {
     for (guint i = 0; i < lines->len; i++) {
         const char *name = drv_json_string(lines->pdata[i], "file", NULL);
 
-        if (!name || !g_strv_contains(drv_backup_files, name) ||
-            g_str_equal(name, "node.json") != node_json)
+        if (!name || !g_strv_contains(drv_backup_files, name) || g_str_equal(name, "node.json") != node_json)
             continue;
         if (!drv_identity_make_directory(etc_dir, error) ||
-            !drv_identity_write_file(etc_dir, name, drv_json_string(lines->pdata[i], "text", ""),
-                                     error))
+            !drv_identity_write_file(etc_dir, name, drv_json_string(lines->pdata[i], "text", ""), error))
             return FALSE;
         (*count)++;
     }
@@ -139,8 +130,7 @@ static char *renewed(const char *json)
 {
     g_autoptr(json_object) document = json_tokener_parse(json);
 
-    drv_json_set_int(document, "version",
-                     MAX(drv_json_int(document, "version", 0) + 1, drv_clock_real_ms()));
+    drv_json_set_int(document, "version", MAX(drv_json_int(document, "version", 0) + 1, drv_clock_real_ms()));
     return g_strdup(json_object_to_json_string_ext(document, JSON_C_TO_STRING_PLAIN));
 }
 
@@ -153,8 +143,7 @@ static gboolean write_document(drv_store *store, json_object *line, gboolean sha
     return drv_store_put(store, bucket, key, newer ?: json, DRV_REVISION_ANY, NULL, error);
 }
 
-static gboolean write_part(GPtrArray *lines, const char *part, drv_store *store, guint *documents,
-                           GError **error)
+static gboolean write_part(GPtrArray *lines, const char *part, drv_store *store, guint *documents, GError **error)
 {
     gboolean shared = g_str_equal(part, "shared");
 
@@ -165,8 +154,7 @@ static gboolean write_part(GPtrArray *lines, const char *part, drv_store *store,
         if (g_strcmp0(drv_json_string(line, "part", NULL), part))
             continue;
         if (counter) {
-            if (!drv_store_raise(store, counter, drv_json_int(line, "value", 0) + COUNTERS_AHEAD,
-                                 error))
+            if (!drv_store_raise(store, counter, drv_json_int(line, "value", 0) + COUNTERS_AHEAD, error))
                 return FALSE;
         } else {
             if (!write_document(store, line, shared, error))
@@ -178,8 +166,8 @@ static gboolean write_part(GPtrArray *lines, const char *part, drv_store *store,
 }
 
 /* What the cluster keeps: into etcd if that is empty, into the founder's own store, or nowhere. */
-static gboolean write_shared(GPtrArray *lines, json_object *head, drv_store *own,
-                             const char *etc_dir, drv_restored *what, GError **error)
+static gboolean write_shared(GPtrArray *lines, json_object *head, drv_store *own, const char *etc_dir,
+                             drv_restored *what, GError **error)
 {
     g_auto(drv_keeping) keeping = {0};
     g_autoptr(drv_store) etcd = NULL;
@@ -190,8 +178,7 @@ static gboolean write_shared(GPtrArray *lines, json_object *head, drv_store *own
     if (!drv_keeping_load(&keeping, etc_dir, error))
         return FALSE;
     if (!keeping.where)
-        return drv_store_clear_cluster(own, error) &&
-               write_part(lines, "shared", own, &what->documents, error);
+        return drv_store_clear_cluster(own, error) && write_part(lines, "shared", own, &what->documents, error);
     etcd = drv_keeping_open(&keeping, etc_dir, drv_json_string(head, "cluster", NULL), TRUE, error);
     buckets = etcd ? drv_store_buckets(etcd, error) : NULL;
     if (!buckets)
@@ -200,8 +187,8 @@ static gboolean write_shared(GPtrArray *lines, json_object *head, drv_store *own
     return what->shared_kept || write_part(lines, "shared", etcd, &what->documents, error);
 }
 
-gboolean drv_backup_restore(const char *path, const char *etc_dir, const char *state_dir,
-                            drv_restored *what, GError **error)
+gboolean drv_backup_restore(const char *path, const char *etc_dir, const char *state_dir, drv_restored *what,
+                            GError **error)
 {
     g_autoptr(GPtrArray) lines = read_lines(path, error);
     g_autofree char *file = g_build_filename(state_dir, "drover.db", NULL);

@@ -23,8 +23,8 @@ static char *of_token(const drv_identity *identity, const char *kind, json_objec
 
     if (!kind || strchr(kind, '\n') || !is_hex(id) || !is_hex(hash) || (by && !is_hex(by)))
         return NULL;
-    return g_strdup_printf("drover token\n%s\n%s\n%s\n%s\n%s\n%" G_GINT64_FORMAT "\n", identity->cluster, kind,
-                           id, hash, by ? by : "-", drv_json_int(token, "expires_ms", 0));
+    return g_strdup_printf("drover token\n%s\n%s\n%s\n%s\n%s\n%" G_GINT64_FORMAT "\n", identity->cluster, kind, id,
+                           hash, by ? by : "-", drv_json_int(token, "expires_ms", 0));
 }
 
 static char *of_signer(const drv_identity *identity, json_object *member)
@@ -37,8 +37,7 @@ static char *of_signer(const drv_identity *identity, json_object *member)
                : NULL;
 }
 
-static gboolean add(const drv_identity *identity, json_object *to, const char *key, const char *text,
-                    GError **error)
+static gboolean add(const drv_identity *identity, json_object *to, const char *key, const char *text, GError **error)
 {
     g_autofree char *signature = NULL;
 

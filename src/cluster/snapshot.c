@@ -58,9 +58,9 @@ static gboolean read_members(drv_snapshot *view, const drv_identity *identity, j
         gint64 port = drv_json_int(from, "port", 0);
         drv_snapshot_member *one;
 
-        if (!drv_node_name_check(name, NULL) || !drv_address_check(address, NULL) || port < 1 ||
-            port > 65535 || !fingerprint || strlen(fingerprint) != DRV_FINGERPRINT_TEXT || !pin ||
-            !g_str_has_prefix(pin, "sha256//") || strchr(pin, ';'))
+        if (!drv_node_name_check(name, NULL) || !drv_address_check(address, NULL) || port < 1 || port > 65535 ||
+            !fingerprint || strlen(fingerprint) != DRV_FINGERPRINT_TEXT || !pin || !g_str_has_prefix(pin, "sha256//") ||
+            strchr(pin, ';'))
             return FALSE;
         one = g_new0(drv_snapshot_member, 1);
         one->name = g_strdup(name);
@@ -125,15 +125,14 @@ drv_snapshot *drv_snapshot_read(const drv_identity *identity, json_object *docum
     view->operators = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, operator_token_free);
     view->version = drv_json_int(document, "version", 0);
     if (cluster && !g_str_equal(cluster, identity->cluster)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "the membership is that of another cluster (%.64s, not %s)", cluster,
-                    identity->cluster);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "the membership is that of another cluster (%.64s, not %s)",
+                    cluster, identity->cluster);
         return NULL;
     }
-    if (!cluster || g_strcmp0(founder, identity->founder) || view->version < 1 ||
-        !array_of(document, "members") || !read_members(view, identity, array_of(document, "members")) ||
-        !array_of(document, "revoked") || !read_revoked(view, array_of(document, "revoked")) ||
-        !array_of(document, "operators") || !read_operators(view, identity, array_of(document, "operators"))) {
+    if (!cluster || g_strcmp0(founder, identity->founder) || view->version < 1 || !array_of(document, "members") ||
+        !read_members(view, identity, array_of(document, "members")) || !array_of(document, "revoked") ||
+        !read_revoked(view, array_of(document, "revoked")) || !array_of(document, "operators") ||
+        !read_operators(view, identity, array_of(document, "operators"))) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "this is not a membership document");
         return NULL;
     }

@@ -32,8 +32,7 @@ static gboolean decode(const char *text, guchar *bytes, gsize size)
     g_autofree char *again = NULL;
     gsize got = 0;
 
-    if (strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") !=
-        strlen(text))
+    if (strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != strlen(text))
         return FALSE;
     g_strdelimit(padded, "-", '+');
     g_strdelimit(padded, "_", '/');
@@ -52,8 +51,7 @@ gboolean drv_token_new(drv_token *token, const char *fingerprint, GError **error
     guchar id[DRV_TOKEN_ID_TEXT / 2], secret[SECRET_BYTES];
     g_autofree char *text = NULL;
 
-    if (gnutls_rnd(GNUTLS_RND_RANDOM, id, sizeof id) < 0 ||
-        gnutls_rnd(GNUTLS_RND_KEY, secret, sizeof secret) < 0) {
+    if (gnutls_rnd(GNUTLS_RND_RANDOM, id, sizeof id) < 0 || gnutls_rnd(GNUTLS_RND_KEY, secret, sizeof secret) < 0) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot make a token: no random numbers");
         return FALSE;
     }

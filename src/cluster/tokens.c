@@ -34,18 +34,16 @@ static void prune(drv_store *store)
 static gboolean check_token_wish(const char *kind, const char *name, gint64 ttl_s, GError **error)
 {
     if (!kind || (!g_str_equal(kind, "join") && !g_str_equal(kind, "operator"))) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "\"kind\" must be \"join\" or \"operator\"");
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "\"kind\" must be \"join\" or \"operator\"");
         return FALSE;
     }
     if (ttl_s < 1 || ttl_s > MOST_TTL_S) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "\"ttl_s\" must be a number of seconds from 1 to %lld", MOST_TTL_S);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "\"ttl_s\" must be a number of seconds from 1 to %lld",
+                    MOST_TTL_S);
         return FALSE;
     }
     if (name && (strlen(name) > 64 || !g_str_is_ascii(name))) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "\"name\" must be at most 64 ASCII characters");
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "\"name\" must be at most 64 ASCII characters");
         return FALSE;
     }
     return TRUE;
@@ -74,8 +72,8 @@ static gboolean put_token(drv_cluster *cluster, gpointer data, gboolean *again, 
 }
 
 /* What is made with a token does not outlive it; what is not said is as long as it may be. */
-static gboolean limit_ttl(drv_cluster *cluster, json_object *body, const char *with, gint64 now,
-                          gint64 *expires_ms, GError **error)
+static gboolean limit_ttl(drv_cluster *cluster, json_object *body, const char *with, gint64 now, gint64 *expires_ms,
+                          GError **error)
 {
     gint64 most = drv_cluster_token_ends_ms(cluster, with);
 
@@ -92,8 +90,7 @@ static gboolean limit_ttl(drv_cluster *cluster, json_object *body, const char *w
     return FALSE;
 }
 
-json_object *drv_authority_token_create(drv_cluster *cluster, json_object *body, const char *with,
-                                        GError **error)
+json_object *drv_authority_token_create(drv_cluster *cluster, json_object *body, const char *with, GError **error)
 {
     const drv_identity *identity = drv_cluster_identity(cluster);
     const char *kind = drv_json_string(body, "kind", NULL);
@@ -162,8 +159,7 @@ json_object *drv_authority_tokens(drv_cluster *cluster, GError **error)
         json_object *from = json_object_array_get_idx(all, i);
         json_object *to;
 
-        if (drv_json_string(from, "used_by", NULL) ||
-            drv_json_int(from, "expires_ms", 0) <= drv_clock_real_ms() ||
+        if (drv_json_string(from, "used_by", NULL) || drv_json_int(from, "expires_ms", 0) <= drv_clock_real_ms() ||
             !drv_signed_token_is(drv_cluster_identity(cluster), NULL, from) ||
             !drv_authority_token_stands(cluster, from, NULL))
             continue;
@@ -197,7 +193,7 @@ static gboolean delete_token(drv_cluster *cluster, gpointer data, gboolean *agai
 
     if (!document)
         return FALSE;
-    wish->operator = !g_strcmp0(drv_json_string(token, "kind", NULL), "operator");
+    wish->operator= !g_strcmp0(drv_json_string(token, "kind", NULL), "operator");
     if (!wish->operator)
         return drv_store_delete(store, DRV_TOKENS_BUCKET, wish->id, document->revision, error);
     drv_publish_add(&changes, DRV_TOKENS_BUCKET, wish->id, NULL, document->revision);
@@ -217,8 +213,7 @@ json_object *drv_authority_token_delete(drv_cluster *cluster, const char *id, GE
         return drv_cluster_send_to_founder(cluster, error);
     if (!drv_publish_change(cluster, delete_token, &wish, &failure)) {
         if (g_error_matches(failure, DRV_ERROR, DRV_ERROR_NOT_FOUND))
-            g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND,
-                        "there is no token %s (see `drover token list`)", id);
+            g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "there is no token %s (see `drover token list`)", id);
         else
             g_propagate_error(error, g_steal_pointer(&failure));
         return NULL;

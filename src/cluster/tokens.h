@@ -12,8 +12,7 @@
  * @with: id of the token that whoever asks has shown: what is made with it is good for no longer. NULL:
  * a certificate was shown.
  */
-json_object *drv_authority_token_create(drv_cluster *cluster, json_object *body, const char *with,
-                                        GError **error);
+json_object *drv_authority_token_create(drv_cluster *cluster, json_object *body, const char *with, GError **error);
 
 /** drv_authority_token_stands() - is the token with which this one was made, if there is one, in force? */
 gboolean drv_authority_token_stands(drv_cluster *cluster, json_object *document, GError **error);

@@ -84,8 +84,7 @@ static gboolean parse_content(settings *wish, GError **error)
     guint shift = 0;
 
     if (wish->content_days < 0 || wish->content_days > 3650) {
-        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                    "--content-days is a number from 1 to 3650");
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "--content-days is a number from 1 to 3650");
         return FALSE;
     }
     if (wish->relay_mib < 0) {
@@ -98,28 +97,28 @@ static gboolean parse_content(settings *wish, GError **error)
         shift = number[length - 1] == 'G' ? 30 : 20;
         number[length - 1] = '\0';
     }
-    if (g_ascii_string_to_unsigned(number, 10, 1, (guint64)G_MAXINT64 >> shift,
-                                   &wish->content_bytes, NULL)) {
+    if (g_ascii_string_to_unsigned(number, 10, 1, (guint64)G_MAXINT64 >> shift, &wish->content_bytes, NULL)) {
         wish->content_bytes <<= shift;
         return TRUE;
     }
     g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
                 "--content-size is a size such as 500M or 4G, not \"%s\"; 'drover content off' keeps "
-                "nothing", wish->content_size);
+                "nothing",
+                wish->content_size);
     return FALSE;
 }
 
 static gboolean parse(settings *wish, int argc, char **argv, GError **error)
 {
     const GOptionEntry entries[] = {
-        {"etc-dir", 0, 0, G_OPTION_ARG_FILENAME, &wish->etc_dir,
-         "where the identity is (default " DRV_ETC_DIR ")", "DIR"},
-        {"state-dir", 0, 0, G_OPTION_ARG_FILENAME, &wish->state_dir,
-         "where the store is (default " DRV_STATE_DIR ")", "DIR"},
+        {"etc-dir", 0, 0, G_OPTION_ARG_FILENAME, &wish->etc_dir, "where the identity is (default " DRV_ETC_DIR ")",
+         "DIR"},
+        {"state-dir", 0, 0, G_OPTION_ARG_FILENAME, &wish->state_dir, "where the store is (default " DRV_STATE_DIR ")",
+         "DIR"},
         {"run-dir", 0, 0, G_OPTION_ARG_FILENAME, &wish->run_dir,
          "where sessions and the pid file are (default " DRV_RUN_DIR ")", "DIR"},
-        {"connect", 'c', 0, G_OPTION_ARG_STRING, &wish->libvirt_uri,
-         "the local libvirtd (default qemu:///system)", "URI"},
+        {"connect", 'c', 0, G_OPTION_ARG_STRING, &wish->libvirt_uri, "the local libvirtd (default qemu:///system)",
+         "URI"},
         {"content-size", 0, 0, G_OPTION_ARG_STRING, &wish->content_size,
          "keep at most so much known content (default: 1/16 of the free room, 8G at most)", "N[M|G]"},
         {"content-days", 0, 0, G_OPTION_ARG_INT, &wish->content_days,
@@ -132,13 +131,12 @@ static gboolean parse(settings *wish, int argc, char **argv, GError **error)
     };
     g_autoptr(GOptionContext) context = g_option_context_new("- Drover's control plane on a host");
 
-    g_option_context_set_summary(context,
-                                 "Serves the REST API of this node on the port of its identity "
-                                 "(7443), and carries out moves.\nRuns as root, in the foreground.");
-    g_option_context_set_description(
-        context, "Exit codes: 0 told to end, 1 something failed, 2 wrong command line, 3 this host "
-                 "is no node yet\n(drover init, drover join), 4 another droverd or program has the "
-                 "port.\nEnvironment: DROVER_RELAY, the path of drover-relay.\nSee droverd(8).\n");
+    g_option_context_set_summary(context, "Serves the REST API of this node on the port of its identity "
+                                          "(7443), and carries out moves.\nRuns as root, in the foreground.");
+    g_option_context_set_description(context,
+                                     "Exit codes: 0 told to end, 1 something failed, 2 wrong command line, 3 this host "
+                                     "is no node yet\n(drover init, drover join), 4 another droverd or program has the "
+                                     "port.\nEnvironment: DROVER_RELAY, the path of drover-relay.\nSee droverd(8).\n");
     g_option_context_add_main_entries(context, entries, NULL);
     if (!g_option_context_parse(context, &argc, &argv, error))
         return FALSE;
@@ -207,19 +205,19 @@ static gboolean open_run(parts *all, const settings *wish, GError **error)
     g_autofree char *content = g_build_filename(wish->state_dir, "content", NULL);
     g_autofree char *resumed = g_build_filename(wish->state_dir, "resumed", NULL);
     drv_serve_config config = {.node = all->identity->node,
-                             .hyper = all->hyper,
-                             .store = all->store,
-                             .shared = drv_cluster_store(all->cluster),
-                             .peers = drv_cluster_peers(all->cluster),
-                             .relay_program = g_getenv("DROVER_RELAY") ?: DRV_RELAY_PROGRAM,
-                             .relay_memory_bytes = (guint64)wish->relay_mib << 20,
-                             .stand_in_program = g_getenv("DROVER_STAND_IN") ?: DRV_STAND_IN_PROGRAM,
-                             .resumed_dir = resumed,
-                             .sessions_dir = sessions,
-                             .content_dir = content,
-                             .content_most_bytes = wish->content_bytes,
-                             .content_age_s = (guint64)wish->content_days * 24 * 3600,
-                             .looked = on_looked};
+                               .hyper = all->hyper,
+                               .store = all->store,
+                               .shared = drv_cluster_store(all->cluster),
+                               .peers = drv_cluster_peers(all->cluster),
+                               .relay_program = g_getenv("DROVER_RELAY") ?: DRV_RELAY_PROGRAM,
+                               .relay_memory_bytes = (guint64)wish->relay_mib << 20,
+                               .stand_in_program = g_getenv("DROVER_STAND_IN") ?: DRV_STAND_IN_PROGRAM,
+                               .resumed_dir = resumed,
+                               .sessions_dir = sessions,
+                               .content_dir = content,
+                               .content_most_bytes = wish->content_bytes,
+                               .content_age_s = (guint64)wish->content_days * 24 * 3600,
+                               .looked = on_looked};
 
     all->run = drv_serve_new(&config, error);
     return all->run != NULL;
@@ -314,8 +312,8 @@ static int serve(settings *wish)
     } else if (!build(&all, wish, &error)) {
         code = exit_code(error, EXIT_BAD);
     } else {
-        drv_log_notice("droverd is up node=%s cluster=%s port=%u version=%s", all.identity->node,
-                       all.identity->cluster, drv_api_port(all.api), DRV_VERSION);
+        drv_log_notice("droverd is up node=%s cluster=%s port=%u version=%s", all.identity->node, all.identity->cluster,
+                       drv_api_port(all.api), DRV_VERSION);
         wait_for_end(all.run);
         drv_log_notice("droverd ends; running moves go on");
     }

@@ -18,27 +18,21 @@ int drv_daemon_lock(const char *dir, GError **error)
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     drv_autoclose int fd = -1;
 
-    if (g_mkdir_with_parents(dir, 0755) < 0 ||
-        (fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644)) < 0) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot write %s: %s", path,
-                    g_strerror(errno));
+    if (g_mkdir_with_parents(dir, 0755) < 0 || (fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644)) < 0) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot write %s: %s", path, g_strerror(errno));
         return -1;
     }
     if (fcntl(fd, F_SETLK, &lock) < 0) {
         int why = errno;
 
-        if ((why == EAGAIN || why == EACCES) && !fcntl(fd, F_GETLK, &lock) &&
-            lock.l_type != F_UNLCK)
-            g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "droverd is already running (pid %d)",
-                        (int)lock.l_pid);
+        if ((why == EAGAIN || why == EACCES) && !fcntl(fd, F_GETLK, &lock) && lock.l_type != F_UNLCK)
+            g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "droverd is already running (pid %d)", (int)lock.l_pid);
         else
-            g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot lock %s: %s", path,
-                        g_strerror(why));
+            g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot lock %s: %s", path, g_strerror(why));
         return -1;
     }
     if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot write %s: %s", path,
-                    g_strerror(errno));
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot write %s: %s", path, g_strerror(errno));
         return -1;
     }
     return drv_steal_fd(&fd);

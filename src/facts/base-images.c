@@ -43,8 +43,7 @@ static const char *format_of(const char *path)
 static json_object *named(drv_context *ctx, const char *name)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *path = *name == '/' ? g_strdup(name)
-                                         : drv_hyper_volume_path(ctx->hyper, name, &error);
+    g_autofree char *path = *name == '/' ? g_strdup(name) : drv_hyper_volume_path(ctx->hyper, name, &error);
     drv_file_facts facts;
 
     if (!path)
@@ -52,8 +51,7 @@ static json_object *named(drv_context *ctx, const char *name)
     if (!drv_probe_file(path, &facts, &error))
         return bad_seed(path, error->message);
     drv_file_facts_clear(&facts);
-    return facts.exists ? new_seed("named", path, format_of(path))
-                        : bad_seed(path, "there is no such file");
+    return facts.exists ? new_seed("named", path, format_of(path)) : bad_seed(path, "there is no such file");
 }
 
 /* The topmost of the images that it is based on: as long as the source's, by the same path. */
@@ -69,8 +67,7 @@ static json_object *base_of(json_object *told)
 
         if (!drv_probe_file(path, &facts, NULL))
             continue;
-        there = facts.exists && !facts.block &&
-                (gint64)facts.size_bytes == drv_json_int(base, "size_bytes", -1);
+        there = facts.exists && !facts.block && (gint64)facts.size_bytes == drv_json_int(base, "size_bytes", -1);
         drv_file_facts_clear(&facts);
         if (there)
             return new_seed("base", path, drv_json_string(base, "format", "raw"));
@@ -87,11 +84,10 @@ json_object *drv_seed_find(drv_context *ctx, json_object *told, json_object *all
         return NULL; /* it is not mirrored */
     if (name)
         return named(ctx, name);
-    kept = drv_kept_find(ctx->content, drv_json_string(all, "uuid", ""),
-                         drv_json_string(all, "owner", NULL), drv_json_string(told, "target", ""));
+    kept = drv_kept_find(ctx->content, drv_json_string(all, "uuid", ""), drv_json_string(all, "owner", NULL),
+                         drv_json_string(told, "target", ""));
     if (kept)
-        return new_seed("kept", drv_json_string(kept, "path", ""),
-                        drv_json_string(kept, "format", "raw"));
+        return new_seed("kept", drv_json_string(kept, "path", ""), drv_json_string(kept, "format", "raw"));
     return base_of(told);
 }
 
@@ -110,12 +106,11 @@ static json_object *known_here(drv_context *ctx, json_object *step, json_object 
                    ? json_object_get(seed)
                    : NULL;
     }
-    return drv_kept_find(ctx->content, drv_json_string(step, "uuid", ""),
-                         drv_json_string(step, "owner", NULL), drv_json_string(disk, "target", ""));
+    return drv_kept_find(ctx->content, drv_json_string(step, "uuid", ""), drv_json_string(step, "owner", NULL),
+                         drv_json_string(disk, "target", ""));
 }
 
-guint drv_seeds_open(drv_context *ctx, const char *dir, json_object *step, int *fds,
-                     json_object *answer)
+guint drv_seeds_open(drv_context *ctx, const char *dir, json_object *step, int *fds, json_object *answer)
 {
     g_autofree char *socket = g_build_filename(dir, SOCKET, NULL);
     json_object *disks = drv_json_array(step, "disks");
@@ -131,12 +126,10 @@ guint drv_seeds_open(drv_context *ctx, const char *dir, json_object *step, int *
 
         if (!seed || !export || strlen(export) > DRV_OLDER_NAME_MAX || !drv_node_is_copied(disk))
             continue;
-        fd = drv_serve_image(drv_json_string(seed, "path", ""),
-                             drv_json_string(seed, "format", "raw"), socket, &error);
+        fd = drv_serve_image(drv_json_string(seed, "path", ""), drv_json_string(seed, "format", "raw"), socket, &error);
         if (fd < 0) {
-            drv_log_warning("no older image serves the copy of %s of %s: %s",
-                            drv_json_string(disk, "target", "?"), drv_json_string(step, "vm", "?"),
-                            error->message);
+            drv_log_warning("no older image serves the copy of %s of %s: %s", drv_json_string(disk, "target", "?"),
+                            drv_json_string(step, "vm", "?"), error->message);
             continue;
         }
         fds[count++] = fd;

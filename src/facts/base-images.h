@@ -19,5 +19,4 @@ json_object *drv_seed_find(drv_context *ctx, json_object *told, json_object *all
  * @answer: gets "older": the exports that they are of, in that order
  * Return: how many. One that cannot be read is left out, which costs speed.
  */
-guint drv_seeds_open(drv_context *ctx, const char *dir, json_object *step, int *fds,
-                     json_object *answer);
+guint drv_seeds_open(drv_context *ctx, const char *dir, json_object *step, int *fds, json_object *answer);

@@ -22,8 +22,7 @@ void drv_disk_facts_set_file(json_object *object, const drv_file_facts *facts)
     drv_json_set(object, "ids", ids);
 }
 
-void drv_disk_facts_set_image(drv_disk_gathering *g, json_object *object, const char *path,
-                              drv_digest_kind digest)
+void drv_disk_facts_set_image(drv_disk_gathering *g, json_object *object, const char *path, drv_digest_kind digest)
 {
     g_autoptr(GError) error = NULL;
     drv_file_facts facts;
@@ -59,8 +58,8 @@ void drv_disk_facts_set_image(drv_disk_gathering *g, json_object *object, const 
 /* ---- what an image consists of ---- */
 
 /* Of another file of an image, at @path, or NULL: none of this host. Transfer full. */
-static json_object *part_facts(drv_disk_gathering *g, const char *name, const char *path,
-                               const char *format, drv_digest_kind digest)
+static json_object *part_facts(drv_disk_gathering *g, const char *name, const char *path, const char *format,
+                               drv_digest_kind digest)
 {
     json_object *entry = json_object_new_object();
 
@@ -91,15 +90,13 @@ static void set_chain(drv_disk_gathering *g, json_object *object, const char *pa
         const char *data_file = drv_json_string(own, "data-file", NULL);
 
         if (i == 0) {
-            drv_json_set_bool(object, "internal_snapshots",
-                              drv_json_length(drv_json_array(image, "snapshots")) > 0);
+            drv_json_set_bool(object, "internal_snapshots", drv_json_length(drv_json_array(image, "snapshots")) > 0);
             if (!drv_json_int(object, "capacity_bytes", 0))
                 drv_json_set_int(object, "capacity_bytes", drv_json_int(image, "virtual-size", 0));
         } else {
             const char *name = drv_json_string(image, "filename", "");
             g_autofree char *base = drv_image_name_path(name, above);
-            json_object *entry =
-                part_facts(g, name, base, drv_json_string(image, "format", "raw"), digest);
+            json_object *entry = part_facts(g, name, base, drv_json_string(image, "format", "raw"), digest);
 
             g_free(above);
             above = g_strdup(drv_json_string(entry, "path", ""));
@@ -167,8 +164,7 @@ static json_object *disk_facts(drv_context *ctx, drv_disk_gathering *g, const dr
                                  : g_str_equal(disk->device, "disk") ? DRV_DIGEST_WHOLE
                                                                      : DRV_DIGEST_SOME);
         if (!g_str_equal(disk->format, "raw") && drv_json_object(object, "file"))
-            set_chain(g, object, path, disk->format,
-                      g->offline || saved ? DRV_DIGEST_WHOLE : DRV_DIGEST_NONE);
+            set_chain(g, object, path, disk->format, g->offline || saved ? DRV_DIGEST_WHOLE : DRV_DIGEST_NONE);
         if (!drv_json_int(object, "capacity_bytes", 0) && g_str_equal(disk->format, "raw"))
             drv_json_set_int(object, "capacity_bytes", drv_json_int(object, "size_bytes", 0));
     }
@@ -194,8 +190,8 @@ static const drv_disk *disk_with(const GPtrArray *disks, const char *source)
 }
 
 /* What "virsh attach-disk --config" or "change-media --eject --live" leave: it runs without, and starts with it. */
-static void add_saved(drv_context *ctx, drv_disk_gathering *g, const drv_domain *domain,
-                      const drv_domain *saved, json_object *disks)
+static void add_saved(drv_context *ctx, drv_disk_gathering *g, const drv_domain *domain, const drv_domain *saved,
+                      json_object *disks)
 {
     for (guint i = 0; i < saved->disks->len; i++) {
         const drv_disk *disk = saved->disks->pdata[i];
@@ -219,8 +215,8 @@ static void add_saved(drv_context *ctx, drv_disk_gathering *g, const drv_domain 
 
 static void set_needed_by(drv_image_uses *uses, json_object *object)
 {
-    g_autofree char *who = drv_json_object(object, "file")
-                               ? drv_image_uses_of(uses, drv_json_string(object, "path", "")) : NULL;
+    g_autofree char *who =
+        drv_json_object(object, "file") ? drv_image_uses_of(uses, drv_json_string(object, "path", "")) : NULL;
 
     drv_json_set_string(object, "needed_by", who);
 }
@@ -243,8 +239,8 @@ static void add_uses(drv_context *ctx, const char *uuid, json_object *facts)
     }
 }
 
-void drv_disk_facts(drv_context *ctx, drv_disk_gathering *g, const drv_domain *domain,
-                    const drv_belongings *has, json_object *facts)
+void drv_disk_facts(drv_context *ctx, drv_disk_gathering *g, const drv_domain *domain, const drv_belongings *has,
+                    json_object *facts)
 {
     g_autoptr(drv_domain) saved = NULL;
     json_object *disks = json_object_new_array();

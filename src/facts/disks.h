@@ -22,9 +22,8 @@ typedef enum { DRV_DIGEST_NONE, DRV_DIGEST_SOME, DRV_DIGEST_WHOLE } drv_digest_k
 /** drv_disk_facts_set_file() - FILE's members. */
 void drv_disk_facts_set_file(json_object *object, const drv_file_facts *facts);
 /** drv_disk_facts_set_image() - "file" or "file_error", and what tells the target whether it has the same. */
-void drv_disk_facts_set_image(drv_disk_gathering *g, json_object *object, const char *path,
-                              drv_digest_kind digest);
+void drv_disk_facts_set_image(drv_disk_gathering *g, json_object *object, const char *path, drv_digest_kind digest);
 
 /** drv_disk_facts() - sets "disks": those of @domain, then those that only its saved definition names. */
-void drv_disk_facts(drv_context *ctx, drv_disk_gathering *g, const drv_domain *domain,
-                    const drv_belongings *has, json_object *facts);
+void drv_disk_facts(drv_context *ctx, drv_disk_gathering *g, const drv_domain *domain, const drv_belongings *has,
+                    json_object *facts);

@@ -71,14 +71,12 @@ static void merge(json_object *facts, json_object *answer)
     for (gsize i = 0; i < drv_json_length(disks) && i < drv_json_length(there); i++)
         drv_json_set(json_object_array_get_idx(disks, i), "there",
                      json_object_get(json_object_array_get_idx(there, i)));
-    json_object_object_foreach(answer, key, value)
-        if (!g_str_equal(key, "disks"))
-            drv_json_set(facts, key, json_object_get(value));
+    json_object_object_foreach(answer, key, value) if (!g_str_equal(key, "disks"))
+        drv_json_set(facts, key, json_object_get(value));
 }
 
 /* What another host must have for the VM, and the way there. FALSE and no @error: it cannot be reached. */
-static gboolean look_across(drv_context *ctx, const char *uuid, const char *target, json_object *facts,
-                            GError **error)
+static gboolean look_across(drv_context *ctx, const char *uuid, const char *target, json_object *facts, GError **error)
 {
     json_object *link;
 
@@ -102,8 +100,7 @@ json_object *drv_facts_gather(drv_context *ctx, const char *uuid, json_object *w
 
     if (!domain)
         return NULL;
-    if (!g_str_equal(target, ctx->node) &&
-        !look_across(ctx, domain->uuid, target, facts, &problem)) {
+    if (!g_str_equal(target, ctx->node) && !look_across(ctx, domain->uuid, target, facts, &problem)) {
         if (!problem)
             return g_steal_pointer(&facts);
         g_propagate_error(error, g_steal_pointer(&problem));
@@ -124,8 +121,7 @@ json_object *drv_facts_gather(drv_context *ctx, const char *uuid, json_object *w
     drv_json_set(facts, "networks", interfaces_json(domain));
     set_belongings(&g, facts, &has);
     drv_belongings_clear(&has);
-    answer = drv_node_call(ctx, target, "POST", "/v1/peer/facts", facts, DRV_NODE_PATIENT,
-                           error);
+    answer = drv_node_call(ctx, target, "POST", "/v1/peer/facts", facts, DRV_NODE_PATIENT, error);
     if (!answer)
         return NULL;
     merge(facts, answer);
@@ -148,8 +144,8 @@ static gboolean may_tell(drv_context *ctx, const char *path)
     g_autoptr(drv_admission) admission = drv_hyper_admission(ctx->hyper, NULL);
     struct stat st;
 
-    return admission && (drv_admission_check_file(admission, path, NULL) ||
-                         (stat(path, &st) == 0 && (st.st_mode & S_IROTH)));
+    return admission &&
+           (drv_admission_check_file(admission, path, NULL) || (stat(path, &st) == 0 && (st.st_mode & S_IROTH)));
 }
 
 static void set_digest(drv_context *ctx, json_object *object, const char *path, json_object *told,
@@ -173,8 +169,7 @@ static void set_room(drv_context *ctx, json_object *object, const char *path)
     drv_json_set_bool(object, "directory", g_file_test(directory, G_FILE_TEST_IS_DIR));
     if (drv_probe_room(directory, &free_bytes, &fs, NULL)) {
         /* What is kept there makes room when it is needed. */
-        drv_json_set_int(object, "free_bytes",
-                         (gint64)(free_bytes + drv_kept_room(ctx->content, directory)));
+        drv_json_set_int(object, "free_bytes", (gint64)(free_bytes + drv_kept_room(ctx->content, directory)));
         drv_json_set_string(object, "fs", fs);
     }
 }
@@ -267,7 +262,7 @@ static json_object *disk_answer(drv_context *ctx, json_object *told, json_object
     drv_json_set(object, "data", parts_answer(ctx, drv_json_array(told, "data"), token));
     placed = pool && !drv_json_bool(told, "in_place")
                  ? place_in_pool(pool, told, drv_json_string(all, "vm", "vm"), taken)
-                  : g_strdup(path);
+                 : g_strdup(path);
     set_place(ctx, object, placed);
     drv_json_set(object, "seed", drv_seed_find(ctx, told, all));
     return object;
@@ -295,8 +290,7 @@ static json_object *networks_answer(drv_context *ctx, json_object *told)
     json_object *map = drv_json_object(told, "map_networks");
 
     for (gsize i = 0; i < drv_json_length(interfaces); i++) {
-        const char *network =
-            drv_json_string(json_object_array_get_idx(interfaces, i), "network", "");
+        const char *network = drv_json_string(json_object_array_get_idx(interfaces, i), "network", "");
         const char *colon = strchr(network, ':');
 
         if (colon)
@@ -311,8 +305,7 @@ static GPtrArray *directories_of(json_object *disks)
     GPtrArray *list = g_ptr_array_new_with_free_func(g_free);
 
     for (gsize i = 0; i < drv_json_length(disks); i++) {
-        const char *path =
-            drv_json_string(json_object_array_get_idx(disks, i), "target_path", NULL);
+        const char *path = drv_json_string(json_object_array_get_idx(disks, i), "target_path", NULL);
         g_autofree char *directory = path ? g_path_get_dirname(path) : NULL;
 
         if (directory && !g_ptr_array_find_with_equal_func(list, directory, g_str_equal, NULL))
@@ -349,8 +342,7 @@ json_object *drv_facts_answer(drv_context *ctx, json_object *told, GError **erro
     }
     list = json_object_new_array();
     for (gsize i = 0; i < drv_json_length(disks); i++)
-        json_object_array_add(list,
-                              disk_answer(ctx, json_object_array_get_idx(disks, i), told, pool_path, taken));
+        json_object_array_add(list, disk_answer(ctx, json_object_array_get_idx(disks, i), told, pool_path, taken));
     drv_json_set(answer, "disks", list);
     if (drv_json_object(told, "machine")) {
         g_autoptr(GPtrArray) directories = directories_of(list);
@@ -373,9 +365,9 @@ json_object *drv_facts_answer(drv_context *ctx, json_object *told, GError **erro
 
         if (drv_probe_file(nvram, &facts, NULL)) {
             drv_json_set_bool(answer, "nvram_there", facts.exists);
-            drv_json_set_bool(answer, "nvram_same",
-                              sees_same(drv_json_object(told, "nvram_image"), &facts,
-                                        drv_json_string(told, "token", "")));
+            drv_json_set_bool(
+                answer, "nvram_same",
+                sees_same(drv_json_object(told, "nvram_image"), &facts, drv_json_string(told, "token", "")));
             drv_file_facts_clear(&facts);
         }
     }

@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "model/local.h"
 
-#define LONG_MS 3000  /* worth a line in the log */
+#define LONG_MS 3000 /* worth a line in the log */
 
 static void over(drv_context *ctx)
 {

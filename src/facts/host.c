@@ -75,8 +75,7 @@ static void add_pages(drv_host_pages *pages, const char *directory)
 
 drv_host_pages drv_host_hugepages(guint64 size_kib, const char *nodes)
 {
-    drv_host_pages pages = {
-        .size_kib = size_kib ? size_kib : meminfo("/proc/meminfo", "Hugepagesize:")};
+    drv_host_pages pages = {.size_kib = size_kib ? size_kib : meminfo("/proc/meminfo", "Hugepagesize:")};
     g_autofree char *name = g_strdup_printf("hugepages-%" G_GUINT64_FORMAT "kB", pages.size_kib);
     g_autofree char *all = g_build_filename("/sys/kernel/mm/hugepages", name, NULL);
 
@@ -85,8 +84,7 @@ drv_host_pages drv_host_hugepages(guint64 size_kib, const char *nodes)
         return pages;
     }
     for (guint i = 0; i < MOST_NODES; i++) {
-        g_autofree char *of_node =
-            g_strdup_printf("/sys/devices/system/node/node%u/hugepages/%s", i, name);
+        g_autofree char *of_node = g_strdup_printf("/sys/devices/system/node/node%u/hugepages/%s", i, name);
 
         if (drv_ranges_has(nodes, i))
             add_pages(&pages, of_node);
@@ -105,16 +103,14 @@ gint64 drv_host_nodes_free(const char *nodes)
         if (!drv_ranges_has(nodes, i) || !g_file_test(path, G_FILE_TEST_EXISTS))
             continue;
         known = TRUE;
-        sum_kib += meminfo(path, "MemFree:") + meminfo(path, "Active(file):") +
-                   meminfo(path, "Inactive(file):");
+        sum_kib += meminfo(path, "MemFree:") + meminfo(path, "Active(file):") + meminfo(path, "Inactive(file):");
     }
     return known ? (gint64)(sum_kib * 1024) : -1;
 }
 
 drv_bind_result drv_host_can_bind(const char *address, int type, guint port, char **reason)
 {
-    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
-                                   .ai_socktype = type};
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE, .ai_socktype = type};
     g_autofree char *service = g_strdup_printf("%u", port);
     struct addrinfo *found = NULL;
     drv_autoclose int fd = -1;
@@ -126,10 +122,8 @@ drv_bind_result drv_host_can_bind(const char *address, int type, guint port, cha
         return DRV_BIND_UNKNOWN;
     fd = socket(found->ai_family, type | SOCK_CLOEXEC, 0);
     /* As QEMU does: what waits to be forgotten is not in the way. (Of datagrams it would share a port.) */
-    if (fd < 0 ||
-        (type == SOCK_STREAM && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0) ||
-        bind(fd, found->ai_addr, found->ai_addrlen) < 0 ||
-        (port && type == SOCK_STREAM && listen(fd, 1) < 0))
+    if (fd < 0 || (type == SOCK_STREAM && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0) ||
+        bind(fd, found->ai_addr, found->ai_addrlen) < 0 || (port && type == SOCK_STREAM && listen(fd, 1) < 0))
         problem = errno;
     freeaddrinfo(found);
     if (!problem)
@@ -148,8 +142,7 @@ char *drv_host_can_write(const char *directory)
         g_free(path);
         path = above;
     }
-    return access(path, W_OK | X_OK) == 0 ? NULL
-                                          : g_strdup_printf("%s: %s", path, g_strerror(errno));
+    return access(path, W_OK | X_OK) == 0 ? NULL : g_strdup_printf("%s: %s", path, g_strerror(errno));
 }
 
 gboolean drv_host_can_pass(const char *directory, const char *user)
@@ -162,8 +155,8 @@ gboolean drv_host_can_pass(const char *directory, const char *user)
     gid_t gid;
     gboolean can;
 
-    if (!user || getpwnam_r(user, &entry, buffer, sizeof buffer, &who) != 0 || !who ||
-        who->pw_uid == 0 || geteuid() != 0)
+    if (!user || getpwnam_r(user, &entry, buffer, sizeof buffer, &who) != 0 || !who || who->pw_uid == 0 ||
+        geteuid() != 0)
         return TRUE;
     uid = who->pw_uid;
     gid = who->pw_gid;

@@ -88,9 +88,7 @@ static gpointer swallow_thread(gpointer data)
     drv_context *ctx = it->ctx;
     gint64 until_ms = drv_clock_ms() + FAR_END_MS;
     g_autofree guint8 *bytes = g_malloc(NOISE_BYTES);
-    drv_autoclose int fd = readable(ctx, it->listener, until_ms)
-                               ? accept4(it->listener, NULL, NULL, SOCK_CLOEXEC)
-                               : -1;
+    drv_autoclose int fd = readable(ctx, it->listener, until_ms) ? accept4(it->listener, NULL, NULL, SOCK_CLOEXEC) : -1;
 
     while (fd >= 0 && readable(ctx, fd, until_ms) && read(fd, bytes, NOISE_BYTES) > 0)
         ;
@@ -111,8 +109,7 @@ static gboolean start_far_end(far_end *it, json_object *request, GError **error)
     struct drv_error problem = {0};
     int pair[2], rc;
 
-    rc = drv_hex_decode(config.secret, sizeof config.secret, drv_json_string(request, "secret", ""),
-                        &problem);
+    rc = drv_hex_decode(config.secret, sizeof config.secret, drv_json_string(request, "secret", ""), &problem);
     if (rc == 0 && ((config.memory_fd = drv_reserve(it->ctx, it->dir, 0, FALSE, &config.cache_mib, error)) < 0 ||
                     !drv_session_make_dir(it->dir, error))) {
         if (config.memory_fd >= 0)
@@ -151,18 +148,17 @@ json_object *drv_links_answer(drv_context *ctx, json_object *request, GError **e
     if (!drv_door_session(&session, drv_json_string(request, "session", NULL), error))
         return NULL;
     it = g_new0(far_end, 1);
-    *it = (far_end){.ctx = ctx, .session = session, .listener = -1,
-                    .dir = drv_session_dir(ctx->sessions_dir, &session)};
+    *it =
+        (far_end){.ctx = ctx, .session = session, .listener = -1, .dir = drv_session_dir(ctx->sessions_dir, &session)};
     g_mutex_lock(&ctx->lock);
-    room = g_hash_table_size(ctx->probes) < MOST_FAR_ENDS &&
-           !g_hash_table_contains(ctx->probes, session.text) &&
+    room = g_hash_table_size(ctx->probes) < MOST_FAR_ENDS && !g_hash_table_contains(ctx->probes, session.text) &&
            !g_hash_table_contains(ctx->incoming, session.text);
     if (room)
         g_hash_table_insert(ctx->probes, g_strdup(session.text), g_strdup(it->dir));
     g_mutex_unlock(&ctx->lock);
     if (!room) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "%s answers as many probes as it may: try again later", ctx->node);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s answers as many probes as it may: try again later",
+                    ctx->node);
         g_free(it->dir);
         g_free(it);
         return NULL;
@@ -188,8 +184,7 @@ void drv_links_forget(drv_context *ctx, const char *session)
 
 /* ---- the end that writes ---- */
 
-static gboolean find_member(drv_context *ctx, const char *name, char **address, guint16 *port,
-                            GError **error)
+static gboolean find_member(drv_context *ctx, const char *name, char **address, guint16 *port, GError **error)
 {
     g_autoptr(GPtrArray) members = ctx->peers->members(ctx->peers->data);
 
@@ -202,8 +197,7 @@ static gboolean find_member(drv_context *ctx, const char *name, char **address, 
             return TRUE;
         }
     }
-    g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND,
-                "there is no node %s; 'drover node list' shows all", name);
+    g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "there is no node %s; 'drover node list' shows all", name);
     return FALSE;
 }
 
@@ -270,11 +264,9 @@ static int measure(drv_relay *relay, int fd, const guint8 *noise, guint64 *rate_
             first_us = now_us;
             continue;
         }
-        enough = now_us - began_us >= MOST_US ||
-                 (now_us - began_us >= LEAST_US && status.wire_out_bytes >= MOST_BYTES);
+        enough = now_us - began_us >= MOST_US || (now_us - began_us >= LEAST_US && status.wire_out_bytes >= MOST_BYTES);
     }
-    *rate_bps = (status.wire_out_bytes - first.wire_out_bytes) * 1000000 /
-                (guint64)(now_us - first_us);
+    *rate_bps = (status.wire_out_bytes - first.wire_out_bytes) * 1000000 / (guint64)(now_us - first_us);
     *rtt_us = status.rtt_us;
     return 0;
 }
@@ -300,18 +292,20 @@ static int carry_noise(const char *dir, guint64 *rate_bps, guint64 *rtt_us, stru
     return rc;
 }
 
-static gboolean probe(drv_context *ctx, const char *to, const char *address, guint16 port,
-                      guint64 *rate_bps, guint64 *rtt_us, GError **error)
+static gboolean probe(drv_context *ctx, const char *to, const char *address, guint16 port, guint64 *rate_bps,
+                      guint64 *rtt_us, GError **error)
 {
-    struct drv_relay_config config = {.role = DRV_RELAY_SOURCE, .links = drv_session_links(),
-                                      .libvirt_fd = -1, .program = ctx->relay_program,
-                                      .peer_host = address, .peer_port = port,
+    struct drv_relay_config config = {.role = DRV_RELAY_SOURCE,
+                                      .links = drv_session_links(),
+                                      .libvirt_fd = -1,
+                                      .program = ctx->relay_program,
+                                      .peer_host = address,
+                                      .peer_port = port,
                                       .user = drv_session_relay_user(),
                                       .group = drv_session_qemu_group()};
     drv_session_id session;
-    g_autofree char *dir = drv_session_new_id(&session, config.secret, error)
-                               ? drv_session_dir(ctx->sessions_dir, &session)
-                               : NULL;
+    g_autofree char *dir =
+        drv_session_new_id(&session, config.secret, error) ? drv_session_dir(ctx->sessions_dir, &session) : NULL;
     struct drv_error problem = {0};
     int rc;
 
@@ -335,16 +329,14 @@ static gboolean probe(drv_context *ctx, const char *to, const char *address, gui
     return rc == 0;
 }
 
-gboolean drv_probing_probe(drv_context *ctx, const char *to, guint64 *rate_bps, guint64 *rtt_us,
-                           GError **error)
+gboolean drv_probing_probe(drv_context *ctx, const char *to, guint64 *rate_bps, guint64 *rtt_us, GError **error)
 {
     g_autofree char *address = NULL;
     guint16 port;
     gboolean ok;
 
     if (g_str_equal(to, ctx->node)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s has no link to itself: name another node",
-                    to);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s has no link to itself: name another node", to);
         return FALSE;
     }
     if (!find_member(ctx, to, &address, &port, error))
@@ -354,8 +346,8 @@ gboolean drv_probing_probe(drv_context *ctx, const char *to, guint64 *rate_bps, 
     ctx->probing = TRUE;
     g_mutex_unlock(&ctx->lock);
     if (!ok) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "%s is probing a link already: try again in a second", ctx->node);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s is probing a link already: try again in a second",
+                    ctx->node);
         return FALSE;
     }
     ok = probe(ctx, to, address, port, rate_bps, rtt_us, error);

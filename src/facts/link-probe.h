@@ -5,8 +5,7 @@
 #include "node/context.h"
 
 /** drv_probing_probe() - from here to @to. DRV_ERROR_CONFLICT: another one is under way. Some 0.7 s. */
-gboolean drv_probing_probe(drv_context *ctx, const char *to, guint64 *rate_bps, guint64 *rtt_us,
-                           GError **error);
+gboolean drv_probing_probe(drv_context *ctx, const char *to, guint64 *rate_bps, guint64 *rtt_us, GError **error);
 
 /** drv_links_answer() - the other end of a probe: {"session", "secret", "links"}. Transfer full. */
 json_object *drv_links_answer(drv_context *ctx, json_object *request, GError **error);

@@ -132,8 +132,7 @@ static char *next_due(drv_context *ctx, GHashTable *tried, gboolean *is_new)
         g_autoptr(json_object) known = drv_links_known(ctx, member->name);
 
         /* There is none to the node itself. */
-        seen[i].measured_ms = g_str_equal(member->name, ctx->node) ? G_MAXINT64
-                                                                   : drv_json_int(known, "measured_ms", 0);
+        seen[i].measured_ms = g_str_equal(member->name, ctx->node) ? G_MAXINT64 : drv_json_int(known, "measured_ms", 0);
         seen[i].tried_ms = tried_ms ? *tried_ms : 0;
     }
     due = drv_link_due(seen, members->len, drv_clock_real_ms(), OLD_MS, is_new);

@@ -145,8 +145,8 @@ static void measure(drv_context *ctx, const char *target, json_object *link)
 
     for (guint i = 0; i < TRIPS; i++) {
         gint64 before_us = g_get_monotonic_time(), before_ms = drv_clock_real_ms();
-        g_autoptr(json_object) answer = drv_node_call(ctx, target, "GET", "/v1/peer/clock", NULL,
-                                                      DRV_NODE_PEER_TIMEOUT_MS, &error);
+        g_autoptr(json_object) answer =
+            drv_node_call(ctx, target, "GET", "/v1/peer/clock", NULL, DRV_NODE_PEER_TIMEOUT_MS, &error);
         gint64 trip_us = g_get_monotonic_time() - before_us;
 
         if (g_error_matches(error, DRV_ERROR, DRV_ERROR_UNREACHABLE)) {
@@ -187,8 +187,7 @@ json_object *drv_machine_facts_link(drv_context *ctx, const char *target)
 static void set_pages(json_object *there, json_object *machine)
 {
     json_object *wanted = drv_json_array(machine, "pages");
-    const char *nodes =
-        drv_json_bool(machine, "nodes_strict") ? drv_json_string(machine, "nodes", NULL) : NULL;
+    const char *nodes = drv_json_bool(machine, "nodes_strict") ? drv_json_string(machine, "nodes", NULL) : NULL;
     json_object *list = json_object_new_array();
 
     for (gsize i = 0; i < drv_json_length(wanted); i++) {
@@ -204,8 +203,7 @@ static void set_pages(json_object *there, json_object *machine)
     }
     drv_json_set(there, "pages", list);
     if (drv_json_string(machine, "nodes", NULL))
-        drv_json_set_int(there, "nodes_free_bytes",
-                         drv_host_nodes_free(drv_json_string(machine, "nodes", "")));
+        drv_json_set_int(there, "nodes_free_bytes", drv_host_nodes_free(drv_json_string(machine, "nodes", "")));
 }
 
 static void set_directories(json_object *there, GPtrArray *directories, const char *user)
@@ -240,8 +238,8 @@ static void set_permissions(drv_context *ctx, json_object *there, GPtrArray *dir
 /* By UUID or by name. */
 typedef drv_domain *(*look_up)(drv_hyper *hyper, const char *what, GError **error);
 
-static gboolean set_existing(drv_context *ctx, json_object *there, const char *key, look_up by,
-                             const char *what, GError **error)
+static gboolean set_existing(drv_context *ctx, json_object *there, const char *key, look_up by, const char *what,
+                             GError **error)
 {
     g_autoptr(GError) problem = NULL;
     g_autoptr(drv_domain) domain = by(ctx->hyper, what, &problem);
@@ -273,8 +271,7 @@ static void set_admission(drv_context *ctx, json_object *there, json_object *tol
     drv_json_set_bool(there, "admitted", TRUE);
 }
 
-json_object *drv_machine_facts_there(drv_context *ctx, json_object *told, GPtrArray *directories,
-                                     GError **error)
+json_object *drv_machine_facts_there(drv_context *ctx, json_object *told, GPtrArray *directories, GError **error)
 {
     g_autoptr(json_object) there = json_object_new_object();
     json_object *needs = drv_json_object(told, "machine");
@@ -288,8 +285,7 @@ json_object *drv_machine_facts_there(drv_context *ctx, json_object *told, GPtrAr
 
     if (!set_host(ctx, there, uuid, error) ||
         !set_existing(ctx, there, "existing_uuid", drv_hyper_domain, uuid, error) ||
-        !set_existing(ctx, there, "existing_name", drv_hyper_domain_named,
-                      drv_json_string(told, "vm", ""), error))
+        !set_existing(ctx, there, "existing_name", drv_hyper_domain_named, drv_json_string(told, "vm", ""), error))
         return NULL;
     if (machine->type && !drv_hyper_knows_machine(ctx->hyper, machine, &unknown))
         drv_json_set_string(there, "machine_error", unknown->message);

@@ -26,8 +26,7 @@ gboolean drv_machine_facts_here(drv_context *ctx, const char *uuid, json_object 
  * @told: "machine", "vm", "uuid"
  * @directories: of char*, in which images would be made
  */
-json_object *drv_machine_facts_there(drv_context *ctx, json_object *told, GPtrArray *directories,
-                                     GError **error);
+json_object *drv_machine_facts_there(drv_context *ctx, json_object *told, GPtrArray *directories, GError **error);
 
 /** drv_machine_facts_link() - the way to @target, tried. Transfer full. */
 json_object *drv_machine_facts_link(drv_context *ctx, const char *target);

@@ -41,8 +41,7 @@ void drv_observe_change(drv_context *ctx, const char *bucket, const char *key,
     for (guint i = 0; i < TRIES; i++) {
         g_autoptr(GError) error = NULL;
         g_autoptr(drv_document) stored = drv_store_get(ctx->store, bucket, key, NULL);
-        g_autoptr(json_object) document =
-            stored ? drv_json_parse(stored->json, "a stored document", NULL) : NULL;
+        g_autoptr(json_object) document = stored ? drv_json_parse(stored->json, "a stored document", NULL) : NULL;
 
         if (!document)
             document = json_object_new_object();

@@ -148,11 +148,7 @@ static guint64 page_kib(const char *options)
     char *end = NULL;
     guint64 number = at ? g_ascii_strtoull(at + strlen("pagesize="), &end, 10) : 0;
 
-    return !at            ? 0
-           : *end == 'G' ? number << 20
-           : *end == 'M' ? number << 10
-           : *end == 'K' ? number
-                         : number >> 10;
+    return !at ? 0 : *end == 'G' ? number << 20 : *end == 'M' ? number << 10 : *end == 'K' ? number : number >> 10;
 }
 
 /* libvirt uses what is mounted, unless it was told where (hugetlbfs_mount). */
@@ -170,8 +166,7 @@ static char *lacks_hugetlbfs(const char *value)
     for (guint i = 0; lines[i]; i++) {
         g_auto(GStrv) words = g_strsplit(lines[i], " ", 5);
 
-        if (g_strv_length(words) >= 4 && g_str_equal(words[2], "hugetlbfs") &&
-            page_kib(words[3]) == wanted)
+        if (g_strv_length(words) >= 4 && g_str_equal(words[2], "hugetlbfs") && page_kib(words[3]) == wanted)
             return NULL;
     }
     return g_strdup("none is mounted");
@@ -201,9 +196,8 @@ char *drv_need_missing(const char *kind, const char *value)
 static void try_port(json_object *need, json_object *entry, int type)
 {
     g_autofree char *reason = NULL;
-    drv_bind_result result =
-        drv_host_can_bind(drv_json_string(need, "address", ""), type,
-                          (guint)CLAMP(drv_json_int(need, "port", 0), 0, 65535), &reason);
+    drv_bind_result result = drv_host_can_bind(drv_json_string(need, "address", ""), type,
+                                               (guint)CLAMP(drv_json_int(need, "port", 0), 0, 65535), &reason);
 
     drv_json_set_string(entry, "error", reason);
     drv_json_set_bool(entry, "in_use", result == DRV_BIND_IN_USE);

@@ -69,8 +69,7 @@ static void gather(drv_context *ctx, json_object *step, drv_estimate_input *in)
     if (ctx->content && drv_recycled_is_at(ctx->node, drv_json_array(vm, "moves"), target)) {
         g_autoptr(json_object) kept = drv_content_list(ctx->content);
 
-        in->recycled_share =
-            drv_recycled_share(drv_json_array(kept, "contents"), uuid, in, drv_clock_real_ms());
+        in->recycled_share = drv_recycled_share(drv_json_array(kept, "contents"), uuid, in, drv_clock_real_ms());
     }
     in->handover_ms = drv_history_handover_ms(drv_json_array(link, "moves"));
     in->fixed_ms = drv_history_fixed_ms(drv_json_array(link, "moves"));
@@ -176,21 +175,18 @@ json_object *drv_predict_step(drv_context *ctx, json_object *body, GError **erro
 void drv_predict_ask(drv_context *ctx, json_object *step, gboolean look)
 {
     static const char *const keys[] = {"predicted", "expects", "model"};
-    g_autofree char *path =
-        g_strdup_printf("/v1/peer/vms/%s/prediction", drv_json_string(step, "uuid", ""));
+    g_autofree char *path = g_strdup_printf("/v1/peer/vms/%s/prediction", drv_json_string(step, "uuid", ""));
     g_autoptr(json_object) body = json_object_new_object();
     g_autoptr(json_object) answer = NULL;
     g_autoptr(GError) error = NULL;
 
     drv_json_set(body, "step", json_object_get(step));
     drv_json_set_bool(body, "look", look);
-    answer = drv_node_call(ctx, drv_json_string(step, "source", ""), "POST", path, body,
-                           DRV_NODE_PATIENT, &error);
+    answer = drv_node_call(ctx, drv_json_string(step, "source", ""), "POST", path, body, DRV_NODE_PATIENT, &error);
     if (!answer)
         drv_log_debug("no prediction for %s: %s", drv_json_string(step, "vm", "?"), error->message);
     for (guint i = 0; i < G_N_ELEMENTS(keys); i++)
-        drv_json_set(step, keys[i],
-                     answer ? json_object_get(json_object_object_get(answer, keys[i])) : NULL);
+        drv_json_set(step, keys[i], answer ? json_object_get(json_object_object_get(answer, keys[i])) : NULL);
 }
 
 json_object *drv_facts_predict(drv_context *ctx, json_object *body, GError **error)

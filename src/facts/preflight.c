@@ -53,7 +53,6 @@ gboolean drv_facts_preflight(drv_context *ctx, json_object *step, GError **error
     if (!drv_checks_problems(checks))
         return TRUE;
     all = drv_checks_text(checks);
-    g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED, "%s cannot go to %s: %s", goal.vm, ctx->node,
-                all);
+    g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED, "%s cannot go to %s: %s", goal.vm, ctx->node, all);
     return FALSE;
 }

@@ -41,8 +41,8 @@ static void record(drv_markers *markers, const char *marker)
     g_autoptr(GError) error = NULL;
 
     json_object_array_add(drv_json_array(markers->record, "files"), json_object_new_string(marker));
-    if (!drv_store_put(markers->store, BUCKET, markers->token,
-                       json_object_to_json_string(markers->record), DRV_REVISION_ANY, NULL, &error))
+    if (!drv_store_put(markers->store, BUCKET, markers->token, json_object_to_json_string(markers->record),
+                       DRV_REVISION_ANY, NULL, &error))
         drv_log_warning("%s may be left behind if droverd is killed now: %s", marker, error->message);
 }
 

@@ -38,8 +38,7 @@ json_object *drv_fleet_plan_make(drv_context *ctx, json_object *goal, GError **e
         return NULL;
     id = g_strdup_printf("plan-%" G_GINT64_FORMAT, number);
     drv_json_set_string(plan, "id", id);
-    if (!drv_store_put(store, BUCKET, id, json_object_to_json_string(plan), DRV_REVISION_NEW, NULL,
-                       error))
+    if (!drv_store_put(store, BUCKET, id, json_object_to_json_string(plan), DRV_REVISION_NEW, NULL, error))
         return NULL;
     return g_steal_pointer(&plan);
 }
@@ -134,8 +133,8 @@ static char *sentence(GPtrArray *reasons)
 }
 
 /* It is planned again, and the old one says by which it was replaced. */
-static void replace(drv_context *ctx, drv_store *store, json_object *plan, gint64 revision,
-                    GPtrArray *reasons, GError **error)
+static void replace(drv_context *ctx, drv_store *store, json_object *plan, gint64 revision, GPtrArray *reasons,
+                    GError **error)
 {
     const char *id = drv_json_string(plan, "id", "?");
     g_autofree char *why = sentence(reasons);
@@ -146,8 +145,7 @@ static void replace(drv_context *ctx, drv_store *store, json_object *plan, gint6
         json_object_array_add(list, json_object_new_string(reasons->pdata[i]));
     drv_json_set(plan, "stale", list);
     if (!next) {
-        g_prefix_error(error, "plan %s does not fit the fleet any more (%s), and cannot be made anew: ", id,
-                       why);
+        g_prefix_error(error, "plan %s does not fit the fleet any more (%s), and cannot be made anew: ", id, why);
         return;
     }
     drv_json_set_string(plan, "state", "stale");
@@ -160,8 +158,7 @@ static void replace(drv_context *ctx, drv_store *store, json_object *plan, gint6
 }
 
 /* Return: FALSE and @error: it was not ready, or is stale and has been planned again. */
-static gboolean check_ready(drv_context *ctx, drv_store *store, json_object *plan, gint64 revision,
-                            GError **error)
+static gboolean check_ready(drv_context *ctx, drv_store *store, json_object *plan, gint64 revision, GError **error)
 {
     const char *id = drv_json_string(plan, "id", "?");
     const char *state = drv_json_string(plan, "state", "");
@@ -175,8 +172,7 @@ static gboolean check_ready(drv_context *ctx, drv_store *store, json_object *pla
         return FALSE;
     }
     if (!g_str_equal(state, "ready")) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "plan %s has been applied already as %s; make a new one", id,
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "plan %s has been applied already as %s; make a new one", id,
                     drv_json_string(plan, "operation", "?"));
         return FALSE;
     }
@@ -233,18 +229,16 @@ void drv_fleet_plans_take_up(drv_context *ctx)
         if (begun)
             drv_log_notice("beginning what was applied before a restart operation=%s", id);
         else
-            drv_log_error("%s was applied and cannot be begun: %s", drv_json_string(plan, "id", "?"),
-                          error->message);
+            drv_log_error("%s was applied and cannot be begun: %s", drv_json_string(plan, "id", "?"), error->message);
     }
 }
 
-json_object *drv_fleet_plans_ask(drv_context *ctx, const char *method, const char *rest,
-                                 json_object *body, GError **error)
+json_object *drv_fleet_plans_ask(drv_context *ctx, const char *method, const char *rest, json_object *body,
+                                 GError **error)
 {
     g_autofree char *path = g_strconcat("/v1/peer/fleet-plans", rest, NULL);
 
     if (!g_str_equal(method, "GET") && !drv_leader_must_be_here(ctx, error))
         return NULL;
-    return drv_leader_ask(ctx, "plans of the fleet are made", method, path, body,
-                          DRV_NODE_PATIENT, error);
+    return drv_leader_ask(ctx, "plans of the fleet are made", method, path, body, DRV_NODE_PATIENT, error);
 }

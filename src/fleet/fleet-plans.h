@@ -23,5 +23,5 @@ void drv_fleet_plans_take_up(drv_context *ctx);
 /* ---- at any node ---- */
 
 /** drv_fleet_plans_ask() - @method /v1/peer/fleet-plans and @rest of the leader. */
-json_object *drv_fleet_plans_ask(drv_context *ctx, const char *method, const char *rest,
-                                 json_object *body, GError **error);
+json_object *drv_fleet_plans_ask(drv_context *ctx, const char *method, const char *rest, json_object *body,
+                                 GError **error);

@@ -50,9 +50,8 @@ static gboolean check_nodes(json_object *goal, GError **error)
 
 gboolean drv_fleet_goal_check(json_object *goal, GError **error)
 {
-    static const char *const known[] = {"goal",  "check",  "node",         "nodes",
-                                        "drain", "vm",
-                                        "limits", "max_pause_ms", "max_time_ms", "post_copy"};
+    static const char *const known[] = {"goal", "check",  "node",         "nodes",       "drain",
+                                        "vm",   "limits", "max_pause_ms", "max_time_ms", "post_copy"};
     const char *what = drv_json_string(goal, "goal", "?");
     const char *needed = g_str_equal(what, "place") ? "vm" : "node";
     drv_plan_limits limits;
@@ -65,8 +64,7 @@ gboolean drv_fleet_goal_check(json_object *goal, GError **error)
         for (guint i = 0; i < G_N_ELEMENTS(known); i++)
             found |= g_str_equal(known[i], key);
         if (!found) {
-            g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "the goal '%s' has no member '%s'", what,
-                        key);
+            g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "the goal '%s' has no member '%s'", what, key);
             return FALSE;
         }
     }
@@ -81,8 +79,7 @@ gboolean drv_fleet_goal_check(json_object *goal, GError **error)
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "limits must be an object");
         return FALSE;
     }
-    return drv_goals_check(goal, error) &&
-           drv_plan_limits_from_json(drv_json_object(goal, "limits"), &limits, error);
+    return drv_goals_check(goal, error) && drv_plan_limits_from_json(drv_json_object(goal, "limits"), &limits, error);
 }
 
 const drv_fleet_vm *drv_fleet_goal_vm(const drv_fleet *fleet, const char *uuid)
@@ -97,8 +94,7 @@ const drv_fleet_vm *drv_fleet_goal_vm(const drv_fleet *fleet, const char *uuid)
 /* Then the fleet counts it already. */
 static gboolean is_arriving(const drv_fleet *fleet, json_object *step)
 {
-    for (const drv_fleet_vm *vm = drv_fleet_with_uuid(fleet, drv_json_string(step, "uuid", "")); vm;
-         vm = vm->same_uuid)
+    for (const drv_fleet_vm *vm = drv_fleet_with_uuid(fleet, drv_json_string(step, "uuid", "")); vm; vm = vm->same_uuid)
         if (vm->arriving && g_str_equal(vm->node, drv_json_string(step, "target", "")))
             return TRUE;
     return FALSE;
@@ -151,8 +147,7 @@ char *drv_fleet_goal_target(drv_context *ctx, drv_fleet *fleet, const drv_fleet_
 
     count_promises(ctx, fleet, vm->uuid);
     for (gsize i = 0; i < drv_json_length(avoid); i++) {
-        drv_fleet_node *tried =
-            drv_fleet_find_node(fleet, json_object_get_string(json_object_array_get_idx(avoid, i)));
+        drv_fleet_node *tried = drv_fleet_find_node(fleet, json_object_get_string(json_object_array_get_idx(avoid, i)));
 
         if (tried && tried->up) {
             tried->up = FALSE;
@@ -176,8 +171,7 @@ static json_object *plan_return(drv_context *ctx, const drv_fleet *fleet, const 
 {
     g_autoptr(json_object) settings = drv_maintenance_settings(ctx, TRUE);
 
-    return drv_plan_return(fleet, node, drv_json_array(drv_json_object(settings, node), "came_from"),
-                           limits, error);
+    return drv_plan_return(fleet, node, drv_json_array(drv_json_object(settings, node), "came_from"), limits, error);
 }
 
 json_object *drv_fleet_plan_steps(drv_context *ctx, json_object *goal, GHashTable *but, GError **error)
@@ -194,7 +188,7 @@ json_object *drv_fleet_plan_steps(drv_context *ctx, json_object *goal, GHashTabl
     fleet = drv_fleet_goal_fleet(ctx, error);
     if (!fleet)
         return NULL;
-    plan = g_str_equal(what, "place") ? drv_plan_place_vm(fleet, drv_json_string(goal, "vm", ""), &limits, error)
+    plan = g_str_equal(what, "place")    ? drv_plan_place_vm(fleet, drv_json_string(goal, "vm", ""), &limits, error)
            : g_str_equal(what, "return") ? plan_return(ctx, fleet, nodes[0], &limits, error)
                                          : drv_plan_evacuate(fleet, nodes, &limits, error);
     if (!plan)

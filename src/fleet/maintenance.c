@@ -45,8 +45,7 @@ static gboolean is_member(drv_context *ctx, const char *node)
 typedef gboolean (*settings_editor)(json_object *settings, gpointer data, GError **error);
 
 /* Read, change, write if nobody else has meanwhile. Transfer full. */
-static json_object *edit(drv_context *ctx, const char *node, settings_editor change, gpointer data,
-                         GError **error)
+static json_object *edit(drv_context *ctx, const char *node, settings_editor change, gpointer data, GError **error)
 {
     drv_store *store = drv_leader_store(ctx, error);
 
@@ -60,8 +59,7 @@ static json_object *edit(drv_context *ctx, const char *node, settings_editor cha
             return NULL;
         }
         g_clear_error(&problem);
-        settings = document ? drv_json_parse(document->json, "a node's settings", error)
-                            : json_object_new_object();
+        settings = document ? drv_json_parse(document->json, "a node's settings", error) : json_object_new_object();
         if (!settings || !change(settings, data, error))
             return NULL;
         if (drv_store_put(store, BUCKET, node, json_object_to_json_string(settings),
@@ -109,13 +107,12 @@ static gboolean set_maintenance(json_object *settings, gpointer data, GError **e
     const char *state = drv_json_string(what, "maintenance", NULL);
 
     if (state && !g_strv_contains(states, state)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "maintenance is '%s'; it must be none, draining or drained", state);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "maintenance is '%s'; it must be none, draining or drained",
+                    state);
         return FALSE;
     }
     /* A drain has ended whose node is to take VMs again since. */
-    if (g_strcmp0(state, "drained") == 0 &&
-        g_str_equal(drv_json_string(settings, "maintenance", "none"), "none"))
+    if (g_strcmp0(state, "drained") == 0 && g_str_equal(drv_json_string(settings, "maintenance", "none"), "none"))
         return TRUE;
     if (state && g_strcmp0(drv_json_string(settings, "maintenance", "none"), state) != 0) {
         drv_json_set_string(settings, "maintenance", state);
@@ -129,12 +126,10 @@ static gboolean set_maintenance(json_object *settings, gpointer data, GError **e
     return TRUE;
 }
 
-json_object *drv_maintenance_local_set(drv_context *ctx, const char *node, json_object *what,
-                                       GError **error)
+json_object *drv_maintenance_local_set(drv_context *ctx, const char *node, json_object *what, GError **error)
 {
     if (!is_member(ctx, node)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND,
-                    "there is no node %s; 'drover node list' shows all", node);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "there is no node %s; 'drover node list' shows all", node);
         return NULL;
     }
     return edit(ctx, node, set_maintenance, what, error);
@@ -170,8 +165,7 @@ static gboolean note_passing(json_object *settings, gpointer data, GError **erro
     return TRUE;
 }
 
-gboolean drv_maintenance_came_from(drv_context *ctx, const char *node, json_object *step, gboolean left,
-                                   GError **error)
+gboolean drv_maintenance_came_from(drv_context *ctx, const char *node, json_object *step, gboolean left, GError **error)
 {
     passing vm = {step, left};
     g_autoptr(json_object) settings = edit(ctx, node, note_passing, &vm, error);
@@ -183,10 +177,9 @@ gboolean drv_maintenance_came_from(drv_context *ctx, const char *node, json_obje
 
 json_object *drv_maintenance_settings(drv_context *ctx, gboolean ask)
 {
-    g_autoptr(json_object) answer =
-        ask ? drv_leader_ask(ctx, "maintenance is kept", "GET", "/v1/peer/node-settings", NULL,
-                             DRV_NODE_PEER_TIMEOUT_MS, NULL)
-            : NULL;
+    g_autoptr(json_object) answer = ask ? drv_leader_ask(ctx, "maintenance is kept", "GET", "/v1/peer/node-settings",
+                                                         NULL, DRV_NODE_PEER_TIMEOUT_MS, NULL)
+                                        : NULL;
     json_object *settings = json_object_get(drv_json_object(answer, "settings"));
 
     g_mutex_lock(&ctx->lock);

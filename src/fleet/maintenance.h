@@ -16,8 +16,7 @@ json_object *drv_maintenance_local(drv_context *ctx, GError **error);
  * came from there), "labels": {"rack": "7", "old": null (remove it)}, "site"}. → SETTINGS
  * DRV_ERROR_NOT_FOUND: no such node.
  */
-json_object *drv_maintenance_local_set(drv_context *ctx, const char *node, json_object *what,
-                                       GError **error);
+json_object *drv_maintenance_local_set(drv_context *ctx, const char *node, json_object *what, GError **error);
 /** drv_maintenance_came_from() - a VM has left @node, and may be brought back; not @left: it is back, or gone. */
 gboolean drv_maintenance_came_from(drv_context *ctx, const char *node, json_object *step, gboolean left,
                                    GError **error);

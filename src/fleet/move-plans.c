@@ -39,8 +39,7 @@ static void refuse(json_object *step, const drv_checks *checks, GError **error)
 {
     g_autofree char *all = drv_checks_text(checks);
 
-    g_set_error(error, DRV_ERROR,
-                drv_checks_has(checks, DRV_ABOUT_LINKS) ? DRV_ERROR_UNREACHABLE : DRV_ERROR_REFUSED,
+    g_set_error(error, DRV_ERROR, drv_checks_has(checks, DRV_ABOUT_LINKS) ? DRV_ERROR_UNREACHABLE : DRV_ERROR_REFUSED,
                 "%s cannot move: %s", drv_json_string(step, "vm", "?"), all);
 }
 
@@ -89,8 +88,7 @@ json_object *drv_fleet_make_plan(drv_context *ctx, json_object *goal, GError **e
         return NULL;
     id = g_strdup_printf("%s-p%" G_GINT64_FORMAT, ctx->node, number);
     drv_json_set_string(plan, "id", id);
-    if (!drv_store_put(kept(ctx), BUCKET, id, json_object_to_json_string(plan), DRV_REVISION_NEW,
-                       NULL, error))
+    if (!drv_store_put(kept(ctx), BUCKET, id, json_object_to_json_string(plan), DRV_REVISION_NEW, NULL, error))
         return NULL;
     return g_steal_pointer(&plan);
 }
@@ -141,11 +139,9 @@ static gboolean is_open(drv_context *ctx, json_object *step, GError **error)
 {
     const char *target = drv_json_string(step, "target", "");
     g_autoptr(json_object) settings = drv_maintenance_settings(ctx, TRUE);
-    const char *maintenance =
-        drv_json_string(drv_json_object(settings, target), "maintenance", "none");
+    const char *maintenance = drv_json_string(drv_json_object(settings, target), "maintenance", "none");
 
-    if (g_str_equal(maintenance, "none") ||
-        g_str_equal(drv_json_string(step, "action", ""), "move-storage"))
+    if (g_str_equal(maintenance, "none") || g_str_equal(drv_json_string(step, "action", ""), "move-storage"))
         return TRUE;
     g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                 "the plan does not fit the fleet any more: %s is %s and takes no VMs. Plan again, or end that "
@@ -163,8 +159,8 @@ static gboolean may_apply(drv_context *ctx, const char *caller, json_object *ste
     return FALSE;
 }
 
-json_object *drv_fleet_apply_local_plan(drv_context *ctx, const char *caller, const char *id,
-                                        json_object *begun, GError **error)
+json_object *drv_fleet_apply_local_plan(drv_context *ctx, const char *caller, const char *id, json_object *begun,
+                                        GError **error)
 {
     g_autoptr(drv_document) document = stored_plan(ctx, id, error);
     g_autoptr(json_object) plan = NULL;
@@ -181,8 +177,8 @@ json_object *drv_fleet_apply_local_plan(drv_context *ctx, const char *caller, co
         return NULL;
     ready = g_str_equal(drv_json_string(plan, "state", ""), "ready");
     if (ready == (begun != NULL)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "plan %s has %sbeen applied already; make a new one", id, ready ? "not " : "");
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "plan %s has %sbeen applied already; make a new one", id,
+                    ready ? "not " : "");
         return NULL;
     }
     if (ready && !is_open(ctx, step, error))
@@ -190,8 +186,7 @@ json_object *drv_fleet_apply_local_plan(drv_context *ctx, const char *caller, co
     drv_json_set_string(plan, "state", "applied");
     if (begun)
         drv_json_set(plan, "jobs", json_object_get(drv_json_array(begun, "jobs")));
-    return drv_store_put(kept(ctx), BUCKET, id, json_object_to_json_string(plan), document->revision,
-                         NULL, error)
+    return drv_store_put(kept(ctx), BUCKET, id, json_object_to_json_string(plan), document->revision, NULL, error)
                ? g_steal_pointer(&plan)
                : NULL;
 }
@@ -200,8 +195,7 @@ json_object *drv_fleet_apply_local_plan(drv_context *ctx, const char *caller, co
  * By the VM's own node, or by the one that leads. The plan is marked before its job begins: of two who
  * apply it, one wins.
  */
-static json_object *apply(drv_context *ctx, const char *id, const char *owner, const char *source,
-                          GError **error)
+static json_object *apply(drv_context *ctx, const char *id, const char *owner, const char *source, GError **error)
 {
     g_autofree char *path = g_strdup_printf("/v1/peer/plans/%s/apply", id);
     g_autoptr(json_object) plan = NULL;
@@ -217,8 +211,7 @@ static json_object *apply(drv_context *ctx, const char *id, const char *owner, c
     if (!plan)
         return NULL;
     drv_json_set_string(request, "plan", id);
-    drv_json_set(request, "step",
-                 json_object_get(json_object_array_get_idx(drv_json_array(plan, "steps"), 0)));
+    drv_json_set(request, "step", json_object_get(json_object_array_get_idx(drv_json_array(plan, "steps"), 0)));
     drv_working_say("%s begins what plan %s says", source, id);
     job = drv_node_call(ctx, source, "POST", "/v1/peer/jobs", request, DRV_NODE_PATIENT, error);
     if (!job)

@@ -14,8 +14,8 @@ json_object *drv_fleet_local_plan(drv_context *ctx, const char *id, GError **err
  * @begun: NULL; and when the move has begun, {"jobs": [ID]}, which is noted
  * Return: the plan. DRV_ERROR_CONFLICT: somebody else has applied it.
  */
-json_object *drv_fleet_apply_local_plan(drv_context *ctx, const char *caller, const char *id,
-                                        json_object *begun, GError **error);
+json_object *drv_fleet_apply_local_plan(drv_context *ctx, const char *caller, const char *id, json_object *begun,
+                                        GError **error);
 
 json_object *drv_fleet_make_plan(drv_context *ctx, json_object *goal, GError **error);
 

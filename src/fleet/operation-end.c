@@ -18,9 +18,9 @@
 #define MOST_LOOKS 150
 
 typedef struct {
-    json_object *steps;   /* of a new plan */
+    json_object *steps; /* of a new plan */
     json_object *refused;
-    GHashTable *but;      /* UUIDs that it has dealt with */
+    GHashTable *but; /* UUIDs that it has dealt with */
 } appeared;
 
 /* A refusal that will pass: another move of the VM, a job of libvirt's. */
@@ -109,8 +109,8 @@ static gboolean look_for_more(drv_context *ctx, drv_operation *operation, json_o
     gboolean more = FALSE, busy = FALSE;
 
     if (!plan) {
-        drv_log_warning("whether VMs have appeared on %s is not known: %s",
-                        drv_json_string(goal, "node", "?"), error->message);
+        drv_log_warning("whether VMs have appeared on %s is not known: %s", drv_json_string(goal, "node", "?"),
+                        error->message);
         return FALSE;
     }
     for (gsize i = 0; i < drv_json_length(what.steps); i++)
@@ -162,8 +162,7 @@ static gboolean end(json_object *doc, gpointer data, GError **error)
                              : !not_done                                        ? DRV_OP_DONE
                              : all.done                                         ? DRV_OP_PARTLY
                                                                                 : DRV_OP_FAILED);
-    drv_json_set_int(report, "total_ms",
-                     drv_json_int(doc, "ended_ms", 0) - drv_json_int(doc, "started_ms", 0));
+    drv_json_set_int(report, "total_ms", drv_json_int(doc, "ended_ms", 0) - drv_json_int(doc, "started_ms", 0));
     drv_json_set_int(report, "done", all.done);
     drv_json_set_int(report, "failed", all.failed);
     drv_json_set_int(report, "skipped", all.skipped);
@@ -175,7 +174,8 @@ static gboolean end(json_object *doc, gpointer data, GError **error)
         drv_json_set_string(doc, "error", why);
         drv_json_set_string(doc, "error_code",
                             drv_error_code_name(drv_json_bool(doc, "cancel_requested") ? DRV_ERROR_CANCELLED
-                                                : all.failed ? DRV_ERROR_FAILED : DRV_ERROR_REFUSED));
+                                                : all.failed                           ? DRV_ERROR_FAILED
+                                                                                       : DRV_ERROR_REFUSED));
     }
     return TRUE;
 }
@@ -194,8 +194,8 @@ static void say_drained(drv_context *ctx, json_object *doc)
     drv_json_set_string(what, "maintenance", "drained");
     settings = drv_maintenance_local_set(ctx, drv_json_string(goal, "node", ""), what, &error);
     if (!settings)
-        drv_log_error("%s is empty, but that could not be recorded: %s",
-                      drv_json_string(goal, "node", "?"), error->message);
+        drv_log_error("%s is empty, but that could not be recorded: %s", drv_json_string(goal, "node", "?"),
+                      error->message);
 }
 
 void drv_operation_close(drv_context *ctx, drv_operation *operation)
@@ -204,12 +204,12 @@ void drv_operation_close(drv_context *ctx, drv_operation *operation)
     g_autoptr(json_object) last = NULL;
     g_autoptr(GError) error = NULL;
 
-    if (g_str_equal(drv_json_string(doc, "kind", ""), "evacuate") &&
-        !drv_json_bool(doc, "cancel_requested") && look_for_more(ctx, operation, doc))
+    if (g_str_equal(drv_json_string(doc, "kind", ""), "evacuate") && !drv_json_bool(doc, "cancel_requested") &&
+        look_for_more(ctx, operation, doc))
         return;
     last = drv_operation_view(operation);
     say_drained(ctx, last);
     if (!drv_operation_change(operation, FALSE, end, NULL, &error))
-        drv_log_notice("the end of an operation is left to the node that leads now: %s operation=%s",
-                       error->message, drv_operation_id(operation));
+        drv_log_notice("the end of an operation is left to the node that leads now: %s operation=%s", error->message,
+                       drv_operation_id(operation));
 }

@@ -37,8 +37,8 @@ void drv_outcome_set(drv_operation *operation, const drv_outcome *what)
     g_autoptr(GError) error = NULL;
 
     if (!drv_operation_change(operation, FALSE, set_outcome, (gpointer)what, &error))
-        drv_log_notice("a step is left to the node that leads now: %s operation=%s step=%u",
-                       error->message, drv_operation_id(operation), what->index);
+        drv_log_notice("a step is left to the node that leads now: %s operation=%s step=%u", error->message,
+                       drv_operation_id(operation), what->index);
 }
 
 typedef struct {

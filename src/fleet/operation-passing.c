@@ -8,8 +8,7 @@
 gboolean drv_passing_job(json_object *job)
 {
     const char *state = drv_json_string(job, "state", "");
-    gboolean offline =
-        g_str_equal(drv_json_string(drv_json_object(job, "step"), "method", ""), "offline");
+    gboolean offline = g_str_equal(drv_json_string(drv_json_object(job, "step"), "method", ""), "offline");
     gboolean rolled_back = g_str_equal(state, "rolled-back");
 
     if (!rolled_back && !g_str_equal(state, "failed"))

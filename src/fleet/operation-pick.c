@@ -6,8 +6,8 @@
 #include "plan/schedule.h"
 
 typedef struct {
-    guint running;   /* moves on it */
-    guint ready;     /* that could begin but for the limits */
+    guint running; /* moves on it */
+    guint ready;   /* that could begin but for the limits */
     guint64 given_bps;
 } link_use;
 
@@ -18,8 +18,7 @@ typedef struct {
 
 static char *link_name(json_object *step)
 {
-    return g_strdup_printf("%s\n%s", drv_json_string(step, "source", ""),
-                           drv_json_string(step, "target", ""));
+    return g_strdup_printf("%s\n%s", drv_json_string(step, "source", ""), drv_json_string(step, "target", ""));
 }
 
 static link_use *use_of(uses *all, json_object *step)
@@ -86,8 +85,7 @@ static gboolean may_begin(json_object *doc, json_object *step)
 
 static gboolean runs(json_object *doc)
 {
-    return g_str_equal(drv_json_string(doc, "state", ""), "running") &&
-           !drv_json_bool(doc, "cancel_requested");
+    return g_str_equal(drv_json_string(doc, "state", ""), "running") && !drv_json_bool(doc, "cancel_requested");
 }
 
 static guint limit(json_object *doc, const char *key, guint otherwise)
@@ -114,8 +112,8 @@ static gboolean has_place(json_object *doc, uses *all, const char *node)
 /* How many moves may be on the way of @step at once. */
 static guint most_on_way(json_object *doc, json_object *step)
 {
-    guint ends = MIN(borne_by(doc, drv_json_string(step, "source", "")),
-                     borne_by(doc, drv_json_string(step, "target", "")));
+    guint ends =
+        MIN(borne_by(doc, drv_json_string(step, "source", "")), borne_by(doc, drv_json_string(step, "target", "")));
 
     return MIN(ends, limit(doc, "per_link", DRV_PLAN_PER_LINK));
 }
@@ -124,8 +122,7 @@ static guint most_on_way(json_object *doc, json_object *step)
 static gboolean share_of(json_object *doc, json_object *step, const link_use *use, guint64 *share)
 {
     gint64 budget = drv_json_int(drv_json_object(doc, "limits"), "bandwidth_bps", 0);
-    guint together =
-        MAX(MIN(most_on_way(doc, step), use->running + use->ready), use->running + 1);
+    guint together = MAX(MIN(most_on_way(doc, step), use->running + use->ready), use->running + 1);
 
     *share = 0;
     if (budget <= 0)
@@ -149,8 +146,7 @@ static void begin_what_fits(json_object *doc, gsize which, uses *all, GArray *pi
         if (!may_begin(doc, step))
             continue;
         use = use_of(all, step);
-        if (use->running >= per_link ||
-            !has_place(doc, all, drv_json_string(step, "source", "")) ||
+        if (use->running >= per_link || !has_place(doc, all, drv_json_string(step, "source", "")) ||
             (!is_local(step) && !has_place(doc, all, drv_json_string(step, "target", ""))) ||
             !share_of(doc, step, use, &one.bandwidth_bps))
             continue;
@@ -193,13 +189,11 @@ gint drv_pick_doomed(json_object *doc, char **why)
         json_object *step = json_object_array_get_idx(steps, i);
         json_object *after = drv_json_array(step, "after");
 
-        for (gsize j = 0; drv_operation_step_state(step) == DRV_STEP_WAITING && j < drv_json_length(after);
-             j++) {
+        for (gsize j = 0; drv_operation_step_state(step) == DRV_STEP_WAITING && j < drv_json_length(after); j++) {
             gint64 index = json_object_get_int64(json_object_array_get_idx(after, j));
             json_object *other = index >= 0 ? drv_operation_step_of(doc, (guint)index) : NULL;
 
-            if (other && drv_step_state_get(drv_operation_step_state(other))->ended &&
-                !ended_well(other)) {
+            if (other && drv_step_state_get(drv_operation_step_state(other))->ended && !ended_well(other)) {
                 *why = g_strdup_printf("it was to go after %s, which has not moved: move that first, "
                                        "then plan again",
                                        drv_json_string(other, "vm", "?"));

@@ -8,8 +8,8 @@
 #include "model/json.h"
 
 typedef struct {
-    gsize operation; /* which of those that were given */
-    guint index;     /* of the step */
+    gsize operation;       /* which of those that were given */
+    guint index;           /* of the step */
     guint64 bandwidth_bps; /* its share of the link's budget; 0: no budget */
 } drv_picked;
 

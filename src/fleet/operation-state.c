@@ -69,8 +69,10 @@ static const drv_op_state_info steps[] = {
             .invariant = "its source may have a job for this attempt, and no more than one",
             .recovery = "its source is asked for the job of this attempt, which it begins if there is none",
         },
-    [DRV_STEP_DONE] =
-        {.name = "done", .ended = TRUE, .invariant = "the VM is at the target", .recovery = "nothing to do"},
+    [DRV_STEP_DONE] = {.name = "done",
+                       .ended = TRUE,
+                       .invariant = "the VM is at the target",
+                       .recovery = "nothing to do"},
     [DRV_STEP_FAILED] =
         {
             .name = "failed",

@@ -28,8 +28,8 @@ typedef enum {
 } drv_step_state;
 
 typedef struct {
-    const char *name;      /* in REST and in the store */
-    guint next;            /* bits of the states that may follow */
+    const char *name; /* in REST and in the store */
+    guint next;       /* bits of the states that may follow */
     gboolean ended;
     const char *invariant; /* what is true while it lasts */
     const char *recovery;  /* what the next leader does with it */

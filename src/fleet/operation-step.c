@@ -19,12 +19,12 @@
 #include "fleet/snapshot.h"
 #include "move/source/new-job.h"
 
-#define FOLLOW_MS 1000       /* so soon a cancel is noticed */
-#define AGAIN_MS 1000        /* a node that does not answer is asked again */
-#define PATIENCE_MS 120000   /* and after that the step is given up; so is a move that needs attention */
-#define PASSING_MS 60000     /* nodes that are restarted amid planning, again and again */
-#define MOST_FAILURES 2      /* jobs of one step that may fail */
-#define MOST_AVOIDED 4       /* targets that are tried for one step */
+#define FOLLOW_MS 1000     /* so soon a cancel is noticed */
+#define AGAIN_MS 1000      /* a node that does not answer is asked again */
+#define PATIENCE_MS 120000 /* and after that the step is given up; so is a move that needs attention */
+#define PASSING_MS 60000   /* nodes that are restarted amid planning, again and again */
+#define MOST_FAILURES 2    /* jobs of one step that may fail */
+#define MOST_AVOIDED 4     /* targets that are tried for one step */
 
 typedef struct {
     drv_context *ctx;
@@ -115,8 +115,7 @@ static gboolean is_bound(stepping *s)
  * The move did not go to @target. Another one is looked for; what never began may try the same again.
  * The step waits then, since the limits of the other link hold.
  */
-static void try_another(stepping *s, json_object *step, const char *why, gboolean job_failed,
-                        gboolean same_again)
+static void try_another(stepping *s, json_object *step, const char *why, gboolean job_failed, gboolean same_again)
 {
     const char *target = drv_json_string(step, "target", "");
     json_object *avoid = drv_json_array(step, "avoid");
@@ -201,16 +200,14 @@ static gboolean look_for_vm(stepping *s, json_object *step)
         if (vm ? !vm->busy : node && node->up)
             break;
         if (vm)
-            g_set_error(&lost, DRV_ERROR, DRV_ERROR_CONFLICT, "%s is at work on it: it is waited for",
-                        vm->busy);
+            g_set_error(&lost, DRV_ERROR, DRV_ERROR_CONFLICT, "%s is at work on it: it is waited for", vm->busy);
         else
             g_set_error(&lost, DRV_ERROR, DRV_ERROR_UNREACHABLE, "%s does not answer: %s", source,
                         node && node->error ? node->error : "it is no node any more");
         if (!be_patient(s, lost)) {
             if (goes_on(s)) {
-                why = g_strdup_printf(vm ? "%s. When that is over, plan again"
-                                         : "%s. Start droverd there and plan again",
-                                      lost->message);
+                why = g_strdup_printf(
+                    vm ? "%s. When that is over, plan again" : "%s. Start droverd there and plan again", lost->message);
                 fail(s, why);
             }
             return FALSE;
@@ -225,8 +222,7 @@ static gboolean look_for_vm(stepping *s, json_object *step)
     }
     if (g_str_equal(vm->node, source))
         return TRUE;
-    if (g_str_equal(vm->node, drv_json_string(step, "target", "")) ||
-        !is_bound(s)) {
+    if (g_str_equal(vm->node, drv_json_string(step, "target", "")) || !is_bound(s)) {
         why = g_strdup_printf("somebody else has moved it to %s", vm->node);
         skip(s, why, TRUE);
     } else {
@@ -241,12 +237,11 @@ static gboolean look_for_vm(stepping *s, json_object *step)
 
 static json_object *ask_for_job(stepping *s, json_object *step, GError **error)
 {
-    g_autofree char *key = drv_new_job_key(drv_operation_id(s->operation), s->index,
-                                           drv_json_int(step, "attempt", 0));
+    g_autofree char *key = drv_new_job_key(drv_operation_id(s->operation), s->index, drv_json_int(step, "attempt", 0));
     g_autofree char *path = g_strconcat("/v1/peer/step-jobs/", key, NULL);
 
-    return drv_node_call(s->ctx, drv_json_string(step, "source", ""), "GET", path, NULL,
-                         DRV_NODE_PEER_TIMEOUT_MS, error);
+    return drv_node_call(s->ctx, drv_json_string(step, "source", ""), "GET", path, NULL, DRV_NODE_PEER_TIMEOUT_MS,
+                         error);
 }
 
 /*
@@ -447,8 +442,7 @@ static void note_place(stepping *s, json_object *step)
     if (!back && !drv_json_bool(goal, "drain"))
         return;
     if (!drv_maintenance_came_from(s->ctx, drv_json_string(goal, "node", ""), step, !back, &error))
-        drv_log_error("where %s came from could not be recorded: %s", drv_json_string(step, "vm", "?"),
-                      error->message);
+        drv_log_error("where %s came from could not be recorded: %s", drv_json_string(step, "vm", "?"), error->message);
 }
 
 /* The same once more, to the same target, and it does not count as a failure. FALSE: that does not help. */

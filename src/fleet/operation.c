@@ -12,11 +12,11 @@ struct drv_operation {
     GMutex lock; /* guards what follows */
     GCond changed;
     json_object *doc;
-    gint64 stored;     /* the store's revision of the document */
-    gint64 revision;   /* as people see it: never below the clock's ms, also across leaders */
+    gint64 stored;        /* the store's revision of the document */
+    gint64 revision;      /* as people see it: never below the clock's ms, also across leaders */
     GHashTable *percents; /* step's index → percent of its job */
-    gint percent;      /* never falls */
-    gboolean unkept;   /* the store has not got the last change */
+    gint percent;         /* never falls */
+    gboolean unkept;      /* the store has not got the last change */
     gboolean lost;
 };
 
@@ -84,8 +84,8 @@ void drv_operation_add_step(json_object *doc, json_object *step)
 
 static json_object *document_of(const char *id, json_object *plan)
 {
-    static const char *const copied[] = {"predicted", "limits", "side_by_side", "refused", "stay",
-                                         "warnings", "fleet_ms"};
+    static const char *const copied[] = {"predicted", "limits",   "side_by_side", "refused",
+                                         "stay",      "warnings", "fleet_ms"};
     json_object *doc = json_object_new_object();
     json_object *goal = drv_json_object(plan, "goal");
     json_object *steps = drv_json_array(plan, "steps");
@@ -167,8 +167,7 @@ static gboolean keep(drv_operation *operation, GError **error)
     g_autoptr(GError) problem = NULL;
 
     if (drv_store_put(operation->store, DRV_OPERATIONS_BUCKET, operation->id,
-                      json_object_to_json_string(operation->doc), operation->stored,
-                      &operation->stored, &problem)) {
+                      json_object_to_json_string(operation->doc), operation->stored, &operation->stored, &problem)) {
         operation->unkept = FALSE;
         return TRUE;
     }
@@ -199,10 +198,9 @@ drv_operation *drv_operation_load(drv_store *store, const drv_document *document
 
     if (!doc)
         return NULL;
-    if (drv_op_state_from_name(drv_json_string(doc, "state", NULL)) == DRV_OP_STATES ||
-        !drv_json_array(doc, "steps") || !drv_json_string(doc, "id", NULL)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "a stored operation has no id, no steps or an unknown state");
+    if (drv_op_state_from_name(drv_json_string(doc, "state", NULL)) == DRV_OP_STATES || !drv_json_array(doc, "steps") ||
+        !drv_json_string(doc, "id", NULL)) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "a stored operation has no id, no steps or an unknown state");
         json_object_put(doc);
         return NULL;
     }
@@ -262,8 +260,7 @@ static gint percent_of(drv_operation *operation)
         if (drv_step_state_get(state)->ended)
             done += weight;
         else if (state == DRV_STEP_RUNNING)
-            done += weight * GPOINTER_TO_INT(g_hash_table_lookup(operation->percents,
-                                                                 GUINT_TO_POINTER(i))) / 100;
+            done += weight * GPOINTER_TO_INT(g_hash_table_lookup(operation->percents, GUINT_TO_POINTER(i))) / 100;
     }
     return all > 0 ? (gint)(100 * done / all) : 100;
 }
@@ -335,13 +332,13 @@ void drv_operation_read(drv_operation *operation, drv_operation_reader look, gpo
 
 static void set_lost(drv_operation *operation, GError **error)
 {
-    g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                "operation %s is driven by another node now: ask again", operation->id);
+    g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "operation %s is driven by another node now: ask again",
+                operation->id);
 }
 
 /* Called with the lock held. */
-static gboolean change(drv_operation *operation, gboolean must, drv_operation_editor edit,
-                       gpointer data, GError **error)
+static gboolean change(drv_operation *operation, gboolean must, drv_operation_editor edit, gpointer data,
+                       GError **error)
 {
     g_autoptr(json_object) before = must ? drv_json_copy(operation->doc) : NULL;
     gint64 revision = operation->revision;
@@ -365,13 +362,12 @@ static gboolean change(drv_operation *operation, gboolean must, drv_operation_ed
         return FALSE;
     }
     operation->unkept = TRUE;
-    drv_log_error("the operation goes on but could not be recorded: %s operation=%s",
-                  problem->message, operation->id);
+    drv_log_error("the operation goes on but could not be recorded: %s operation=%s", problem->message, operation->id);
     return TRUE;
 }
 
-gboolean drv_operation_change(drv_operation *operation, gboolean must, drv_operation_editor edit,
-                              gpointer data, GError **error)
+gboolean drv_operation_change(drv_operation *operation, gboolean must, drv_operation_editor edit, gpointer data,
+                              GError **error)
 {
     gboolean changed = FALSE;
 

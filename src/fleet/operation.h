@@ -54,8 +54,8 @@ void drv_operation_read(drv_operation *operation, drv_operation_reader look, gpo
  * Return: whether it was changed. DRV_ERROR_CONFLICT: somebody else leads it.
  */
 typedef gboolean (*drv_operation_editor)(json_object *doc, gpointer data, GError **error);
-gboolean drv_operation_change(drv_operation *operation, gboolean must, drv_operation_editor edit,
-                              gpointer data, GError **error);
+gboolean drv_operation_change(drv_operation *operation, gboolean must, drv_operation_editor edit, gpointer data,
+                              GError **error);
 
 /** drv_operation_keep() - record what could not be recorded. Return: whether the store has all of it, or it was let go. */
 gboolean drv_operation_keep(drv_operation *operation);

@@ -14,8 +14,7 @@
 json_object *drv_operations_local(drv_context *ctx, GError **error)
 {
     drv_store *store = drv_leader_store(ctx, error);
-    g_autoptr(GPtrArray) stored =
-        store ? drv_store_list(store, DRV_OPERATIONS_BUCKET, MOST_OPERATIONS, error) : NULL;
+    g_autoptr(GPtrArray) stored = store ? drv_store_list(store, DRV_OPERATIONS_BUCKET, MOST_OPERATIONS, error) : NULL;
     json_object *answer, *list;
 
     if (!stored)
@@ -34,8 +33,7 @@ json_object *drv_operations_local(drv_context *ctx, GError **error)
     return answer;
 }
 
-json_object *drv_operations_local_view(drv_context *ctx, const char *id, gint64 after, guint wait_ms,
-                                       GError **error)
+json_object *drv_operations_local_view(drv_context *ctx, const char *id, gint64 after, guint wait_ms, GError **error)
 {
     drv_store *store = drv_leader_store(ctx, error);
     g_autoptr(drv_operation) live = drv_operations_find(ctx->operations, id);
@@ -53,8 +51,7 @@ json_object *drv_operations_local_view(drv_context *ctx, const char *id, gint64 
         return ended ? drv_operation_view(ended) : NULL;
     }
     if (g_error_matches(problem, DRV_ERROR, DRV_ERROR_NOT_FOUND))
-        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND,
-                    "there is no operation %s; 'drover jobs' shows all", id);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "there is no operation %s; 'drover jobs' shows all", id);
     else
         g_propagate_error(error, g_steal_pointer(&problem));
     return NULL;
@@ -86,8 +83,7 @@ static gboolean set_cancelled(json_object *doc, gpointer data, GError **error)
     return TRUE;
 }
 
-json_object *drv_operations_local_act(drv_context *ctx, const char *id, const char *action,
-                                      GError **error)
+json_object *drv_operations_local_act(drv_context *ctx, const char *id, const char *action, GError **error)
 {
     g_autoptr(drv_operation) operation = drv_operations_find(ctx->operations, id);
     drv_operation_editor edit = g_str_equal(action, "pause")    ? set_paused
@@ -103,7 +99,8 @@ json_object *drv_operations_local_act(drv_context *ctx, const char *id, const ch
         else if (ended)
             g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
                         "operation %s is just being taken up by the node that leads: try again in some "
-                        "seconds", id);
+                        "seconds",
+                        id);
         return NULL;
     }
     if (!drv_operation_change(operation, TRUE, edit, NULL, error))
@@ -121,8 +118,7 @@ void drv_operations_cancel_drains(drv_context *ctx, const char *node)
         g_autoptr(json_object) cancelled = NULL;
 
         if (drv_json_bool(goal, "drain") && g_str_equal(drv_json_string(goal, "node", ""), node))
-            cancelled = drv_operations_local_act(ctx, drv_json_string(docs->pdata[i], "id", ""), "cancel",
-                                                 NULL);
+            cancelled = drv_operations_local_act(ctx, drv_json_string(docs->pdata[i], "id", ""), "cancel", NULL);
     }
 }
 
@@ -137,20 +133,16 @@ json_object *drv_operations_ask(drv_context *ctx, const char *rest, GError **err
 {
     g_autofree char *path = g_strconcat("/v1/peer/operations", rest, NULL);
 
-    return drv_leader_ask(ctx, "operations are driven", "GET", path, NULL,
-                          DRV_NODE_PEER_TIMEOUT_MS, error);
+    return drv_leader_ask(ctx, "operations are driven", "GET", path, NULL, DRV_NODE_PEER_TIMEOUT_MS, error);
 }
 
-json_object *drv_operations_ask_wait(drv_context *ctx, const char *id, gint64 after, guint wait_ms,
-                                     GError **error)
+json_object *drv_operations_ask_wait(drv_context *ctx, const char *id, gint64 after, guint wait_ms, GError **error)
 {
     g_autofree char *path = NULL;
 
     wait_ms = MIN(wait_ms, 30000);
-    path = g_strdup_printf("/v1/peer/operations/%s?after=%" G_GINT64_FORMAT "&wait_ms=%u", id, after,
-                           wait_ms);
-    return drv_leader_ask(ctx, "operations are driven", "GET", path, NULL,
-                          DRV_NODE_PEER_TIMEOUT_MS + wait_ms, error);
+    path = g_strdup_printf("/v1/peer/operations/%s?after=%" G_GINT64_FORMAT "&wait_ms=%u", id, after, wait_ms);
+    return drv_leader_ask(ctx, "operations are driven", "GET", path, NULL, DRV_NODE_PEER_TIMEOUT_MS + wait_ms, error);
 }
 
 json_object *drv_operations_ask_to(drv_context *ctx, const char *id, const char *action, GError **error)

@@ -32,8 +32,7 @@ static gboolean begin_step(json_object *doc, gpointer data, GError **error)
     const drv_picked *picked = data;
     json_object *step = drv_operation_step_of(doc, picked->index);
 
-    if (drv_json_bool(doc, "cancel_requested") ||
-        !g_str_equal(drv_json_string(doc, "state", ""), "running") ||
+    if (drv_json_bool(doc, "cancel_requested") || !g_str_equal(drv_json_string(doc, "state", ""), "running") ||
         drv_operation_step_state(step) != DRV_STEP_WAITING) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "it is not to begin any more");
         return FALSE;
@@ -161,8 +160,7 @@ static void begin_operations(drv_operations *operations)
     g_autoptr(GPtrArray) docs = drv_operations_running(operations);
 
     for (guint i = 0; i < docs->len; i++) {
-        g_autoptr(drv_operation) operation =
-            drv_operations_find(operations, drv_json_string(docs->pdata[i], "id", ""));
+        g_autoptr(drv_operation) operation = drv_operations_find(operations, drv_json_string(docs->pdata[i], "id", ""));
 
         if (operation && drv_operation_state(operation) == DRV_OP_PLANNED)
             drv_operation_change(operation, FALSE, enter_running, NULL, NULL);
@@ -177,8 +175,7 @@ static void drive(drv_operations *operations)
     docs = drv_operations_running(operations);
     begin_steps(operations, docs);
     for (guint i = 0; i < docs->len; i++) {
-        g_autoptr(drv_operation) operation =
-            drv_operations_find(operations, drv_json_string(docs->pdata[i], "id", ""));
+        g_autoptr(drv_operation) operation = drv_operations_find(operations, drv_json_string(docs->pdata[i], "id", ""));
 
         if (!operation)
             continue;
@@ -221,12 +218,10 @@ static gboolean take_up(drv_operations *operations, guint newest)
     drv_store *store = drv_leader_cluster_store(operations->ctx);
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&operations->adding);
     g_autoptr(GError) error = NULL;
-    g_autoptr(GPtrArray) stored =
-        store ? drv_store_list(store, DRV_OPERATIONS_BUCKET, newest, &error) : NULL;
+    g_autoptr(GPtrArray) stored = store ? drv_store_list(store, DRV_OPERATIONS_BUCKET, newest, &error) : NULL;
 
     if (!stored) {
-        drv_log_error("the operations cannot be read yet: %s",
-                      error ? error->message : "the store cannot be reached");
+        drv_log_error("the operations cannot be read yet: %s", error ? error->message : "the store cannot be reached");
         return FALSE;
     }
     for (guint i = 0; i < stored->len; i++) {
@@ -309,8 +304,7 @@ static gpointer drive_thread(gpointer data)
 
         look(operations);
         g_mutex_lock(&operations->lock);
-        while (!operations->woken &&
-               g_cond_wait_until(&operations->changed, &operations->lock, until))
+        while (!operations->woken && g_cond_wait_until(&operations->changed, &operations->lock, until))
             ;
         operations->woken = FALSE;
         g_mutex_unlock(&operations->lock);

@@ -6,12 +6,12 @@
 
 struct drv_operations {
     drv_context *ctx;
-    GMutex adding;      /* between what is in the store and what is in "active"; taken before lock */
-    GMutex lock;        /* guards what follows */
+    GMutex adding; /* between what is in the store and what is in "active"; taken before lock */
+    GMutex lock;   /* guards what follows */
     GCond changed;
-    GHashTable *active; /* id → drv_operation: of the leader, those that have not ended */
+    GHashTable *active;  /* id → drv_operation: of the leader, those that have not ended */
     GHashTable *closing; /* ids of those that are being closed in a thread */
-    gboolean leading;   /* only the thread's */
-    guint looks;        /* the same */
+    gboolean leading;    /* only the thread's */
+    guint looks;         /* the same */
     gboolean woken;
 };

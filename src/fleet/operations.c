@@ -89,8 +89,7 @@ drv_operation *drv_operations_find(drv_operations *operations, const char *id)
 void drv_operations_add(drv_operations *operations, drv_operation *operation)
 {
     g_mutex_lock(&operations->lock);
-    g_hash_table_insert(operations->active, g_strdup(drv_operation_id(operation)),
-                        drv_operation_ref(operation));
+    g_hash_table_insert(operations->active, g_strdup(drv_operation_id(operation)), drv_operation_ref(operation));
     g_mutex_unlock(&operations->lock);
 }
 

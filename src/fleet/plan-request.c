@@ -16,8 +16,7 @@ static gboolean check_disk_goal(json_object *goal, GError **error)
     gboolean storage_only = drv_json_bool(goal, "storage_only");
 
     if (!g_strv_contains(modes, disks))
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "disks is '%s'; it must be auto, copy or shared",
-                    disks);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "disks is '%s'; it must be auto, copy or shared", disks);
     else if (!g_strv_contains(methods, method))
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
                     "method is '%s'; it must be auto, pre-copy, post-copy, hybrid or offline", method);
@@ -69,10 +68,8 @@ static gboolean check_seeds(json_object *goal, GError **error)
 gboolean drv_goal_check(json_object *goal, GError **error)
 {
     static const char *const known[] = {
-        "goal",      "check", "predict", "vm",    "uuid",        "target",      "max_pause_ms", "max_time_ms",
-        "bandwidth_bps",
-        "post_copy", "disks", "target_pool", "map_networks", "method",      "storage_only",
-        "disk_seeds"};
+        "goal",          "check",     "predict", "vm",          "uuid",         "target", "max_pause_ms", "max_time_ms",
+        "bandwidth_bps", "post_copy", "disks",   "target_pool", "map_networks", "method", "storage_only", "disk_seeds"};
 
     json_object_object_foreach(goal, key, value)
     {

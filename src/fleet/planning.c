@@ -20,8 +20,7 @@ static gboolean is_offline(json_object *goal, const char *state)
 {
     const char *method = drv_json_string(goal, "method", "auto");
 
-    return g_str_equal(method, "offline") ||
-           (g_str_equal(method, "auto") && g_str_equal(state, "shut off"));
+    return g_str_equal(method, "offline") || (g_str_equal(method, "auto") && g_str_equal(state, "shut off"));
 }
 
 /* ---- what is judged here, of the VM at its source ---- */
@@ -33,17 +32,22 @@ static void check_state(json_object *vm, json_object *facts, gboolean offline, d
     const char *moving = drv_json_string(drv_json_object(facts, "here"), "moving", NULL);
 
     if (offline && !g_str_equal(state, "shut off"))
-        drv_checks_problem(checks, DRV_ABOUT_STATE, "it is %s and --offline moves a VM that is shut off"
-                           DRV_REMEDY "shut it down (virsh shutdown), or leave out --offline", state);
+        drv_checks_problem(checks, DRV_ABOUT_STATE,
+                           "it is %s and --offline moves a VM that is shut off" DRV_REMEDY
+                           "shut it down (virsh shutdown), or leave out --offline",
+                           state);
     else if (!offline && !g_str_equal(state, "running") && !g_str_equal(state, "paused"))
-        drv_checks_problem(checks, DRV_ABOUT_STATE, "it is %s and a live move needs a running VM" DRV_REMEDY
-                           "start it, or say --offline", state);
+        drv_checks_problem(checks, DRV_ABOUT_STATE,
+                           "it is %s and a live move needs a running VM" DRV_REMEDY "start it, or say --offline",
+                           state);
     if (moving)
-        drv_checks_problem(checks, DRV_ABOUT_STATE, "%s is being moved already by job %s" DRV_REMEDY
-                           "wait for its end ('drover jobs' shows it)", name, moving);
+        drv_checks_problem(checks, DRV_ABOUT_STATE,
+                           "%s is being moved already by job %s" DRV_REMEDY "wait for its end ('drover jobs' shows it)",
+                           name, moving);
     else if (drv_json_bool(vm, "busy"))
-        drv_checks_problem(checks, DRV_ABOUT_STATE, "libvirt is busy with another job on %s" DRV_REMEDY
-                           "wait for its end ('virsh domjobinfo %s')", name, name);
+        drv_checks_problem(
+            checks, DRV_ABOUT_STATE,
+            "libvirt is busy with another job on %s" DRV_REMEDY "wait for its end ('virsh domjobinfo %s')", name, name);
     drv_checks_ok(checks, DRV_ABOUT_STATE, offline ? "%s: it moves as it is" : "%s: it moves live", state);
 }
 
@@ -61,8 +65,7 @@ static void check_devices(json_object *vm, gboolean offline, drv_checks *checks)
         const char *cut = strstr(text, "; ");
 
         if (cut)
-            drv_checks_problem(checks, DRV_ABOUT_DEVICES, "%.*s" DRV_REMEDY "%s", (int)(cut - text), text,
-                               cut + 2);
+            drv_checks_problem(checks, DRV_ABOUT_DEVICES, "%.*s" DRV_REMEDY "%s", (int)(cut - text), text, cut + 2);
         else
             drv_checks_problem(checks, DRV_ABOUT_DEVICES, "%s", text);
     }
@@ -71,8 +74,8 @@ static void check_devices(json_object *vm, gboolean offline, drv_checks *checks)
 
 /* ---- the step ---- */
 
-static json_object *new_step(json_object *vm, const drv_fleet_vm *which, const char *target,
-                             json_object *goal, gboolean offline)
+static json_object *new_step(json_object *vm, const drv_fleet_vm *which, const char *target, json_object *goal,
+                             gboolean offline)
 {
     json_object *step = json_object_new_object();
     gboolean storage_only = drv_json_bool(goal, "storage_only");
@@ -82,24 +85,22 @@ static json_object *new_step(json_object *vm, const drv_fleet_vm *which, const c
     drv_json_set_string(step, "uuid", which->uuid);
     drv_json_set_string(step, "source", which->node);
     drv_json_set_string(step, "target", target);
-    drv_json_set_string(step, "method", storage_only ? "storage"
-                                        : offline    ? "offline"
-                                                     : drv_json_string(goal, "method", "auto"));
-    drv_json_set_bool(step, "was_running",
-                      g_str_equal(drv_json_string(vm, "state", ""), "running"));
+    drv_json_set_string(step, "method",
+                        storage_only ? "storage"
+                        : offline    ? "offline"
+                                     : drv_json_string(goal, "method", "auto"));
+    drv_json_set_bool(step, "was_running", g_str_equal(drv_json_string(vm, "state", ""), "running"));
     drv_json_set_int(step, "memory_bytes", drv_json_int(vm, "memory_bytes", 0));
     return step;
 }
 
-static void plan_disks(json_object *step, json_object *goal, json_object *facts, gboolean offline,
-                       drv_checks *checks)
+static void plan_disks(json_object *step, json_object *goal, json_object *facts, gboolean offline, drv_checks *checks)
 {
     gboolean storage_only = drv_json_bool(goal, "storage_only");
     const drv_plan_disks_goal disks = {.vm = drv_json_string(step, "vm", "?"),
                                        .source = drv_json_string(step, "source", "?"),
                                        .target = drv_json_string(step, "target", "?"),
-                                       .mode = storage_only ? "copy"
-                                                            : drv_json_string(goal, "disks", "auto"),
+                                       .mode = storage_only ? "copy" : drv_json_string(goal, "disks", "auto"),
                                        .pool = drv_json_string(goal, "target_pool", NULL) != NULL,
                                        .offline = offline,
                                        .storage_only = storage_only,
@@ -110,14 +111,13 @@ static void plan_disks(json_object *step, json_object *goal, json_object *facts,
     drv_json_set_string(step, "owner", drv_json_string(facts, "owner", NULL));
 }
 
-static void judge(json_object *step, json_object *vm, json_object *goal, json_object *facts,
-                  gboolean offline, drv_checks *checks)
+static void judge(json_object *step, json_object *vm, json_object *goal, json_object *facts, gboolean offline,
+                  drv_checks *checks)
 {
     const drv_plan_target_goal target = drv_preflight_goal(step);
     const drv_plan_belongings_goal belongings = {.source = target.source,
                                                  .target = target.target,
-                                                 .map_networks =
-                                                     drv_json_object(goal, "map_networks"),
+                                                 .map_networks = drv_json_object(goal, "map_networks"),
                                                  .offline = offline};
     g_autofree char *silent = g_strdup_printf("not known: %s has not said", target.target);
 
@@ -134,9 +134,10 @@ static void judge(json_object *step, json_object *vm, json_object *goal, json_ob
         drv_plan_belongings(facts, &belongings, step, checks);
         drv_plan_target(facts, step, &target, checks);
     } else if (!drv_checks_has(checks, DRV_ABOUT_LINKS)) {
-        drv_checks_problem(checks, DRV_ABOUT_LINKS, "%s or %s did not say what it has: they run different "
-                           "versions of Drover" DRV_REMEDY "update droverd on both", target.source,
-                           target.target);
+        drv_checks_problem(checks, DRV_ABOUT_LINKS,
+                           "%s or %s did not say what it has: they run different "
+                           "versions of Drover" DRV_REMEDY "update droverd on both",
+                           target.source, target.target);
     }
     drv_checks_skip_rest(checks, silent);
     /* The target looks again when the move begins, and must know at what. */
@@ -144,8 +145,8 @@ static void judge(json_object *step, json_object *vm, json_object *goal, json_ob
     drv_json_set(step, "here", json_object_get(drv_json_object(facts, "here")));
 }
 
-static json_object *ask_facts(drv_context *ctx, const drv_fleet_vm *vm, const char *target,
-                              json_object *goal, gboolean offline, GError **error)
+static json_object *ask_facts(drv_context *ctx, const drv_fleet_vm *vm, const char *target, json_object *goal,
+                              gboolean offline, GError **error)
 {
     g_autoptr(json_object) wish = json_object_new_object();
     g_autofree char *path = g_strdup_printf("/v1/peer/vms/%s/facts", vm->uuid);
@@ -164,8 +165,7 @@ static gboolean predicts(json_object *goal)
     return !json_object_object_get_ex(goal, "predict", NULL) || drv_json_bool(goal, "predict");
 }
 
-static const char *choose_target(const drv_fleet *fleet, const drv_fleet_vm *vm, json_object *goal,
-                                 GError **error)
+static const char *choose_target(const drv_fleet *fleet, const drv_fleet_vm *vm, json_object *goal, GError **error)
 {
     const drv_fleet_node *node;
 

@@ -44,8 +44,7 @@ json_object *drv_policies_local(drv_context *ctx, GError **error)
     return answer;
 }
 
-json_object *drv_policies_local_set(drv_context *ctx, const char *name, json_object *goals,
-                                    GError **error)
+json_object *drv_policies_local_set(drv_context *ctx, const char *name, json_object *goals, GError **error)
 {
     g_autoptr(GPtrArray) stored = NULL;
 
@@ -56,12 +55,10 @@ json_object *drv_policies_local_set(drv_context *ctx, const char *name, json_obj
         return NULL;
     if (stored->len >= MOST_POLICIES) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED,
-                    "there are %d policies already: delete some ('drover policy delete NAME')",
-                    MOST_POLICIES);
+                    "there are %d policies already: delete some ('drover policy delete NAME')", MOST_POLICIES);
         return NULL;
     }
-    return drv_store_put(kept(ctx), BUCKET, name, json_object_to_json_string(goals),
-                         DRV_REVISION_ANY, NULL, error)
+    return drv_store_put(kept(ctx), BUCKET, name, json_object_to_json_string(goals), DRV_REVISION_ANY, NULL, error)
                ? with_name(goals, name)
                : NULL;
 }
@@ -83,8 +80,8 @@ json_object *drv_policies_local_delete(drv_context *ctx, const char *name, GErro
 
 /* ---- at any node ---- */
 
-static json_object *ask_founder(drv_context *ctx, const drv_fleet *fleet, const char *method,
-                                const char *path, json_object *body, GError **error)
+static json_object *ask_founder(drv_context *ctx, const drv_fleet *fleet, const char *method, const char *path,
+                                json_object *body, GError **error)
 {
     g_autofree char *founder = drv_leader_name(ctx);
     const drv_fleet_node *node = fleet && founder ? drv_fleet_find_node(fleet, founder) : NULL;
@@ -97,22 +94,19 @@ static json_object *ask_founder(drv_context *ctx, const drv_fleet *fleet, const 
         g_set_error(&problem, DRV_ERROR, DRV_ERROR_UNREACHABLE,
                     "this node does not know it yet: try again in some seconds");
     else if (node && !node->up)
-        g_set_error(&problem, DRV_ERROR, DRV_ERROR_UNREACHABLE, "%s",
-                    node->error ? node->error : "it does not answer");
+        g_set_error(&problem, DRV_ERROR, DRV_ERROR_UNREACHABLE, "%s", node->error ? node->error : "it does not answer");
     else
         answer = drv_node_call(ctx, founder, method, path, body, DRV_NODE_PEER_TIMEOUT_MS, &problem);
     if (answer)
         return answer;
     if (problem->code == DRV_ERROR_UNREACHABLE)
-        g_prefix_error(&problem, "policies are kept by the cluster's founder, node %s: ",
-                       founder ? founder : "?");
+        g_prefix_error(&problem, "policies are kept by the cluster's founder, node %s: ", founder ? founder : "?");
     g_propagate_error(error, g_steal_pointer(&problem));
     return NULL;
 }
 
 /* An operator's: where they are kept. */
-static json_object *act(drv_context *ctx, const char *method, const char *path, json_object *body,
-                        GError **error)
+static json_object *act(drv_context *ctx, const char *method, const char *path, json_object *body, GError **error)
 {
     if (!drv_leader_cluster_store(ctx) && !drv_leader_must_be_here(ctx, error))
         return NULL;
@@ -139,8 +133,8 @@ json_object *drv_policies_find(json_object *answer, const char *name)
 
 void drv_policies_no_such(const char *name, GError **error)
 {
-    g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND,
-                "there is no policy %.64s; 'drover policy list' shows all", name);
+    g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "there is no policy %.64s; 'drover policy list' shows all",
+                name);
 }
 
 json_object *drv_fleet_policies(drv_context *ctx, GError **error)
@@ -181,8 +175,7 @@ static gboolean is_unused(drv_context *ctx, const char *name, GError **error)
         json_object *vm = json_object_array_get_idx(vms, i);
 
         if (g_strcmp0(drv_json_string(vm, "policy", NULL), name) == 0)
-            g_string_append_printf(users, "%s%s", users->len ? ", " : "",
-                                   drv_json_string(vm, "name", "?"));
+            g_string_append_printf(users, "%s%s", users->len ? ", " : "", drv_json_string(vm, "name", "?"));
     }
     if (users->len)
         g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED,

@@ -22,8 +22,7 @@ void drv_policies_no_such(const char *name, GError **error);
 
 /* At the founder, in its store. */
 json_object *drv_policies_local(drv_context *ctx, GError **error);
-json_object *drv_policies_local_set(drv_context *ctx, const char *name, json_object *goals,
-                                    GError **error);
+json_object *drv_policies_local_set(drv_context *ctx, const char *name, json_object *goals, GError **error);
 json_object *drv_policies_local_delete(drv_context *ctx, const char *name, GError **error);
 
 json_object *drv_fleet_policies(drv_context *ctx, GError **error);

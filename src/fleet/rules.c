@@ -6,8 +6,7 @@
 #include "model/fleet-json.h"
 #include "plan/placement.h"
 
-json_object *drv_rules_resolve(json_object *attributes, const char *vm, json_object *policies,
-                               GError **error)
+json_object *drv_rules_resolve(json_object *attributes, const char *vm, json_object *policies, GError **error)
 {
     g_autoptr(json_object) own = drv_goals_from_attributes(attributes, vm, error);
     const char *policy = drv_json_string(own, "policy", NULL);
@@ -16,15 +15,13 @@ json_object *drv_rules_resolve(json_object *attributes, const char *vm, json_obj
     const drv_goals_layer layers[] = {
         {own, "vm"},
         {of_policy, from},
-        {policies ? drv_policies_find(policies, DRV_GOALS_DEFAULT_POLICY) : NULL,
-         "policy:" DRV_GOALS_DEFAULT_POLICY}};
+        {policies ? drv_policies_find(policies, DRV_GOALS_DEFAULT_POLICY) : NULL, "policy:" DRV_GOALS_DEFAULT_POLICY}};
     json_object *holds;
 
     if (!own)
         return NULL;
     if (policy && policies && !of_policy) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "it names policy %s, which does not exist",
-                    policy);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "it names policy %s, which does not exist", policy);
         return NULL;
     }
     holds = json_object_new_object();
@@ -36,8 +33,8 @@ json_object *drv_rules_resolve(json_object *attributes, const char *vm, json_obj
 void drv_rules_view(drv_context *ctx, const drv_fleet *fleet, json_object *vm, json_object *answer)
 {
     g_autoptr(json_object) policies = drv_policies_ask(ctx, fleet, NULL);
-    g_autoptr(json_object) holds = drv_rules_resolve(
-        drv_json_object(vm, "goals"), drv_json_string(vm, "name", "?"), policies, NULL);
+    g_autoptr(json_object) holds =
+        drv_rules_resolve(drv_json_object(vm, "goals"), drv_json_string(vm, "name", "?"), policies, NULL);
     json_object *from = drv_json_object(holds, "goals_from");
 
     for (guint i = 0; holds && i < DRV_PLACEMENT_RULES; i++) {
@@ -46,8 +43,7 @@ void drv_rules_view(drv_context *ctx, const drv_fleet *fleet, json_object *vm, j
         if (!json_object_object_get_ex(holds, name, NULL))
             continue;
         drv_json_set(answer, name, drv_json_copy(json_object_object_get(holds, name)));
-        drv_json_set_string(drv_json_object(answer, "goals_from"), name,
-                            drv_json_string(from, name, NULL));
+        drv_json_set_string(drv_json_object(answer, "goals_from"), name, drv_json_string(from, name, NULL));
     }
 }
 
@@ -59,8 +55,7 @@ void drv_rules_collect(drv_context *ctx, drv_fleet *fleet)
 
     if (!policies)
         g_ptr_array_add(fleet->warnings,
-                        g_strdup_printf("rules that VMs have from policies are not known: %s",
-                                        problem->message));
+                        g_strdup_printf("rules that VMs have from policies are not known: %s", problem->message));
     for (guint i = 0; i < fleet->vms->len; i++) {
         drv_fleet_vm *vm = fleet->vms->pdata[i];
         g_autoptr(GError) error = NULL;

@@ -14,8 +14,7 @@
  * @policies: the answer of drv_policies_ask(); NULL: not known
  * Return: an object, transfer full; NULL and DRV_ERROR_INVALID, DRV_ERROR_NOT_FOUND (no such policy).
  */
-json_object *drv_rules_resolve(json_object *attributes, const char *vm, json_object *policies,
-                               GError **error);
+json_object *drv_rules_resolve(json_object *attributes, const char *vm, json_object *policies, GError **error);
 
 /**
  * drv_rules_collect() - of all VMs of @fleet, which have what their metadata say as goals so far. Asks for the

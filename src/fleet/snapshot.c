@@ -14,7 +14,7 @@
 
 /* How long a node that takes connections may take before a list is shown without it. */
 #define LIST_TIMEOUT_MS 10000
-#define ASK_MS 2000   /* whether a lost node still looks: its droverd says so at once */
+#define ASK_MS 2000 /* whether a lost node still looks: its droverd says so at once */
 #define AGAIN_MS 500
 
 static GPtrArray *members_of(drv_context *ctx)
@@ -40,8 +40,7 @@ void drv_snapshot_each(drv_context *ctx, const char *path, drv_each_func each, g
         each(members->pdata[i], answers->pdata[i], problems->pdata[i], data);
 }
 
-static void add_node(const drv_member *member, json_object *answer, const GError *problem,
-                     gpointer data)
+static void add_node(const drv_member *member, json_object *answer, const GError *problem, gpointer data)
 {
     json_object *node = answer ? json_object_get(answer) : json_object_new_object();
 
@@ -86,8 +85,7 @@ json_object *drv_snapshot_nodes(drv_context *ctx, GError **error)
     return object;
 }
 
-static void add_list(const drv_member *member, json_object *answer, const GError *problem,
-                     gpointer data)
+static void add_list(const drv_member *member, json_object *answer, const GError *problem, gpointer data)
 {
     drv_merged *into = data;
     json_object *list = drv_json_array(answer, into->key);
@@ -146,8 +144,7 @@ typedef struct {
     drv_fleet *fleet;
 } gathering;
 
-static void gather_node(const drv_member *member, json_object *answer, const GError *problem,
-                        gpointer data)
+static void gather_node(const drv_member *member, json_object *answer, const GError *problem, gpointer data)
 {
     gathering *into = data;
 
@@ -156,8 +153,7 @@ static void gather_node(const drv_member *member, json_object *answer, const GEr
         g_hash_table_insert(into->why, g_strdup(member->name), g_strdup(problem->message));
 }
 
-static void gather_vms(const drv_member *member, json_object *answer, const GError *problem,
-                       gpointer data)
+static void gather_vms(const drv_member *member, json_object *answer, const GError *problem, gpointer data)
 {
     gathering *into = data;
     const char *why = problem ? problem->message : g_hash_table_lookup(into->why, member->name);
@@ -167,8 +163,7 @@ static void gather_vms(const drv_member *member, json_object *answer, const GErr
     if (node)
         drv_maintenance_into(into->settings, node);
     drv_fleet_add(into->fleet, member->name, node, drv_json_array(answer, "vms"), why);
-    drv_fleet_find_node(into->fleet, member->name)->since_ms =
-        drv_presence_note(into->ctx, member->name, node != NULL);
+    drv_fleet_find_node(into->fleet, member->name)->since_ms = drv_presence_note(into->ctx, member->name, node != NULL);
 }
 
 /* Of a node to the others, when all are in the fleet. */

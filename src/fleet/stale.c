@@ -43,8 +43,8 @@ static gboolean is_source(json_object *steps, const char *node)
     return FALSE;
 }
 
-static void check_target(GPtrArray *reasons, const drv_fleet *fleet, const char *name,
-                         json_object *steps, gboolean returning)
+static void check_target(GPtrArray *reasons, const drv_fleet *fleet, const char *name, json_object *steps,
+                         gboolean returning)
 {
     const drv_fleet_node *node = drv_fleet_find_node(fleet, name);
     gint64 wanted = 0;
@@ -63,16 +63,15 @@ static void check_target(GPtrArray *reasons, const drv_fleet *fleet, const char 
         add(reasons, "%s is in maintenance now and takes no VMs", name);
     /* Where some leave as well, it depends on the order, which the plan has. */
     else if (!is_source(steps, name) && drv_fleet_room(node) < wanted)
-        add(reasons, "%s has room for %" G_GINT64_FORMAT " MiB only, with what is on its way there",
-            name, MAX(drv_fleet_room(node), 0) >> 20);
+        add(reasons, "%s has room for %" G_GINT64_FORMAT " MiB only, with what is on its way there", name,
+            MAX(drv_fleet_room(node), 0) >> 20);
 }
 
 static void check_targets(GPtrArray *reasons, const drv_fleet *fleet, json_object *plan)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
     json_object *steps = drv_json_array(plan, "steps");
-    gboolean returning =
-        g_str_equal(drv_json_string(drv_json_object(plan, "goal"), "goal", ""), "return");
+    gboolean returning = g_str_equal(drv_json_string(drv_json_object(plan, "goal"), "goal", ""), "return");
 
     for (gsize i = 0; i < drv_json_length(steps); i++) {
         const char *target = drv_json_string(json_object_array_get_idx(steps, i), "target", "");

@@ -31,8 +31,8 @@ static json_object *options_of(json_object *goal)
 }
 
 /* A VM that relies on a policy is not moved by other goals; one that does not goes on. */
-static void founder_is_away(const char *vm, const char *policy, const char *lacking,
-                            const GError *why, drv_checks *checks)
+static void founder_is_away(const char *vm, const char *policy, const char *lacking, const GError *why,
+                            drv_checks *checks)
 {
     if (policy)
         drv_checks_problem(checks, DRV_ABOUT_GOALS,
@@ -54,12 +54,11 @@ void drv_fleet_decide_goals(drv_context *ctx, const drv_fleet *fleet, json_objec
     const char *name = drv_json_string(vm, "name", "?");
     g_autoptr(GError) problem = NULL;
     g_autoptr(json_object) options = options_of(goal);
-    g_autoptr(json_object) own =
-        drv_goals_from_attributes(drv_json_object(vm, "goals"), name, &problem);
+    g_autoptr(json_object) own = drv_goals_from_attributes(drv_json_object(vm, "goals"), name, &problem);
     const char *policy = drv_json_string(own, "policy", NULL);
     g_autofree char *from = policy ? g_strconcat("policy:", policy, NULL) : NULL;
-    drv_goals_layer layers[LAYERS] = {{options, "option"}, {own, "vm"}, {NULL, from},
-                                      {NULL, "policy:" DRV_GOALS_DEFAULT_POLICY}};
+    drv_goals_layer layers[LAYERS] = {
+        {options, "option"}, {own, "vm"}, {NULL, from}, {NULL, "policy:" DRV_GOALS_DEFAULT_POLICY}};
     g_autofree char *lacking = drv_goals_lacking(layers, OF_POLICY);
     g_autoptr(json_object) policies = NULL;
     g_autofree char *text = NULL;
@@ -101,8 +100,7 @@ static drv_domain *quiet_domain(drv_context *ctx, const char *uuid, GError **err
     return domain;
 }
 
-json_object *drv_fleet_local_goals_set(drv_context *ctx, const char *uuid, json_object *goals,
-                                       GError **error)
+json_object *drv_fleet_local_goals_set(drv_context *ctx, const char *uuid, json_object *goals, GError **error)
 {
     g_autoptr(drv_domain) domain = NULL;
     g_autoptr(GHashTable) attributes = NULL;
@@ -113,32 +111,28 @@ json_object *drv_fleet_local_goals_set(drv_context *ctx, const char *uuid, json_
     if (!domain)
         return NULL;
     attributes = drv_goals_to_attributes(domain->goals, goals);
-    return drv_hyper_set_goals(ctx->hyper, domain->uuid, attributes, error) ? json_object_new_object()
-                                                                           : NULL;
+    return drv_hyper_set_goals(ctx->hyper, domain->uuid, attributes, error) ? json_object_new_object() : NULL;
 }
 
 json_object *drv_fleet_local_goals_clear(drv_context *ctx, const char *uuid, GError **error)
 {
     g_autoptr(drv_domain) domain = quiet_domain(ctx, uuid, error);
 
-    return domain && drv_hyper_set_goals(ctx->hyper, domain->uuid, NULL, error)
-               ? json_object_new_object()
-               : NULL;
+    return domain && drv_hyper_set_goals(ctx->hyper, domain->uuid, NULL, error) ? json_object_new_object() : NULL;
 }
 
 /* ---- at any node ---- */
 
-static json_object *ask_vm(drv_context *ctx, const drv_fleet_vm *vm, const char *method,
-                           const char *rest, json_object *body, GError **error)
+static json_object *ask_vm(drv_context *ctx, const drv_fleet_vm *vm, const char *method, const char *rest,
+                           json_object *body, GError **error)
 {
     g_autofree char *path = g_strdup_printf("/v1/peer/vms/%s%s", vm->uuid, rest);
 
-    return (g_str_equal(method, "GET") ? drv_node_call : drv_leader_act)(
-        ctx, vm->node, method, path, body, DRV_NODE_PEER_TIMEOUT_MS, error);
+    return (g_str_equal(method, "GET") ? drv_node_call : drv_leader_act)(ctx, vm->node, method, path, body,
+                                                                         DRV_NODE_PEER_TIMEOUT_MS, error);
 }
 
-static json_object *view(drv_context *ctx, const drv_fleet *fleet, const drv_fleet_vm *which,
-                         GError **error)
+static json_object *view(drv_context *ctx, const drv_fleet *fleet, const drv_fleet_vm *which, GError **error)
 {
     g_autoptr(json_object) vm = ask_vm(ctx, which, "GET", "", NULL, error);
     g_autoptr(json_object) nothing = json_object_new_object();
@@ -189,15 +183,14 @@ static gboolean depends_on_itself(const drv_fleet_vm *vm, json_object *goals, GE
 
         if (!g_str_equal(on, vm->name) && g_ascii_strcasecmp(on, vm->uuid) != 0)
             continue;
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "%s cannot move after itself: leave it out of depends_on", vm->name);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s cannot move after itself: leave it out of depends_on",
+                    vm->name);
         return TRUE;
     }
     return FALSE;
 }
 
-json_object *drv_fleet_vm_goals_set(drv_context *ctx, const char *name, json_object *goals,
-                                    GError **error)
+json_object *drv_fleet_vm_goals_set(drv_context *ctx, const char *name, json_object *goals, GError **error)
 {
     const char *policy = drv_json_string(goals, "policy", NULL);
     g_autoptr(drv_fleet) fleet = NULL;

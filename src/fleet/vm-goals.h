@@ -17,8 +17,7 @@ void drv_fleet_decide_goals(drv_context *ctx, const drv_fleet *fleet, json_objec
                             json_object *step, drv_checks *checks);
 
 /* At the VM's node. */
-json_object *drv_fleet_local_goals_set(drv_context *ctx, const char *uuid, json_object *goals,
-                                       GError **error);
+json_object *drv_fleet_local_goals_set(drv_context *ctx, const char *uuid, json_object *goals, GError **error);
 json_object *drv_fleet_local_goals_clear(drv_context *ctx, const char *uuid, GError **error);
 
 json_object *drv_fleet_vm_goals(drv_context *ctx, const char *name, GError **error);

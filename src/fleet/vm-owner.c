@@ -20,14 +20,12 @@ static gboolean is_owner(const char *name, GError **error)
     if (length && length <= OWNER_MOST &&
         strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == length)
         return TRUE;
-    g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                "an owner's name has 1 to %d letters, digits and ._-", OWNER_MOST);
+    g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "an owner's name has 1 to %d letters, digits and ._-", OWNER_MOST);
     return FALSE;
 }
 
 /* @body: {"owner"}: a name, or null: of nobody in particular. */
-json_object *drv_fleet_local_owner_set(drv_context *ctx, const char *uuid, json_object *body,
-                                       GError **error)
+json_object *drv_fleet_local_owner_set(drv_context *ctx, const char *uuid, json_object *body, GError **error)
 {
     const char *owner = drv_json_string(body, "owner", NULL);
     g_autoptr(drv_domain) domain = NULL;
@@ -42,9 +40,7 @@ json_object *drv_fleet_local_owner_set(drv_context *ctx, const char *uuid, json_
                     domain->name);
         return NULL;
     }
-    return domain && drv_hyper_set_owner(ctx->hyper, domain->uuid, owner, error)
-               ? json_object_new_object()
-               : NULL;
+    return domain && drv_hyper_set_owner(ctx->hyper, domain->uuid, owner, error) ? json_object_new_object() : NULL;
 }
 
 json_object *drv_fleet_vm_owner(drv_context *ctx, const char *name, GError **error)

@@ -26,14 +26,14 @@
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
 
 typedef enum {
-    KIND_IMAGE,       /* that QEMU may write to */
-    KIND_DISK,        /* an image, or a block device that nothing of this host uses */
-    KIND_READ,        /* that everybody on this host may read: a kernel, firmware */
-    KIND_TEMPLATE,    /* of UEFI variables: likewise, or not there: the variables come along */
+    KIND_IMAGE,    /* that QEMU may write to */
+    KIND_DISK,     /* an image, or a block device that nothing of this host uses */
+    KIND_READ,     /* that everybody on this host may read: a kernel, firmware */
+    KIND_TEMPLATE, /* of UEFI variables: likewise, or not there: the variables come along */
     KIND_NVRAM,
-    KIND_LOG,         /* an image's place, or libvirt's logs */
-    KIND_SOCKET,      /* to which QEMU connects */
-    KIND_OWN_SOCKET,  /* on which it listens */
+    KIND_LOG,        /* an image's place, or libvirt's logs */
+    KIND_SOCKET,     /* to which QEMU connects */
+    KIND_OWN_SOCKET, /* on which it listens */
     KIND_EMULATOR,
     KIND_HOST_DEVICE, /* of this host, handed to the guest */
     KIND_HELPER,      /* a program that libvirt runs */
@@ -121,7 +121,8 @@ static gboolean allowed_by(gboolean allowed, const char *what, const char *word,
         return TRUE;
     g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
                 "the definition has %s, which does not come from another node unless this host's operator allows it: "
-                "write the line %s into " DRV_ADMISSION_FILE, what, word);
+                "write the line %s into " DRV_ADMISSION_FILE,
+                what, word);
     return FALSE;
 }
 
@@ -164,8 +165,9 @@ static gboolean check_readable(walk *w, const char *path, GError **error)
     for (guint i = 0; never[i]; i++)
         good = good && !drv_path_is_below(plain, never[i]);
     free(plain);
-    return good || deny(error, path, "a definition that comes from another node may name as kernel, firmware or table "
-                                     "only a file that everybody on this host may read");
+    return good || deny(error, path,
+                        "a definition that comes from another node may name as kernel, firmware or table "
+                        "only a file that everybody on this host may read");
 }
 
 /* One that is made later is copied by libvirt if the variables are lost: so nothing secret may come to be there. */
@@ -208,7 +210,7 @@ static gboolean check_device(const char *path, GError **error)
 /* Of services for guests; never libvirt's, nor QEMU's of another VM: whoever is connected with a monitor commands it. */
 static gboolean check_socket(walk *w, const char *path, GError **error)
 {
-    static const char *const known[] = {"/run/openvswitch", "/var/run/openvswitch", "/run/vhost",
+    static const char *const known[] = {"/run/openvswitch",         "/var/run/openvswitch",         "/run/vhost",
                                         "/run/qemu-pr-helper.sock", "/var/run/qemu-pr-helper.sock", NULL};
     struct drv_error problem = {0};
     drv_path parsed;
@@ -245,7 +247,8 @@ static gboolean check_own_socket(walk *w, const char *path, GError **error)
 
     for (guint i = 0; known[i] && drv_path_parse(&parsed, path, &problem) == 0; i++)
         if (drv_path_is_below(path, known[i]))
-            return is_of_vm(path, w->vm) || deny(error, path, "it is in a directory of libvirt's that is not this VM's");
+            return is_of_vm(path, w->vm) ||
+                   deny(error, path, "it is in a directory of libvirt's that is not this VM's");
     return check_socket(w, path, error);
 }
 
@@ -272,8 +275,9 @@ static gboolean check_emulator(walk *w, const char *path, GError **error)
     if (drv_path_parse(&parsed, path, &problem) == 0 && drv_path_is_below(path, "/usr") &&
         (g_str_has_prefix(name, "qemu-system-") || g_str_equal(name, "qemu-kvm") || g_str_equal(name, "kvm")))
         return TRUE;
-    return deny(error, path, "it is no emulator that libvirt knows on this host; if it is right, write the line "
-                             "emulator PATH into " DRV_ADMISSION_FILE);
+    return deny(error, path,
+                "it is no emulator that libvirt knows on this host; if it is right, write the line "
+                "emulator PATH into " DRV_ADMISSION_FILE);
 }
 
 static gboolean check_kind(walk *w, path_kind kind, const char *path, GError **error)
@@ -344,13 +348,14 @@ static gboolean check_chardev(walk *w, xmlNodePtr device, GError **error)
 {
     g_autofree char *type = drv_xml_attr(device, "type");
 
-    DRV_XML_FOREACH_CHILD(source, device) {
+    DRV_XML_FOREACH_CHILD(source, device)
+    {
         g_autofree char *path = drv_xml_is(source, "source") ? drv_xml_attr(source, "path") : NULL;
-        path_kind kind = g_strcmp0(type, "pty") == 0    ? KIND_FREE
-                         : g_strcmp0(type, "unix") == 0 ? drv_xml_attr_is(source, "mode", "bind") ? KIND_OWN_SOCKET
-                                                                                                  : KIND_SOCKET
-                         : g_strcmp0(type, "dev") == 0  ? KIND_HOST_DEVICE
-                                                        : KIND_LOG;
+        path_kind kind = g_strcmp0(type, "pty") == 0 ? KIND_FREE
+                         : g_strcmp0(type, "unix") == 0
+                             ? drv_xml_attr_is(source, "mode", "bind") ? KIND_OWN_SOCKET : KIND_SOCKET
+                         : g_strcmp0(type, "dev") == 0 ? KIND_HOST_DEVICE
+                                                       : KIND_LOG;
 
         if (path && !check_kind(w, kind, path, error))
             return FALSE;
@@ -372,7 +377,7 @@ static gboolean check_backend(walk *w, xmlNodePtr backend, GError **error)
     g_autofree char *vhost = drv_xml_attr(backend, "vhost");
 
     if (drv_xml_is(backend->parent, "rng"))
-        return drv_xml_child(backend, "source")     ? check_chardev(w, backend, error)
+        return drv_xml_child(backend, "source") ? check_chardev(w, backend, error)
                : !text || !*text || is_one_of(text, random)
                    ? TRUE
                    : deny(error, text, "it is no source of random numbers of this host");
@@ -409,7 +414,8 @@ static gboolean has_only(const char *value, const char *const *keys)
 /* A property of a device: nothing that names a file or another thing of the host's. */
 static gboolean is_plain_property(const char *value)
 {
-    static const char *const never[] = {"file", "path", "drive", "chardev", "netdev", "memdev", "host", "fd", "rom", NULL};
+    static const char *const never[] = {"file",   "path", "drive", "chardev", "netdev",
+                                        "memdev", "host", "fd",    "rom",     NULL};
     const char *dot = strchr(value, '.');
     const char *equals = dot ? strchr(dot, '=') : NULL;
     g_autofree char *property = equals ? g_strndup(dot + 1, (gsize)(equals - dot - 1)) : NULL;
@@ -424,10 +430,12 @@ static gboolean is_plain_property(const char *value)
 static gboolean is_harmless(const char *option, const char *value)
 {
     static const char *const plain[] = {"-m", "-cpu", "-smp", "-rtc", NULL};
+    /* clang-format off */
     static const char *const machine[] = {
         "type", "accel", "acpi", "dump-guest-core", "gic-version", "graphics", "highmem", "hmat", "hpet", "i8042", "its",
         "kernel-irqchip", "kernel_irqchip", "max-ram-below-4g", "mem-merge", "memory-backend", "nvdimm", "pit", "sata",
         "secure", "smbus", "smm", "suppress-vmdesc", "usb", "virtualization", "vmport", NULL};
+    /* clang-format on */
     static const char *const boot[] = {"order", "once", "menu", "splash-time", "reboot-timeout", "strict", NULL};
 
     if (!value || value[0] == '{')
@@ -450,7 +458,8 @@ static gboolean check_arguments(walk *w, xmlNodePtr commandline, GError **error)
     g_autoptr(GPtrArray) words = g_ptr_array_new_with_free_func(g_free);
     gboolean env = FALSE;
 
-    DRV_XML_FOREACH_CHILD(child, commandline) {
+    DRV_XML_FOREACH_CHILD(child, commandline)
+    {
         char *value = drv_xml_attr(child, "value");
 
         env |= !drv_xml_is(child, "arg");
@@ -472,8 +481,8 @@ static gboolean check_arguments(walk *w, xmlNodePtr commandline, GError **error)
 
 static gboolean check_device_node(walk *w, xmlNodePtr node, GError **error)
 {
-    static const char *const chardevs[] = {"serial", "parallel", "console", "channel", "smartcard", "redirdev", "shmem",
-                                           NULL};
+    static const char *const chardevs[] = {"serial",    "parallel", "console", "channel",
+                                           "smartcard", "redirdev", "shmem",   NULL};
     static const char *const on_host[] = {"hostdev", "vsock-device", NULL};
 
     if (is_one_of((const char *)node->name, on_host) || drv_xml_attr_is(node, "type", "vdpa") ||
@@ -548,7 +557,7 @@ static gboolean check_attributes(walk *w, xmlNodePtr node, GError **error)
 static gboolean has_elements(xmlNodePtr node)
 {
     DRV_XML_FOREACH_CHILD(child, node)
-        return TRUE;
+    return TRUE;
     return FALSE;
 }
 
@@ -597,7 +606,7 @@ static gboolean is_text_of(xmlNodePtr root, const char *name, const char *text)
     guint count = 0;
 
     DRV_XML_FOREACH_CHILD(child, root)
-        count += drv_xml_is(child, name);
+    count += drv_xml_is(child, name);
     is = count == 1 ? drv_xml_text(drv_xml_child(root, name)) : NULL;
     return g_strcmp0(is, text) == 0;
 }

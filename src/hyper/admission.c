@@ -25,7 +25,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
 
 #define LIBVIRT_DIR "/var/lib/libvirt"
 #define NVRAM_DIR LIBVIRT_DIR "/qemu/nvram"
-#define ALLOW "if that is right, name its directory in " DRV_ADMISSION_FILE " on this host, or make a storage pool of it"
+#define ALLOW                                                                                                          \
+    "if that is right, name its directory in " DRV_ADMISSION_FILE " on this host, or make a storage pool of it"
 
 drv_admission *drv_admission_new(void)
 {
@@ -70,7 +71,8 @@ static gboolean parse_line(drv_admission *admission, const char *line, GError **
     } else {
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
                     "'%.64s' is not understood: use directory PATH, emulator PATH, host-devices, qemu-arguments or "
-                    "labels", line);
+                    "labels",
+                    line);
         return FALSE;
     }
     return TRUE;
@@ -98,9 +100,8 @@ gboolean drv_admission_parse(drv_admission *admission, const char *text, GError 
 static void add_pool(drv_admission *admission, virStoragePoolPtr pool)
 {
     char *xml = virStoragePoolIsActive(pool) == 1 ? virStoragePoolGetXMLDesc(pool, 0) : NULL;
-    g_autoptr(xmlDoc) doc = xml ? xmlReadMemory(xml, (int)strlen(xml), "pool.xml", NULL,
-                                                XML_PARSE_NONET | XML_PARSE_NOERROR)
-                                : NULL;
+    g_autoptr(xmlDoc) doc =
+        xml ? xmlReadMemory(xml, (int)strlen(xml), "pool.xml", NULL, XML_PARSE_NONET | XML_PARSE_NOERROR) : NULL;
     xmlNodePtr root = doc ? xmlDocGetRootElement(doc) : NULL;
     g_autofree char *type = drv_xml_attr(root, "type");
     g_autofree char *path = drv_xml_text(drv_xml_child(drv_xml_child(root, "target"), "path"));
@@ -117,7 +118,8 @@ static void add_pool(drv_admission *admission, virStoragePoolPtr pool)
 
 static void add_emulators(xmlNodePtr node, drv_admission *admission)
 {
-    DRV_XML_FOREACH_CHILD(child, node) {
+    DRV_XML_FOREACH_CHILD(child, node)
+    {
         char *path = drv_xml_is(child, "emulator") ? drv_xml_text(child) : NULL;
 
         if (path)
@@ -191,15 +193,17 @@ static gboolean is_below_any(const char *path, const char *const *directories)
 gboolean drv_admission_has_directory(const drv_admission *admission, const char *directory)
 {
     static const char *const systems[] = {
-        "/bin", "/boot", "/dev", "/etc", "/gnu", "/lib", "/lib32", "/lib64", "/libx32", "/nix", "/opt", "/ostree",
-        "/proc", "/root", "/run", "/sbin", "/snap", "/sys", "/sysroot", "/usr", "/var", NULL};
+        "/bin",    "/boot", "/dev",  "/etc", "/gnu",  "/lib",  "/lib32", "/lib64",   "/libx32", "/nix", "/opt",
+        "/ostree", "/proc", "/root", "/run", "/sbin", "/snap", "/sys",   "/sysroot", "/usr",    "/var", NULL};
     /* What anybody may write to is trusted by nobody. */
     static const char *const open[] = {"/var/tmp", NULL};
+    /* clang-format off */
     static const char *const libvirts_own[] = {
         LIBVIRT_DIR "/boot", LIBVIRT_DIR "/ch", LIBVIRT_DIR "/dnsmasq", LIBVIRT_DIR "/filesystems",
         LIBVIRT_DIR "/interface", LIBVIRT_DIR "/libxl", LIBVIRT_DIR "/lockd", LIBVIRT_DIR "/lxc",
         LIBVIRT_DIR "/network", LIBVIRT_DIR "/nodedev", LIBVIRT_DIR "/qemu", LIBVIRT_DIR "/sanlock",
         LIBVIRT_DIR "/secrets", LIBVIRT_DIR "/storage", LIBVIRT_DIR "/swtpm", LIBVIRT_DIR "/xen", NULL};
+    /* clang-format on */
 
     if (strstr(directory, "/."))
         return FALSE;
@@ -311,8 +315,7 @@ gboolean drv_admission_check_nvram(const drv_admission *admission, const char *p
     return drv_admission_check_file(admission, path, error);
 }
 
-gboolean drv_admission_check_image(const drv_admission *admission, const char *path, const char *format,
-                                   GError **error)
+gboolean drv_admission_check_image(const drv_admission *admission, const char *path, const char *format, GError **error)
 {
     g_autoptr(GPtrArray) parts = drv_image_parts(path, format);
 
@@ -320,7 +323,8 @@ gboolean drv_admission_check_image(const drv_admission *admission, const char *p
         const drv_image_part *part = parts->pdata[i];
 
         if (!part->local) {
-            g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "the image %s names %s, which is no file", path, part->path);
+            g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "the image %s names %s, which is no file", path,
+                        part->path);
             return FALSE;
         }
         if (!drv_admission_check_file(admission, part->path, error)) {
@@ -491,8 +495,7 @@ GPtrArray *drv_hyper_bare_definitions(drv_hyper *hyper, const char *uuid, GError
     g_autoptr(virDomain) domain = lease ? drv_lease_domain(lease, uuid, error) : NULL;
     g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(g_free);
 
-    if (!domain || (virDomainIsActive(domain) == 1 &&
-                    !add_definition(list, domain, VIR_DOMAIN_XML_MIGRATABLE, error)))
+    if (!domain || (virDomainIsActive(domain) == 1 && !add_definition(list, domain, VIR_DOMAIN_XML_MIGRATABLE, error)))
         return NULL;
     if (virDomainIsPersistent(domain) == 1 && !add_definition(list, domain, VIR_DOMAIN_XML_INACTIVE, error))
         return NULL;

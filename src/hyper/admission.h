@@ -73,5 +73,5 @@ gboolean drv_admission_check_image(const drv_admission *admission, const char *p
 GPtrArray *drv_hyper_bare_definitions(drv_hyper *hyper, const char *uuid, GError **error);
 
 /** drv_hyper_admit() - the same, and no other VM of this host uses what it writes to. May block. */
-gboolean drv_hyper_admit(drv_hyper *hyper, const char *xml, const drv_uuid *uuid, const char *vm,
-                         GHashTable *formats, GError **error);
+gboolean drv_hyper_admit(drv_hyper *hyper, const char *xml, const drv_uuid *uuid, const char *vm, GHashTable *formats,
+                         GError **error);

@@ -17,8 +17,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainCheckpoint, virDomainCheckpointFree)
 static void read_xml(const char *xml, drv_belongings *into)
 {
     g_autoptr(xmlDoc) doc = xmlReadMemory(xml, (int)strlen(xml), "domain.xml", NULL,
-                                          XML_PARSE_NONET | XML_PARSE_NOERROR |
-                                              XML_PARSE_NOWARNING);
+                                          XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
     xmlNodePtr root = doc ? xmlDocGetRootElement(doc) : NULL;
     xmlNodePtr os = drv_xml_child(root, "os");
     xmlNodePtr nvram = drv_xml_child(os, "nvram");
@@ -31,35 +30,30 @@ static void read_xml(const char *xml, drv_belongings *into)
         g_clear_pointer(&into->nvram, g_free);
     into->nvram_raw = !drv_xml_attr_is(nvram, "format", "qcow2");
     DRV_XML_FOREACH_CHILD(device, drv_xml_child(root, "devices"))
-        if (drv_xml_is(device, "tpm") &&
-            drv_xml_attr_is(drv_xml_child(device, "backend"), "type", "emulator"))
-            into->tpm = TRUE;
+    if (drv_xml_is(device, "tpm") && drv_xml_attr_is(drv_xml_child(device, "backend"), "type", "emulator"))
+        into->tpm = TRUE;
 }
 
 static gboolean read_checkpoints(virDomainPtr domain, drv_belongings *into, GError **error)
 {
     virDomainCheckpointPtr *list = NULL;
-    int count =
-        virDomainListAllCheckpoints(domain, &list, VIR_DOMAIN_CHECKPOINT_LIST_TOPOLOGICAL);
+    int count = virDomainListAllCheckpoints(domain, &list, VIR_DOMAIN_CHECKPOINT_LIST_TOPOLOGICAL);
     gboolean good = TRUE;
 
     if (count < 0) {
         if (virGetLastErrorCode() == VIR_ERR_NO_SUPPORT)
             return TRUE;
-        drv_hyper_take_error(error, "cannot list the checkpoints of VM %s",
-                             virDomainGetName(domain));
+        drv_hyper_take_error(error, "cannot list the checkpoints of VM %s", virDomainGetName(domain));
         return FALSE;
     }
     for (int i = 0; i < count; i++) {
-        char *xml = good ? virDomainCheckpointGetXMLDesc(list[i], VIR_DOMAIN_CHECKPOINT_XML_SECURE)
-                         : NULL;
+        char *xml = good ? virDomainCheckpointGetXMLDesc(list[i], VIR_DOMAIN_CHECKPOINT_XML_SECURE) : NULL;
 
         if (xml) {
             g_ptr_array_add(into->checkpoints, g_strdup(xml));
         } else if (good) {
             good = FALSE;
-            drv_hyper_take_error(error, "cannot read the checkpoints of VM %s",
-                                 virDomainGetName(domain));
+            drv_hyper_take_error(error, "cannot read the checkpoints of VM %s", virDomainGetName(domain));
         }
         free(xml);
         virDomainCheckpointFree(list[i]);
@@ -80,8 +74,7 @@ static gboolean read_snapshots(virDomainPtr domain, drv_belongings *into, GError
         return FALSE;
     }
     for (int i = 0; i < count; i++) {
-        char *xml = good ? virDomainSnapshotGetXMLDesc(list[i], VIR_DOMAIN_SNAPSHOT_XML_SECURE)
-                         : NULL;
+        char *xml = good ? virDomainSnapshotGetXMLDesc(list[i], VIR_DOMAIN_SNAPSHOT_XML_SECURE) : NULL;
 
         if (xml) {
             g_ptr_array_add(into->snapshots, g_strdup(xml));
@@ -89,8 +82,7 @@ static gboolean read_snapshots(virDomainPtr domain, drv_belongings *into, GError
                 into->current_snapshot = i;
         } else if (good) {
             good = FALSE;
-            drv_hyper_take_error(error, "cannot read the snapshots of VM %s",
-                                 virDomainGetName(domain));
+            drv_hyper_take_error(error, "cannot read the snapshots of VM %s", virDomainGetName(domain));
         }
         free(xml);
         virDomainSnapshotFree(list[i]);
@@ -99,8 +91,7 @@ static gboolean read_snapshots(virDomainPtr domain, drv_belongings *into, GError
     return good;
 }
 
-gboolean drv_hyper_belongings(drv_hyper *hyper, const char *uuid, drv_belongings *belongings,
-                              GError **error)
+gboolean drv_hyper_belongings(drv_hyper *hyper, const char *uuid, drv_belongings *belongings, GError **error)
 {
     g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
     g_autoptr(virDomain) domain = lease ? drv_lease_domain(lease, uuid, error) : NULL;
@@ -120,8 +111,7 @@ gboolean drv_hyper_belongings(drv_hyper *hyper, const char *uuid, drv_belongings
     read_xml(xml, belongings);
     free(xml);
     if (persistent) {
-        xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_INACTIVE |
-                                              VIR_DOMAIN_XML_MIGRATABLE);
+        xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_MIGRATABLE);
         if (!xml)
             goto unreadable;
         belongings->definition = g_strdup(xml);
@@ -163,8 +153,7 @@ gboolean drv_hyper_undefine(drv_hyper *hyper, const char *uuid, GError **error)
     g_autoptr(GError) missing = NULL;
     g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, &missing);
     g_autoptr(virDomain) domain = lease ? drv_lease_domain(lease, uuid, &missing) : NULL;
-    const unsigned flags = VIR_DOMAIN_UNDEFINE_MANAGED_SAVE |
-                           VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
+    const unsigned flags = VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
                            VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIR_DOMAIN_UNDEFINE_NVRAM;
     char *xml;
     gboolean good;
@@ -179,8 +168,7 @@ gboolean drv_hyper_undefine(drv_hyper *hyper, const char *uuid, GError **error)
     xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_INACTIVE);
     good = xml && virDomainIsActive(domain) == 0;
     if (!good) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "VM %s has been started meanwhile",
-                    virDomainGetName(domain));
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "VM %s has been started meanwhile", virDomainGetName(domain));
     } else if (virDomainUndefineFlags(domain, flags | VIR_DOMAIN_UNDEFINE_TPM) < 0 &&
                virDomainUndefineFlags(domain, flags) < 0) {
         good = FALSE;
@@ -190,8 +178,7 @@ gboolean drv_hyper_undefine(drv_hyper *hyper, const char *uuid, GError **error)
         virDomainPtr again = virDomainDefineXML(lease->connection, xml);
 
         good = FALSE;
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "VM %s has been started meanwhile",
-                    virDomainGetName(domain));
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "VM %s has been started meanwhile", virDomainGetName(domain));
         if (again)
             virDomainFree(again);
     }
@@ -213,8 +200,7 @@ gboolean drv_hyper_set_autostart(drv_hyper *hyper, const char *uuid, gboolean on
     return FALSE;
 }
 
-gboolean drv_hyper_redefine_checkpoints(drv_hyper *hyper, const char *uuid, GPtrArray *checkpoints,
-                                        GError **error)
+gboolean drv_hyper_redefine_checkpoints(drv_hyper *hyper, const char *uuid, GPtrArray *checkpoints, GError **error)
 {
     g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
     g_autoptr(virDomain) domain = lease ? drv_lease_domain(lease, uuid, error) : NULL;
@@ -222,20 +208,19 @@ gboolean drv_hyper_redefine_checkpoints(drv_hyper *hyper, const char *uuid, GPtr
     if (!domain)
         return FALSE;
     for (guint i = 0; i < checkpoints->len; i++) {
-        g_autoptr(virDomainCheckpoint) checkpoint = virDomainCheckpointCreateXML(
-            domain, checkpoints->pdata[i], VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE);
+        g_autoptr(virDomainCheckpoint) checkpoint =
+            virDomainCheckpointCreateXML(domain, checkpoints->pdata[i], VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE);
 
         if (!checkpoint) {
-            drv_hyper_take_error(error, "cannot tell libvirt of a checkpoint of VM %s",
-                                 virDomainGetName(domain));
+            drv_hyper_take_error(error, "cannot tell libvirt of a checkpoint of VM %s", virDomainGetName(domain));
             return FALSE;
         }
     }
     return drv_hyper_flush_definition(virDomainGetName(domain), error);
 }
 
-gboolean drv_hyper_redefine_snapshots(drv_hyper *hyper, const char *uuid, GPtrArray *snapshots,
-                                      int current, GError **error)
+gboolean drv_hyper_redefine_snapshots(drv_hyper *hyper, const char *uuid, GPtrArray *snapshots, int current,
+                                      GError **error)
 {
     g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
     g_autoptr(virDomain) domain = lease ? drv_lease_domain(lease, uuid, error) : NULL;
@@ -250,8 +235,7 @@ gboolean drv_hyper_redefine_snapshots(drv_hyper *hyper, const char *uuid, GPtrAr
             flags |= VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT;
         snapshot = virDomainSnapshotCreateXML(domain, snapshots->pdata[i], flags);
         if (!snapshot) {
-            drv_hyper_take_error(error, "cannot tell libvirt of a snapshot of VM %s",
-                                 virDomainGetName(domain));
+            drv_hyper_take_error(error, "cannot tell libvirt of a snapshot of VM %s", virDomainGetName(domain));
             return FALSE;
         }
     }
@@ -263,12 +247,10 @@ gboolean drv_hyper_redefine_snapshots(drv_hyper *hyper, const char *uuid, GPtrAr
 char *drv_hyper_pool_path(drv_hyper *hyper, const char *name, GError **error)
 {
     g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
-    g_autoptr(virStoragePool) pool =
-        lease ? virStoragePoolLookupByName(lease->connection, name) : NULL;
+    g_autoptr(virStoragePool) pool = lease ? virStoragePoolLookupByName(lease->connection, name) : NULL;
     char *xml = pool ? virStoragePoolGetXMLDesc(pool, 0) : NULL;
-    g_autoptr(xmlDoc) doc = xml ? xmlReadMemory(xml, (int)strlen(xml), "pool.xml", NULL,
-                                                XML_PARSE_NONET | XML_PARSE_NOERROR)
-                                : NULL;
+    g_autoptr(xmlDoc) doc =
+        xml ? xmlReadMemory(xml, (int)strlen(xml), "pool.xml", NULL, XML_PARSE_NONET | XML_PARSE_NOERROR) : NULL;
     xmlNodePtr root = doc ? xmlDocGetRootElement(doc) : NULL;
     g_autofree char *type = drv_xml_attr(root, "type");
     char *path = NULL;
@@ -281,14 +263,14 @@ char *drv_hyper_pool_path(drv_hyper *hyper, const char *name, GError **error)
                     "there is no storage pool %s ('virsh pool-list --all' shows all)", name);
     else if (!root)
         drv_hyper_take_error(error, "cannot read the storage pool %s", name);
-    else if (g_strcmp0(type, "dir") != 0 && g_strcmp0(type, "fs") != 0 &&
-             g_strcmp0(type, "netfs") != 0)
+    else if (g_strcmp0(type, "dir") != 0 && g_strcmp0(type, "fs") != 0 && g_strcmp0(type, "netfs") != 0)
         g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED,
                     "the storage pool %s is of type %s: images are made in pools of type dir, fs "
-                    "and netfs", name, type);
+                    "and netfs",
+                    name, type);
     else if (virStoragePoolIsActive(pool) != 1)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED,
-                    "the storage pool %s is not active: virsh pool-start %s", name, name);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED, "the storage pool %s is not active: virsh pool-start %s", name,
+                    name);
     else
         path = drv_xml_text(drv_xml_child(drv_xml_child(root, "target"), "path"));
     virResetLastError();
@@ -301,8 +283,7 @@ char *drv_hyper_volume_path(drv_hyper *hyper, const char *volume, GError **error
     g_auto(GStrv) parts = g_strsplit(volume, "/", 2);
     g_autoptr(virStoragePool) pool =
         lease ? virStoragePoolLookupByName(lease->connection, parts[0] ? parts[0] : "") : NULL;
-    g_autoptr(virStorageVol) found =
-        pool && parts[1] ? virStorageVolLookupByName(pool, parts[1]) : NULL;
+    g_autoptr(virStorageVol) found = pool && parts[1] ? virStorageVolLookupByName(pool, parts[1]) : NULL;
     char *path = found ? virStorageVolGetPath(found) : NULL;
     char *copy = g_strdup(path);
 

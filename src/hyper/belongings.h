@@ -6,11 +6,11 @@
 
 /** drv_belongings_clear(). */
 typedef struct {
-    char *definition;       /* of its next start, with secrets; NULL: it is transient */
-    char *loader;           /* firmware's code, NULL: none or the built-in one */
-    char *nvram;            /* file of its UEFI variables, or NULL */
-    gboolean nvram_raw;     /* that file has no format of its own */
-    gboolean tpm;           /* an emulated one, whose state is kept on this host */
+    char *definition;   /* of its next start, with secrets; NULL: it is transient */
+    char *loader;       /* firmware's code, NULL: none or the built-in one */
+    char *nvram;        /* file of its UEFI variables, or NULL */
+    gboolean nvram_raw; /* that file has no format of its own */
+    gboolean tpm;       /* an emulated one, whose state is kept on this host */
     gboolean autostart;
     gboolean saved;         /* libvirt holds a saved state of it (managed save) */
     GPtrArray *checkpoints; /* of char*: their XML, parents first */
@@ -18,8 +18,7 @@ typedef struct {
     int current_snapshot;   /* index, or -1 */
 } drv_belongings;
 
-gboolean drv_hyper_belongings(drv_hyper *hyper, const char *uuid, drv_belongings *belongings,
-                              GError **error);
+gboolean drv_hyper_belongings(drv_hyper *hyper, const char *uuid, drv_belongings *belongings, GError **error);
 void drv_belongings_clear(drv_belongings *belongings);
 
 /** drv_hyper_define() - DRV_ERROR_CONFLICT: there is one of that name. */
@@ -31,10 +30,9 @@ gboolean drv_hyper_define(drv_hyper *hyper, const char *xml, GError **error);
 gboolean drv_hyper_undefine(drv_hyper *hyper, const char *uuid, GError **error);
 gboolean drv_hyper_set_autostart(drv_hyper *hyper, const char *uuid, gboolean on, GError **error);
 /** drv_hyper_redefine_checkpoints() - the bitmaps are there, libvirt is told of them again. */
-gboolean drv_hyper_redefine_checkpoints(drv_hyper *hyper, const char *uuid, GPtrArray *checkpoints,
-                                        GError **error);
-gboolean drv_hyper_redefine_snapshots(drv_hyper *hyper, const char *uuid, GPtrArray *snapshots,
-                                      int current, GError **error);
+gboolean drv_hyper_redefine_checkpoints(drv_hyper *hyper, const char *uuid, GPtrArray *checkpoints, GError **error);
+gboolean drv_hyper_redefine_snapshots(drv_hyper *hyper, const char *uuid, GPtrArray *snapshots, int current,
+                                      GError **error);
 
 /**
  * drv_hyper_pool_path() - the directory of an active pool of plain files.

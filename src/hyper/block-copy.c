@@ -17,9 +17,8 @@ gboolean drv_hyper_block_copy(drv_hyper *hyper, const char *uuid, const char *di
     g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
     g_autoptr(virDomain) domain = lease ? drv_lease_domain(lease, uuid, error) : NULL;
     g_autofree char *escaped = g_markup_escape_text(path, -1);
-    g_autofree char *xml =
-        g_strdup_printf("<disk type='file'><driver type='%s'/><source file='%s'/><backingStore/></disk>",
-                        format, escaped);
+    g_autofree char *xml = g_strdup_printf(
+        "<disk type='file'><driver type='%s'/><source file='%s'/><backingStore/></disk>", format, escaped);
     virTypedParameterPtr params = NULL;
     int count = 0, most = 0, rc;
 
@@ -30,8 +29,7 @@ gboolean drv_hyper_block_copy(drv_hyper *hyper, const char *uuid, const char *di
     rc = virDomainBlockCopy(domain, disk, xml, params, count,
                             VIR_DOMAIN_BLOCK_COPY_REUSE_EXT | VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB);
     if (rc < 0)
-        drv_hyper_take_error(error, "VM %s: cannot copy disk %s to %s", virDomainGetName(domain), disk,
-                             path);
+        drv_hyper_take_error(error, "VM %s: cannot copy disk %s to %s", virDomainGetName(domain), disk, path);
     virTypedParamsFree(params, count);
     return rc == 0;
 }
@@ -40,24 +38,20 @@ gboolean drv_hyper_block_copy(drv_hyper *hyper, const char *uuid, const char *di
 static gboolean mirror_is_ready(virDomainPtr domain, const char *disk)
 {
     char *xml = virDomainGetXMLDesc(domain, 0);
-    g_autoptr(xmlDoc) doc = xml ? xmlReadMemory(xml, (int)strlen(xml), "domain.xml", NULL,
-                                                XML_PARSE_NONET | XML_PARSE_NOERROR)
-                                : NULL;
-    xmlNodePtr devices =
-        doc ? drv_xml_child(xmlDocGetRootElement(doc), "devices") : NULL;
+    g_autoptr(xmlDoc) doc =
+        xml ? xmlReadMemory(xml, (int)strlen(xml), "domain.xml", NULL, XML_PARSE_NONET | XML_PARSE_NOERROR) : NULL;
+    xmlNodePtr devices = doc ? drv_xml_child(xmlDocGetRootElement(doc), "devices") : NULL;
     gboolean ready = FALSE;
 
     free(xml);
     DRV_XML_FOREACH_CHILD(device, devices)
-        if (drv_xml_is(device, "disk") &&
-            drv_xml_attr_is(drv_xml_child(device, "target"), "dev", disk))
-            ready = drv_xml_attr_is(drv_xml_child(device, "mirror"), "ready", "yes");
+    if (drv_xml_is(device, "disk") && drv_xml_attr_is(drv_xml_child(device, "target"), "dev", disk))
+        ready = drv_xml_attr_is(drv_xml_child(device, "mirror"), "ready", "yes");
     return ready;
 }
 
-gboolean drv_hyper_block_copy_look(drv_hyper *hyper, const char *uuid, const char *disk,
-                                   drv_block_copy_state *state, guint64 *done_bytes,
-                                   guint64 *total_bytes, GError **error)
+gboolean drv_hyper_block_copy_look(drv_hyper *hyper, const char *uuid, const char *disk, drv_block_copy_state *state,
+                                   guint64 *done_bytes, guint64 *total_bytes, GError **error)
 {
     g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
     g_autoptr(virDomain) domain = lease ? drv_lease_domain(lease, uuid, error) : NULL;
@@ -68,20 +62,16 @@ gboolean drv_hyper_block_copy_look(drv_hyper *hyper, const char *uuid, const cha
         return FALSE;
     rc = virDomainGetBlockJobInfo(domain, disk, &info, 0);
     if (rc < 0) {
-        drv_hyper_take_error(error, "VM %s: cannot see how far the copy of disk %s is",
-                             virDomainGetName(domain), disk);
+        drv_hyper_take_error(error, "VM %s: cannot see how far the copy of disk %s is", virDomainGetName(domain), disk);
         return FALSE;
     }
     *done_bytes = info.cur;
     *total_bytes = info.end;
-    *state = rc == 0                          ? DRV_BLOCK_COPY_NONE
-             : mirror_is_ready(domain, disk) ? DRV_BLOCK_COPY_READY
-                                              : DRV_BLOCK_COPY_RUNS;
+    *state = rc == 0 ? DRV_BLOCK_COPY_NONE : mirror_is_ready(domain, disk) ? DRV_BLOCK_COPY_READY : DRV_BLOCK_COPY_RUNS;
     return TRUE;
 }
 
-gboolean drv_hyper_block_copy_end(drv_hyper *hyper, const char *uuid, const char *disk,
-                                  gboolean pivot, GError **error)
+gboolean drv_hyper_block_copy_end(drv_hyper *hyper, const char *uuid, const char *disk, gboolean pivot, GError **error)
 {
     g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
     g_autoptr(virDomain) domain = lease ? drv_lease_domain(lease, uuid, error) : NULL;
@@ -95,8 +85,7 @@ gboolean drv_hyper_block_copy_end(drv_hyper *hyper, const char *uuid, const char
     return FALSE;
 }
 
-gboolean drv_hyper_change_definition(drv_hyper *hyper, const char *uuid, const drv_rewrite *rewrite,
-                                     GError **error)
+gboolean drv_hyper_change_definition(drv_hyper *hyper, const char *uuid, const drv_rewrite *rewrite, GError **error)
 {
     g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
     g_autoptr(virDomain) domain = lease ? drv_lease_domain(lease, uuid, error) : NULL;

@@ -38,21 +38,21 @@ static int by_name(gconstpointer a, gconstpointer b)
 
 GPtrArray *drv_cpu_features(const char *xml)
 {
-    xmlDocPtr doc = xmlReadMemory(xml, (int)strlen(xml), NULL, NULL,
-                                  XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+    xmlDocPtr doc =
+        xmlReadMemory(xml, (int)strlen(xml), NULL, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
     xmlNodePtr root = doc ? xmlDocGetRootElement(doc) : NULL;
     GPtrArray *names = NULL;
 
     if (root && drv_xml_is(root, "cpu")) {
         names = g_ptr_array_new_with_free_func(g_free);
         DRV_XML_FOREACH_CHILD(feature, root)
-            if (drv_xml_is(feature, "feature") && !drv_xml_attr_is(feature, "policy", "disable") &&
-                !drv_xml_attr_is(feature, "policy", "forbid")) {
-                char *name = drv_xml_attr(feature, "name");
+        if (drv_xml_is(feature, "feature") && !drv_xml_attr_is(feature, "policy", "disable") &&
+            !drv_xml_attr_is(feature, "policy", "forbid")) {
+            char *name = drv_xml_attr(feature, "name");
 
-                if (name)
-                    g_ptr_array_add(names, name);
-            }
+            if (name)
+                g_ptr_array_add(names, name);
+        }
         g_ptr_array_sort(names, by_name);
     }
     xmlFreeDoc(doc);
@@ -185,8 +185,7 @@ static void read_pool_xml(virStoragePoolPtr pool, drv_capacity_pool *into)
 {
     static const char *const local[] = {"dir", "fs", "logical", "disk", "zfs", NULL};
     char *xml = virStoragePoolGetXMLDesc(pool, 0);
-    xmlDocPtr doc = xml ? xmlReadMemory(xml, (int)strlen(xml), NULL, NULL,
-                                        XML_PARSE_NONET | XML_PARSE_NOERROR) : NULL;
+    xmlDocPtr doc = xml ? xmlReadMemory(xml, (int)strlen(xml), NULL, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR) : NULL;
     xmlNodePtr root = doc ? xmlDocGetRootElement(doc) : NULL;
     g_autofree char *type = root ? drv_xml_attr(root, "type") : NULL;
 
@@ -257,8 +256,7 @@ GHashTable *drv_hyper_vm_loads(drv_hyper *hyper)
         virDomainInfo info;
         double rate;
 
-        if (virDomainGetUUIDString(domains[i], uuid) == 0 &&
-            virDomainGetInfo(domains[i], &info) == 0 &&
+        if (virDomainGetUUIDString(domains[i], uuid) == 0 && virDomainGetInfo(domains[i], &info) == 0 &&
             (rate = drv_load_rate(drv_hyper_load(hyper), uuid, info.cpuTime, now_us)) >= 0)
             g_hash_table_insert(loads, g_strdup(uuid), g_memdup2(&rate, sizeof rate));
         virDomainFree(domains[i]);

@@ -36,4 +36,3 @@ GPtrArray *drv_hyper_vm_features(drv_hyper *hyper, const char *uuid);
 
 /** drv_cpu_features() - the names in an expanded <cpu>. Transfer full, of char*, sorted; NULL: it is no <cpu>. */
 GPtrArray *drv_cpu_features(const char *xml);
-

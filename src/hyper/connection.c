@@ -40,12 +40,12 @@ struct drv_hyper {
 
     GMutex lock; /* guards all below */
     GCond changed;
-    GPtrArray *idle;        /* of virConnectPtr */
-    gboolean opening;       /* one at a time */
-    guint64 failures;       /* of opening, counted */
-    GError *failure;        /* the last one */
-    virConnectPtr events;   /* only used to listen */
-    int callback;           /* of the lifecycle events, on @events */
+    GPtrArray *idle;      /* of virConnectPtr */
+    gboolean opening;     /* one at a time */
+    guint64 failures;     /* of opening, counted */
+    GError *failure;      /* the last one */
+    virConnectPtr events; /* only used to listen */
+    int callback;         /* of the lifecycle events, on @events */
 };
 
 static void hook_clear(gpointer data)
@@ -77,8 +77,7 @@ static gboolean move_event(int event, int detail, drv_move_event *which)
     return FALSE;
 }
 
-static int on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event, int detail,
-                        void *data)
+static int on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event, int detail, void *data)
 {
     move_hook *hook = data;
     gint64 now_us = drv_clock_us();
@@ -168,8 +167,7 @@ static virConnectPtr open_one(const char *uri, GError **error)
 
     if (!connection) {
         drv_hyper_take_error(&failure, "cannot reach libvirt at %s", uri);
-        g_set_error(error, DRV_ERROR,
-                    failure->code == DRV_ERROR_DENIED ? DRV_ERROR_DENIED : DRV_ERROR_UNREACHABLE,
+        g_set_error(error, DRV_ERROR, failure->code == DRV_ERROR_DENIED ? DRV_ERROR_DENIED : DRV_ERROR_UNREACHABLE,
                     "%s; is libvirtd running? (systemctl status libvirtd)", failure->message);
         return NULL;
     }
@@ -190,9 +188,9 @@ static gboolean open_events(drv_hyper *hyper, GError **error)
     events = open_one(hyper->uri, error);
     if (!events)
         return FALSE;
-    callback = virConnectDomainEventRegisterAny(
-        events, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle),
-        g_atomic_rc_box_acquire(hyper->hook), hook_unref);
+    callback = virConnectDomainEventRegisterAny(events, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                                                VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle),
+                                                g_atomic_rc_box_acquire(hyper->hook), hook_unref);
     if (callback < 0) {
         drv_hyper_take_error(error, "cannot listen to libvirt's events at %s", hyper->uri);
         hook_unref(hyper->hook);
@@ -213,8 +211,7 @@ static gpointer open_thread(gpointer data)
 {
     drv_hyper *hyper = data;
     g_autoptr(GError) failure = NULL;
-    virConnectPtr connection =
-        open_events(hyper, &failure) ? open_one(hyper->uri, &failure) : NULL;
+    virConnectPtr connection = open_events(hyper, &failure) ? open_one(hyper->uri, &failure) : NULL;
 
     g_mutex_lock(&hyper->lock);
     hyper->opening = FALSE;
@@ -235,8 +232,7 @@ static gpointer open_thread(gpointer data)
 static virConnectPtr take_idle(drv_hyper *hyper)
 {
     while (hyper->idle->len > 0) {
-        virConnectPtr connection =
-            g_ptr_array_steal_index_fast(hyper->idle, hyper->idle->len - 1);
+        virConnectPtr connection = g_ptr_array_steal_index_fast(hyper->idle, hyper->idle->len - 1);
 
         if (virConnectIsAlive(connection) == 1)
             return connection;

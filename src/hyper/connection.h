@@ -41,10 +41,10 @@ virDomainPtr drv_lease_domain(drv_lease *lease, const char *uuid, GError **error
  * that it is saved before the arguments are evaluated (virDomainGetName() among them forgets it too).
  * @fmt: what failed on what; ": " and libvirt's reason follow
  */
-#define drv_hyper_take_error(error, ...)                                                           \
-    do {                                                                                           \
-        virErrorPtr saved_error_ = virSaveLastError();                                             \
-        drv_hyper_set_error(error, saved_error_, __VA_ARGS__);                                     \
+#define drv_hyper_take_error(error, ...)                                                                               \
+    do {                                                                                                               \
+        virErrorPtr saved_error_ = virSaveLastError();                                                                 \
+        drv_hyper_set_error(error, saved_error_, __VA_ARGS__);                                                         \
     } while (0)
 
 /** drv_hyper_load() - of this hypervisor. Borrowed. */

@@ -43,9 +43,8 @@ static gboolean child_start(child *c, const char *const *argv, const char *const
 
     c->out = memfd_create("output", MFD_CLOEXEC);
     if (c->out < 0 || null < 0 ||
-        !g_spawn_async_with_fds("/", (char **)argv, (char **)env,
-                                G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_SEARCH_PATH, child_setup, NULL,
-                                &c->pid, null, c->out, c->out, &failure)) {
+        !g_spawn_async_with_fds("/", (char **)argv, (char **)env, G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_SEARCH_PATH,
+                                child_setup, NULL, &c->pid, null, c->out, c->out, &failure)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot run %s: %s%s", argv[0],
                     failure ? failure->message : g_strerror(errno),
                     g_str_has_prefix(argv[0], "qemu-") ? " (Debian: apt install qemu-utils)" : "");
@@ -100,8 +99,7 @@ static gboolean child_end(child *c, const char *program, char **output, GError *
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
         g_autofree char *why = last_line(text);
 
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "%s: %s", program,
-                    *why ? why : "it ended without a reason");
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "%s: %s", program, *why ? why : "it ended without a reason");
         return FALSE;
     }
     if (output)
@@ -109,8 +107,7 @@ static gboolean child_end(child *c, const char *program, char **output, GError *
     return TRUE;
 }
 
-static gboolean run(const char *const *argv, const char *const *env, guint timeout_ms, char **output,
-                    GError **error)
+static gboolean run(const char *const *argv, const char *const *env, guint timeout_ms, char **output, GError **error)
 {
     child c;
     gboolean timely;
@@ -122,48 +119,44 @@ static gboolean run(const char *const *argv, const char *const *env, guint timeo
         kill(c.pid, SIGKILL);
     if (!child_end(&c, argv[0], output, timely ? error : NULL)) {
         if (!timely)
-            g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "%s did not end within %u s", argv[0],
-                        timeout_ms / 1000);
+            g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "%s did not end within %u s", argv[0], timeout_ms / 1000);
         return FALSE;
     }
     return TRUE;
 }
 
-gboolean drv_content_run(const char *const *argv, const char *const *env, guint timeout_ms,
-                         GError **error)
+gboolean drv_content_run(const char *const *argv, const char *const *env, guint timeout_ms, GError **error)
 {
     return run(argv, env, timeout_ms, NULL, error);
 }
 
 char *drv_content_info(const char *path, const char *format, GError **error)
 {
-    const char *argv[] = {"qemu-img", "info", "-U", "--backing-chain", "--output=json",
-                          "-f", format, path, NULL};
+    const char *argv[] = {"qemu-img", "info", "-U", "--backing-chain", "--output=json", "-f", format, path, NULL};
     g_autoptr(GError) failure = NULL;
     char *output = NULL;
 
     if (!run(argv, NULL, EXPORT_TIMEOUT_MS, &output, &failure)) {
-        g_set_error(error, DRV_ERROR, failure->code, "cannot read the image %s: %s", path,
-                    failure->message);
+        g_set_error(error, DRV_ERROR, failure->code, "cannot read the image %s: %s", path, failure->message);
         return NULL;
     }
     return output;
 }
 
-gboolean drv_content_export(const char *path, const char *format, const char *socket,
-                            const char *pid_file, GError **error)
+gboolean drv_content_export(const char *path, const char *format, const char *socket, const char *pid_file,
+                            GError **error)
 {
     g_autofree char *pid_option = g_strdup_printf("--pid-file=%s", pid_file);
     g_autofree char *socket_option = g_strdup_printf("--socket=%s", socket);
-    const char *argv[] = {"qemu-nbd", "--fork", "--persistent", "--discard=unmap",
-                          "--detect-zeroes=unmap", "-f", format, pid_option, socket_option, path,
+    const char *argv[] = {"qemu-nbd", "--fork", "--persistent", "--discard=unmap", "--detect-zeroes=unmap",
+                          "-f",       format,   pid_option,     socket_option,     path,
                           NULL};
     g_autoptr(GError) failure = NULL;
 
     g_unlink(socket);
     if (!run(argv, NULL, EXPORT_TIMEOUT_MS, NULL, &failure)) {
-        g_set_error(error, DRV_ERROR, failure->code, "cannot take what is to be written to %s: %s",
-                    path, failure->message);
+        g_set_error(error, DRV_ERROR, failure->code, "cannot take what is to be written to %s: %s", path,
+                    failure->message);
         return FALSE;
     }
     return TRUE;
@@ -185,8 +178,7 @@ gboolean drv_content_unexport(const char *socket, const char *pid_file, GError *
         comm_path = g_strdup_printf("/proc/%d/comm", pid);
     }
     /* A number out of a file may by now be another's. */
-    if (pidfd >= 0 && g_file_get_contents(comm_path, &comm, NULL, NULL) &&
-        g_str_equal(g_strstrip(comm), "qemu-nbd")) {
+    if (pidfd >= 0 && g_file_get_contents(comm_path, &comm, NULL, NULL) && g_str_equal(g_strstrip(comm), "qemu-nbd")) {
         struct pollfd wait = {.fd = pidfd, .events = POLLIN};
 
         /* Again and again: one that has just told its parent that it serves forgets the first. */
@@ -202,14 +194,12 @@ gboolean drv_content_unexport(const char *socket, const char *pid_file, GError *
     g_unlink(socket);
     if (!ended)
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
-                    "qemu-nbd did not close the image within %d s: is its disk that slow?",
-                    END_TIMEOUT_MS / 1000);
+                    "qemu-nbd did not close the image within %d s: is its disk that slow?", END_TIMEOUT_MS / 1000);
     return ended;
 }
 
-gboolean drv_content_copy(const char *from, const char *from_format, const char *to,
-                          const char *to_format, gboolean zero, guint64 rate_bps,
-                          drv_content_tick tick, gpointer data, GError **error)
+gboolean drv_content_copy(const char *from, const char *from_format, const char *to, const char *to_format,
+                          gboolean zero, guint64 rate_bps, drv_content_tick tick, gpointer data, GError **error)
 {
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
     g_autofree char *rate = g_strdup_printf("%" G_GUINT64_FORMAT, rate_bps);

@@ -14,8 +14,8 @@
  * drv_content_export() - serve @path, which exists, for writing until drv_content_unexport().
  * @socket: made for QEMU's group; @pid_file: made, and found by a later droverd
  */
-gboolean drv_content_export(const char *path, const char *format, const char *socket,
-                            const char *pid_file, GError **error);
+gboolean drv_content_export(const char *path, const char *format, const char *socket, const char *pid_file,
+                            GError **error);
 /** drv_content_unexport() - end it and wait until all of it is written; none: nothing to do. FALSE: it had to be killed. */
 gboolean drv_content_unexport(const char *socket, const char *pid_file, GError **error);
 
@@ -30,13 +30,11 @@ typedef gboolean (*drv_content_tick)(gpointer data);
  * @rate_bps: at most so many bytes a second; 0: no limit
  * Return: FALSE, DRV_ERROR_CANCELLED: @tick said so.
  */
-gboolean drv_content_copy(const char *from, const char *from_format, const char *to,
-                          const char *to_format, gboolean zero, guint64 rate_bps,
-                          drv_content_tick tick, gpointer data, GError **error);
+gboolean drv_content_copy(const char *from, const char *from_format, const char *to, const char *to_format,
+                          gboolean zero, guint64 rate_bps, drv_content_tick tick, gpointer data, GError **error);
 
 /** drv_content_info() - qemu-img's JSON about an image and all it is based on. Transfer full. */
 char *drv_content_info(const char *path, const char *format, GError **error);
 
 /** drv_content_run() - run a program to its end. @error: its last line. */
-gboolean drv_content_run(const char *const *argv, const char *const *env, guint timeout_ms,
-                         GError **error);
+gboolean drv_content_run(const char *const *argv, const char *const *env, guint timeout_ms, GError **error);

@@ -35,15 +35,13 @@ static gboolean check_path(const char *path, GError **error)
     g_autofree char *plain = g_canonicalize_filename(path, "/");
 
     if (!g_path_is_absolute(path) || !g_str_equal(plain, path)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "%s is no plain absolute path for a disk", path);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s is no plain absolute path for a disk", path);
         return FALSE;
     }
     return TRUE;
 }
 
-static gboolean check_room(const char *directory, const char *path, guint64 needed_bytes,
-                           GError **error)
+static gboolean check_room(const char *directory, const char *path, guint64 needed_bytes, GError **error)
 {
     struct statvfs fs;
     guint64 free_bytes;
@@ -52,10 +50,10 @@ static gboolean check_room(const char *directory, const char *path, guint64 need
         if (errno == ENOENT || errno == ENOTDIR)
             g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED,
                         "there is no directory %s for the disk %s on this host: make it (mkdir -p), "
-                        "or mount what belongs there", directory, path);
+                        "or mount what belongs there",
+                        directory, path);
         else
-            g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot look at %s: %s", directory,
-                        g_strerror(errno));
+            g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot look at %s: %s", directory, g_strerror(errno));
         return FALSE;
     }
     free_bytes = (guint64)fs.f_bavail * fs.f_frsize;
@@ -65,7 +63,8 @@ static gboolean check_room(const char *directory, const char *path, guint64 need
 
         g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED,
                     "no room for the disk %s on this host: it needs %s, %s are free in %s; free some "
-                    "space there or choose another host", path, needed, there, directory);
+                    "space there or choose another host",
+                    path, needed, there, directory);
         return FALSE;
     }
     return TRUE;
@@ -92,13 +91,12 @@ static gboolean make_qcow2(const char *path, guint64 capacity_bytes, GError **er
     g_autoptr(GError) failure = NULL;
     g_autofree char *output = NULL;
     g_autoptr(GSubprocess) child =
-        g_subprocess_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_MERGE, &failure,
-                         "qemu-img", "create", "-q", "-f", "qcow2", "--", path, size, NULL);
+        g_subprocess_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_MERGE, &failure, "qemu-img",
+                         "create", "-q", "-f", "qcow2", "--", path, size, NULL);
 
     if (!child || !g_subprocess_communicate_utf8(child, NULL, NULL, &output, NULL, &failure)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
-                    "cannot run qemu-img for the disk %s: %s (Debian: apt install qemu-utils)", path,
-                    failure->message);
+                    "cannot run qemu-img for the disk %s: %s (Debian: apt install qemu-utils)", path, failure->message);
         return FALSE;
     }
     if (!g_subprocess_get_successful(child)) {
@@ -109,8 +107,8 @@ static gboolean make_qcow2(const char *path, guint64 capacity_bytes, GError **er
     return TRUE;
 }
 
-gboolean drv_hyper_disk_create(drv_hyper *hyper, const char *path, const char *format,
-                               guint64 capacity_bytes, guint64 needed_bytes, GError **error)
+gboolean drv_hyper_disk_create(drv_hyper *hyper, const char *path, const char *format, guint64 capacity_bytes,
+                               guint64 needed_bytes, GError **error)
 {
     gboolean raw = g_strcmp0(format, "raw") == 0;
     g_autofree char *directory = NULL;
@@ -124,12 +122,13 @@ gboolean drv_hyper_disk_create(drv_hyper *hyper, const char *path, const char *f
     if (!raw && g_strcmp0(format, "qcow2") != 0) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED,
                     "disk %s has the format %s: Drover can copy raw and qcow2 disks; convert it "
-                    "(qemu-img convert) or put it on shared storage", path, format ? format : "?");
+                    "(qemu-img convert) or put it on shared storage",
+                    path, format ? format : "?");
         return FALSE;
     }
     if (capacity_bytes == 0 || capacity_bytes > G_MAXINT64) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "disk %s cannot have a size of %"
-                    G_GUINT64_FORMAT " bytes", path, capacity_bytes);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "disk %s cannot have a size of %" G_GUINT64_FORMAT " bytes",
+                    path, capacity_bytes);
         return FALSE;
     }
     directory = g_path_get_dirname(path);
@@ -144,17 +143,16 @@ gboolean drv_hyper_disk_create(drv_hyper *hyper, const char *path, const char *f
         if (errno == EEXIST)
             g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                         "%s exists on this host already: Drover does not overwrite it; move it away "
-                        "if nothing needs it", path);
+                        "if nothing needs it",
+                        path);
         else
-            g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot make the disk %s: %s", path,
-                        g_strerror(errno));
+            g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot make the disk %s: %s", path, g_strerror(errno));
         return FALSE;
     }
     /* qemu-img writes into the file that is there now: nobody else's can be hit. */
     good = fchmod(fd, 0600) == 0 && (!raw || make_raw(fd, capacity_bytes));
     if (!good)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot make the disk %s: %s", path,
-                    g_strerror(errno));
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot make the disk %s: %s", path, g_strerror(errno));
     close(fd);
     if (good && !raw)
         good = make_qcow2(path, capacity_bytes, error);
@@ -197,13 +195,12 @@ static int put_away(drv_hyper *hyper, const char *path, const char *to, GError *
             return 0;
         if (problem.code)
             errno = problem.code;
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot look at the disk %s: %s", path,
-                    g_strerror(errno));
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot look at the disk %s: %s", path, g_strerror(errno));
         return -1;
     }
     if (!S_ISREG(file.st_mode)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED,
-                    "%s is not a plain file: Drover removes only image files", path);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED, "%s is not a plain file: Drover removes only image files",
+                    path);
         return -1;
     }
     if (!check_unused(hyper, path, error))

@@ -15,8 +15,8 @@ void drv_hyper_refresh_pool(virConnectPtr connection, const char *directory);
  * sparse, owned as libvirt wants it, the directory's pool (if any) refreshed; on the disk when it returns.
  * DRV_ERROR_CONFLICT: there is something at @path already; DRV_ERROR_REFUSED: no room (says how much).
  */
-gboolean drv_hyper_disk_create(drv_hyper *hyper, const char *path, const char *format,
-                               guint64 capacity_bytes, guint64 needed_bytes, GError **error);
+gboolean drv_hyper_disk_create(drv_hyper *hyper, const char *path, const char *format, guint64 capacity_bytes,
+                               guint64 needed_bytes, GError **error);
 
 /** drv_hyper_disk_remove() - the reverse, for good also after a power loss; missing: success; in use by a domain: DRV_ERROR_CONFLICT. */
 gboolean drv_hyper_disk_remove(drv_hyper *hyper, const char *path, GError **error);

@@ -18,8 +18,7 @@ static xmlDocPtr parse(const char *xml, GError **error)
                                   XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
 
     if (!doc || !drv_xml_is(xmlDocGetRootElement(doc), "domain")) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "what libvirt gave as a domain's XML is not: %.40s…", xml);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "what libvirt gave as a domain's XML is not: %.40s…", xml);
         xmlFreeDoc(doc);
         return NULL;
     }
@@ -32,11 +31,13 @@ static guint64 memory_bytes(xmlNodePtr memory)
     static const struct {
         const char *unit;
         guint64 bytes;
+        /* clang-format off */
     } units[] = {
         {"b", 1}, {"bytes", 1}, {"KB", 1000}, {"k", 1024}, {"KiB", 1024}, {"MB", 1000000},
         {"M", 1 << 20}, {"MiB", 1 << 20}, {"GB", 1000000000}, {"G", 1 << 30}, {"GiB", 1 << 30},
         {"TB", 1000000000000}, {"T", (guint64)1 << 40}, {"TiB", (guint64)1 << 40},
     };
+    /* clang-format on */
     g_autofree char *text = drv_xml_text(memory);
     g_autofree char *unit = drv_xml_attr(memory, "unit");
     guint64 factor = 1024, value = text ? g_ascii_strtoull(text, NULL, 10) : 0;
@@ -64,8 +65,8 @@ static char *network_source(xmlNodePtr source)
         return g_strdup_printf("%s+unix:///%s?socket=%s", protocol ? protocol : "", path, socket);
     if (!host_name)
         return g_strdup_printf("%s://%s", protocol ? protocol : "", path);
-    return g_strdup_printf("%s://%s%s%s/%s", protocol ? protocol : "", host_name, port ? ":" : "",
-                           port ? port : "", path);
+    return g_strdup_printf("%s://%s%s%s/%s", protocol ? protocol : "", host_name, port ? ":" : "", port ? port : "",
+                           path);
 }
 
 static char *disk_source(const char *type, xmlNodePtr source)
@@ -94,8 +95,7 @@ static char *disk_source(const char *type, xmlNodePtr source)
         xmlNodePtr address = drv_xml_child(source, "address");
         g_autofree char *bus = drv_xml_attr(address, "bus");
         g_autofree char *slot = drv_xml_attr(address, "slot");
-        return g_strdup_printf("nvme %s:%s namespace %s", bus ? bus : "?", slot ? slot : "?",
-                               space ? space : "?");
+        return g_strdup_printf("nvme %s:%s namespace %s", bus ? bus : "?", slot ? slot : "?", space ? space : "?");
     }
     return NULL;
 }
@@ -137,8 +137,7 @@ static drv_disk *read_disk(xmlNodePtr node)
     disk->source = disk_source(disk->type, drv_xml_child(node, "source"));
     disk->readonly = drv_xml_child(node, "readonly") != NULL;
     disk->shareable = drv_xml_child(node, "shareable") != NULL;
-    disk->encrypted = drv_xml_child(node, "encryption") ||
-                      drv_xml_child(drv_xml_child(node, "source"), "encryption");
+    disk->encrypted = drv_xml_child(node, "encryption") || drv_xml_child(drv_xml_child(node, "source"), "encryption");
     return disk;
 }
 
@@ -182,14 +181,14 @@ drv_domain *drv_domain_from_xml(const char *xml, GError **error)
     domain->uuid = drv_xml_text(drv_xml_child(root, "uuid"));
     vcpus = drv_xml_text(drv_xml_child(root, "vcpu"));
     vcpus_now = drv_xml_attr(drv_xml_child(root, "vcpu"), "current");
-    domain->vcpus = vcpus_now || vcpus
-                        ? (guint)g_ascii_strtoull(vcpus_now ? vcpus_now : vcpus, NULL, 10) : 1;
+    domain->vcpus = vcpus_now || vcpus ? (guint)g_ascii_strtoull(vcpus_now ? vcpus_now : vcpus, NULL, 10) : 1;
     domain->memory_bytes = memory_bytes(drv_xml_child(root, "memory"));
     domain->disks = g_ptr_array_new_with_free_func(disk_free);
     domain->networks = g_ptr_array_new_with_free_func(g_free);
     domain->macs = g_ptr_array_new_with_free_func(g_free);
     domain->obstacles = g_ptr_array_new_with_free_func(g_free);
-    DRV_XML_FOREACH_CHILD(device, drv_xml_child(root, "devices")) {
+    DRV_XML_FOREACH_CHILD(device, drv_xml_child(root, "devices"))
+    {
         if (drv_xml_is(device, "disk"))
             g_ptr_array_add(domain->disks, read_disk(device));
         else if (drv_xml_is(device, "interface")) {
@@ -201,8 +200,7 @@ drv_domain *drv_domain_from_xml(const char *xml, GError **error)
     domain->goals = drv_goals_read(root);
     domain->owner = drv_owner_read(root);
     if (!domain->name || !domain->uuid) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "a domain's XML from libvirt has no name or no UUID");
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "a domain's XML from libvirt has no name or no UUID");
         g_clear_pointer(&domain, drv_domain_free);
     }
     return domain;
@@ -227,7 +225,8 @@ void drv_domain_free(drv_domain *domain)
 /* <source> under <disk>, <backingStore> (nested) and <mirror>. */
 static void collect_files(xmlNodePtr node, GPtrArray *files)
 {
-    DRV_XML_FOREACH_CHILD(child, node) {
+    DRV_XML_FOREACH_CHILD(child, node)
+    {
         if (drv_xml_is(child, "source")) {
             char *file = drv_xml_attr(child, "file");
             if (!file)
@@ -250,7 +249,7 @@ GPtrArray *drv_domain_xml_files(const char *xml)
         return NULL;
     files = g_ptr_array_new_with_free_func(g_free);
     DRV_XML_FOREACH_CHILD(device, drv_xml_child(xmlDocGetRootElement(doc), "devices"))
-        if (drv_xml_is(device, "disk"))
-            collect_files(device, files);
+    if (drv_xml_is(device, "disk"))
+        collect_files(device, files);
     return files;
 }

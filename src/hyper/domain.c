@@ -9,9 +9,8 @@
 #include "hyper/flush.h"
 
 static const char *const state_names[] = {
-    [DRV_DOMAIN_SHUT_OFF] = "shut off", [DRV_DOMAIN_RUNNING] = "running",
-    [DRV_DOMAIN_PAUSED] = "paused",     [DRV_DOMAIN_CRASHED] = "crashed",
-    [DRV_DOMAIN_OTHER] = "other",
+    [DRV_DOMAIN_SHUT_OFF] = "shut off", [DRV_DOMAIN_RUNNING] = "running", [DRV_DOMAIN_PAUSED] = "paused",
+    [DRV_DOMAIN_CRASHED] = "crashed",   [DRV_DOMAIN_OTHER] = "other",
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(state_names) == DRV_DOMAIN_OTHER + 1);
 
@@ -78,21 +77,16 @@ static const char *const paused_reasons[] = {
 };
 
 static const char *const shutoff_reasons[] = {
-    [VIR_DOMAIN_SHUTOFF_UNKNOWN] = "unknown",
-    [VIR_DOMAIN_SHUTOFF_SHUTDOWN] = "shutdown",
-    [VIR_DOMAIN_SHUTOFF_DESTROYED] = "destroyed",
-    [VIR_DOMAIN_SHUTOFF_CRASHED] = "crashed",
-    [VIR_DOMAIN_SHUTOFF_MIGRATED] = "migrated",
-    [VIR_DOMAIN_SHUTOFF_SAVED] = "saved",
-    [VIR_DOMAIN_SHUTOFF_FAILED] = "failed",
-    [VIR_DOMAIN_SHUTOFF_FROM_SNAPSHOT] = "from-snapshot",
+    [VIR_DOMAIN_SHUTOFF_UNKNOWN] = "unknown",     [VIR_DOMAIN_SHUTOFF_SHUTDOWN] = "shutdown",
+    [VIR_DOMAIN_SHUTOFF_DESTROYED] = "destroyed", [VIR_DOMAIN_SHUTOFF_CRASHED] = "crashed",
+    [VIR_DOMAIN_SHUTOFF_MIGRATED] = "migrated",   [VIR_DOMAIN_SHUTOFF_SAVED] = "saved",
+    [VIR_DOMAIN_SHUTOFF_FAILED] = "failed",       [VIR_DOMAIN_SHUTOFF_FROM_SNAPSHOT] = "from-snapshot",
     [VIR_DOMAIN_SHUTOFF_DAEMON] = "daemon",
 };
 
 static const char *reason_name(int state, int reason)
 {
-#define REASON(table)                                                                              \
-    ((guint)reason < G_N_ELEMENTS(table) && table[reason] ? table[reason] : "unknown")
+#define REASON(table) ((guint)reason < G_N_ELEMENTS(table) && table[reason] ? table[reason] : "unknown")
     switch (state) {
     case VIR_DOMAIN_RUNNING:
     case VIR_DOMAIN_BLOCKED:
@@ -240,8 +234,7 @@ drv_domain *drv_hyper_domain_named(drv_hyper *hyper, const char *name, GError **
     domain = virDomainLookupByName(lease->connection, name);
     if (!domain) {
         if (virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
-            g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "there is no VM %s on this host",
-                        name);
+            g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "there is no VM %s on this host", name);
         else
             drv_hyper_take_error(error, "cannot look up VM %s", name);
         return NULL;
@@ -276,8 +269,7 @@ static gboolean undefine(virDomainPtr domain, GError **error)
     static const unsigned later[] = {VIR_DOMAIN_UNDEFINE_TPM, VIR_DOMAIN_UNDEFINE_NVRAM,
                                      VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA};
     unsigned flags = VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
-                     VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIR_DOMAIN_UNDEFINE_NVRAM |
-                     VIR_DOMAIN_UNDEFINE_TPM;
+                     VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIR_DOMAIN_UNDEFINE_NVRAM | VIR_DOMAIN_UNDEFINE_TPM;
 
     for (gsize i = 0;; i++) {
         int code;
@@ -324,8 +316,7 @@ gboolean drv_hyper_destroy(drv_hyper *hyper, const char *uuid, gboolean undefine
         return TRUE;
     switch (virDomainIsPersistent(domain)) {
     case 1:
-        return undefine(domain, error) &&
-               drv_hyper_flush_definition(virDomainGetName(domain), error);
+        return undefine(domain, error) && drv_hyper_flush_definition(virDomainGetName(domain), error);
     case 0:
         return TRUE;
     default:

@@ -49,8 +49,7 @@ drv_error_code drv_hyper_error_code(int code, int domain)
 
 void drv_hyper_set_error(GError **error, virErrorPtr reason, const char *fmt, ...)
 {
-    drv_error_code code = reason ? drv_hyper_error_code(reason->code, reason->domain)
-                                 : DRV_ERROR_FAILED;
+    drv_error_code code = reason ? drv_hyper_error_code(reason->code, reason->domain) : DRV_ERROR_FAILED;
     g_autofree char *what = NULL;
     va_list args;
 

@@ -21,10 +21,10 @@
 
 typedef struct {
     int id;
-    int fd;           /* -1: a timer */
-    int events;       /* virEventHandleType bits */
-    int interval_ms;  /* of a timer; negative: off */
-    GSource *source;  /* NULL while nothing is awaited; guarded by loop.lock */
+    int fd;          /* -1: a timer */
+    int events;      /* virEventHandleType bits */
+    int interval_ms; /* of a timer; negative: off */
+    GSource *source; /* NULL while nothing is awaited; guarded by loop.lock */
     virEventHandleCallback handle_cb;
     virEventTimeoutCallback timeout_cb;
     void *opaque;
@@ -108,8 +108,7 @@ static void arm(watch *w)
     } else {
         if (w->interval_ms < 0)
             return;
-        w->source = w->interval_ms == 0 ? g_idle_source_new()
-                                        : g_timeout_source_new((guint)w->interval_ms);
+        w->source = w->interval_ms == 0 ? g_idle_source_new() : g_timeout_source_new((guint)w->interval_ms);
         g_source_set_priority(w->source, G_PRIORITY_DEFAULT);
         g_source_set_callback(w->source, on_timeout, GINT_TO_POINTER(w->id), NULL);
     }
@@ -129,18 +128,14 @@ static int add(watch w)
     return id;
 }
 
-static int add_handle(int fd, int events, virEventHandleCallback cb, void *opaque,
-                      virFreeCallback free_cb)
+static int add_handle(int fd, int events, virEventHandleCallback cb, void *opaque, virFreeCallback free_cb)
 {
-    return add((watch){.fd = fd, .events = events, .handle_cb = cb, .opaque = opaque,
-                       .free_cb = free_cb});
+    return add((watch){.fd = fd, .events = events, .handle_cb = cb, .opaque = opaque, .free_cb = free_cb});
 }
 
-static int add_timeout(int interval_ms, virEventTimeoutCallback cb, void *opaque,
-                       virFreeCallback free_cb)
+static int add_timeout(int interval_ms, virEventTimeoutCallback cb, void *opaque, virFreeCallback free_cb)
 {
-    return add((watch){.fd = -1, .interval_ms = interval_ms, .timeout_cb = cb, .opaque = opaque,
-                       .free_cb = free_cb});
+    return add((watch){.fd = -1, .interval_ms = interval_ms, .timeout_cb = cb, .opaque = opaque, .free_cb = free_cb});
 }
 
 static void update_handle(int id, int events)
@@ -218,8 +213,7 @@ static gpointer start(gpointer data)
     loop.watches = g_hash_table_new(NULL, NULL);
     virInitialize();
     virSetErrorFunc(NULL, silent); /* errors are returned; programs log */
-    virEventRegisterImpl(add_handle, update_handle, remove_watch, add_timeout, update_timeout,
-                         remove_watch);
+    virEventRegisterImpl(add_handle, update_handle, remove_watch, add_timeout, update_timeout, remove_watch);
     g_thread_unref(g_thread_new("libvirt-events", run, NULL));
     return &loop;
 }

@@ -2,18 +2,13 @@
 /* Kinds of errors and the converter: see gerror.h. */
 #include "hyper/gerror.h"
 
-G_DEFINE_QUARK(drv-error-quark, drv_error)
-G_DEFINE_QUARK(drv-elsewhere-quark, drv_elsewhere)
+G_DEFINE_QUARK(drv - error - quark, drv_error)
+G_DEFINE_QUARK(drv - elsewhere - quark, drv_elsewhere)
 
 static const char *const names[] = {
-    [DRV_ERROR_FAILED] = "failed",
-    [DRV_ERROR_INVALID] = "invalid",
-    [DRV_ERROR_NOT_FOUND] = "not-found",
-    [DRV_ERROR_CONFLICT] = "conflict",
-    [DRV_ERROR_REFUSED] = "refused",
-    [DRV_ERROR_DENIED] = "denied",
-    [DRV_ERROR_UNREACHABLE] = "unreachable",
-    [DRV_ERROR_CANCELLED] = "cancelled",
+    [DRV_ERROR_FAILED] = "failed",           [DRV_ERROR_INVALID] = "invalid",     [DRV_ERROR_NOT_FOUND] = "not-found",
+    [DRV_ERROR_CONFLICT] = "conflict",       [DRV_ERROR_REFUSED] = "refused",     [DRV_ERROR_DENIED] = "denied",
+    [DRV_ERROR_UNREACHABLE] = "unreachable", [DRV_ERROR_CANCELLED] = "cancelled",
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(names) == DRV_ERROR_CODES);
 

@@ -10,7 +10,8 @@
 
 GHashTable *drv_goals_read(xmlNodePtr domain)
 {
-    DRV_XML_FOREACH_CHILD(element, drv_xml_child(domain, "metadata")) {
+    DRV_XML_FOREACH_CHILD(element, drv_xml_child(domain, "metadata"))
+    {
         GHashTable *attributes;
 
         if (!drv_xml_is(element, "goals") || !element->ns ||
@@ -42,17 +43,17 @@ char *drv_goals_element(GHashTable *attributes)
 
 char *drv_owner_read(xmlNodePtr domain)
 {
-    DRV_XML_FOREACH_CHILD(element, drv_xml_child(domain, "metadata")) {
-        if (drv_xml_is(element, "owner") && element->ns &&
-            xmlStrEqual(element->ns->href, BAD_CAST DRV_OWNER_NAMESPACE))
+    DRV_XML_FOREACH_CHILD(element, drv_xml_child(domain, "metadata"))
+    {
+        if (drv_xml_is(element, "owner") && element->ns && xmlStrEqual(element->ns->href, BAD_CAST DRV_OWNER_NAMESPACE))
             return drv_xml_attr(element, "name");
     }
     return NULL;
 }
 
 /* Of the running VM and of its definition. @element: NULL removes it. */
-static gboolean set_metadata(drv_hyper *hyper, const char *uuid, const char *space,
-                             const char *element, const char *what, GError **error)
+static gboolean set_metadata(drv_hyper *hyper, const char *uuid, const char *space, const char *element,
+                             const char *what, GError **error)
 {
     g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
     g_autoptr(virDomain) domain = lease ? drv_lease_domain(lease, uuid, error) : NULL;
@@ -68,16 +69,13 @@ static gboolean set_metadata(drv_hyper *hyper, const char *uuid, const char *spa
         return FALSE;
     }
     flags = (active ? VIR_DOMAIN_AFFECT_LIVE : 0) | (persistent ? VIR_DOMAIN_AFFECT_CONFIG : 0);
-    if (virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, element, element ? PREFIX : NULL,
-                             space, flags) == 0)
+    if (virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, element, element ? PREFIX : NULL, space, flags) == 0)
         return TRUE;
-    drv_hyper_take_error(error, "cannot write the %s of VM %s into its metadata", what,
-                         virDomainGetName(domain));
+    drv_hyper_take_error(error, "cannot write the %s of VM %s into its metadata", what, virDomainGetName(domain));
     return FALSE;
 }
 
-gboolean drv_hyper_set_goals(drv_hyper *hyper, const char *uuid, GHashTable *attributes,
-                             GError **error)
+gboolean drv_hyper_set_goals(drv_hyper *hyper, const char *uuid, GHashTable *attributes, GError **error)
 {
     g_autofree char *element = attributes ? drv_goals_element(attributes) : NULL;
 

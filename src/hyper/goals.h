@@ -24,8 +24,7 @@ char *drv_goals_element(GHashTable *attributes);
  * @attributes: name → value, all that it shall have; NULL: none
  * DRV_ERROR_NOT_FOUND: no such VM here.
  */
-gboolean drv_hyper_set_goals(drv_hyper *hyper, const char *uuid, GHashTable *attributes,
-                             GError **error);
+gboolean drv_hyper_set_goals(drv_hyper *hyper, const char *uuid, GHashTable *attributes, GError **error);
 
 /** drv_hyper_set_owner() - where the goals are. @owner: NULL: of nobody in particular. */
 gboolean drv_hyper_set_owner(drv_hyper *hyper, const char *uuid, const char *owner, GError **error);

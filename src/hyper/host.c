@@ -23,8 +23,7 @@ static char *string_at(xmlXPathContextPtr context, const char *path)
 static void read_capabilities(virConnectPtr connection, const char *arch, drv_host_facts *facts)
 {
     char *xml = virConnectGetCapabilities(connection);
-    xmlDocPtr doc = xml ? xmlReadMemory(xml, (int)strlen(xml), NULL, NULL,
-                                        XML_PARSE_NONET | XML_PARSE_NOERROR) : NULL;
+    xmlDocPtr doc = xml ? xmlReadMemory(xml, (int)strlen(xml), NULL, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR) : NULL;
     xmlXPathContextPtr context = doc ? xmlXPathNewContext(doc) : NULL;
 
     facts->uuid = string_at(context, "string(/capabilities/host/uuid)");
@@ -46,8 +45,7 @@ static void read_memory(virConnectPtr connection, drv_host_facts *facts)
     guint64 free_kib = 0;
 
     facts->memory_free_bytes = virNodeGetFreeMemory(connection);
-    if (virNodeGetMemoryStats(connection, VIR_NODE_MEMORY_STATS_ALL_CELLS, NULL, &count, 0) < 0 ||
-        count <= 0)
+    if (virNodeGetMemoryStats(connection, VIR_NODE_MEMORY_STATS_ALL_CELLS, NULL, &count, 0) < 0 || count <= 0)
         return;
     g_autofree virNodeMemoryStats *stats = g_new0(virNodeMemoryStats, (gsize)count);
     if (virNodeGetMemoryStats(connection, VIR_NODE_MEMORY_STATS_ALL_CELLS, stats, &count, 0) < 0)
@@ -67,8 +65,7 @@ static void read_memory(virConnectPtr connection, drv_host_facts *facts)
 static char *version_text(unsigned long version)
 {
     return version == 0 ? g_strdup("unknown")
-                        : g_strdup_printf("%lu.%lu.%lu", version / 1000000, version / 1000 % 1000,
-                                          version % 1000);
+                        : g_strdup_printf("%lu.%lu.%lu", version / 1000000, version / 1000 % 1000, version % 1000);
 }
 
 gboolean drv_hyper_host(drv_hyper *hyper, drv_host_facts *facts, GError **error)

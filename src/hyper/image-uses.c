@@ -19,13 +19,13 @@ typedef struct {
     char *path;
     dev_t device; /* 0: it is not there */
     ino_t inode;
-    char *who;    /* "VM web1 has it as its disk vda" */
-    char *image;  /* that needs it and belongs to no VM; NULL: a VM needs it */
+    char *who;   /* "VM web1 has it as its disk vda" */
+    char *image; /* that needs it and belongs to no VM; NULL: a VM needs it */
 } use;
 
 struct drv_image_uses {
-    GPtrArray *uses;        /* of use */
-    GPtrArray *own;         /* the same, of what does not count */
+    GPtrArray *uses;         /* of use */
+    GPtrArray *own;          /* the same, of what does not count */
     GHashTable *directories; /* that were looked through */
 };
 
@@ -125,15 +125,15 @@ static void add_disk(virConnectPtr connection, GPtrArray *list, const char *vm, 
         const drv_image_part *part = parts->pdata[i];
 
         if (part->local)
-            add(list, part->path, part->data ? "VM %s has it as the data file of its disk %s"
-                                             : "VM %s has it as the base of its disk %s",
+            add(list, part->path,
+                part->data ? "VM %s has it as the data file of its disk %s" : "VM %s has it as the base of its disk %s",
                 vm, disk->target);
     }
 }
 
 /* FALSE, and @error: it cannot be told. A VM that is gone meanwhile needs nothing. */
-static gboolean add_definition(virConnectPtr connection, virDomainPtr domain, unsigned flags,
-                               GPtrArray *list, GError **error)
+static gboolean add_definition(virConnectPtr connection, virDomainPtr domain, unsigned flags, GPtrArray *list,
+                               GError **error)
 {
     char *xml = virDomainGetXMLDesc(domain, flags);
     g_autoptr(drv_domain) parsed = xml ? drv_domain_from_xml(xml, NULL) : NULL;
@@ -161,8 +161,7 @@ static gboolean add_definition(virConnectPtr connection, virDomainPtr domain, un
     return TRUE;
 }
 
-static gboolean add_domains(virConnectPtr connection, drv_image_uses *uses, const char *but,
-                            GError **error)
+static gboolean add_domains(virConnectPtr connection, drv_image_uses *uses, const char *but, GError **error)
 {
     virDomainPtr *domains = NULL;
     int count = virConnectListAllDomains(connection, &domains, 0);
@@ -194,8 +193,7 @@ static gboolean add_domains(virConnectPtr connection, drv_image_uses *uses, cons
 static void add_directory(drv_image_uses *uses, const char *directory)
 {
     g_autofree char *path = g_canonicalize_filename(directory, "/");
-    g_autoptr(GDir) dir = g_hash_table_contains(uses->directories, path) ? NULL
-                                                                         : g_dir_open(path, 0, NULL);
+    g_autoptr(GDir) dir = g_hash_table_contains(uses->directories, path) ? NULL : g_dir_open(path, 0, NULL);
     const char *name;
 
     for (guint i = 0; dir && i < FILES_MOST && (name = g_dir_read_name(dir)); i++) {
@@ -222,8 +220,8 @@ static void add_directory(drv_image_uses *uses, const char *directory)
 static char *directory_of(virStoragePoolPtr pool)
 {
     char *xml = virStoragePoolGetXMLDesc(pool, 0);
-    xmlDocPtr doc = xml ? xmlReadMemory(xml, (int)strlen(xml), "pool.xml", NULL,
-                                        XML_PARSE_NONET | XML_PARSE_NOERROR) : NULL;
+    xmlDocPtr doc =
+        xml ? xmlReadMemory(xml, (int)strlen(xml), "pool.xml", NULL, XML_PARSE_NONET | XML_PARSE_NOERROR) : NULL;
     xmlNodePtr root = doc ? xmlDocGetRootElement(doc) : NULL;
     char *path = root ? drv_xml_text(drv_xml_child(drv_xml_child(root, "target"), "path")) : NULL;
 
@@ -235,10 +233,10 @@ static char *directory_of(virStoragePoolPtr pool)
 static void add_pools(virConnectPtr connection, drv_image_uses *uses)
 {
     virStoragePoolPtr *pools = NULL;
-    int count = virConnectListAllStoragePools(connection, &pools, VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE |
-                                                                      VIR_CONNECT_LIST_STORAGE_POOLS_DIR |
-                                                                      VIR_CONNECT_LIST_STORAGE_POOLS_FS |
-                                                                      VIR_CONNECT_LIST_STORAGE_POOLS_NETFS);
+    int count =
+        virConnectListAllStoragePools(connection, &pools,
+                                      VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE | VIR_CONNECT_LIST_STORAGE_POOLS_DIR |
+                                          VIR_CONNECT_LIST_STORAGE_POOLS_FS | VIR_CONNECT_LIST_STORAGE_POOLS_NETFS);
 
     for (int i = 0; i < count; i++) {
         g_autofree char *path = directory_of(pools[i]);

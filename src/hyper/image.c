@@ -36,7 +36,8 @@ static const char *text_of(json_object *object, const char *key)
     json_object *value = NULL;
 
     return json_object_object_get_ex(object, key, &value) && json_object_is_type(value, json_type_string)
-               ? json_object_get_string(value) : NULL;
+               ? json_object_get_string(value)
+               : NULL;
 }
 
 /* {"driver": "qcow2", "file": {"driver": "file", "filename": …}}, also flat as "file.filename". */
@@ -48,8 +49,7 @@ static const char *filename_in(json_object *object, guint depth)
 
     if (name && (!driver || g_str_equal(driver, "file") || g_str_equal(driver, "host_device")))
         return name;
-    if (depth && json_object_object_get_ex(object, "file", &inner) &&
-        json_object_is_type(inner, json_type_object))
+    if (depth && json_object_object_get_ex(object, "file", &inner) && json_object_is_type(inner, json_type_object))
         return filename_in(inner, depth - 1);
     name = text_of(object, "file.filename");
     driver = text_of(object, "file.driver");
@@ -152,8 +152,7 @@ GPtrArray *drv_image_read_header(const guint8 *bytes, gsize size, const char *im
                 add_part(parts, name, image, TRUE)->format = g_strdup("raw");
         }
     }
-    if (name_at && name_bytes && name_bytes <= NAME_MOST_BYTES && name_at <= size &&
-        name_bytes <= size - name_at) {
+    if (name_at && name_bytes && name_bytes <= NAME_MOST_BYTES && name_at <= size && name_bytes <= size - name_at) {
         g_autofree char *name = g_strndup((const char *)bytes + name_at, name_bytes);
 
         if (*name)
@@ -170,8 +169,7 @@ GPtrArray *drv_image_looks_like(const char *path)
     guint8 magic[4];
     ssize_t got;
 
-    if (fd < 0 || pread(fd, magic, sizeof magic, 0) != sizeof magic ||
-        memcmp(magic, "QFI\xfb", sizeof magic) != 0)
+    if (fd < 0 || pread(fd, magic, sizeof magic, 0) != sizeof magic || memcmp(magic, "QFI\xfb", sizeof magic) != 0)
         return NULL;
     bytes = g_malloc(FIRST_CLUSTER_BYTES);
     got = pread(fd, bytes, FIRST_CLUSTER_BYTES, 0);

@@ -10,8 +10,8 @@
 
 /** A file that an image needs. */
 typedef struct {
-    char *path;    /* absolute; of what is no local file its name, as "nbd://host/export" */
-    char *format;  /* NULL: the image does not say */
+    char *path;   /* absolute; of what is no local file its name, as "nbd://host/export" */
+    char *format; /* NULL: the image does not say */
     gboolean local;
     gboolean data; /* a data file, else a base */
 } drv_image_part;

@@ -17,17 +17,14 @@ static guint64 get(const virTypedParameter *params, int count, const char *name)
     return value;
 }
 
-gboolean drv_job_stats_from_params(const virTypedParameter *params, int count, int type,
-                                   drv_job_stats *stats)
+gboolean drv_job_stats_from_params(const virTypedParameter *params, int count, int type, drv_job_stats *stats)
 {
     int operation = VIR_DOMAIN_JOB_OPERATION_UNKNOWN, throttle = 0;
 
     memset(stats, 0, sizeof(*stats));
-    if (virTypedParamsGetInt((virTypedParameterPtr)params, count, VIR_DOMAIN_JOB_OPERATION,
-                             &operation) < 0)
+    if (virTypedParamsGetInt((virTypedParameterPtr)params, count, VIR_DOMAIN_JOB_OPERATION, &operation) < 0)
         virResetLastError();
-    if (operation != VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT &&
-        operation != VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN)
+    if (operation != VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT && operation != VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN)
         return FALSE;
 
     stats->active = type == VIR_DOMAIN_JOB_BOUNDED || type == VIR_DOMAIN_JOB_UNBOUNDED;
@@ -39,11 +36,9 @@ gboolean drv_job_stats_from_params(const virTypedParameter *params, int count, i
     stats->memory_remaining_bytes = get(params, count, VIR_DOMAIN_JOB_MEMORY_REMAINING);
     stats->memory_bps = get(params, count, VIR_DOMAIN_JOB_MEMORY_BPS);
     stats->page_size_bytes = get(params, count, VIR_DOMAIN_JOB_MEMORY_PAGE_SIZE);
-    stats->dirty_rate_bps =
-        get(params, count, VIR_DOMAIN_JOB_MEMORY_DIRTY_RATE) * stats->page_size_bytes;
+    stats->dirty_rate_bps = get(params, count, VIR_DOMAIN_JOB_MEMORY_DIRTY_RATE) * stats->page_size_bytes;
     stats->rounds = get(params, count, VIR_DOMAIN_JOB_MEMORY_ITERATION);
-    if (virTypedParamsGetInt((virTypedParameterPtr)params, count,
-                             VIR_DOMAIN_JOB_AUTO_CONVERGE_THROTTLE, &throttle) < 0)
+    if (virTypedParamsGetInt((virTypedParameterPtr)params, count, VIR_DOMAIN_JOB_AUTO_CONVERGE_THROTTLE, &throttle) < 0)
         virResetLastError();
     stats->throttle_percent = (guint)CLAMP(throttle, 0, 100);
     stats->disk_total_bytes = get(params, count, VIR_DOMAIN_JOB_DISK_TOTAL);
@@ -55,8 +50,7 @@ gboolean drv_job_stats_from_params(const virTypedParameter *params, int count, i
     return TRUE;
 }
 
-static gboolean read_stats(virDomainPtr domain, unsigned flags, drv_job_stats *stats,
-                           GError **error)
+static gboolean read_stats(virDomainPtr domain, unsigned flags, drv_job_stats *stats, GError **error)
 {
     virTypedParameterPtr params = NULL;
     int count = 0, type = VIR_DOMAIN_JOB_NONE;
@@ -64,8 +58,7 @@ static gboolean read_stats(virDomainPtr domain, unsigned flags, drv_job_stats *s
     memset(stats, 0, sizeof(*stats));
     if (virDomainGetJobStats(domain, &type, &params, &count, flags) < 0) {
         /* "migration statistics are available only on the source host": an incoming one runs. */
-        if (virGetLastErrorCode() == VIR_ERR_OPERATION_UNSUPPORTED &&
-            !(flags & VIR_DOMAIN_JOB_STATS_COMPLETED)) {
+        if (virGetLastErrorCode() == VIR_ERR_OPERATION_UNSUPPORTED && !(flags & VIR_DOMAIN_JOB_STATS_COMPLETED)) {
             stats->active = TRUE;
             return TRUE;
         }
@@ -89,22 +82,20 @@ gboolean drv_hyper_job(drv_hyper *hyper, const char *uuid, drv_job_stats *stats,
         return FALSE;
     /* libvirt has no phase in its statistics, but it marks the guest as soon as QEMU has stopped it. */
     if (virDomainGetState(domain, &state, &reason, 0) == 0 && state == VIR_DOMAIN_PAUSED) {
-        stats->switching =
-            stats->active && stats->outgoing && reason == VIR_DOMAIN_PAUSED_MIGRATION;
+        stats->switching = stats->active && stats->outgoing && reason == VIR_DOMAIN_PAUSED_MIGRATION;
         stats->post_copy_broken = reason == VIR_DOMAIN_PAUSED_POSTCOPY_FAILED;
         stats->post_copy = stats->post_copy_broken || reason == VIR_DOMAIN_PAUSED_POSTCOPY;
     }
     return TRUE;
 }
 
-gboolean drv_hyper_job_completed(drv_hyper *hyper, const char *uuid, drv_job_stats *stats,
-                                 GError **error)
+gboolean drv_hyper_job_completed(drv_hyper *hyper, const char *uuid, drv_job_stats *stats, GError **error)
 {
     g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
     g_autoptr(virDomain) domain = lease ? drv_lease_domain(lease, uuid, error) : NULL;
 
-    return domain && read_stats(domain, VIR_DOMAIN_JOB_STATS_COMPLETED |
-                                            VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED, stats, error);
+    return domain &&
+           read_stats(domain, VIR_DOMAIN_JOB_STATS_COMPLETED | VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED, stats, error);
 }
 
 gboolean drv_hyper_job_abort(drv_hyper *hyper, const char *uuid, GError **error)
@@ -129,8 +120,7 @@ gboolean drv_hyper_set_max_pause(drv_hyper *hyper, const char *uuid, guint ms, G
     if (!domain)
         return FALSE;
     if (virDomainMigrateSetMaxDowntime(domain, ms, 0) < 0) {
-        drv_hyper_take_error(error, "VM %s: cannot set the allowed pause to %u ms",
-                             virDomainGetName(domain), ms);
+        drv_hyper_take_error(error, "VM %s: cannot set the allowed pause to %u ms", virDomainGetName(domain), ms);
         return FALSE;
     }
     return TRUE;
@@ -154,8 +144,7 @@ gboolean drv_hyper_start_post_copy(drv_hyper *hyper, const char *uuid, GError **
     if (!domain)
         return FALSE;
     if (virDomainMigrateStartPostCopy(domain, 0) < 0) {
-        drv_hyper_take_error(error, "VM %s: cannot be handed over to the target",
-                             virDomainGetName(domain));
+        drv_hyper_take_error(error, "VM %s: cannot be handed over to the target", virDomainGetName(domain));
         return FALSE;
     }
     return TRUE;

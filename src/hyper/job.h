@@ -25,5 +25,4 @@ gboolean drv_hyper_answers(drv_hyper *hyper, const char *uuid);
  * drv_job_stats_from_params() - @type: virDomainJobType. All but "switching" is filled.
  * Return: FALSE, and @stats zeroed, when the job is not a migration.
  */
-gboolean drv_job_stats_from_params(const virTypedParameter *params, int count, int type,
-                                   drv_job_stats *stats);
+gboolean drv_job_stats_from_params(const virTypedParameter *params, int count, int type, drv_job_stats *stats);

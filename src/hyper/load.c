@@ -2,7 +2,6 @@
 /* Processors in use, from counters of CPU time that are looked at again and again: see capacity.h. */
 #include "hyper/load.h"
 
-
 /* Over a shorter time it says little; what was found last holds. */
 #define LEAST_US (2 * G_USEC_PER_SEC)
 /* Who was not looked at for so long is forgotten. */

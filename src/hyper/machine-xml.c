@@ -63,9 +63,8 @@ static void read_cpu(xmlDocPtr doc, xmlNodePtr cpu, drv_machine *into)
     into->cpu_of_host = g_strcmp0(mode, "host-passthrough") == 0 || g_strcmp0(mode, "maximum") == 0;
     if (model && *model && (!mode || g_str_equal(mode, "custom")))
         into->cpu = node_text(doc, cpu);
-    into->cpu_name = into->cpu ? g_steal_pointer(&model)
-                               : g_strdup(mode && !g_str_equal(mode, "custom") ? mode
-                                                                               : "its definition");
+    into->cpu_name =
+        into->cpu ? g_steal_pointer(&model) : g_strdup(mode && !g_str_equal(mode, "custom") ? mode : "its definition");
 }
 
 static void add_pin(drv_machine *into, char *what, xmlNodePtr node, const char *attribute)
@@ -91,9 +90,9 @@ static void read_pins(xmlNodePtr domain, drv_machine *into)
     /* What numad has chosen here is chosen anew there. */
     if (!drv_xml_attr_is(vcpu, "placement", "auto"))
         add_pin(into, g_strdup("the VM"), vcpu, "cpuset");
-    DRV_XML_FOREACH_CHILD(child, drv_xml_child(domain, "cputune")) {
-        g_autofree char *number =
-            drv_xml_attr(child, drv_xml_is(child, "vcpupin") ? "vcpu" : "iothread");
+    DRV_XML_FOREACH_CHILD(child, drv_xml_child(domain, "cputune"))
+    {
+        g_autofree char *number = drv_xml_attr(child, drv_xml_is(child, "vcpupin") ? "vcpu" : "iothread");
 
         if (drv_xml_is(child, "vcpupin"))
             add_pin(into, g_strdup_printf("vCPU %s", number ? number : "?"), child, "cpuset");
@@ -108,7 +107,8 @@ static void read_nodes(xmlNodePtr domain, drv_machine *into)
 {
     g_autoptr(GString) nodes = g_string_new(NULL);
 
-    DRV_XML_FOREACH_CHILD(child, drv_xml_child(domain, "numatune")) {
+    DRV_XML_FOREACH_CHILD(child, drv_xml_child(domain, "numatune"))
+    {
         g_autofree char *set = drv_xml_attr(child, "nodeset");
         g_autofree char *mode = drv_xml_attr(child, "mode");
 
@@ -126,8 +126,8 @@ static guint64 in_kib(xmlNodePtr node, const char *value, const char *default_un
     static const struct {
         const char *name;
         guint64 bytes;
-    } units[] = {{"b", 1},           {"bytes", 1},      {"KB", 1000},       {"k", 1 << 10},
-                 {"KiB", 1 << 10},   {"MB", 1000000},   {"M", 1 << 20},     {"MiB", 1 << 20},
+    } units[] = {{"b", 1},           {"bytes", 1},      {"KB", 1000},        {"k", 1 << 10},
+                 {"KiB", 1 << 10},   {"MB", 1000000},   {"M", 1 << 20},      {"MiB", 1 << 20},
                  {"GB", 1000000000}, {"G", 1ull << 30}, {"GiB", 1ull << 30}, {"TiB", 1ull << 40},
                  {"T", 1ull << 40}};
     g_autofree char *unit = drv_xml_attr(node, "unit");
@@ -162,7 +162,8 @@ static void add_pages(drv_machine *into, xmlNodePtr hugepages, gint64 cell, guin
     gboolean any = FALSE, found = FALSE;
     drv_pages *pages;
 
-    DRV_XML_FOREACH_CHILD(page, hugepages) {
+    DRV_XML_FOREACH_CHILD(page, hugepages)
+    {
         g_autofree char *set = drv_xml_attr(page, "nodeset");
         g_autofree char *size = drv_xml_attr(page, "size");
 
@@ -199,14 +200,14 @@ static void read_pages(xmlNodePtr domain, drv_machine *into)
 
     if (!hugepages)
         return;
-    DRV_XML_FOREACH_CHILD(cell, numa) {
+    DRV_XML_FOREACH_CHILD(cell, numa)
+    {
         g_autofree char *memory = drv_xml_attr(cell, "memory");
         g_autofree char *id = drv_xml_attr(cell, "id");
 
         if (!drv_xml_is(cell, "cell"))
             continue;
-        add_pages(into, hugepages, id ? g_ascii_strtoll(id, NULL, 10) : cells,
-                  in_kib(cell, memory, "KiB") * 1024);
+        add_pages(into, hugepages, id ? g_ascii_strtoll(id, NULL, 10) : cells, in_kib(cell, memory, "KiB") * 1024);
         cells++;
     }
     if (!cells) {
@@ -226,8 +227,7 @@ drv_machine *drv_machine_from_xml(const char *xml, GError **error)
     drv_machine *machine;
 
     if (!drv_xml_is(root, "domain")) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "what libvirt gave as a domain's XML is not: %.40s…", xml);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "what libvirt gave as a domain's XML is not: %.40s…", xml);
         return NULL;
     }
     machine = g_new0(drv_machine, 1);
@@ -242,9 +242,9 @@ drv_machine *drv_machine_from_xml(const char *xml, GError **error)
     read_nodes(root, machine);
     read_pages(root, machine);
     DRV_XML_FOREACH_CHILD(label, root)
-        if (drv_xml_is(label, "seclabel") && drv_xml_attr_is(label, "model", "dac") &&
-            drv_xml_attr_is(label, "type", "static"))
-            machine->own_label = TRUE;
+    if (drv_xml_is(label, "seclabel") && drv_xml_attr_is(label, "model", "dac") &&
+        drv_xml_attr_is(label, "type", "static"))
+        machine->own_label = TRUE;
     return machine;
 }
 
@@ -267,15 +267,14 @@ char *drv_cpu_from_capabilities(const char *xml)
     xmlNodePtr root = doc ? xmlDocGetRootElement(doc) : NULL;
 
     DRV_XML_FOREACH_CHILD(mode, drv_xml_child(root, "cpu"))
-        if (drv_xml_is(mode, "mode") && drv_xml_attr_is(mode, "name", "host-model") &&
-            drv_xml_child(mode, "model")) {
-            xmlNodeSetName(mode, BAD_CAST "cpu");
-            xmlUnsetProp(mode, BAD_CAST "name");
-            xmlUnsetProp(mode, BAD_CAST "supported");
-            xmlSetProp(mode, BAD_CAST "mode", BAD_CAST "custom");
-            xmlSetProp(mode, BAD_CAST "match", BAD_CAST "exact");
-            return node_text(doc, mode);
-        }
+    if (drv_xml_is(mode, "mode") && drv_xml_attr_is(mode, "name", "host-model") && drv_xml_child(mode, "model")) {
+        xmlNodeSetName(mode, BAD_CAST "cpu");
+        xmlUnsetProp(mode, BAD_CAST "name");
+        xmlUnsetProp(mode, BAD_CAST "supported");
+        xmlSetProp(mode, BAD_CAST "mode", BAD_CAST "custom");
+        xmlSetProp(mode, BAD_CAST "match", BAD_CAST "exact");
+        return node_text(doc, mode);
+    }
     return NULL;
 }
 

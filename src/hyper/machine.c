@@ -7,8 +7,8 @@
 
 static char *capabilities(virConnectPtr connection, const drv_machine *machine)
 {
-    return virConnectGetDomainCapabilities(connection, machine->emulator, machine->arch,
-                                           machine->type, machine->virt_type, 0);
+    return virConnectGetDomainCapabilities(connection, machine->emulator, machine->arch, machine->type,
+                                           machine->virt_type, 0);
 }
 
 drv_machine *drv_hyper_machine(drv_hyper *hyper, const char *uuid, GError **error)
@@ -22,8 +22,8 @@ drv_machine *drv_hyper_machine(drv_hyper *hyper, const char *uuid, GError **erro
     if (!domain)
         return NULL;
     /* As libvirt compares it itself when the VM arrives: with what QEMU really gave the guest. */
-    xml = virDomainGetXMLDesc(domain, active ? VIR_DOMAIN_XML_MIGRATABLE | VIR_DOMAIN_XML_UPDATE_CPU
-                                             : VIR_DOMAIN_XML_INACTIVE);
+    xml = virDomainGetXMLDesc(domain,
+                              active ? VIR_DOMAIN_XML_MIGRATABLE | VIR_DOMAIN_XML_UPDATE_CPU : VIR_DOMAIN_XML_INACTIVE);
     if (!xml) {
         drv_hyper_take_error(error, "cannot read VM %s", virDomainGetName(domain));
         return NULL;
@@ -58,8 +58,8 @@ gboolean drv_hyper_knows_machine(drv_hyper *hyper, const drv_machine *machine, G
     return TRUE;
 }
 
-gboolean drv_hyper_compare_cpu(drv_hyper *hyper, const drv_machine *machine, GPtrArray **missing,
-                               char **incompatible, GError **error)
+gboolean drv_hyper_compare_cpu(drv_hyper *hyper, const drv_machine *machine, GPtrArray **missing, char **incompatible,
+                               GError **error)
 {
     g_autoptr(drv_lease) lease = drv_hyper_lease(hyper, error);
     int result;
@@ -68,9 +68,9 @@ gboolean drv_hyper_compare_cpu(drv_hyper *hyper, const drv_machine *machine, GPt
     *incompatible = NULL;
     if (!lease)
         return FALSE;
-    result = virConnectCompareHypervisorCPU(lease->connection, machine->emulator, machine->arch,
-                                            machine->type, machine->virt_type, machine->cpu,
-                                            VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE);
+    result =
+        virConnectCompareHypervisorCPU(lease->connection, machine->emulator, machine->arch, machine->type,
+                                       machine->virt_type, machine->cpu, VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE);
     if (result < 0 && virGetLastErrorCode() != VIR_ERR_CPU_INCOMPATIBLE) {
         g_set_error_literal(error, DRV_ERROR, DRV_ERROR_FAILED, virGetLastErrorMessage());
         virResetLastError();

@@ -20,17 +20,17 @@ typedef struct {
 typedef struct {
     char *emulator;
     char *arch;
-    char *type;       /* machine type: "pc-q35-7.2" */
-    char *virt_type;  /* "kvm", "qemu" */
-    char *cpu;        /* <cpu> with a model, which can be compared, or NULL */
-    char *cpu_name;   /* "qemu64", "host-passthrough" */
-    char *cpu_check;  /* how libvirt checks it: "none", "partial", "full" */
-    gboolean cpu_of_host; /* it has what its host has (host-passthrough, maximum) */
-    char *nodes;      /* NUMA nodes of the host that its memory is bound to, or NULL */
+    char *type;            /* machine type: "pc-q35-7.2" */
+    char *virt_type;       /* "kvm", "qemu" */
+    char *cpu;             /* <cpu> with a model, which can be compared, or NULL */
+    char *cpu_name;        /* "qemu64", "host-passthrough" */
+    char *cpu_check;       /* how libvirt checks it: "none", "partial", "full" */
+    gboolean cpu_of_host;  /* it has what its host has (host-passthrough, maximum) */
+    char *nodes;           /* NUMA nodes of the host that its memory is bound to, or NULL */
     gboolean nodes_strict; /* and must not come from others */
     gboolean own_label;    /* runs as another user than QEMU's */
-    GPtrArray *pins;    /* of drv_pin */
-    GPtrArray *pages;   /* of drv_pages */
+    GPtrArray *pins;       /* of drv_pin */
+    GPtrArray *pages;      /* of drv_pages */
 } drv_machine;
 
 /**
@@ -48,5 +48,5 @@ gboolean drv_hyper_knows_machine(drv_hyper *hyper, const drv_machine *machine, G
  * @incompatible: set to libvirt's reason if it does not provide it, else NULL. Transfer full
  * Return: FALSE and @error: it could not be compared.
  */
-gboolean drv_hyper_compare_cpu(drv_hyper *hyper, const drv_machine *machine, GPtrArray **missing,
-                               char **incompatible, GError **error);
+gboolean drv_hyper_compare_cpu(drv_hyper *hyper, const drv_machine *machine, GPtrArray **missing, char **incompatible,
+                               GError **error);

@@ -36,7 +36,7 @@ typedef struct {
 } mapping;
 
 struct drv_guest_memory {
-    int fd; /* /proc/PID/mem: of this process' memory, also when its number has gone to another */
+    int fd;    /* /proc/PID/mem: of this process' memory, also when its number has gone to another */
     int pages; /* /proc/PID/pagemap, likewise; or -1 */
     GArray *regions;
     guint chunks;
@@ -149,7 +149,8 @@ static GArray *mappings_of(const char *text)
         mapping m = {0};
 
         if (sscanf(lines[i], "%" SCNx64 "-%" SCNx64 " %4s %*s %31s %" SCNu64, &m.start, &m.end, m.perms, m.device,
-                   &m.inode) == 5 && m.end > m.start)
+                   &m.inode) == 5 &&
+            m.end > m.start)
             g_array_append_val(mappings, m);
     }
     return mappings;

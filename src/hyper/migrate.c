@@ -59,8 +59,7 @@ static void add_uri(param_list *list, const char *name, const char *directory, c
  */
 static void tell_whose(virDomainPtr domain, GError *error)
 {
-    if (error->code == DRV_ERROR_UNREACHABLE &&
-        virConnectIsAlive(virDomainGetConnect(domain)) == 1)
+    if (error->code == DRV_ERROR_UNREACHABLE && virConnectIsAlive(virDomainGetConnect(domain)) == 1)
         error->code = DRV_ERROR_FAILED;
 }
 
@@ -72,8 +71,8 @@ static unsigned way_flags(const drv_migrate_params *params)
 }
 
 /* Both definitions: with the live one alone the old paths would stay in the persistent one. */
-static gboolean add_rewritten(virDomainPtr domain, const drv_migrate_params *params,
-                              gboolean persistent, param_list *list, GError **error)
+static gboolean add_rewritten(virDomainPtr domain, const drv_migrate_params *params, gboolean persistent,
+                              param_list *list, GError **error)
 {
     static const struct {
         const char *param;
@@ -81,8 +80,8 @@ static gboolean add_rewritten(virDomainPtr domain, const drv_migrate_params *par
         gboolean live;
     } kinds[] = {
         {VIR_MIGRATE_PARAM_DEST_XML, VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_MIGRATABLE, TRUE},
-        {VIR_MIGRATE_PARAM_PERSIST_XML,
-         VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_MIGRATABLE | VIR_DOMAIN_XML_INACTIVE, FALSE},
+        {VIR_MIGRATE_PARAM_PERSIST_XML, VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_MIGRATABLE | VIR_DOMAIN_XML_INACTIVE,
+         FALSE},
     };
 
     if (drv_rewrite_is_empty(params->rewrite))
@@ -104,14 +103,13 @@ static gboolean add_rewritten(virDomainPtr domain, const drv_migrate_params *par
     return TRUE;
 }
 
-static gboolean start(virDomainPtr domain, const drv_migrate_params *params, gboolean persistent,
-                      param_list *list, GError **error)
+static gboolean start(virDomainPtr domain, const drv_migrate_params *params, gboolean persistent, param_list *list,
+                      GError **error)
 {
     g_autoptr(GError) failure = NULL;
-    unsigned flags = VIR_MIGRATE_LIVE | VIR_MIGRATE_PEER2PEER | VIR_MIGRATE_ABORT_ON_ERROR |
-                     way_flags(params);
-    g_autofree char *destination = g_strdup_printf("qemu+unix:///system?socket=%s/%s",
-                                                   params->session_dir, DRV_SOCKET_CONTROL);
+    unsigned flags = VIR_MIGRATE_LIVE | VIR_MIGRATE_PEER2PEER | VIR_MIGRATE_ABORT_ON_ERROR | way_flags(params);
+    g_autofree char *destination =
+        g_strdup_printf("qemu+unix:///system?socket=%s/%s", params->session_dir, DRV_SOCKET_CONTROL);
 
     if (persistent)
         flags |= VIR_MIGRATE_PERSIST_DEST | VIR_MIGRATE_UNDEFINE_SOURCE;
@@ -128,22 +126,20 @@ static gboolean start(virDomainPtr domain, const drv_migrate_params *params, gbo
     }
     /* libvirt counts in MiB a second. */
     if (params->bandwidth_bps > 0 &&
-        virTypedParamsAddULLong(&list->params, &list->count, &list->max,
-                                VIR_MIGRATE_PARAM_BANDWIDTH,
+        virTypedParamsAddULLong(&list->params, &list->count, &list->max, VIR_MIGRATE_PARAM_BANDWIDTH,
                                 (params->bandwidth_bps + (1 << 20) - 1) >> 20) < 0)
         list->failed = TRUE;
     if ((flags & VIR_MIGRATE_AUTO_CONVERGE) &&
-        (virTypedParamsAddInt(&list->params, &list->count, &list->max,
-                              VIR_MIGRATE_PARAM_AUTO_CONVERGE_INITIAL, THROTTLE_FIRST) < 0 ||
-         virTypedParamsAddInt(&list->params, &list->count, &list->max,
-                              VIR_MIGRATE_PARAM_AUTO_CONVERGE_INCREMENT, THROTTLE_STEP) < 0))
+        (virTypedParamsAddInt(&list->params, &list->count, &list->max, VIR_MIGRATE_PARAM_AUTO_CONVERGE_INITIAL,
+                              THROTTLE_FIRST) < 0 ||
+         virTypedParamsAddInt(&list->params, &list->count, &list->max, VIR_MIGRATE_PARAM_AUTO_CONVERGE_INCREMENT,
+                              THROTTLE_STEP) < 0))
         list->failed = TRUE;
     if (list->failed) {
         drv_hyper_take_error(error, "VM %s: cannot prepare the move", virDomainGetName(domain));
         return FALSE;
     }
-    if (virDomainMigrateToURI3(domain, destination, list->params, (unsigned)list->count, flags) <
-        0) {
+    if (virDomainMigrateToURI3(domain, destination, list->params, (unsigned)list->count, flags) < 0) {
         drv_hyper_take_error(&failure, "VM %s could not be moved", virDomainGetName(domain));
         tell_whose(domain, failure);
         g_propagate_error(error, g_steal_pointer(&failure));
@@ -168,16 +164,14 @@ gboolean drv_hyper_migrate(drv_hyper *hyper, const drv_migrate_params *params, G
         return FALSE;
     }
     if (virDomainIsActive(domain) == 0) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "VM %s is shut off: only a running VM moves live", virDomainGetName(domain));
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "VM %s is shut off: only a running VM moves live",
+                    virDomainGetName(domain));
         return FALSE;
     }
     /* Accepted before the job as well; it cannot be given along. */
     if (!params->recover && (params->max_pause_ms > 0 || params->post_copy) &&
-        virDomainMigrateSetMaxDowntime(domain, params->post_copy ? 1 : params->max_pause_ms, 0) <
-            0) {
-        drv_hyper_take_error(error, "VM %s: cannot set the allowed pause",
-                             virDomainGetName(domain));
+        virDomainMigrateSetMaxDowntime(domain, params->post_copy ? 1 : params->max_pause_ms, 0) < 0) {
+        drv_hyper_take_error(error, "VM %s: cannot set the allowed pause", virDomainGetName(domain));
         return FALSE;
     }
     good = start(domain, params, persistent == 1, &list, error);

@@ -14,11 +14,13 @@ static const struct {
     const char *option;
     drv_need_kind kind;
 } plain[] = {
-    {"kernel", DRV_NEED_FILE}, {"initrd", DRV_NEED_FILE}, {"dtb", DRV_NEED_FILE}, {"shim", DRV_NEED_FILE},
-    {"bios", DRV_NEED_FILE}, {"pflash", DRV_NEED_FILE}, {"cdrom", DRV_NEED_FILE}, {"fda", DRV_NEED_FILE},
-    {"fdb", DRV_NEED_FILE}, {"hda", DRV_NEED_FILE}, {"hdb", DRV_NEED_FILE}, {"hdc", DRV_NEED_FILE},
-    {"hdd", DRV_NEED_FILE}, {"sd", DRV_NEED_FILE}, {"mtdblock", DRV_NEED_FILE}, {"option-rom", DRV_NEED_FILE},
-    {"readconfig", DRV_NEED_FILE}, {"L", DRV_NEED_DIRECTORY}, {"D", DRV_NEED_NEW}, {"pidfile", DRV_NEED_NEW},
+    {"kernel", DRV_NEED_FILE},     {"initrd", DRV_NEED_FILE},     {"dtb", DRV_NEED_FILE},
+    {"shim", DRV_NEED_FILE},       {"bios", DRV_NEED_FILE},       {"pflash", DRV_NEED_FILE},
+    {"cdrom", DRV_NEED_FILE},      {"fda", DRV_NEED_FILE},        {"fdb", DRV_NEED_FILE},
+    {"hda", DRV_NEED_FILE},        {"hdb", DRV_NEED_FILE},        {"hdc", DRV_NEED_FILE},
+    {"hdd", DRV_NEED_FILE},        {"sd", DRV_NEED_FILE},         {"mtdblock", DRV_NEED_FILE},
+    {"option-rom", DRV_NEED_FILE}, {"readconfig", DRV_NEED_FILE}, {"L", DRV_NEED_DIRECTORY},
+    {"D", DRV_NEED_NEW},           {"pidfile", DRV_NEED_NEW},
 };
 
 /* key=path in the value of an option; NULL: of any option. The first row that fits counts. */
@@ -26,19 +28,20 @@ static const struct {
     const char *option, *key;
     drv_need_kind kind;
 } keyed[] = {
-    {"fsdev", "path", DRV_NEED_DIRECTORY}, {"virtfs", "path", DRV_NEED_DIRECTORY},
-    {"fsdev", "socket", DRV_NEED_SOCKET}, {"virtfs", "socket", DRV_NEED_SOCKET},
-    {"tpmdev", "path", DRV_NEED_DEVICE}, {"audiodev", "path", DRV_NEED_NEW},
+    {"fsdev", "path", DRV_NEED_DIRECTORY},   {"virtfs", "path", DRV_NEED_DIRECTORY},
+    {"fsdev", "socket", DRV_NEED_SOCKET},    {"virtfs", "socket", DRV_NEED_SOCKET},
+    {"tpmdev", "path", DRV_NEED_DEVICE},     {"audiodev", "path", DRV_NEED_NEW},
     {"netdev", "vhostdev", DRV_NEED_DEVICE}, {"object", "evdev", DRV_NEED_DEVICE},
-    {"object", "dir", DRV_NEED_DIRECTORY}, {NULL, "file", DRV_NEED_FILE}, {NULL, "filename", DRV_NEED_FILE},
-    {NULL, "path", DRV_NEED_FILE}, {NULL, "mem-path", DRV_NEED_FILE}, {NULL, "romfile", DRV_NEED_FILE},
-    {NULL, "script", DRV_NEED_FILE}, {NULL, "downscript", DRV_NEED_FILE}, {NULL, "data", DRV_NEED_FILE},
-    {NULL, "rendernode", DRV_NEED_DEVICE},
+    {"object", "dir", DRV_NEED_DIRECTORY},   {NULL, "file", DRV_NEED_FILE},
+    {NULL, "filename", DRV_NEED_FILE},       {NULL, "path", DRV_NEED_FILE},
+    {NULL, "mem-path", DRV_NEED_FILE},       {NULL, "romfile", DRV_NEED_FILE},
+    {NULL, "script", DRV_NEED_FILE},         {NULL, "downscript", DRV_NEED_FILE},
+    {NULL, "data", DRV_NEED_FILE},           {NULL, "rendernode", DRV_NEED_DEVICE},
 };
 
 /* Options whose value is a character device in its old form: "unix:/path,server", "tcp::5555,server". */
-static const char *const old_chardevs[] = {"serial", "parallel", "monitor", "qmp", "qmp-pretty", "gdb",
-                                           "debugcon", NULL};
+static const char *const old_chardevs[] = {"serial",     "parallel", "monitor",  "qmp",
+                                           "qmp-pretty", "gdb",      "debugcon", NULL};
 
 typedef struct {
     const char *option; /* without its dash */
@@ -116,15 +119,13 @@ static void read_chardev(argument *a)
     const char *path = value_of(a, "path"), *port = value_of(a, "port");
 
     if (g_str_equal(backend, "socket")) {
-        g_autofree char *where =
-            port ? g_strdup_printf("%s:%s", value_of(a, "host") ?: "", port) : NULL;
+        g_autofree char *where = port ? g_strdup_printf("%s:%s", value_of(a, "host") ?: "", port) : NULL;
 
         if (is_on(a, "server") && where)
             need_port(a, DRV_NEED_TCP, where);
         need(a, is_on(a, "server") ? DRV_NEED_NEW : DRV_NEED_SOCKET, path);
     } else if (g_str_equal(backend, "udp") && value_of(a, "localport")) {
-        g_autofree char *where =
-            g_strdup_printf("%s:%s", value_of(a, "localaddr") ?: "", value_of(a, "localport"));
+        g_autofree char *where = g_strdup_printf("%s:%s", value_of(a, "localaddr") ?: "", value_of(a, "localport"));
 
         need_port(a, DRV_NEED_UDP, where);
     } else if (g_str_equal(backend, "pipe")) {

@@ -14,22 +14,14 @@
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
 
 static const char *const kind_names[] = {
-    [DRV_NEED_FILE] = "file",
-    [DRV_NEED_DIRECTORY] = "directory",
-    [DRV_NEED_NEW] = "new-file",
-    [DRV_NEED_SOCKET] = "socket",
-    [DRV_NEED_PIPE] = "pipe",
-    [DRV_NEED_DEVICE] = "device",
-    [DRV_NEED_TCP] = "tcp",
-    [DRV_NEED_UDP] = "udp",
-    [DRV_NEED_SECRET] = "secret",
-    [DRV_NEED_NETWORK_CARD] = "network-card",
-    [DRV_NEED_TLS] = "tls",
-    [DRV_NEED_HUGETLBFS] = "hugetlbfs",
-    [DRV_NEED_PCI] = "pci",
-    [DRV_NEED_USB] = "usb",
-    [DRV_NEED_MDEV] = "mdev",
-    [DRV_NEED_SCSI_THREAD] = "scsi-thread",
+    [DRV_NEED_FILE] = "file",     [DRV_NEED_DIRECTORY] = "directory",
+    [DRV_NEED_NEW] = "new-file",  [DRV_NEED_SOCKET] = "socket",
+    [DRV_NEED_PIPE] = "pipe",     [DRV_NEED_DEVICE] = "device",
+    [DRV_NEED_TCP] = "tcp",       [DRV_NEED_UDP] = "udp",
+    [DRV_NEED_SECRET] = "secret", [DRV_NEED_NETWORK_CARD] = "network-card",
+    [DRV_NEED_TLS] = "tls",       [DRV_NEED_HUGETLBFS] = "hugetlbfs",
+    [DRV_NEED_PCI] = "pci",       [DRV_NEED_USB] = "usb",
+    [DRV_NEED_MDEV] = "mdev",     [DRV_NEED_SCSI_THREAD] = "scsi-thread",
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(kind_names) == DRV_NEED_KINDS);
 
@@ -56,11 +48,14 @@ typedef struct {
 } row;
 
 /* Everything behind which a character device may be. */
-#define BACKENDS "devices/*[self::serial or self::parallel or self::console or self::channel or "        \
-                 "self::redirdev or self::smartcard]"
-#define CHARDEV(type, rest) BACKENDS "[@type='" type "']" rest " | devices/rng/backend[@model='egd']"    \
-                            "[@type='" type "']" rest
+#define BACKENDS                                                                                                       \
+    "devices/*[self::serial or self::parallel or self::console or self::channel or "                                   \
+    "self::redirdev or self::smartcard]"
+#define CHARDEV(type, rest)                                                                                            \
+    BACKENDS "[@type='" type "']" rest " | devices/rng/backend[@model='egd']"                                          \
+             "[@type='" type "']" rest
 /* Who reads only what a running VM's host must have says so by a check of its own: see obstacle.c. */
+/* clang-format off */
 static const row table[] = {
     /* firmware and direct boot */
     {"os/nvram/@template", DRV_NEED_FILE, "firmware", "the template of its UEFI variables", READ_TEXT, NULL},
@@ -160,6 +155,7 @@ static const row table[] = {
     {"devices/disk[target/@bus='scsi'][address/@controller = /domain/devices/controller[@type='scsi']"
      "[driver/@iothread]/@index]/target/@dev", DRV_NEED_SCSI_THREAD, "devices", NULL, READ_TEXT, NULL},
 };
+/* clang-format on */
 
 static void need_free(gpointer data)
 {
@@ -180,8 +176,8 @@ static gboolean is_same(gconstpointer a, gconstpointer b)
 {
     const drv_need *left = a, *right = b;
 
-    return left->kind == right->kind && left->port == right->port &&
-           g_strcmp0(left->value, right->value) == 0 && g_strcmp0(left->address, right->address) == 0;
+    return left->kind == right->kind && left->port == right->port && g_strcmp0(left->value, right->value) == 0 &&
+           g_strcmp0(left->address, right->address) == 0;
 }
 
 /* The target or name by which people know a device: "serial 0", "disk vda", "vnc". */
@@ -190,9 +186,9 @@ static char *device_name(xmlNodePtr node)
     static const struct {
         const char *element, *child, *attribute;
     } names[] = {
-        {"serial", "target", "port"}, {"parallel", "target", "port"}, {"console", "target", "port"},
-        {"channel", "target", "name"}, {"disk", "target", "dev"}, {"filesystem", "target", "dir"},
-        {"interface", "mac", "address"}, {"shmem", NULL, "name"}, {"hostdev", NULL, "type"},
+        {"serial", "target", "port"},    {"parallel", "target", "port"}, {"console", "target", "port"},
+        {"channel", "target", "name"},   {"disk", "target", "dev"},      {"filesystem", "target", "dir"},
+        {"interface", "mac", "address"}, {"shmem", NULL, "name"},        {"hostdev", NULL, "type"},
         {"memory", NULL, "model"},
     };
     const char *element;
@@ -207,8 +203,7 @@ static char *device_name(xmlNodePtr node)
     for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
         g_autofree char *name =
             g_str_equal(element, names[i].element)
-                ? drv_xml_attr(names[i].child ? drv_xml_child(node, names[i].child) : node,
-                               names[i].attribute)
+                ? drv_xml_attr(names[i].child ? drv_xml_child(node, names[i].child) : node, names[i].attribute)
                 : NULL;
 
         if (name)
@@ -265,7 +260,8 @@ static void read_screen(walk *w)
     g_autofree char *plain = drv_xml_attr(graphics, "listen");
     gboolean any = FALSE;
 
-    DRV_XML_FOREACH_CHILD(child, graphics) {
+    DRV_XML_FOREACH_CHILD(child, graphics)
+    {
         g_autofree char *address = drv_xml_attr(child, "address");
 
         if (!drv_xml_is(child, "listen"))
@@ -346,12 +342,16 @@ static void read_row(walk *w)
         read_page(w);
         break;
     case READ_PCI:
-        add(w, g_strdup_printf("%04x:%02x:%02x.%x", hex_attr(w->node, "domain"), hex_attr(w->node, "bus"),
-                               hex_attr(w->node, "slot"), hex_attr(w->node, "function")), NULL, 0);
+        add(w,
+            g_strdup_printf("%04x:%02x:%02x.%x", hex_attr(w->node, "domain"), hex_attr(w->node, "bus"),
+                            hex_attr(w->node, "slot"), hex_attr(w->node, "function")),
+            NULL, 0);
         break;
     case READ_USB:
-        add(w, g_strdup_printf("%04x:%04x", hex_attr(drv_xml_child(w->node, "vendor"), "id"),
-                               hex_attr(drv_xml_child(w->node, "product"), "id")), NULL, 0);
+        add(w,
+            g_strdup_printf("%04x:%04x", hex_attr(drv_xml_child(w->node, "vendor"), "id"),
+                            hex_attr(drv_xml_child(w->node, "product"), "id")),
+            NULL, 0);
         break;
     case READ_CONSTANT:
         add(w, g_strdup(w->row->constant), NULL, 0);
@@ -360,8 +360,8 @@ static void read_row(walk *w)
 }
 
 /* "-fw_cfg" needs it. */
-static void add_of_argument(gpointer data, drv_need_kind kind, const char *what, const char *value,
-                            const char *address, guint port)
+static void add_of_argument(gpointer data, drv_need_kind kind, const char *what, const char *value, const char *address,
+                            guint port)
 {
     const row of = {.kind = kind, .what = what};
     walk w = {.needs = data, .row = &of};
@@ -373,7 +373,8 @@ static void read_arguments(xmlNodePtr domain, GPtrArray *needs)
 {
     g_autoptr(GPtrArray) arguments = g_ptr_array_new_with_free_func(g_free);
 
-    DRV_XML_FOREACH_CHILD(arg, drv_xml_child(domain, "commandline")) {
+    DRV_XML_FOREACH_CHILD(arg, drv_xml_child(domain, "commandline"))
+    {
         char *value = drv_xml_is(arg, "arg") ? drv_xml_attr(arg, "value") : NULL;
 
         if (value)
@@ -392,8 +393,7 @@ GPtrArray *drv_needs_from_xml(const char *xml, GError **error)
     GPtrArray *needs;
 
     if (!context) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "what libvirt gave as a domain's XML is not: %.40s…", xml);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "what libvirt gave as a domain's XML is not: %.40s…", xml);
         return NULL;
     }
     needs = g_ptr_array_new_with_free_func(need_free);
@@ -473,9 +473,8 @@ gboolean drv_hyper_secret(drv_hyper *hyper, const char *value, GError **error)
 
     if (!lease)
         return FALSE;
-    secret = parts[0] && parts[1]
-                 ? virSecretLookupByUsage(lease->connection, usage_type(parts[0]), parts[1])
-                 : virSecretLookupByUUIDString(lease->connection, value);
+    secret = parts[0] && parts[1] ? virSecretLookupByUsage(lease->connection, usage_type(parts[0]), parts[1])
+                                  : virSecretLookupByUUIDString(lease->connection, value);
     if (!secret) {
         g_set_error_literal(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, virGetLastErrorMessage());
         good = FALSE;

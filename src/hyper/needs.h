@@ -36,7 +36,7 @@ typedef struct {
     char *value;       /* path, name, UUID; NULL for ports */
     char *address;     /* of ports */
     guint port;
-    gboolean later;    /* only its next start needs it */
+    gboolean later; /* only its next start needs it */
 } drv_need;
 
 /** drv_need_kind_name() - as in facts: "file", "new-file". */

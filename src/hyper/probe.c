@@ -28,8 +28,7 @@ static void fail(GError **error, const char *what, const char *path)
 {
     int saved = errno;
 
-    g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot %s %s: %s", what, path,
-                g_strerror(saved));
+    g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot %s %s: %s", what, path, g_strerror(saved));
 }
 
 /* ---- devices ---- */
@@ -47,8 +46,7 @@ static void add_sysfs(GPtrArray *ids, const char *kind, const char *directory, c
 static GPtrArray *device_ids(dev_t device)
 {
     GPtrArray *ids = g_ptr_array_new_with_free_func(g_free);
-    g_autofree char *directory =
-        g_strdup_printf("/sys/dev/block/%u:%u", major(device), minor(device));
+    g_autofree char *directory = g_strdup_printf("/sys/dev/block/%u:%u", major(device), minor(device));
     g_autofree char *partition_file = g_build_filename(directory, "partition", NULL);
     g_autofree char *partition = NULL;
     g_autofree char *parent = NULL;
@@ -73,9 +71,9 @@ static GPtrArray *device_ids(dev_t device)
 static gboolean known_as_shared(const char *path)
 {
     /* As libvirt's virFileIsSharedFS() has it. */
-    static const guint32 shared[] = {NFS_SUPER_MAGIC, 0x01161970 /* GFS2 */, OCFS2_SUPER_MAGIC,
-                                     0x5346414f /* AFS */, SMB_SUPER_MAGIC, CIFS_SUPER_MAGIC,
-                                     CEPH_SUPER_MAGIC, 0x47504653 /* GPFS */, 0x19750822};
+    static const guint32 shared[] = {NFS_SUPER_MAGIC,      0x01161970 /* GFS2 */, OCFS2_SUPER_MAGIC,
+                                     0x5346414f /* AFS */, SMB_SUPER_MAGIC,       CIFS_SUPER_MAGIC,
+                                     CEPH_SUPER_MAGIC,     0x47504653 /* GPFS */, 0x19750822};
     struct statfs fs;
 
     if (statfs(path, &fs) < 0)
@@ -103,8 +101,7 @@ gboolean drv_probe_file(const char *path, drv_file_facts *facts, GError **error)
         return FALSE;
     }
     if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED, "%s is neither a file nor a block device",
-                    path);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED, "%s is neither a file nor a block device", path);
         return FALSE;
     }
     facts->exists = TRUE;
@@ -263,7 +260,8 @@ gboolean drv_probe_is_blank(const char *path, GError **error)
             if (buffer[j]) {
                 g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED,
                             "%s is not empty; if nothing needs what is on it, wipe it (blkdiscard "
-                            "-z, or dd from /dev/zero)", path);
+                            "-z, or dd from /dev/zero)",
+                            path);
                 return FALSE;
             }
     }
@@ -316,10 +314,10 @@ char *drv_probe_digest(const char *path, gboolean whole, GError **error)
         pieces = PIECES;
     for (guint64 i = 0; i < pieces; i++) {
         /* Of a large one the first and the last piece are at its ends. */
-        guint64 offset = pieces == PIECES && size > WHOLE_BYTES && !whole
-                             ? (size - PIECE_BYTES) / (PIECES - 1) * i +
-                                   (i == PIECES - 1 ? (size - PIECE_BYTES) % (PIECES - 1) : 0)
-                             : i * PIECE_BYTES;
+        guint64 offset =
+            pieces == PIECES && size > WHOLE_BYTES && !whole
+                ? (size - PIECE_BYTES) / (PIECES - 1) * i + (i == PIECES - 1 ? (size - PIECE_BYTES) % (PIECES - 1) : 0)
+                : i * PIECE_BYTES;
         ssize_t got = pread(fd, buffer, PIECE_BYTES, (off_t)offset);
 
         if (got <= 0) {

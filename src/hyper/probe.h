@@ -18,8 +18,8 @@ typedef struct {
     guint64 allocation_bytes; /* what it takes on its file system */
     guint64 inode;
     gint64 modified_ns;
-    gboolean known_shared;    /* on NFS, CephFS or the like, which libvirt takes as shared, too */
-    GPtrArray *ids;           /* of a device: world-wide names, serials, LVM's UUIDs; of char* */
+    gboolean known_shared; /* on NFS, CephFS or the like, which libvirt takes as shared, too */
+    GPtrArray *ids;        /* of a device: world-wide names, serials, LVM's UUIDs; of char* */
 } drv_file_facts;
 
 /** drv_probe_file() - a path that is not there is no error. DRV_ERROR_REFUSED: neither file nor device. */

@@ -63,8 +63,7 @@ static gboolean is_libvirts(const char *line)
 /* Said by every QEMU, or by one whose other end was gone first. */
 static gboolean says_nothing(const char *line)
 {
-    static const char *const usual[] = {": warning: ", "char device redirected to ",
-                                        ": terminating on signal ",
+    static const char *const usual[] = {": warning: ", "char device redirected to ", ": terminating on signal ",
                                         "load of migration failed: Input/output error"};
 
     for (gsize i = 0; i < G_N_ELEMENTS(usual); i++)

@@ -47,8 +47,8 @@ void drv_rewrite_free(drv_rewrite *rewrite)
     g_free(rewrite);
 }
 
-void drv_rewrite_add_disk(drv_rewrite *rewrite, const char *target, const char *path,
-                          gboolean block, gboolean flatten, gboolean unmap)
+void drv_rewrite_add_disk(drv_rewrite *rewrite, const char *target, const char *path, gboolean block, gboolean flatten,
+                          gboolean unmap)
 {
     drv_rewrite_disk *disk = g_new0(drv_rewrite_disk, 1);
 
@@ -88,7 +88,7 @@ static void set(xmlNodePtr node, const char *name, const char *value)
 static void unset(xmlNodePtr node, const char *const *names)
 {
     for (; node && *names; names++)
-        xmlUnsetProp(node, BAD_CAST *names);
+        xmlUnsetProp(node, BAD_CAST * names);
 }
 
 static void drop(xmlNodePtr parent, const char *name)
@@ -103,8 +103,7 @@ static void drop(xmlNodePtr parent, const char *name)
 
 static void change_source(xmlNodePtr disk, const drv_rewrite_disk *change)
 {
-    static const char *const old[] = {"file", "dev", "pool", "volume", "mode", "index",
-                                      "startupPolicy", NULL};
+    static const char *const old[] = {"file", "dev", "pool", "volume", "mode", "index", "startupPolicy", NULL};
     xmlNodePtr source = drv_xml_child(disk, "source");
 
     if (!source)
@@ -185,20 +184,18 @@ static void change_device(xmlNodePtr device, const drv_rewrite *rewrite, gboolea
 
 char *drv_rewrite_xml(const drv_rewrite *rewrite, const char *xml, gboolean live, GError **error)
 {
-    g_autoptr(xmlDoc) doc =
-        xmlReadMemory(xml, (int)MIN(strlen(xml), G_MAXINT), "domain.xml", NULL,
-                      XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+    g_autoptr(xmlDoc) doc = xmlReadMemory(xml, (int)MIN(strlen(xml), G_MAXINT), "domain.xml", NULL,
+                                          XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
     xmlNodePtr root = doc ? xmlDocGetRootElement(doc) : NULL;
     xmlBufferPtr buffer;
     char *text = NULL;
 
     if (!drv_xml_is(root, "domain")) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "what libvirt gave as a domain's XML is not: %.40s…", xml);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "what libvirt gave as a domain's XML is not: %.40s…", xml);
         return NULL;
     }
     DRV_XML_FOREACH_CHILD(device, drv_xml_child(root, "devices"))
-        change_device(device, rewrite, live);
+    change_device(device, rewrite, live);
     buffer = xmlBufferCreate();
     if (buffer && xmlNodeDump(buffer, doc, root, 0, 0) > 0)
         text = g_strdup((const char *)xmlBufferContent(buffer));

@@ -30,8 +30,8 @@ void drv_rewrite_free(drv_rewrite *rewrite);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(drv_rewrite, drv_rewrite_free)
 
 /** drv_rewrite_add_disk() - strings are copied. @path may be NULL. */
-void drv_rewrite_add_disk(drv_rewrite *rewrite, const char *target, const char *path,
-                          gboolean block, gboolean flatten, gboolean unmap);
+void drv_rewrite_add_disk(drv_rewrite *rewrite, const char *target, const char *path, gboolean block, gboolean flatten,
+                          gboolean unmap);
 /** drv_rewrite_add_disk_back() - to the file or device @path, if it is at the file @was. Strings are copied. */
 void drv_rewrite_add_disk_back(drv_rewrite *rewrite, const char *target, const char *was, const char *path);
 void drv_rewrite_add_network(drv_rewrite *rewrite, const char *from, const char *to);

@@ -75,8 +75,7 @@ static int connect_to_itself(const char *socket_path, int *listener, GError **er
     g_strlcpy(address.sun_path, socket_path, sizeof address.sun_path);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot connect to %s: %s", socket_path,
-                    g_strerror(errno));
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot connect to %s: %s", socket_path, g_strerror(errno));
         unlink(socket_path);
         return -1;
     }
@@ -85,8 +84,7 @@ static int connect_to_itself(const char *socket_path, int *listener, GError **er
 }
 
 /* Between fork and exec: only what is safe there. @pid_text: where LISTEN_PID's number goes. */
-static void become_server(char *const *argv, char *const *environment, char *pid_text, int listener,
-                          int lock, int out)
+static void become_server(char *const *argv, char *const *environment, char *pid_text, int listener, int lock, int out)
 {
     struct sigaction normal = {.sa_handler = SIG_DFL};
     char digits[16];
@@ -110,9 +108,8 @@ static void become_server(char *const *argv, char *const *environment, char *pid
     lock = fcntl(lock, F_DUPFD, ABOVE);
     out = fcntl(out, F_DUPFD, ABOVE);
     if (null < 0 || listener < 0 || lock < 0 || out < 0 || dup2(null, STDIN_FILENO) < 0 ||
-        dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0 ||
-        dup2(listener, LISTEN_FD) < 0 || dup2(lock, LOCK_FD) < 0 ||
-        close_range(LOCK_FD + 1, ~0u, 0) < 0 || chdir("/") < 0)
+        dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0 || dup2(listener, LISTEN_FD) < 0 ||
+        dup2(lock, LOCK_FD) < 0 || close_range(LOCK_FD + 1, ~0u, 0) < 0 || chdir("/") < 0)
         _exit(126);
     execvpe(argv[0], argv, environment);
     dprintf(STDERR_FILENO, "%s: %s (Debian: apt install qemu-utils)\n", argv[0], strerror(errno));
@@ -120,8 +117,7 @@ static void become_server(char *const *argv, char *const *environment, char *pid
 }
 
 /* No child of ours: nobody waits for its end. */
-static gboolean start_server(const char *path, const char *format, int listener, int lock, int out,
-                             GError **error)
+static gboolean start_server(const char *path, const char *format, int listener, int lock, int out, GError **error)
 {
     const char *argv[] = {"qemu-nbd", "--read-only", "-f", format, "--", path, NULL};
     char pid_text[32] = "LISTEN_PID=";
@@ -137,14 +133,12 @@ static gboolean start_server(const char *path, const char *format, int listener,
         drv_shares_raise(); /* a relay waits for it */
         server = fork();
         if (server == 0)
-            become_server((char *const *)argv, environment, pid_text + strlen(pid_text), listener,
-                          lock, out);
+            become_server((char *const *)argv, environment, pid_text + strlen(pid_text), listener, lock, out);
         _exit(server < 0 ? 125 : 0);
     }
     g_free(path_text);
     if (child < 0) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot start a process: %s",
-                    g_strerror(errno));
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot start a process: %s", g_strerror(errno));
         return FALSE;
     }
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
@@ -161,8 +155,7 @@ static gboolean has_opened(int fd, int out, const char *path, GError **error)
     ssize_t got;
 
     if (poll(&wait, 1, OPEN_MS) == 0) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "%s does not open within %d s", path,
-                    OPEN_MS / 1000);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "%s does not open within %d s", path, OPEN_MS / 1000);
         return FALSE;
     }
     if (recv(fd, &byte, 1, MSG_PEEK) == 1)
@@ -172,7 +165,9 @@ static gboolean has_opened(int fd, int out, const char *path, GError **error)
     g_strstrip(said);
     line = strrchr(said, '\n');
     g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "%s cannot be read: %s", path,
-                line ? line + 1 : *said ? said : "qemu-nbd ended without a reason");
+                line    ? line + 1
+                : *said ? said
+                        : "qemu-nbd ended without a reason");
     return FALSE;
 }
 

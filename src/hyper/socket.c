@@ -28,14 +28,11 @@ char **drv_hyper_socket_paths(const char *uri, GError **error)
     const char *socket = NULL;
 
     if (!parsed) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s is no address of a libvirt: %s", uri,
-                    failure->message);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s is no address of a libvirt: %s", uri, failure->message);
         return NULL;
     }
-    if (!g_str_equal(g_uri_get_scheme(parsed), "qemu") &&
-        !g_str_equal(g_uri_get_scheme(parsed), "qemu+unix")) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "%s is not a local QEMU's libvirt: use qemu:///system", uri);
+    if (!g_str_equal(g_uri_get_scheme(parsed), "qemu") && !g_str_equal(g_uri_get_scheme(parsed), "qemu+unix")) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s is not a local QEMU's libvirt: use qemu:///system", uri);
         return NULL;
     }
     if (g_uri_get_query(parsed)) {
@@ -47,8 +44,7 @@ char **drv_hyper_socket_paths(const char *uri, GError **error)
         return g_strdupv((char **)given);
     }
     if (!g_str_equal(g_uri_get_path(parsed), "/system")) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "%s is not the system's libvirt: use qemu:///system", uri);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s is not the system's libvirt: use qemu:///system", uri);
         return NULL;
     }
     return g_strdupv((char **)system_sockets);
@@ -74,7 +70,6 @@ int drv_hyper_libvirt_socket(drv_hyper *hyper, GError **error)
     }
     tried = g_strjoinv(" or ", paths);
     g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
-                "no libvirtd listens on %s (%s): start it (systemctl start libvirtd)", tried,
-                failure.message);
+                "no libvirtd listens on %s (%s): start it (systemctl start libvirtd)", tried, failure.message);
     return -1;
 }

@@ -18,8 +18,7 @@ gboolean drv_hyper_can_post_copy(const char *sysctl, GError **error)
     g_autofree char *text = NULL;
 
     /* Kernels without it have either no userfaultfd, which libvirt will say, or no such limit. */
-    if (!g_file_get_contents(sysctl ? sysctl : DRV_USERFAULT_SYSCTL, &text, NULL, NULL) ||
-        strtol(text, NULL, 10) != 0)
+    if (!g_file_get_contents(sysctl ? sysctl : DRV_USERFAULT_SYSCTL, &text, NULL, NULL) || strtol(text, NULL, 10) != 0)
         return TRUE;
     g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED,
                 "QEMU may not use userfaultfd here, so no VM can arrive by post-copy: 'sysctl -w "

@@ -7,8 +7,8 @@
 xmlNodePtr drv_xml_child(xmlNodePtr node, const char *name)
 {
     DRV_XML_FOREACH_CHILD(child, node)
-        if (drv_xml_is(child, name))
-            return child;
+    if (drv_xml_is(child, name))
+        return child;
     return NULL;
 }
 

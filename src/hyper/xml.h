@@ -14,8 +14,8 @@ char *drv_xml_text(xmlNodePtr node);
 /** drv_xml_attr_is() - whether the attribute exists and has that value. */
 gboolean drv_xml_attr_is(xmlNodePtr node, const char *name, const char *value);
 
-#define DRV_XML_FOREACH_CHILD(child, parent)                                                      \
-    for (xmlNodePtr child = (parent) ? (parent)->children : NULL; child; child = child->next)     \
+#define DRV_XML_FOREACH_CHILD(child, parent)                                                                           \
+    for (xmlNodePtr child = (parent) ? (parent)->children : NULL; child; child = child->next)                          \
         if (child->type == XML_ELEMENT_NODE)
 
 /** drv_xml_is() - whether the element has that name. */

@@ -27,8 +27,7 @@ static gpointer ask_one(gpointer data)
 {
     question *q = data;
 
-    q->answer = q->peers->call(q->peers->data, q->member->name, "GET", q->path, NULL,
-                               q->timeout_ms, &q->error);
+    q->answer = q->peers->call(q->peers->data, q->member->name, "GET", q->path, NULL, q->timeout_ms, &q->error);
     return NULL;
 }
 
@@ -43,9 +42,8 @@ static void error_free(gpointer error)
         g_error_free(error);
 }
 
-GPtrArray *drv_model_ask_all(const drv_peers *peers, GPtrArray *members, const char *path,
-                             guint timeout_ms, drv_model_local_func local, gpointer data,
-                             GPtrArray **errors)
+GPtrArray *drv_model_ask_all(const drv_peers *peers, GPtrArray *members, const char *path, guint timeout_ms,
+                             drv_model_local_func local, gpointer data, GPtrArray **errors)
 {
     GPtrArray *answers = g_ptr_array_new_with_free_func(answer_free);
     g_autofree question *questions = g_new0(question, members->len);
@@ -54,8 +52,7 @@ GPtrArray *drv_model_ask_all(const drv_peers *peers, GPtrArray *members, const c
     for (guint i = 0; i < members->len; i++) {
         const drv_member *member = members->pdata[i];
 
-        questions[i] = (question){
-            .peers = peers, .member = member, .path = path, .timeout_ms = timeout_ms};
+        questions[i] = (question){.peers = peers, .member = member, .path = path, .timeout_ms = timeout_ms};
         if (!member->self)
             questions[i].thread = g_thread_new("ask", ask_one, &questions[i]);
     }

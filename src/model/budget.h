@@ -10,8 +10,8 @@
 
 #include <glib.h>
 
-#define DRV_BUDGET_PART 8u             /* of the host's memory */
-#define DRV_BUDGET_FIXED_MIB 96u       /* what a relay takes without its cache */
+#define DRV_BUDGET_PART 8u       /* of the host's memory */
+#define DRV_BUDGET_FIXED_MIB 96u /* what a relay takes without its cache */
 #define DRV_BUDGET_CACHE_LEAST_MIB 16u
 #define DRV_BUDGET_SESSIONS_MOST 64u
 

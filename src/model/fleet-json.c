@@ -117,10 +117,8 @@ drv_fleet_vm *drv_fleet_vm_from_json(drv_fleet *fleet, drv_fleet_node *node, jso
 {
     json_object *disks = drv_json_array(object, "disks");
     drv_fleet_vm *vm = drv_fleet_add_vm(fleet, node, drv_json_string(object, "name", ""),
-                                        drv_json_string(object, "uuid", ""),
-                                        drv_json_string(object, "state", ""),
-                                        unsigned_of(object, "memory_bytes"),
-                                        drv_json_bool(object, "arriving"));
+                                        drv_json_string(object, "uuid", ""), drv_json_string(object, "state", ""),
+                                        unsigned_of(object, "memory_bytes"), drv_json_bool(object, "arriving"));
 
     vm->vcpus = small_of(object, "vcpus");
     vm->cpu_used = drv_json_double(object, "cpu_used", DRV_FLEET_UNKNOWN);
@@ -152,12 +150,11 @@ void drv_fleet_links_from_json(drv_fleet *fleet, json_object *links)
 {
     for (gsize i = 0; i < drv_json_length(links); i++) {
         json_object *object = json_object_array_get_idx(links, i);
-        const drv_fleet_link link = {
-            .from = drv_fleet_find_node(fleet, drv_json_string(object, "from", "")),
-            .to = drv_fleet_find_node(fleet, drv_json_string(object, "to", "")),
-            .rate_bps = unsigned_of(object, "rate_bps"),
-            .rtt_us = unsigned_of(object, "rtt_us"),
-            .measured_ms = drv_json_int(object, "measured_ms", 0)};
+        const drv_fleet_link link = {.from = drv_fleet_find_node(fleet, drv_json_string(object, "from", "")),
+                                     .to = drv_fleet_find_node(fleet, drv_json_string(object, "to", "")),
+                                     .rate_bps = unsigned_of(object, "rate_bps"),
+                                     .rtt_us = unsigned_of(object, "rtt_us"),
+                                     .measured_ms = drv_json_int(object, "measured_ms", 0)};
 
         if (link.from && link.to)
             drv_fleet_add_link(fleet, &link);
@@ -172,8 +169,8 @@ void drv_fleet_promises_from_json(drv_fleet *fleet, json_object *promises)
         const char *by = drv_json_string(promise, "by", "another plan");
         gboolean is_there = FALSE;
 
-        for (drv_fleet_vm *vm = drv_fleet_with_uuid(fleet, drv_json_string(promise, "uuid", "?"));
-             vm; vm = vm->same_uuid) {
+        for (drv_fleet_vm *vm = drv_fleet_with_uuid(fleet, drv_json_string(promise, "uuid", "?")); vm;
+             vm = vm->same_uuid) {
             is_there |= vm->on == node;
             if (!vm->busy)
                 vm->busy = drv_fleet_text(fleet, by);
@@ -241,8 +238,7 @@ drv_fleet *drv_fleet_load(const char *path, GError **error)
 
     if (!g_file_get_contents(path, &text, NULL, &problem)) {
         g_set_error(error, DRV_ERROR,
-                    g_error_matches(problem, G_FILE_ERROR, G_FILE_ERROR_NOENT) ? DRV_ERROR_NOT_FOUND
-                                                                               : DRV_ERROR_FAILED,
+                    g_error_matches(problem, G_FILE_ERROR, G_FILE_ERROR_NOENT) ? DRV_ERROR_NOT_FOUND : DRV_ERROR_FAILED,
                     "cannot read a fleet: %s", problem->message);
         return NULL;
     }
@@ -260,8 +256,7 @@ static void set_names(json_object *object, const char *key, const drv_names *nam
         return;
     array = json_object_new_array_ext((int)names->count);
     for (guint i = 0; i < names->count; i++)
-        json_object_array_add(array,
-                              json_object_new_string(drv_names_text(names->pool, names->ids[i])));
+        json_object_array_add(array, json_object_new_string(drv_names_text(names->pool, names->ids[i])));
     drv_json_set(object, key, array);
 }
 

@@ -112,9 +112,8 @@ drv_fleet_node *drv_fleet_add_node(drv_fleet *fleet, const char *name)
     return node;
 }
 
-drv_fleet_vm *drv_fleet_add_vm(drv_fleet *fleet, drv_fleet_node *node, const char *name,
-                               const char *uuid, const char *state, guint64 memory_bytes,
-                               gboolean arriving)
+drv_fleet_vm *drv_fleet_add_vm(drv_fleet *fleet, drv_fleet_node *node, const char *name, const char *uuid,
+                               const char *state, guint64 memory_bytes, gboolean arriving)
 {
     drv_fleet_vm *vm = g_new0(drv_fleet_vm, 1);
 
@@ -160,8 +159,7 @@ void drv_fleet_add_link(drv_fleet *fleet, const drv_fleet_link *link)
     g_hash_table_add(fleet->by_ends, known);
 }
 
-void drv_fleet_add(drv_fleet *fleet, const char *name, json_object *node, json_object *vms,
-                   const char *why)
+void drv_fleet_add(drv_fleet *fleet, const char *name, json_object *node, json_object *vms, const char *why)
 {
     drv_fleet_node *entry = drv_fleet_add_node(fleet, name);
 
@@ -188,8 +186,7 @@ drv_fleet_vm *drv_fleet_with_uuid(const drv_fleet *fleet, const char *uuid)
     return g_hash_table_lookup(fleet->by_uuid, uuid);
 }
 
-gboolean drv_fleet_has_vm(const drv_fleet *fleet, const char *node, const char *name,
-                          const char *uuid)
+gboolean drv_fleet_has_vm(const drv_fleet *fleet, const char *node, const char *name, const char *uuid)
 {
     for (const drv_fleet_vm *vm = drv_fleet_named(fleet, name); vm; vm = vm->same_name)
         if (g_str_equal(vm->node, node))

@@ -51,12 +51,12 @@ typedef struct {
     guint pool_count;
 
     /* of its VMs */
-    drv_fleet_vm *first_vm; /* and on by next_on_node */
-    guint64 vms_bytes;      /* of those that run or are paused there, and of those that arrive */
-    guint64 arriving_bytes; /* of the latter, which have not taken theirs yet */
+    drv_fleet_vm *first_vm;   /* and on by next_on_node */
+    guint64 vms_bytes;        /* of those that run or are paused there, and of those that arrive */
+    guint64 arriving_bytes;   /* of the latter, which have not taken theirs yet */
     guint64 relay_bytes;      /* that the relays of its migrations may take together; 0: not known */
     guint64 relay_left_bytes; /* of that, what none has reserved yet */
-    guint64 promised_bytes; /* to VMs that other plans bring, which have not begun to arrive */
+    guint64 promised_bytes;   /* to VMs that other plans bring, which have not begun to arrive */
 } drv_fleet_node;
 
 typedef struct {
@@ -89,13 +89,13 @@ struct drv_fleet_vm {
     gboolean left_out;             /* set by who asks for a plan: not to be planned for, nor to be refused */
 
     /* its rules: what it says itself, or its policy (fleet/rules.h) */
-    int priority;               /* the higher the earlier */
-    const drv_names *depends_on; /* names or UUIDs of VMs that move before it */
-    const drv_names *apart;     /* groups of which no two are on one node */
-    const drv_names *together;  /* groups of which all are on one node */
+    int priority;                 /* the higher the earlier */
+    const drv_names *depends_on;  /* names or UUIDs of VMs that move before it */
+    const drv_names *apart;       /* groups of which no two are on one node */
+    const drv_names *together;    /* groups of which all are on one node */
     const drv_names *node_labels; /* that its node must have */
-    json_object *goals;         /* of its moves; NULL: none */
-    json_object *expects;       /* what its node knows for predictions (plan/estimate-json.h); NULL: nothing */
+    json_object *goals;           /* of its moves; NULL: none */
+    json_object *expects;         /* what its node knows for predictions (plan/estimate-json.h); NULL: nothing */
 
     drv_fleet_vm *next_on_node, *same_name, *same_uuid;
 };
@@ -108,10 +108,10 @@ typedef struct {
 } drv_fleet_link;
 
 typedef struct {
-    gint64 taken_ms; /* 0: not known */
-    GPtrArray *nodes; /* of drv_fleet_node */
-    GPtrArray *vms;   /* of drv_fleet_vm */
-    GPtrArray *links; /* of drv_fleet_link */
+    gint64 taken_ms;     /* 0: not known */
+    GPtrArray *nodes;    /* of drv_fleet_node */
+    GPtrArray *vms;      /* of drv_fleet_vm */
+    GPtrArray *links;    /* of drv_fleet_link */
     GPtrArray *warnings; /* of char*: what should be known of it and is not */
 
     /* inside */
@@ -125,14 +125,12 @@ void drv_fleet_free(drv_fleet *fleet);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(drv_fleet, drv_fleet_free)
 
 /** drv_fleet_add() - a node's answers; @node NULL: it is lost, @why says so; @vms may be NULL. */
-void drv_fleet_add(drv_fleet *fleet, const char *name, json_object *node, json_object *vms,
-                   const char *why);
+void drv_fleet_add(drv_fleet *fleet, const char *name, json_object *node, json_object *vms, const char *why);
 
 /* What fleet-json.c fills a fleet with. The structs are the fleet's, zeroed but for the names. */
 drv_fleet_node *drv_fleet_add_node(drv_fleet *fleet, const char *name);
-drv_fleet_vm *drv_fleet_add_vm(drv_fleet *fleet, drv_fleet_node *node, const char *name,
-                               const char *uuid, const char *state, guint64 memory_bytes,
-                               gboolean arriving);
+drv_fleet_vm *drv_fleet_add_vm(drv_fleet *fleet, drv_fleet_node *node, const char *name, const char *uuid,
+                               const char *state, guint64 memory_bytes, gboolean arriving);
 /** drv_fleet_add_link() - the later of two between the same nodes counts. */
 void drv_fleet_add_link(drv_fleet *fleet, const drv_fleet_link *link);
 /** drv_fleet_text() - a copy that is the fleet's, the same for the same text; NULL for NULL. */
@@ -146,8 +144,7 @@ drv_fleet_vm *drv_fleet_named(const drv_fleet *fleet, const char *name);
 drv_fleet_vm *drv_fleet_with_uuid(const drv_fleet *fleet, const char *uuid);
 
 /** drv_fleet_has_vm() - whether @node holds a VM of that name or UUID. */
-gboolean drv_fleet_has_vm(const drv_fleet *fleet, const char *node, const char *name,
-                          const char *uuid);
+gboolean drv_fleet_has_vm(const drv_fleet *fleet, const char *node, const char *name, const char *uuid);
 
 /** drv_fleet_link_between() - NULL: it was not measured. */
 const drv_fleet_link *drv_fleet_link_between(const drv_fleet *fleet, const drv_fleet_node *from,

@@ -24,8 +24,8 @@ static json_object *member(json_object *object, const char *key, json_type type)
 {
     json_object *value = NULL;
 
-    if (!json_object_is_type(object, json_type_object) ||
-        !json_object_object_get_ex(object, key, &value) || !json_object_is_type(value, type))
+    if (!json_object_is_type(object, json_type_object) || !json_object_object_get_ex(object, key, &value) ||
+        !json_object_is_type(value, type))
         return NULL;
     return value;
 }

@@ -124,8 +124,7 @@ static json_object *domain_json(const drv_domain *domain, const char *node)
     drv_json_set_int(object, "memory_bytes", (gint64)domain->memory_bytes);
     drv_json_set_bool(object, "persistent", domain->persistent);
     drv_json_set_bool(object, "busy", domain->busy);
-    drv_json_set_string(object, "policy",
-                        domain->goals ? g_hash_table_lookup(domain->goals, "policy") : NULL);
+    drv_json_set_string(object, "policy", domain->goals ? g_hash_table_lookup(domain->goals, "policy") : NULL);
     drv_json_set(object, "goals", goals_json(domain->goals));
     drv_json_set(object, "obstacles", strings(domain->obstacles));
     return object;
@@ -168,8 +167,7 @@ static json_object *known_networks(GPtrArray *networks)
     json_object *list = json_object_new_array();
 
     for (guint i = 0; i < networks->len; i++)
-        if (g_str_has_prefix(networks->pdata[i], "bridge:") ||
-            g_str_has_prefix(networks->pdata[i], "network:"))
+        if (g_str_has_prefix(networks->pdata[i], "bridge:") || g_str_has_prefix(networks->pdata[i], "network:"))
             json_object_array_add(list, json_object_new_string(networks->pdata[i]));
     return list;
 }
@@ -177,8 +175,7 @@ static json_object *known_networks(GPtrArray *networks)
 static void add_needs(drv_hyper *hyper, json_object *vm, const drv_domain *domain, GPtrArray *pools)
 {
     gboolean active = domain->state == DRV_DOMAIN_RUNNING || domain->state == DRV_DOMAIN_PAUSED;
-    g_autoptr(GPtrArray) features =
-        active && !domain->busy ? drv_hyper_vm_features(hyper, domain->uuid) : NULL;
+    g_autoptr(GPtrArray) features = active && !domain->busy ? drv_hyper_vm_features(hyper, domain->uuid) : NULL;
     json_object *disks = json_object_new_array();
 
     for (guint i = 0; i < domain->disks->len; i++) {
@@ -218,8 +215,7 @@ json_object *drv_model_local_vms(drv_hyper *hyper, const char *node, GError **er
     return list;
 }
 
-json_object *drv_model_local_vm(drv_hyper *hyper, const char *node, const char *uuid,
-                                GError **error)
+json_object *drv_model_local_vm(drv_hyper *hyper, const char *node, const char *uuid, GError **error)
 {
     g_autoptr(drv_domain) domain = drv_hyper_domain(hyper, uuid, error);
     json_object *object, *disks;

@@ -12,5 +12,4 @@ json_object *drv_model_local_node(drv_hyper *hyper, const char *node, GError **e
 json_object *drv_model_local_vms(drv_hyper *hyper, const char *node, GError **error);
 
 /** drv_model_local_vm() - the VM with this UUID, with its disks, networks and obstacles. Blocks on libvirt. */
-json_object *drv_model_local_vm(drv_hyper *hyper, const char *node, const char *uuid,
-                                GError **error);
+json_object *drv_model_local_vm(drv_hyper *hyper, const char *node, const char *uuid, GError **error);

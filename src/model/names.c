@@ -25,8 +25,7 @@ static gboolean set_equal(gconstpointer a, gconstpointer b)
 {
     const drv_names *left = a, *right = b;
 
-    return left->count == right->count &&
-           memcmp(left->ids, right->ids, left->count * sizeof left->ids[0]) == 0;
+    return left->count == right->count && memcmp(left->ids, right->ids, left->count * sizeof left->ids[0]) == 0;
 }
 
 drv_names_pool *drv_names_pool_new(void)
@@ -136,8 +135,7 @@ char *drv_names_missing(const drv_names *set, const drv_names *wanted, guint mos
         if (drv_names_has(set, wanted->ids[i]))
             continue;
         if (found++ < most)
-            g_string_append_printf(text, "%s%s", text->len ? ", " : "",
-                                   drv_names_text(wanted->pool, wanted->ids[i]));
+            g_string_append_printf(text, "%s%s", text->len ? ", " : "", drv_names_text(wanted->pool, wanted->ids[i]));
     }
     if (found > most)
         g_string_append(text, ", …");

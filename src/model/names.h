@@ -12,7 +12,7 @@ typedef struct drv_names_pool drv_names_pool;
 
 typedef struct {
     const drv_names_pool *pool;
-    guint id;    /* of the set in its pool: 0, 1, … */
+    guint id; /* of the set in its pool: 0, 1, … */
     guint count;
     guint ids[]; /* of its names in the pool, ascending */
 } drv_names;

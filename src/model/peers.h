@@ -25,7 +25,7 @@ typedef struct {
      * Return: the answer's body (transfer full; a JSON object, empty for 204), or NULL and
      * @error: the peer's own error when it answered with one, else DRV_ERROR_UNREACHABLE.
      */
-    json_object *(*call)(void *data, const char *node, const char *method, const char *path,
-                         json_object *body, guint timeout_ms, GError **error);
+    json_object *(*call)(void *data, const char *node, const char *method, const char *path, json_object *body,
+                         guint timeout_ms, GError **error);
     void *data;
 } drv_peers;

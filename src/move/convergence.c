@@ -49,9 +49,8 @@ static const char *const method_names[] = {
 G_STATIC_ASSERT(G_N_ELEMENTS(method_names) == DRV_METHODS);
 
 static const char *const rung_names[] = {
-    [DRV_RUNG_NONE] = "none",         [DRV_RUNG_NEAR] = "near",
-    [DRV_RUNG_ALLOW] = "allow",       [DRV_RUNG_PAUSE] = "pause",
-    [DRV_RUNG_THROTTLE] = "throttle", [DRV_RUNG_RESTART] = "restart",
+    [DRV_RUNG_NONE] = "none",          [DRV_RUNG_NEAR] = "near",         [DRV_RUNG_ALLOW] = "allow",
+    [DRV_RUNG_PAUSE] = "pause",        [DRV_RUNG_THROTTLE] = "throttle", [DRV_RUNG_RESTART] = "restart",
     [DRV_RUNG_HANDOVER] = "post-copy", [DRV_RUNG_END] = "end",
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(rung_names) == DRV_RUNGS);
@@ -88,8 +87,7 @@ static double mib(guint64 bytes)
     return (double)bytes / (1 << 20);
 }
 
-void drv_ladder_begin(drv_ladder *ladder, const drv_ladder_goals *goals, gint64 began_ms,
-                       gint64 now_ms)
+void drv_ladder_begin(drv_ladder *ladder, const drv_ladder_goals *goals, gint64 began_ms, gint64 now_ms)
 {
     *ladder = (drv_ladder){.goals = *goals,
                            .began_ms = began_ms,
@@ -97,8 +95,7 @@ void drv_ladder_begin(drv_ladder *ladder, const drv_ladder_goals *goals, gint64 
                            .set_ms = MIN(goals->max_pause_ms, DRV_LADDER_AFAR_MS),
                            .changed_ms = now_ms,
                            .least_ms = now_ms,
-                           .post_copy = goals->method == DRV_METHOD_POST_COPY ||
-                                        goals->method == DRV_METHOD_HYBRID};
+                           .post_copy = goals->method == DRV_METHOD_POST_COPY || goals->method == DRV_METHOD_HYBRID};
 }
 
 void drv_ladder_again(drv_ladder *ladder, gint64 now_ms)
@@ -138,8 +135,7 @@ static guint64 last_bps(const drv_ladder *ladder, const drv_job_stats *stats)
 
 static gboolean shrinks(const drv_ladder *ladder)
 {
-    return ladder->last_bytes &&
-           (double)ladder->round_bytes < SHRINKS * (double)ladder->last_bytes;
+    return ladder->last_bytes && (double)ladder->round_bytes < SHRINKS * (double)ladder->last_bytes;
 }
 
 /* Could QEMU switch if it were allowed to? Pacing costs time as long as it could not. */
@@ -162,8 +158,8 @@ static drv_rung approach(drv_ladder *ladder, const drv_job_stats *stats, gint64 
         ladder->near = TRUE;
         ladder->near_ms = now_ms;
         return say(ladder, DRV_RUNG_NEAR,
-                   "round %" G_GUINT64_FORMAT " began with %.1f MiB to send, of which %.1f MiB/s go",
-                   stats->rounds, mib(ladder->round_bytes), mib(last_bps(ladder, stats)));
+                   "round %" G_GUINT64_FORMAT " began with %.1f MiB to send, of which %.1f MiB/s go", stats->rounds,
+                   mib(ladder->round_bytes), mib(last_bps(ladder, stats)));
     }
     if (now_ms - ladder->near_ms < PACED_MS)
         return DRV_RUNG_NONE;
@@ -211,8 +207,7 @@ static drv_rung correct(drv_ladder *ladder, const drv_job_stats *stats, gint64 n
 /* It shrinks, but not even the whole pause would be enough yet: a longer one now would only be used up. */
 static gboolean is_far(const drv_ladder *ladder, const drv_job_stats *stats)
 {
-    double most_bytes =
-        (double)last_bps(ladder, stats) * (double)ladder->goals.max_pause_ms / 1000.0;
+    double most_bytes = (double)last_bps(ladder, stats) * (double)ladder->goals.max_pause_ms / 1000.0;
 
     return shrinks(ladder) && (double)ladder->round_bytes > FAR * most_bytes;
 }
@@ -236,8 +231,7 @@ static drv_rung widen(drv_ladder *ladder, const drv_job_stats *stats, gint64 now
     return say(ladder, DRV_RUNG_PAUSE,
                "round %" G_GUINT64_FORMAT " began with %.1f MiB to send at %.1f MiB/s, while the "
                "guest dirties %.1f MiB/s: %u ms allowed",
-               stats->rounds, mib(bytes), mib(bps), mib(stats->dirty_rate_bps),
-               ladder->allowed_ms);
+               stats->rounds, mib(bytes), mib(bps), mib(stats->dirty_rate_bps), ladder->allowed_ms);
 }
 
 static drv_rung give_up(drv_ladder *ladder, const drv_job_stats *stats, const char *because)
@@ -247,8 +241,8 @@ static drv_rung give_up(drv_ladder *ladder, const drv_job_stats *stats, const ch
                    "%s: the guest dirties %.1f MiB/s and %.1f MiB/s are sent; post-copy is allowed, "
                    "so the copy begins again with it",
                    because, mib(stats->dirty_rate_bps), mib(stats->memory_bps));
-    return say(ladder, DRV_RUNG_END, "%s: the guest dirties %.1f MiB/s and %.1f MiB/s are sent",
-               because, mib(stats->dirty_rate_bps), mib(stats->memory_bps));
+    return say(ladder, DRV_RUNG_END, "%s: the guest dirties %.1f MiB/s and %.1f MiB/s are sent", because,
+               mib(stats->dirty_rate_bps), mib(stats->memory_bps));
 }
 
 /* With post-copy: the end is only a matter of when to hand over. */
@@ -277,8 +271,7 @@ static drv_rung check_time(drv_ladder *ladder, const drv_job_stats *stats, gint6
     if (!limit_ms || now_ms - ladder->began_ms < (gint64)limit_ms)
         return DRV_RUNG_NONE;
     g_snprintf(because, sizeof because, "%s of the %.1f s allowed %s over",
-               ladder->goals.may_post_copy ? "half" : "all",
-               (double)ladder->goals.max_time_ms / 1000.0,
+               ladder->goals.may_post_copy ? "half" : "all", (double)ladder->goals.max_time_ms / 1000.0,
                ladder->goals.may_post_copy ? "is" : "are");
     return give_up(ladder, stats, because);
 }
@@ -292,10 +285,8 @@ static drv_rung check_stall(drv_ladder *ladder, const drv_job_stats *stats, gint
         now_ms - ladder->least_ms < patience_ms)
         return DRV_RUNG_NONE;
     g_snprintf(because, sizeof because,
-               "what remains has not fallen below %.1f MiB for %" G_GINT64_FORMAT
-               " s (throttled by %u %%)",
-               mib(ladder->least_bytes), (now_ms - ladder->least_ms) / 1000,
-               stats->throttle_percent);
+               "what remains has not fallen below %.1f MiB for %" G_GINT64_FORMAT " s (throttled by %u %%)",
+               mib(ladder->least_bytes), (now_ms - ladder->least_ms) / 1000, stats->throttle_percent);
     return give_up(ladder, stats, because);
 }
 

@@ -35,7 +35,7 @@ drv_method drv_method_from_name(const char *name);
 typedef struct {
     drv_method method;
     guint max_pause_ms;
-    guint64 max_time_ms;   /* 0: no limit */
+    guint64 max_time_ms;    /* 0: no limit */
     gboolean may_post_copy; /* when it is needed; method auto */
 } drv_ladder_goals;
 
@@ -53,31 +53,30 @@ typedef enum {
 
 typedef struct {
     drv_ladder_goals goals;
-    gint64 began_ms;       /* of the move, on the caller's clock */
-    gboolean post_copy;    /* this pass was begun with POSTCOPY */
-    guint allowed_ms;      /* what the pause may be */
-    guint set_ms;          /* what QEMU is told: less as long as it is not paced, more if it reckons too low */
-    guint64 fresh_bps;     /* the caller's: what the relay says of it; 0: nothing */
-    guint64 link_bps;      /* the caller's: the link's rate as earlier moves or probes had it; 0: not known */
-    guint64 peak_bps;      /* the most that QEMU has seen go */
-    gboolean near;         /* it has said NEAR … */
-    gint64 near_ms;        /* … then */
-    gint64 changed_ms;     /* when the allowed pause was last changed */
+    gint64 began_ms;    /* of the move, on the caller's clock */
+    gboolean post_copy; /* this pass was begun with POSTCOPY */
+    guint allowed_ms;   /* what the pause may be */
+    guint set_ms;       /* what QEMU is told: less as long as it is not paced, more if it reckons too low */
+    guint64 fresh_bps;  /* the caller's: what the relay says of it; 0: nothing */
+    guint64 link_bps;   /* the caller's: the link's rate as earlier moves or probes had it; 0: not known */
+    guint64 peak_bps;   /* the most that QEMU has seen go */
+    gboolean near;      /* it has said NEAR … */
+    gint64 near_ms;     /* … then */
+    gint64 changed_ms;  /* when the allowed pause was last changed */
     guint throttle_percent;
     guint64 widened_rounds; /* the round in which it was */
-    guint64 rounds;        /* the round that was last looked at */
-    guint64 round_bytes;   /* what remained when it began … */
-    guint64 last_bytes;    /* … and when the one before it did */
-    guint64 least_bytes;   /* the least that remained when a round began … */
-    gint64 least_ms;       /* … and when that last fell noticeably */
-    guint64 rounds_since;  /* rounds since then */
-    gboolean over;         /* it has said RESTART, HANDOVER or END */
-    char why[240];         /* of the last rung */
+    guint64 rounds;         /* the round that was last looked at */
+    guint64 round_bytes;    /* what remained when it began … */
+    guint64 last_bytes;     /* … and when the one before it did */
+    guint64 least_bytes;    /* the least that remained when a round began … */
+    gint64 least_ms;        /* … and when that last fell noticeably */
+    guint64 rounds_since;   /* rounds since then */
+    gboolean over;          /* it has said RESTART, HANDOVER or END */
+    char why[240];          /* of the last rung */
 } drv_ladder;
 
 /** drv_ladder_begin() - set_ms is the pause to allow at the start. */
-void drv_ladder_begin(drv_ladder *ladder, const drv_ladder_goals *goals, gint64 began_ms,
-                       gint64 now_ms);
+void drv_ladder_begin(drv_ladder *ladder, const drv_ladder_goals *goals, gint64 began_ms, gint64 now_ms);
 
 /** drv_ladder_again() - a new pass begins, with post-copy. */
 void drv_ladder_again(drv_ladder *ladder, gint64 now_ms);

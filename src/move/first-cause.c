@@ -19,7 +19,8 @@ char *drv_cause_text(const drv_cause *cause, int *code)
     *code = DRV_ERROR_FAILED;
     if (cause->shut_off)
         return g_strdup_printf("%s is shut off at %s: it ended there during the migration, by itself or "
-                               "with its host; 'virsh start %s' there starts it", vm, source, vm);
+                               "with its host; 'virsh start %s' there starts it",
+                               vm, source, vm);
     if (cause->gave_up)
         return g_strdup_printf("the migration would not converge: %s; %s goes on at %s. Allow a longer "
                                "pause (--max-pause), more time (--max-time), post-copy (--post-copy "
@@ -33,7 +34,8 @@ char *drv_cause_text(const drv_cause *cause, int *code)
     }
     if (cause->relay_dead)
         return g_strdup_printf("this node's relay died; %s goes on at %s. Migrate it again; should that come "
-                               "again, 'journalctl -k' on %s says whether memory ran out", vm, source, source);
+                               "again, 'journalctl -k' on %s says whether memory ran out",
+                               vm, source, source);
     if (cause->call_error) {
         *code = cause->call_error->code;
         if (cause->qemu_words)
@@ -42,8 +44,10 @@ char *drv_cause_text(const drv_cause *cause, int *code)
                                    target, cause->qemu_words, cause->call_error->message, vm, source);
         return g_strdup_printf("%s; %s goes on at %s. More may be in /var/log/libvirt/qemu/%s.log and in "
                                "libvirtd's messages (journalctl -u libvirtd) on both hosts; when that is "
-                               "mended, migrate it again", cause->call_error->message, vm, source, vm);
+                               "mended, migrate it again",
+                               cause->call_error->message, vm, source, vm);
     }
     return g_strdup_printf("libvirt gave the migration up while droverd was restarted; %s goes on at %s. "
-                           "Migrate it again", vm, source);
+                           "Migrate it again",
+                           vm, source);
 }

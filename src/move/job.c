@@ -13,18 +13,18 @@
 struct drv_job {
     gatomicrefcount references;
     drv_store *store;
-    char *id;          /* these five and step never change */
+    char *id; /* these five and step never change */
     char *vm;
     char *uuid;
     char *source;
     char *target;
     json_object *step;
-    GMutex lock;       /* guards what follows */
+    GMutex lock; /* guards what follows */
     GCond changed;
     json_object *doc;
     drv_state state;
-    gboolean unkept;   /* the store has not got the last change */
-    gint64 revision;   /* grows with each change, also across restarts: never below the clock's ms */
+    gboolean unkept; /* the store has not got the last change */
+    gint64 revision; /* grows with each change, also across restarts: never below the clock's ms */
 };
 
 static drv_job *job_over(drv_store *store, json_object *doc)
@@ -80,8 +80,8 @@ static void touch(drv_job *job)
 /* Called with the lock held. */
 static gboolean keep(drv_job *job, GError **error)
 {
-    return drv_store_put(job->store, BUCKET, job->id, json_object_to_json_string(job->doc),
-                         DRV_REVISION_ANY, NULL, error);
+    return drv_store_put(job->store, BUCKET, job->id, json_object_to_json_string(job->doc), DRV_REVISION_ANY, NULL,
+                         error);
 }
 
 /* Called with the lock held. */
@@ -91,13 +91,12 @@ static gboolean keep_or_log(drv_job *job)
 
     job->unkept = !keep(job, &error);
     if (job->unkept)
-        drv_log_error("the job goes on but could not be recorded: %s job=%s", error->message,
-                      job->id);
+        drv_log_error("the job goes on but could not be recorded: %s job=%s", error->message, job->id);
     return !job->unkept;
 }
 
-drv_job *drv_job_new(drv_store *store, const char *id, const char *plan, const char *operation,
-                     json_object *step, GError **error)
+drv_job *drv_job_new(drv_store *store, const char *id, const char *plan, const char *operation, json_object *step,
+                     GError **error)
 {
     static const char *const of_step[] = {"vm", "uuid", "source", "target"};
     json_object *doc = json_object_new_object();
@@ -141,8 +140,7 @@ drv_job *drv_job_load(drv_store *store, const char *json, GError **error)
         return NULL;
     job = job_over(store, doc);
     if (job->state == DRV_STATES || !job->step || !*job->id) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "a stored job has no id, no step or an unknown state");
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "a stored job has no id, no step or an unknown state");
         g_clear_pointer(&job, drv_job_unref);
     }
     return job;
@@ -245,8 +243,7 @@ static void enter(drv_job *job, drv_state state)
     gint64 now_ms = drv_clock_real_ms();
 
     if (!drv_state_allows(job->state, state))
-        g_error("job %s cannot go from %s to %s", job->id, drv_state_get(job->state)->name,
-                drv_state_get(state)->name);
+        g_error("job %s cannot go from %s to %s", job->id, drv_state_get(job->state)->name, drv_state_get(state)->name);
     if (job->state == DRV_STATE_PLANNED)
         drv_json_set_int(job->doc, "started_ms", now_ms);
     drv_json_set_bool(job->doc, "ended", drv_state_get(state)->ended);
@@ -359,8 +356,7 @@ void drv_job_progress(drv_job *job, json_object *progress)
     g_mutex_unlock(&job->lock);
 }
 
-void drv_job_end(drv_job *job, drv_state state, drv_error_code code, const char *why,
-                 json_object *report)
+void drv_job_end(drv_job *job, drv_state state, drv_error_code code, const char *why, json_object *report)
 {
     g_mutex_lock(&job->lock);
     enter(job, state);
@@ -383,8 +379,7 @@ void drv_job_note_rung(drv_job *job, const char *rung, const char *why)
     json_object *ladder;
 
     g_mutex_lock(&job->lock);
-    drv_json_set_int(entry, "at_ms",
-                     drv_clock_real_ms() - drv_json_int(job->doc, "started_ms", 0));
+    drv_json_set_int(entry, "at_ms", drv_clock_real_ms() - drv_json_int(job->doc, "started_ms", 0));
     drv_json_set_string(entry, "rung", rung);
     drv_json_set_string(entry, "why", why);
     ladder = drv_json_array(job->doc, "ladder");

@@ -18,8 +18,8 @@ typedef struct drv_job drv_job;
  * drv_job_new() - planned, for @step (copied); stored at once.
  * @operation: that it is a part of; NULL: of none
  */
-drv_job *drv_job_new(drv_store *store, const char *id, const char *plan, const char *operation,
-                     json_object *step, GError **error);
+drv_job *drv_job_new(drv_store *store, const char *id, const char *plan, const char *operation, json_object *step,
+                     GError **error);
 /** drv_job_load() - from its stored document. */
 drv_job *drv_job_load(drv_store *store, const char *json, GError **error);
 drv_job *drv_job_ref(drv_job *job);
@@ -70,8 +70,7 @@ void drv_job_set_note(drv_job *job, const char *key, json_object *value);
 /** drv_job_progress() - takes over @progress; not stored. */
 void drv_job_progress(drv_job *job, json_object *progress);
 /** drv_job_end() - the last state, the report (taken over) and why. */
-void drv_job_end(drv_job *job, drv_state state, drv_error_code code, const char *why,
-                 json_object *report);
+void drv_job_end(drv_job *job, drv_state state, drv_error_code code, const char *why, json_object *report);
 
 /**
  * drv_job_cancel() - ask it to stop. DRV_ERROR_CONFLICT when it cannot any more, saying why. Asked again it has

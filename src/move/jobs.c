@@ -15,8 +15,7 @@ json_object *drv_move_jobs(drv_context *ctx, GError **error)
     for (guint i = 0; i < stored->len; i++) {
         const drv_document *document = stored->pdata[i];
         g_autoptr(drv_job) live = drv_move_job(ctx, document->key);
-        json_object *job = live ? drv_job_view(live)
-                                : drv_json_parse(document->json, "a stored job", NULL);
+        json_object *job = live ? drv_job_view(live) : drv_json_parse(document->json, "a stored job", NULL);
 
         if (job)
             json_object_array_add(jobs, job);
@@ -38,8 +37,7 @@ drv_job *drv_move_job(drv_context *ctx, const char *id)
     return job;
 }
 
-json_object *drv_move_job_view(drv_context *ctx, const char *id, gint64 after, guint wait_ms,
-                               GError **error)
+json_object *drv_move_job_view(drv_context *ctx, const char *id, gint64 after, guint wait_ms, GError **error)
 {
     g_autoptr(drv_job) live = drv_move_job(ctx, id);
     g_autoptr(drv_document) document = NULL;
@@ -51,8 +49,7 @@ json_object *drv_move_job_view(drv_context *ctx, const char *id, gint64 after, g
     if (document)
         return drv_json_parse(document->json, "a stored job", error);
     if (g_error_matches(problem, DRV_ERROR, DRV_ERROR_NOT_FOUND))
-        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND,
-                    "there is no job %s; 'drover jobs' shows all", id);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "there is no job %s; 'drover jobs' shows all", id);
     else
         g_propagate_error(error, g_steal_pointer(&problem));
     return NULL;

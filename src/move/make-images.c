@@ -18,8 +18,7 @@
 #include "model/json.h"
 
 static gboolean make_file(drv_context *ctx, const char *path, const char *format, guint64 size_bytes,
-                          guint64 needed_bytes, json_object *made, drv_made_keep keep,
-                          gpointer data, GError **error)
+                          guint64 needed_bytes, json_object *made, drv_made_keep keep, gpointer data, GError **error)
 {
     g_autofree char *directory = g_path_get_dirname(path);
     g_autoptr(drv_admission) admission = drv_hyper_admission(ctx->hyper, error);
@@ -34,12 +33,10 @@ static gboolean make_file(drv_context *ctx, const char *path, const char *format
     }
     drv_kept_make_room(ctx->content, directory, needed_bytes);
     json_object_array_add(made, json_object_new_string(path));
-    return keep(data, error) && drv_hyper_disk_create(ctx->hyper, path, format, size_bytes,
-                                                      needed_bytes, error);
+    return keep(data, error) && drv_hyper_disk_create(ctx->hyper, path, format, size_bytes, needed_bytes, error);
 }
 
-static gboolean take_device(const char *path, json_object *made, drv_made_keep keep, gpointer data,
-                            GError **error)
+static gboolean take_device(const char *path, json_object *made, drv_made_keep keep, gpointer data, GError **error)
 {
     json_object *entry;
 
@@ -95,8 +92,8 @@ static gboolean check_nvram(drv_context *ctx, const char *path, GError **error)
     return admission && drv_admission_check_nvram(admission, path, error);
 }
 
-gboolean drv_make_images(drv_context *ctx, json_object *step, json_object *made, drv_made_keep keep,
-                          gpointer data, GError **error)
+gboolean drv_make_images(drv_context *ctx, json_object *step, json_object *made, drv_made_keep keep, gpointer data,
+                         GError **error)
 {
     json_object *disks = drv_json_array(step, "disks");
     const char *nvram = drv_json_string(step, "nvram", NULL);
@@ -116,8 +113,7 @@ gboolean drv_make_images(drv_context *ctx, json_object *step, json_object *made,
         else
             good = make_file(ctx, path, drv_json_string(disk, "format", "raw"),
                              (guint64)drv_json_int(disk, "capacity_bytes", 0),
-                             (guint64)drv_json_int(disk, "needed_bytes",
-                                                   drv_json_int(disk, "allocation_bytes", 0)),
+                             (guint64)drv_json_int(disk, "needed_bytes", drv_json_int(disk, "allocation_bytes", 0)),
                              made, keep, data, error);
         if (!good)
             return FALSE;
@@ -131,8 +127,7 @@ gboolean drv_make_images(drv_context *ctx, json_object *step, json_object *made,
     }
     /* Of a running VM QEMU writes them when the guest is here. Then no template is needed. */
     if (nvram && nvram_bytes > 0 && !g_file_test(nvram, G_FILE_TEST_EXISTS))
-        return make_file(ctx, nvram, "raw", whole_sectors(nvram_bytes), (guint64)nvram_bytes, made,
-                         keep, data, error);
+        return make_file(ctx, nvram, "raw", whole_sectors(nvram_bytes), (guint64)nvram_bytes, made, keep, data, error);
     /* libvirt makes it when the guest comes, and leaves it when the move fails. */
     if (nvram && !g_file_test(nvram, G_FILE_TEST_EXISTS)) {
         json_object_array_add(made, json_object_new_string(nvram));

@@ -71,8 +71,7 @@ static drv_verdict source_is_off(const drv_settle_facts *facts)
     case DRV_PRESENCE_RUNNING:
         return DRV_VERDICT_DONE;
     case DRV_PRESENCE_PAUSED:
-        return facts->resumed || facts->finish_ok ? DRV_VERDICT_DONE
-                                                  : once_steady(facts, DRV_VERDICT_ATTENTION);
+        return facts->resumed || facts->finish_ok ? DRV_VERDICT_DONE : once_steady(facts, DRV_VERDICT_ATTENTION);
     case DRV_PRESENCE_OFF:
         return facts->resumed ? DRV_VERDICT_DONE : DRV_VERDICT_ROLL_BACK;
     default:
@@ -94,8 +93,7 @@ static drv_verdict source_is_paused(const drv_settle_facts *facts)
         return once_steady(facts, DRV_VERDICT_COMPLETE);
     if (!facts->resumed && !facts->finish_ok)
         return DRV_VERDICT_ROLL_BACK;
-    return once_steady(facts, facts->target == DRV_PRESENCE_PAUSED ? DRV_VERDICT_COMPLETE
-                                                                   : DRV_VERDICT_ATTENTION);
+    return once_steady(facts, facts->target == DRV_PRESENCE_PAUSED ? DRV_VERDICT_COMPLETE : DRV_VERDICT_ATTENTION);
 }
 
 static drv_verdict source_is_split(const drv_settle_facts *facts)
@@ -129,9 +127,8 @@ drv_verdict drv_settle_decide(const drv_settle_facts *facts)
 }
 
 static const char *const names[] = {
-    [DRV_PRESENCE_ABSENT] = "absent",   [DRV_PRESENCE_OFF] = "shut off",
-    [DRV_PRESENCE_PAUSED] = "paused",   [DRV_PRESENCE_RUNNING] = "running",
-    [DRV_PRESENCE_UNKNOWN] = "unknown",
+    [DRV_PRESENCE_ABSENT] = "absent",   [DRV_PRESENCE_OFF] = "shut off",    [DRV_PRESENCE_PAUSED] = "paused",
+    [DRV_PRESENCE_RUNNING] = "running", [DRV_PRESENCE_UNKNOWN] = "unknown",
 };
 
 const char *drv_presence_name(drv_presence presence)

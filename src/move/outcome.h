@@ -8,8 +8,8 @@
 #include <glib.h>
 
 typedef enum {
-    DRV_PRESENCE_ABSENT,  /* not there at all */
-    DRV_PRESENCE_OFF,     /* a definition that does not run */
+    DRV_PRESENCE_ABSENT, /* not there at all */
+    DRV_PRESENCE_OFF,    /* a definition that does not run */
     DRV_PRESENCE_PAUSED,
     DRV_PRESENCE_RUNNING,
     DRV_PRESENCE_UNKNOWN, /* could not be asked, or libvirt is still changing it */
@@ -27,13 +27,13 @@ typedef enum {
 typedef struct {
     drv_presence source;
     drv_presence target;
-    gboolean was_running; /* the VM ran before the move (else it was paused by its user) */
-    gboolean resumed;     /* the target has resumed it, or was told to keep it paused and has it */
-    gboolean finish_ok;   /* a Finish reply that said success was delivered to the source's libvirtd */
-    gboolean steady;      /* it has been just so for a while, with no job of libvirt at either end */
-    gboolean source_split; /* the source has handed over by post-copy and holds what the target lacks */
+    gboolean was_running;   /* the VM ran before the move (else it was paused by its user) */
+    gboolean resumed;       /* the target has resumed it, or was told to keep it paused and has it */
+    gboolean finish_ok;     /* a Finish reply that said success was delivered to the source's libvirtd */
+    gboolean steady;        /* it has been just so for a while, with no job of libvirt at either end */
+    gboolean source_split;  /* the source has handed over by post-copy and holds what the target lacks */
     gboolean source_broken; /* … and has lost its way to the target */
-    gboolean target_split; /* the target runs by post-copy and lacks what the source holds */
+    gboolean target_split;  /* the target runs by post-copy and lacks what the source holds */
 } drv_settle_facts;
 
 /** drv_settle_decide() - see the table in outcome.c. */

@@ -19,8 +19,7 @@
 
 static void update_rate(drv_progress *progress, const struct drv_relay_status *relay, gint64 now_ms)
 {
-    guint64 bytes = relay->channel[DRV_CHANNEL_RAM].local_in_bytes +
-                    relay->channel[DRV_CHANNEL_DISK].local_in_bytes;
+    guint64 bytes = relay->channel[DRV_CHANNEL_RAM].local_in_bytes + relay->channel[DRV_CHANNEL_DISK].local_in_bytes;
     gint64 passed_ms = now_ms - progress->seen_ms;
 
     if (progress->seen_ms && passed_ms > 0 && bytes >= progress->seen_bytes) {
@@ -53,8 +52,7 @@ static gint64 simple_ms(const drv_progress *progress, const drv_job_stats *stats
     double shrink_bps = progress->rate_bps - (double)stats->dirty_rate_bps;
     double ms;
 
-    if (progress->seen_bytes < TELLING_BYTES || progress->rate_bps <= 0 ||
-        (memory_left && shrink_bps <= 0))
+    if (progress->seen_bytes < TELLING_BYTES || progress->rate_bps <= 0 || (memory_left && shrink_bps <= 0))
         return -1;
     ms = ((double)stats->disk_remaining_bytes / progress->rate_bps +
           (memory_left ? (double)memory_left / shrink_bps : 0)) *
@@ -62,8 +60,8 @@ static gint64 simple_ms(const drv_progress *progress, const drv_job_stats *stats
     return ms <= FORESEEABLE_MS ? (gint64)ms : -1;
 }
 
-static void note_round(drv_progress *progress, const drv_job_stats *stats,
-                       const struct drv_relay_status *relay, gint64 now_ms)
+static void note_round(drv_progress *progress, const drv_job_stats *stats, const struct drv_relay_status *relay,
+                       gint64 now_ms)
 {
     const struct drv_relay_channel_counters *ram = &relay->channel[DRV_CHANNEL_RAM];
 
@@ -78,28 +76,26 @@ static void note_round(drv_progress *progress, const drv_job_stats *stats,
 }
 
 /* The estimate, fitted to what the move has shown so far. */
-static gint64 fitted_ms(const drv_progress *progress, const drv_job_stats *stats,
-                        const struct drv_relay_status *relay, gint64 now_ms)
+static gint64 fitted_ms(const drv_progress *progress, const drv_job_stats *stats, const struct drv_relay_status *relay,
+                        gint64 now_ms)
 {
     drv_estimate_input in = *progress->expected;
     const struct drv_relay_channel_counters *ram = &relay->channel[DRV_CHANNEL_RAM];
-    const drv_estimate_now now = {
-        .round_s = (double)(now_ms - progress->round_ms) / 1000,
-        .rounds = (guint)progress->rounds,
-        .left_bytes = stats->memory_total_bytes ? stats->memory_remaining_bytes
-                                                : progress->memory_bytes,
-        .disk_left_bytes = stats->disk_remaining_bytes,
-        .memory_total_bytes = stats->memory_total_bytes,
-        .wire_bytes = ram->coded_bytes,
-        .timed_bytes = ram->coded_bytes - MIN(progress->wire_bytes, ram->coded_bytes),
-        .timed_s = progress->wire_ms ? (double)(now_ms - progress->wire_ms) / 1000 : 0,
-        .link_bps = relay->link_bps,
-        .throttle_percent = stats->throttle_percent};
+    const drv_estimate_now now = {.round_s = (double)(now_ms - progress->round_ms) / 1000,
+                                  .rounds = (guint)progress->rounds,
+                                  .left_bytes = stats->memory_total_bytes ? stats->memory_remaining_bytes
+                                                                          : progress->memory_bytes,
+                                  .disk_left_bytes = stats->disk_remaining_bytes,
+                                  .memory_total_bytes = stats->memory_total_bytes,
+                                  .wire_bytes = ram->coded_bytes,
+                                  .timed_bytes = ram->coded_bytes - MIN(progress->wire_bytes, ram->coded_bytes),
+                                  .timed_s = progress->wire_ms ? (double)(now_ms - progress->wire_ms) / 1000 : 0,
+                                  .link_bps = relay->link_bps,
+                                  .throttle_percent = stats->throttle_percent};
 
     /* What QEMU counts over a round is a window like the others, and a newer one. */
     if (stats->dirty_rate_bps && in.window_count < DRV_ESTIMATE_WINDOWS)
-        in.windows[in.window_count++] =
-            (drv_dirty_window){.seconds = 1, .bytes = stats->dirty_rate_bps};
+        in.windows[in.window_count++] = (drv_dirty_window){.seconds = 1, .bytes = stats->dirty_rate_bps};
     return drv_plan_remaining_ms(&in, &now);
 }
 
@@ -107,11 +103,11 @@ static gint64 fitted_ms(const drv_progress *progress, const drv_job_stats *stats
  * What is shown: the end comes nearer as time passes; a new mind about it is taken on bit by bit, so that
  * one odd sample makes nothing jump.
  */
-static gint64 remaining_ms(drv_progress *progress, const drv_job_stats *stats,
-                           const struct drv_relay_status *relay, guint64 memory_left, gint64 now_ms)
+static gint64 remaining_ms(drv_progress *progress, const drv_job_stats *stats, const struct drv_relay_status *relay,
+                           guint64 memory_left, gint64 now_ms)
 {
-    gint64 left_ms = progress->expected ? fitted_ms(progress, stats, relay, now_ms)
-                                        : simple_ms(progress, stats, memory_left);
+    gint64 left_ms =
+        progress->expected ? fitted_ms(progress, stats, relay, now_ms) : simple_ms(progress, stats, memory_left);
     double passed_ms = (double)(now_ms - progress->fitted_ms);
     gint64 end_ms = now_ms + left_ms;
 
@@ -120,20 +116,18 @@ static gint64 remaining_ms(drv_progress *progress, const drv_job_stats *stats,
         return -1;
     }
     if (progress->expected && progress->end_ms)
-        end_ms = progress->end_ms +
-                 (gint64)(passed_ms / (passed_ms + NEW_MIND_MS) * (double)(end_ms - progress->end_ms));
+        end_ms =
+            progress->end_ms + (gint64)(passed_ms / (passed_ms + NEW_MIND_MS) * (double)(end_ms - progress->end_ms));
     progress->end_ms = end_ms;
     progress->fitted_ms = now_ms;
     return MAX(end_ms - now_ms, 0);
 }
 
-json_object *drv_progress_update(drv_progress *progress, drv_state state,
-                                 const drv_job_stats *stats, const struct drv_relay_status *relay,
-                                 gint64 now_ms)
+json_object *drv_progress_update(drv_progress *progress, drv_state state, const drv_job_stats *stats,
+                                 const struct drv_relay_status *relay, gint64 now_ms)
 {
     json_object *object = json_object_new_object();
-    guint64 memory_total = stats->memory_total_bytes ? stats->memory_total_bytes
-                                                     : progress->memory_bytes;
+    guint64 memory_total = stats->memory_total_bytes ? stats->memory_total_bytes : progress->memory_bytes;
     guint64 memory_left = stats->memory_total_bytes ? stats->memory_remaining_bytes : memory_total;
     gint64 left_ms;
 

@@ -57,8 +57,7 @@ drv_decision *drv_decision_make(const char *path, GError **error)
 
     if (decision)
         return decision;
-    g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot make %s: %s", path,
-                g_strerror(problem ? problem : errno));
+    g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot make %s: %s", path, g_strerror(problem ? problem : errno));
     return NULL;
 }
 

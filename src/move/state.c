@@ -18,8 +18,8 @@ static const drv_state_info table[] = {
         {
             .name = "preparing",
             .phase = "preparing",
-            .next = TO(COPYING_DISKS) | TO(COPYING_MEMORY) | TO(FINISHING) | TO(ROLLED_BACK) |
-                    TO(FAILED) | TO(NEEDS_ATTENTION),
+            .next = TO(COPYING_DISKS) | TO(COPYING_MEMORY) | TO(FINISHING) | TO(ROLLED_BACK) | TO(FAILED) |
+                    TO(NEEDS_ATTENTION),
             .cancellable = TRUE,
             .invariant = "the VM runs at the source; the target holds a session, a relay and empty "
                          "images, all in its store",
@@ -29,8 +29,8 @@ static const drv_state_info table[] = {
         {
             .name = "copying-disks",
             .phase = "copying disks",
-            .next = TO(PREPARING) | TO(COPYING_MEMORY) | TO(SWITCHING) | TO(POST_COPY) | TO(FINISHING) | TO(ROLLED_BACK) |
-                    TO(FAILED) | TO(NEEDS_ATTENTION),
+            .next = TO(PREPARING) | TO(COPYING_MEMORY) | TO(SWITCHING) | TO(POST_COPY) | TO(FINISHING) |
+                    TO(ROLLED_BACK) | TO(FAILED) | TO(NEEDS_ATTENTION),
             .cancellable = TRUE,
             .invariant = "the VM runs at the source; libvirt's job runs there; the target's copy has "
                          "never run",
@@ -41,8 +41,8 @@ static const drv_state_info table[] = {
         {
             .name = "copying-memory",
             .phase = "copying memory",
-            .next = TO(PREPARING) | TO(SWITCHING) | TO(POST_COPY) | TO(FINISHING) |
-                    TO(ROLLED_BACK) | TO(FAILED) | TO(NEEDS_ATTENTION),
+            .next = TO(PREPARING) | TO(SWITCHING) | TO(POST_COPY) | TO(FINISHING) | TO(ROLLED_BACK) | TO(FAILED) |
+                    TO(NEEDS_ATTENTION),
             .cancellable = TRUE,
             .invariant = "as while copying disks",
             .recovery = "as while copying disks",
@@ -51,8 +51,8 @@ static const drv_state_info table[] = {
         {
             .name = "switching",
             .phase = "switching",
-            .next = TO(COPYING_MEMORY) | TO(POST_COPY) | TO(FINISHING) | TO(ROLLED_BACK) |
-                    TO(FAILED) | TO(NEEDS_ATTENTION),
+            .next =
+                TO(COPYING_MEMORY) | TO(POST_COPY) | TO(FINISHING) | TO(ROLLED_BACK) | TO(FAILED) | TO(NEEDS_ATTENTION),
             .cancellable = TRUE,
             .invariant = "the guest is stopped at the source and not yet resumed at the target",
             .recovery = "both ends are asked; the target resumes only when the Finish reply has been "

@@ -51,8 +51,8 @@ gboolean drv_node_pause(drv_context *ctx, guint ms)
     return go_on;
 }
 
-json_object *drv_node_call(drv_context *ctx, const char *node, const char *method, const char *path,
-                           json_object *body, guint timeout_ms, GError **error)
+json_object *drv_node_call(drv_context *ctx, const char *node, const char *method, const char *path, json_object *body,
+                           guint timeout_ms, GError **error)
 {
     if (g_str_equal(node, ctx->node))
         return ctx->answer(ctx, ctx->node, method, path + strlen("/v1/peer/"), body, error);
@@ -128,7 +128,6 @@ char *drv_node_of_id(const char *id, const char *what, GError **error)
 
     if (dash && dash != id && dash[1])
         return g_strndup(id, (gsize)(dash - id));
-    g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND,
-                "'%s' is not the id of a %s; one looks like h1-7", id, what);
+    g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "'%s' is not the id of a %s; one looks like h1-7", id, what);
     return NULL;
 }

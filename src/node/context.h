@@ -33,41 +33,41 @@ typedef struct drv_operations drv_operations;
 struct drv_context {
     char *node;
     /* What this node is asked itself, which needs no network: as drv_serve_peer(). */
-    json_object *(*answer)(drv_context *ctx, const char *caller, const char *method, const char *path, json_object *body,
-                           GError **error);
+    json_object *(*answer)(drv_context *ctx, const char *caller, const char *method, const char *path,
+                           json_object *body, GError **error);
     gint64 started_ms; /* this droverd */
     drv_hyper *hyper;
-    drv_store *store;     /* this node's own */
-    drv_store *shared;    /* the cluster's, a gate: see leader.h */
+    drv_store *store;      /* this node's own */
+    drv_store *shared;     /* the cluster's, a gate: see leader.h */
     struct drv_lead *lead; /* leader.c */
     const drv_peers *peers;
     char *relay_program;
     guint64 relay_memory_bytes; /* that all relays may take together; 0: a part of the host's */
-    char *stand_in_program; /* NULL: none */
-    char *resumed_dir; /* a file for each session whose guest a stand-in has resumed */
+    char *stand_in_program;     /* NULL: none */
+    char *resumed_dir;          /* a file for each session whose guest a stand-in has resumed */
     char *sessions_dir;
     drv_content *content; /* NULL: none is kept */
     drv_operations *operations;
 
-    gint looking;         /* atomic; libvirt's first look goes on: facts/first-look.h */
+    gint looking;                  /* atomic; libvirt's first look goes on: facts/first-look.h */
     void (*looked)(gpointer data); /* it is over; from its thread */
     gpointer looked_data;
 
-    GMutex lock;          /* guards what follows */
-    GCond idle;           /* a thread has ended */
-    GHashTable *jobs;     /* id → drv_job: those of this node that have not ended */
-    GHashTable *attention; /* id → drv_job: those of this node that need attention */
-    GHashTable *outgoing; /* VM's UUID → drv_outgoing */
-    GHashTable *incoming; /* session → drv_incoming */
-    GHashTable *leaving;  /* VM's UUID → the id of the job that moves it away */
-    GHashTable *in_need;  /* the id of a job that needs attention → its VM's UUID */
-    GHashTable *coming;   /* session → UUID of the VM that arrives by it and is not settled yet */
-    GHashTable *presence; /* node → since when it answers or does not (presence.h) */
+    GMutex lock;                /* guards what follows */
+    GCond idle;                 /* a thread has ended */
+    GHashTable *jobs;           /* id → drv_job: those of this node that have not ended */
+    GHashTable *attention;      /* id → drv_job: those of this node that need attention */
+    GHashTable *outgoing;       /* VM's UUID → drv_outgoing */
+    GHashTable *incoming;       /* session → drv_incoming */
+    GHashTable *leaving;        /* VM's UUID → the id of the job that moves it away */
+    GHashTable *in_need;        /* the id of a job that needs attention → its VM's UUID */
+    GHashTable *coming;         /* session → UUID of the VM that arrives by it and is not settled yet */
+    GHashTable *presence;       /* node → since when it answers or does not (presence.h) */
     json_object *node_settings; /* as last heard from the leader; NULL: never */
-    GHashTable *probes;   /* session → its directory: of links that are probed up to here */
-    gboolean probing;     /* a link from here */
-    gint looks;              /* at links and memory for predictions that run now; atomic */
-    guint threads;        /* that drv_serve_free() waits for */
+    GHashTable *probes;         /* session → its directory: of links that are probed up to here */
+    gboolean probing;           /* a link from here */
+    gint looks;                 /* at links and memory for predictions that run now; atomic */
+    guint threads;              /* that drv_serve_free() waits for */
     gboolean stopping;
 };
 
@@ -79,8 +79,8 @@ gboolean drv_node_is_stopping(drv_context *ctx);
 gboolean drv_node_pause(drv_context *ctx, guint ms);
 
 /** drv_node_call() - a peer, or this node itself without the network. See drv_peers.call. */
-json_object *drv_node_call(drv_context *ctx, const char *node, const char *method, const char *path,
-                           json_object *body, guint timeout_ms, GError **error);
+json_object *drv_node_call(drv_context *ctx, const char *node, const char *method, const char *path, json_object *body,
+                           guint timeout_ms, GError **error);
 
 /** drv_node_is_copied() - whether a step's disk is copied to the target. */
 gboolean drv_node_is_copied(json_object *disk);

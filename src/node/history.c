@@ -34,10 +34,8 @@ void drv_outbox_record(drv_context *ctx, const char *bucket, const char *key, co
     drv_json_set_string(entry, "bucket", bucket);
     drv_json_set_string(entry, "key", key);
     drv_json_set_string(entry, "json", json);
-    if (!drv_store_put(ctx->store, BUCKET, name, json_object_to_json_string(entry), DRV_REVISION_ANY,
-                       NULL, &error))
-        drv_log_error("%s/%s will not be recorded for the cluster: %s", bucket, key,
-                      error->message);
+    if (!drv_store_put(ctx->store, BUCKET, name, json_object_to_json_string(entry), DRV_REVISION_ANY, NULL, &error))
+        drv_log_error("%s/%s will not be recorded for the cluster: %s", bucket, key, error->message);
 }
 
 gint64 drv_outbox_waiting(drv_context *ctx)
@@ -53,9 +51,8 @@ static gboolean give(drv_context *ctx, const drv_document *document, GError **er
     g_autoptr(json_object) entry = json_tokener_parse(document->json);
     g_autoptr(GError) problem = NULL;
 
-    if (!drv_store_put(ctx->shared, drv_json_string(entry, "bucket", ""),
-                       drv_json_string(entry, "key", ""), drv_json_string(entry, "json", ""),
-                       DRV_REVISION_ANY, NULL, &problem)) {
+    if (!drv_store_put(ctx->shared, drv_json_string(entry, "bucket", ""), drv_json_string(entry, "key", ""),
+                       drv_json_string(entry, "json", ""), DRV_REVISION_ANY, NULL, &problem)) {
         if (!g_error_matches(problem, DRV_ERROR, DRV_ERROR_INVALID)) {
             g_propagate_error(error, g_steal_pointer(&problem));
             return FALSE;
@@ -124,8 +121,7 @@ static gpointer outbox_thread(gpointer data)
         if (!with_etcd(ctx) || give_all(ctx, &error)) {
             complained = FALSE;
         } else if (!complained) {
-            drv_log_warning("what has ended here is recorded for the cluster later: %s",
-                            error->message);
+            drv_log_warning("what has ended here is recorded for the cluster later: %s", error->message);
             complained = TRUE;
         }
         /* A new one wakes it; one that could not be given is tried again after a pause. */
@@ -146,8 +142,7 @@ void drv_outbox_start(drv_context *ctx)
 
 json_object *drv_outbox_recorded_job(drv_context *ctx, const char *id)
 {
-    g_autoptr(drv_document) document =
-        with_etcd(ctx) ? drv_store_get(ctx->shared, DRV_HISTORY_BUCKET, id, NULL) : NULL;
+    g_autoptr(drv_document) document = with_etcd(ctx) ? drv_store_get(ctx->shared, DRV_HISTORY_BUCKET, id, NULL) : NULL;
 
     return document ? drv_json_parse(document->json, "a recorded job", NULL) : NULL;
 }
@@ -171,9 +166,8 @@ void drv_outbox_add_jobs(drv_context *ctx, json_object *jobs, json_object *silen
     recorded = drv_store_list(ctx->shared, DRV_HISTORY_BUCKET, HISTORY_MOST, NULL);
     for (guint i = 0; recorded && i < recorded->len; i++) {
         const drv_document *document = recorded->pdata[i];
-        json_object *job = is_silent(silent, document->key)
-                               ? drv_json_parse(document->json, "a recorded job", NULL)
-                               : NULL;
+        json_object *job =
+            is_silent(silent, document->key) ? drv_json_parse(document->json, "a recorded job", NULL) : NULL;
 
         if (job)
             json_object_array_add(jobs, job);

@@ -25,12 +25,12 @@
 #define LOOK_MS 2000 /* without etcd: whether there is one by now */
 
 struct drv_lead {
-    GMutex lock;      /* guards what follows */
-    gint64 until_ms;  /* it is this node's until then, by CLOCK_BOOTTIME */
+    GMutex lock;       /* guards what follows */
+    gint64 until_ms;   /* it is this node's until then, by CLOCK_BOOTTIME */
     const char *place; /* in that store; one to which the data were moved has a leader of its own */
-    char *holder;     /* who held it when it was asked last; NULL: not known */
-    gint64 lease;     /* only the thread's */
-    gboolean led;     /* the same: what was logged */
+    char *holder;      /* who held it when it was asked last; NULL: not known */
+    gint64 lease;      /* only the thread's */
+    gboolean led;      /* the same: what was logged */
     gint64 revision;
 };
 
@@ -100,8 +100,8 @@ drv_store *drv_leader_store(drv_context *ctx, GError **error)
     return store;
 }
 
-json_object *drv_leader_ask(drv_context *ctx, const char *what, const char *method, const char *path,
-                            json_object *body, guint timeout_ms, GError **error)
+json_object *drv_leader_ask(drv_context *ctx, const char *what, const char *method, const char *path, json_object *body,
+                            guint timeout_ms, GError **error)
 {
     g_autofree char *leader = drv_leader_name(ctx);
     g_autoptr(GError) problem = NULL;
@@ -120,8 +120,8 @@ json_object *drv_leader_ask(drv_context *ctx, const char *what, const char *meth
     return NULL;
 }
 
-json_object *drv_leader_act(drv_context *ctx, const char *node, const char *method, const char *path,
-                            json_object *body, guint timeout_ms, GError **error)
+json_object *drv_leader_act(drv_context *ctx, const char *node, const char *method, const char *path, json_object *body,
+                            guint timeout_ms, GError **error)
 {
     if (g_str_equal(node, ctx->node) || drv_leader_is_here(ctx))
         return drv_node_call(ctx, node, method, path, body, timeout_ms, error);
@@ -163,7 +163,8 @@ gboolean drv_leader_must_be_here(drv_context *ctx, GError **error)
     } while (now_ms() < until_ms && drv_node_pause(ctx, AGAIN_MS));
     g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
                 "this is done by the node that leads, and %s does not know which that is: 'drover node list' and "
-                "'drover doctor' say whether the nodes and the cluster's store are well", ctx->node);
+                "'drover doctor' say whether the nodes and the cluster's store are well",
+                ctx->node);
     return FALSE;
 }
 
@@ -190,8 +191,7 @@ static void note(drv_context *ctx, drv_claim claim, char *holder, gint64 asked_m
         g_clear_pointer(&lead->holder, g_free);
     g_mutex_unlock(&lead->lock);
     if (leads != lead->led)
-        drv_log_notice(leads ? "this node leads the cluster now"
-                             : "this node does not lead the cluster any more");
+        drv_log_notice(leads ? "this node leads the cluster now" : "this node does not lead the cluster any more");
     lead->led = leads;
 }
 
@@ -203,8 +203,7 @@ static gboolean ask(drv_context *ctx)
     const char *place = drv_store_place(ctx->shared); /* as it is before it is asked */
     gint64 asked_ms = now_ms();
     char *holder = NULL;
-    drv_claim claim =
-        drv_store_claim(ctx->shared, CLAIM, ctx->node, TTL_S, &lead->lease, &holder, &error);
+    drv_claim claim = drv_store_claim(ctx->shared, CLAIM, ctx->node, TTL_S, &lead->lease, &holder, &error);
 
     note(ctx, claim, claim == DRV_CLAIM_FAILED ? NULL : holder, asked_ms, place);
     if (claim == DRV_CLAIM_FAILED) {
@@ -229,8 +228,7 @@ static gpointer lead_thread(gpointer data)
             /* Its end is a change; what changed before is found by the question after it. */
             const char *place = drv_store_place(ctx->shared);
 
-            lead->revision =
-                drv_store_wait(ctx->shared, DRV_CLAIM_BUCKET, lead->revision, RENEW_MS, NULL);
+            lead->revision = drv_store_wait(ctx->shared, DRV_CLAIM_BUCKET, lead->revision, RENEW_MS, NULL);
             if (place != drv_store_place(ctx->shared)) /* another one has its own count */
                 lead->revision = -1;
             go_on = lead->revision >= 0 ? !drv_node_is_stopping(ctx) : drv_node_pause(ctx, LOOK_MS / 4);

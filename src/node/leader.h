@@ -29,15 +29,15 @@ drv_store *drv_leader_store(drv_context *ctx, GError **error);
  * @what: what is asked for, for the message when it does not answer ("operations are kept")
  * See drv_peers.call.
  */
-json_object *drv_leader_ask(drv_context *ctx, const char *what, const char *method, const char *path,
-                            json_object *body, guint timeout_ms, GError **error);
+json_object *drv_leader_ask(drv_context *ctx, const char *what, const char *method, const char *path, json_object *body,
+                            guint timeout_ms, GError **error);
 
 /**
  * drv_leader_act() - what an operator asks for, to be done at @node: here, or there if this node leads,
  * which may act in his name. Else he is sent to @node (DRV_ELSEWHERE).
  */
-json_object *drv_leader_act(drv_context *ctx, const char *node, const char *method, const char *path,
-                            json_object *body, guint timeout_ms, GError **error);
+json_object *drv_leader_act(drv_context *ctx, const char *node, const char *method, const char *path, json_object *body,
+                            guint timeout_ms, GError **error);
 
 /** drv_leader_is() - does node @name lead? With etcd this may ask there. */
 gboolean drv_leader_is(drv_context *ctx, const char *name);

@@ -99,9 +99,11 @@ int drv_reserve(drv_context *ctx, const char *dir, guint wish_mib, gboolean must
         *cache_mib = MAX(*cache_mib, DRV_BUDGET_CACHE_LEAST_MIB);
     if (!*cache_mib) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED,
-                    "%s has no memory for another migration: %u have reserved %" G_GUINT64_FORMAT " MiB of the %"
-                    G_GUINT64_FORMAT " MiB that relays may take there; wait until one has ended ('drover jobs'), or give "
-                    "relays more (droverd --relay-memory)", ctx->node, sum.sessions, sum.mib, budget >> 20);
+                    "%s has no memory for another migration: %u have reserved %" G_GUINT64_FORMAT
+                    " MiB of the %" G_GUINT64_FORMAT
+                    " MiB that relays may take there; wait until one has ended ('drover jobs'), or give "
+                    "relays more (droverd --relay-memory)",
+                    ctx->node, sum.sessions, sum.mib, budget >> 20);
         return -1;
     }
     fd = directory >= 0 ? write_down(directory, dir, drv_budget_session_mib(*cache_mib)) : -1;

@@ -18,8 +18,7 @@ gboolean drv_session_new_id(drv_session_id *id, guint8 secret[DRV_SESSION_SECRET
 
     if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes ||
         getrandom(secret, DRV_SESSION_SECRET_SIZE, 0) != DRV_SESSION_SECRET_SIZE) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "the kernel gave no random bytes: %s",
-                    g_strerror(errno));
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "the kernel gave no random bytes: %s", g_strerror(errno));
         return FALSE;
     }
     drv_hex_encode(id->text, bytes, sizeof bytes);
@@ -71,8 +70,8 @@ gboolean drv_session_make_dir(const char *dir, GError **error)
     }
     /* QEMU makes and reaches its sockets there by its group, and the relay by the same. */
     if (chown(dir, 0, group->gr_gid) < 0 || chmod(dir, 02775) < 0) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot give %s to group %s: %s", dir,
-                    group_name, g_strerror(errno));
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot give %s to group %s: %s", dir, group_name,
+                    g_strerror(errno));
         rmdir(dir);
         return FALSE;
     }
@@ -81,8 +80,7 @@ gboolean drv_session_make_dir(const char *dir, GError **error)
 
 void drv_session_remove_dir(const char *dir)
 {
-    static const char *const sockets[] = {DRV_SOCKET_CONTROL, DRV_SOCKET_RAM, DRV_SOCKET_DISK,
-                                          DRV_SOCKET_ADMIN};
+    static const char *const sockets[] = {DRV_SOCKET_CONTROL, DRV_SOCKET_RAM, DRV_SOCKET_DISK, DRV_SOCKET_ADMIN};
 
     for (guint i = 0; i < G_N_ELEMENTS(sockets); i++) {
         g_autofree char *path = g_build_filename(dir, sockets[i], NULL);

@@ -22,8 +22,7 @@ size_t drv_agreement_encode(uint8_t out[DRV_AGREEMENT_MAX], const struct drv_agr
     return drv_writer_used(&writer);
 }
 
-int drv_agreement_decode(struct drv_agreement *agreement, const uint8_t *in, size_t size,
-                         struct drv_error *err)
+int drv_agreement_decode(struct drv_agreement *agreement, const uint8_t *in, size_t size, struct drv_error *err)
 {
     struct drv_reader reader = drv_reader_over(in, size);
     struct drv_agreement got = {.count = drv_read_u16(&reader)};
@@ -32,8 +31,7 @@ int drv_agreement_decode(struct drv_agreement *agreement, const uint8_t *in, siz
     const uint8_t *has = got.count <= DRV_PACK_SEGMENTS_MAX ? drv_read_bytes(&reader, bytes) : NULL;
 
     /* The last byte's bits beyond the last segment must be 0, so that there is one way to say it. */
-    if (!root || !has || drv_reader_left(&reader) ||
-        (got.count % 8 && has[bytes - 1] >> got.count % 8))
+    if (!root || !has || drv_reader_left(&reader) || (got.count % 8 && has[bytes - 1] >> got.count % 8))
         return drv_error_set(err, EPROTO, "what the other relay says of known content makes no sense");
     memcpy(got.root, root, DRV_DIGEST_BYTES);
     memcpy(got.has, has, bytes);
@@ -43,8 +41,7 @@ int drv_agreement_decode(struct drv_agreement *agreement, const uint8_t *in, siz
 
 bool drv_agreement_settle(struct drv_agreement *here, const struct drv_agreement *there)
 {
-    bool same = here->count && here->count == there->count &&
-                memcmp(here->root, there->root, DRV_DIGEST_BYTES) == 0;
+    bool same = here->count && here->count == there->count && memcmp(here->root, there->root, DRV_DIGEST_BYTES) == 0;
 
     if (!same) {
         memset(here, 0, sizeof *here);

@@ -36,8 +36,7 @@ static inline void drv_agreement_add(struct drv_agreement *agreement, unsigned i
 size_t drv_agreement_encode(uint8_t out[DRV_AGREEMENT_MAX], const struct drv_agreement *agreement);
 
 /** drv_agreement_decode() - Return: 0 or -EPROTO. */
-int drv_agreement_decode(struct drv_agreement *agreement, const uint8_t *in, size_t size,
-                         struct drv_error *err);
+int drv_agreement_decode(struct drv_agreement *agreement, const uint8_t *in, size_t size, struct drv_error *err);
 
 /**
  * drv_agreement_settle() - what both have, into @here. The same at both ends.

@@ -62,15 +62,14 @@ static bool read_segment(struct drv_reader *reader, unsigned packs, struct drv_b
     entry->index = drv_read_u16(reader);
     entry->segment.pages = drv_read_u16(reader);
     digest = drv_read_bytes(reader, DRV_DIGEST_BYTES);
-    if (!digest || entry->pack >= packs || entry->index >= DRV_PACK_SEGMENTS_MAX ||
-        !entry->segment.pages || entry->segment.pages > DRV_SEGMENT_PAGES)
+    if (!digest || entry->pack >= packs || entry->index >= DRV_PACK_SEGMENTS_MAX || !entry->segment.pages ||
+        entry->segment.pages > DRV_SEGMENT_PAGES)
         return false;
     memcpy(entry->segment.digest, digest, DRV_DIGEST_BYTES);
     return true;
 }
 
-int drv_brief_decode(struct drv_brief *brief, const uint8_t *in, size_t size,
-                     struct drv_error *err)
+int drv_brief_decode(struct drv_brief *brief, const uint8_t *in, size_t size, struct drv_error *err)
 {
     struct drv_reader reader = drv_reader_over(in, size);
     struct drv_brief got = {0};
@@ -79,8 +78,7 @@ int drv_brief_decode(struct drv_brief *brief, const uint8_t *in, size_t size,
     read_key(&reader, &got.key);
     got.most_segments = drv_read_u32(&reader);
     got.packs = drv_read_u16(&reader);
-    ok = ok && !reader.bad && got.packs <= DRV_PACKS_MAX &&
-         got.most_segments <= DRV_PACK_SEGMENTS_MAX;
+    ok = ok && !reader.bad && got.packs <= DRV_PACKS_MAX && got.most_segments <= DRV_PACK_SEGMENTS_MAX;
     for (unsigned i = 0; ok && i < got.packs; i++)
         read_key(&reader, &got.pack_key[i]);
     got.count = ok ? drv_read_u16(&reader) : 0;
@@ -99,8 +97,7 @@ int drv_brief_decode(struct drv_brief *brief, const uint8_t *in, size_t size,
     return 0;
 }
 
-int drv_brief_root(const struct drv_brief *brief, uint8_t root[DRV_DIGEST_BYTES],
-                   struct drv_error *err)
+int drv_brief_root(const struct drv_brief *brief, uint8_t root[DRV_DIGEST_BYTES], struct drv_error *err)
 {
     size_t size = (size_t)brief->count * (DRV_DIGEST_BYTES + 2u);
     uint8_t *bytes = malloc(size ? size : 1);
@@ -144,8 +141,7 @@ int drv_brief_read(int fd, struct drv_brief *brief, struct drv_error *err)
     int rc;
 
     if (fstat(fd, &info))
-        return drv_error_set(err, errno, "what droverd says of known content is not there: %s",
-                             strerror(errno));
+        return drv_error_set(err, errno, "what droverd says of known content is not there: %s", strerror(errno));
     if (info.st_size < 1 || info.st_size > (off_t)SIZE_MOST)
         return drv_error_set(err, EINVAL, "what droverd says of known content makes no sense");
     size = (size_t)info.st_size;

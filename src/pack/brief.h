@@ -20,11 +20,11 @@ struct drv_brief_segment {
 };
 
 struct drv_brief {
-    struct drv_seal_key key;  /* of the pack to write */
-    unsigned most_segments;   /* that may be written */
+    struct drv_seal_key key; /* of the pack to write */
+    unsigned most_segments;  /* that may be written */
     unsigned packs;
     struct drv_seal_key pack_key[DRV_PACKS_MAX];
-    unsigned count;           /* segments, as they follow each other in the cache: what matters most last */
+    unsigned count;                    /* segments, as they follow each other in the cache: what matters most last */
     struct drv_brief_segment *segment; /* malloc */
 };
 
@@ -35,12 +35,10 @@ size_t drv_brief_size(const struct drv_brief *brief);
 void drv_brief_encode(uint8_t *out, const struct drv_brief *brief);
 
 /** drv_brief_decode() - Return: 0, -EINVAL or -ENOMEM; then there is nothing to free. */
-int drv_brief_decode(struct drv_brief *brief, const uint8_t *in, size_t size,
-                     struct drv_error *err);
+int drv_brief_decode(struct drv_brief *brief, const uint8_t *in, size_t size, struct drv_error *err);
 
 /** drv_brief_root() - one digest over all segments, by which two ends see that they mean the same. */
-int drv_brief_root(const struct drv_brief *brief, uint8_t root[DRV_DIGEST_BYTES],
-                   struct drv_error *err);
+int drv_brief_root(const struct drv_brief *brief, uint8_t root[DRV_DIGEST_BYTES], struct drv_error *err);
 
 /** drv_brief_write() - into a file in memory. Return: its descriptor, or -errno. */
 int drv_brief_write(const struct drv_brief *brief, struct drv_error *err);

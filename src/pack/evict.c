@@ -9,8 +9,7 @@ static bool goes_before(const struct drv_evict_item *one, const struct drv_evict
     return one->created_ms < other->created_ms;
 }
 
-uint64_t drv_evict(struct drv_evict_item *item, size_t count, uint64_t most_bytes, int64_t age_ms,
-                   int64_t now_ms)
+uint64_t drv_evict(struct drv_evict_item *item, size_t count, uint64_t most_bytes, int64_t age_ms, int64_t now_ms)
 {
     uint64_t left = 0;
 

@@ -8,10 +8,10 @@
 
 struct drv_evict_item {
     uint64_t bytes;
-    int64_t used_ms;    /* real time of the last use; a pack is used when it is made, too */
+    int64_t used_ms; /* real time of the last use; a pack is used when it is made, too */
     int64_t created_ms;
-    bool keep;          /* room for it was promised: it counts, but it stays */
-    bool goes;          /* receives the verdict */
+    bool keep; /* room for it was promised: it counts, but it stays */
+    bool goes; /* receives the verdict */
 };
 
 /**
@@ -19,5 +19,4 @@ struct drv_evict_item {
  * ago, the older first, until no more than @most_bytes are left.
  * Return: bytes that are left.
  */
-uint64_t drv_evict(struct drv_evict_item *item, size_t count, uint64_t most_bytes, int64_t age_ms,
-                   int64_t now_ms);
+uint64_t drv_evict(struct drv_evict_item *item, size_t count, uint64_t most_bytes, int64_t age_ms, int64_t now_ms);

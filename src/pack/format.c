@@ -40,8 +40,7 @@ static void read_text(struct drv_reader *reader, char *text, size_t size)
     text[size - 1] = '\0';
 }
 
-int drv_pack_head_encode(uint8_t out[DRV_PACK_HEAD_BYTES], const struct drv_pack_head *head,
-                         struct drv_error *err)
+int drv_pack_head_encode(uint8_t out[DRV_PACK_HEAD_BYTES], const struct drv_pack_head *head, struct drv_error *err)
 {
     struct drv_writer writer = drv_writer_over(out, DRV_PACK_HEAD_BYTES);
 
@@ -59,8 +58,7 @@ int drv_pack_head_encode(uint8_t out[DRV_PACK_HEAD_BYTES], const struct drv_pack
     return writer.bad ? drv_error_set(err, EINVAL, "a name is too long to keep content by") : 0;
 }
 
-int drv_pack_head_decode(struct drv_pack_head *head, const uint8_t in[DRV_PACK_HEAD_BYTES],
-                         struct drv_error *err)
+int drv_pack_head_decode(struct drv_pack_head *head, const uint8_t in[DRV_PACK_HEAD_BYTES], struct drv_error *err)
 {
     struct drv_reader reader = drv_reader_over(in, DRV_PACK_HEAD_BYTES);
     const uint8_t *magic = drv_read_bytes(&reader, sizeof head_magic);
@@ -93,27 +91,24 @@ void drv_pack_foot_encode(uint8_t out[DRV_PACK_FOOT_BYTES], uint64_t at, uint32_
     drv_write_u64(&writer, at);
 }
 
-int drv_pack_foot_decode(const uint8_t in[DRV_PACK_FOOT_BYTES], uint64_t file_bytes, uint64_t *at,
-                         uint32_t *size, struct drv_error *err)
+int drv_pack_foot_decode(const uint8_t in[DRV_PACK_FOOT_BYTES], uint64_t file_bytes, uint64_t *at, uint32_t *size,
+                         struct drv_error *err)
 {
     struct drv_reader reader = drv_reader_over(in, DRV_PACK_FOOT_BYTES);
     const uint8_t *magic = drv_read_bytes(&reader, sizeof foot_magic);
-    const size_t most = DRV_PACK_SEGMENTS_MAX * SEGMENT_ENTRY + DRV_PACKS_MAX * USE_ENTRY + 10u +
-                        DRV_SEAL_TAG_BYTES;
+    const size_t most = DRV_PACK_SEGMENTS_MAX * SEGMENT_ENTRY + DRV_PACKS_MAX * USE_ENTRY + 10u + DRV_SEAL_TAG_BYTES;
 
     *size = drv_read_u32(&reader);
     *at = drv_read_u64(&reader);
-    if (memcmp(magic, foot_magic, sizeof foot_magic) != 0 || *size < DRV_SEAL_TAG_BYTES ||
-        *size > most || *at < DRV_PACK_HEAD_BYTES || *at > file_bytes ||
-        file_bytes - *at != (uint64_t)*size + DRV_PACK_FOOT_BYTES)
+    if (memcmp(magic, foot_magic, sizeof foot_magic) != 0 || *size < DRV_SEAL_TAG_BYTES || *size > most ||
+        *at < DRV_PACK_HEAD_BYTES || *at > file_bytes || file_bytes - *at != (uint64_t)*size + DRV_PACK_FOOT_BYTES)
         return drv_error_set(err, EBADMSG, "its end is missing");
     return 0;
 }
 
 size_t drv_pack_manifest_size(const struct drv_pack_manifest *manifest)
 {
-    return 4u + (size_t)manifest->count * SEGMENT_ENTRY + 2u + (size_t)manifest->uses * USE_ENTRY +
-           4u;
+    return 4u + (size_t)manifest->count * SEGMENT_ENTRY + 2u + (size_t)manifest->uses * USE_ENTRY + 4u;
 }
 
 void drv_pack_manifest_encode(uint8_t *out, const struct drv_pack_manifest *manifest)
@@ -161,8 +156,7 @@ static bool read_uses(struct drv_reader *reader, struct drv_pack_manifest *manif
     return !reader->bad && !drv_reader_left(reader);
 }
 
-int drv_pack_manifest_decode(struct drv_pack_manifest *manifest, const uint8_t *in, size_t size,
-                             struct drv_error *err)
+int drv_pack_manifest_decode(struct drv_pack_manifest *manifest, const uint8_t *in, size_t size, struct drv_error *err)
 {
     struct drv_reader reader = drv_reader_over(in, size);
     struct drv_pack_manifest got = {.count = drv_read_u32(&reader)};

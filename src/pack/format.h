@@ -30,8 +30,8 @@ struct drv_pack_head {
     char uuid[40];                   /* of the VM */
     char vm[256];                    /* its name then */
     char owner[128];
-    uint64_t created_ms;             /* real time */
-    unsigned bases;                  /* packs that the session was given, in its brief's order */
+    uint64_t created_ms; /* real time */
+    unsigned bases;      /* packs that the session was given, in its brief's order */
     uint8_t base[DRV_PACKS_MAX][DRV_SESSION_ID_SIZE];
 };
 
@@ -51,7 +51,7 @@ struct drv_pack_manifest {
     struct drv_pack_segment *segment; /* in the order of the slots; malloc */
     unsigned uses;                    /* one for each base of the head, in its order */
     struct drv_pack_use use[DRV_PACKS_MAX];
-    unsigned missing;                 /* segments that could not be written */
+    unsigned missing; /* segments that could not be written */
 };
 
 /** drv_slot_at() - offset of a slot in the file. */
@@ -61,19 +61,17 @@ static inline uint64_t drv_slot_at(unsigned index)
 }
 
 /** drv_pack_head_encode() - Return: 0, or -EINVAL when a text is too long. */
-int drv_pack_head_encode(uint8_t out[DRV_PACK_HEAD_BYTES], const struct drv_pack_head *head,
-                         struct drv_error *err);
+int drv_pack_head_encode(uint8_t out[DRV_PACK_HEAD_BYTES], const struct drv_pack_head *head, struct drv_error *err);
 
 /** drv_pack_head_decode() - Return: 0 or -EBADMSG. */
-int drv_pack_head_decode(struct drv_pack_head *head, const uint8_t in[DRV_PACK_HEAD_BYTES],
-                         struct drv_error *err);
+int drv_pack_head_decode(struct drv_pack_head *head, const uint8_t in[DRV_PACK_HEAD_BYTES], struct drv_error *err);
 
 /** drv_pack_foot_encode() - where the manifest is. Units: bytes. */
 void drv_pack_foot_encode(uint8_t out[DRV_PACK_FOOT_BYTES], uint64_t at, uint32_t size);
 
 /** drv_pack_foot_decode() - of a file of @file_bytes: both are within it. Return: 0 or -EBADMSG. */
-int drv_pack_foot_decode(const uint8_t in[DRV_PACK_FOOT_BYTES], uint64_t file_bytes, uint64_t *at,
-                         uint32_t *size, struct drv_error *err);
+int drv_pack_foot_decode(const uint8_t in[DRV_PACK_FOOT_BYTES], uint64_t file_bytes, uint64_t *at, uint32_t *size,
+                         struct drv_error *err);
 
 /** drv_pack_manifest_size() - bytes that it takes, unsealed. */
 size_t drv_pack_manifest_size(const struct drv_pack_manifest *manifest);
@@ -82,8 +80,7 @@ size_t drv_pack_manifest_size(const struct drv_pack_manifest *manifest);
 void drv_pack_manifest_encode(uint8_t *out, const struct drv_pack_manifest *manifest);
 
 /** drv_pack_manifest_decode() - Return: 0, -EBADMSG or -ENOMEM; then there is nothing to free. */
-int drv_pack_manifest_decode(struct drv_pack_manifest *manifest, const uint8_t *in, size_t size,
-                             struct drv_error *err);
+int drv_pack_manifest_decode(struct drv_pack_manifest *manifest, const uint8_t *in, size_t size, struct drv_error *err);
 
 /** drv_pack_manifest_done() - free; a zeroed one is allowed. */
 void drv_pack_manifest_done(struct drv_pack_manifest *manifest);

@@ -22,12 +22,10 @@ static long find(const char *name)
 
 static bool read_key(long id, struct drv_seal_key *key)
 {
-    return syscall(SYS_keyctl, KEYCTL_READ, id, key->bytes, sizeof key->bytes) ==
-           (long)sizeof key->bytes;
+    return syscall(SYS_keyctl, KEYCTL_READ, id, key->bytes, sizeof key->bytes) == (long)sizeof key->bytes;
 }
 
-int drv_keyring_key(const char *name, unsigned life_s, struct drv_seal_key *key, bool *made,
-                    struct drv_error *err)
+int drv_keyring_key(const char *name, unsigned life_s, struct drv_seal_key *key, bool *made, struct drv_error *err)
 {
     long id = find(name);
 
@@ -48,8 +46,7 @@ int drv_keyring_key(const char *name, unsigned life_s, struct drv_seal_key *key,
 
         if (id >= 0)
             (void)syscall(SYS_keyctl, KEYCTL_UNLINK, id, KEY_SPEC_USER_KEYRING);
-        return drv_error_set(err, why == EIO ? EPERM : why, "the kernel's keyring cannot be used: %s",
-                             strerror(why));
+        return drv_error_set(err, why == EIO ? EPERM : why, "the kernel's keyring cannot be used: %s", strerror(why));
     }
     return 0;
 }

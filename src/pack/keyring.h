@@ -19,8 +19,7 @@
  * @made:  receives whether it is new: what was sealed before cannot be opened
  * Return: 0; -errno: it is new and will be gone with this process; or -EIO: there is none.
  */
-int drv_keyring_key(const char *name, unsigned life_s, struct drv_seal_key *key, bool *made,
-                    struct drv_error *err);
+int drv_keyring_key(const char *name, unsigned life_s, struct drv_seal_key *key, bool *made, struct drv_error *err);
 
 /** drv_keyring_forget() - remove the key; not an error when it is not there. */
 void drv_keyring_forget(const char *name);

@@ -19,8 +19,7 @@ static int write_at(int fd, const uint8_t *bytes, size_t size, uint64_t at, stru
         if (done < 0 && errno == EINTR)
             continue;
         if (done <= 0)
-            return drv_error_set(err, done ? errno : EIO, "cannot write content: %s",
-                                 strerror(done ? errno : EIO));
+            return drv_error_set(err, done ? errno : EIO, "cannot write content: %s", strerror(done ? errno : EIO));
         bytes += done;
         size -= (size_t)done;
         at += (uint64_t)done;
@@ -54,9 +53,8 @@ int drv_pack_begin(int fd, const struct drv_pack_head *head, struct drv_error *e
     return rc ? rc : write_at(fd, bytes, sizeof bytes, 0, err);
 }
 
-int drv_pack_save(int fd, const struct drv_seal_key *key, unsigned index, uint8_t *pages,
-                  const uint64_t *addresses, unsigned count, struct drv_pack_segment *segment,
-                  struct drv_error *err)
+int drv_pack_save(int fd, const struct drv_seal_key *key, unsigned index, uint8_t *pages, const uint64_t *addresses,
+                  unsigned count, struct drv_pack_segment *segment, struct drv_error *err)
 {
     uint8_t rest[DRV_SEGMENT_PAGES * 8 + DRV_SEAL_TAG_BYTES];
     struct drv_writer writer = drv_writer_over(rest, (size_t)count * 8);
@@ -73,13 +71,11 @@ int drv_pack_save(int fd, const struct drv_seal_key *key, unsigned index, uint8_
         rc = drv_seal_segment(key, index, segment, pages, rest, rest + count * 8, err);
     if (!rc)
         rc = write_at(fd, pages, size, drv_slot_at(index), err);
-    return rc ? rc
-              : write_at(fd, rest, (size_t)count * 8 + DRV_SEAL_TAG_BYTES,
-                         drv_slot_at(index) + size, err);
+    return rc ? rc : write_at(fd, rest, (size_t)count * 8 + DRV_SEAL_TAG_BYTES, drv_slot_at(index) + size, err);
 }
 
-int drv_pack_finish(int fd, const struct drv_seal_key *key,
-                    const struct drv_pack_manifest *manifest, struct drv_error *err)
+int drv_pack_finish(int fd, const struct drv_seal_key *key, const struct drv_pack_manifest *manifest,
+                    struct drv_error *err)
 {
     size_t size = drv_pack_manifest_size(manifest);
     size_t whole = size + DRV_SEAL_TAG_BYTES + DRV_PACK_FOOT_BYTES;
@@ -93,8 +89,7 @@ int drv_pack_finish(int fd, const struct drv_seal_key *key,
     rc = read_at(fd, head, sizeof head, 0, err);
     if (!rc) {
         drv_pack_manifest_encode(bytes, manifest);
-        drv_pack_foot_encode(bytes + size + DRV_SEAL_TAG_BYTES, at,
-                             (uint32_t)(size + DRV_SEAL_TAG_BYTES));
+        drv_pack_foot_encode(bytes + size + DRV_SEAL_TAG_BYTES, at, (uint32_t)(size + DRV_SEAL_TAG_BYTES));
         rc = drv_seal_manifest(key, head, bytes, size, err);
     }
     /* Half a segment may be there, for which there was no room. */
@@ -106,9 +101,8 @@ int drv_pack_finish(int fd, const struct drv_seal_key *key,
     return rc;
 }
 
-int drv_pack_load(int fd, const struct drv_seal_key *key, unsigned index,
-                  const struct drv_pack_segment *segment, uint8_t *pages, uint64_t *addresses,
-                  struct drv_error *err)
+int drv_pack_load(int fd, const struct drv_seal_key *key, unsigned index, const struct drv_pack_segment *segment,
+                  uint8_t *pages, uint64_t *addresses, struct drv_error *err)
 {
     uint8_t rest[DRV_SEGMENT_PAGES * 8 + DRV_SEAL_TAG_BYTES];
     unsigned count = segment->pages;
@@ -145,8 +139,8 @@ int drv_pack_read_head(int fd, struct drv_pack_head *head, struct drv_error *err
     return rc ? rc : drv_pack_head_decode(head, bytes, err);
 }
 
-int drv_pack_read_manifest(int fd, const struct drv_seal_key *key,
-                           struct drv_pack_manifest *manifest, struct drv_error *err)
+int drv_pack_read_manifest(int fd, const struct drv_seal_key *key, struct drv_pack_manifest *manifest,
+                           struct drv_error *err)
 {
     uint8_t head[DRV_PACK_HEAD_BYTES], foot[DRV_PACK_FOOT_BYTES];
     uint8_t *bytes = NULL;

@@ -25,8 +25,7 @@ int drv_seal_pack_key(struct drv_seal_key *key, const struct drv_seal_key *host,
 {
     char text[64 + sizeof((struct drv_pack_head *)0)->owner];
     /* The owner's length before its name: no two owners and ids can be read as the same text. */
-    int length = snprintf(text, sizeof text - DRV_SESSION_ID_SIZE, "drover content 1 %zu %s ",
-                          strlen(owner), owner);
+    int length = snprintf(text, sizeof text - DRV_SESSION_ID_SIZE, "drover content 1 %zu %s ", strlen(owner), owner);
     int rc;
 
     if (length < 0 || (size_t)length >= sizeof text - DRV_SESSION_ID_SIZE)
@@ -37,16 +36,14 @@ int drv_seal_pack_key(struct drv_seal_key *key, const struct drv_seal_key *host,
     return rc ? failed(err, "derive a key for content", rc) : 0;
 }
 
-int drv_seal_digest(uint8_t digest[DRV_DIGEST_BYTES], const void *bytes, size_t size,
-                    struct drv_error *err)
+int drv_seal_digest(uint8_t digest[DRV_DIGEST_BYTES], const void *bytes, size_t size, struct drv_error *err)
 {
     int rc = gnutls_hash_fast(GNUTLS_DIG_SHA256, bytes, size, digest);
 
     return rc ? failed(err, "digest content", rc) : 0;
 }
 
-static int begin(gnutls_aead_cipher_hd_t *cipher, const struct drv_seal_key *key,
-                 struct drv_error *err)
+static int begin(gnutls_aead_cipher_hd_t *cipher, const struct drv_seal_key *key, struct drv_error *err)
 {
     gnutls_datum_t datum = {.data = (unsigned char *)(size_t)key->bytes, .size = sizeof key->bytes};
     int rc = gnutls_aead_cipher_init(cipher, GNUTLS_CIPHER_AES_256_GCM, &datum);
@@ -64,8 +61,7 @@ static void make_nonce(uint8_t nonce[NONCE_BYTES], uint8_t of, unsigned index)
 }
 
 /* A segment is what its slot, its digest and its number of pages say. */
-static void bind_segment(uint8_t out[DRV_DIGEST_BYTES + 6], unsigned index,
-                         const struct drv_pack_segment *segment)
+static void bind_segment(uint8_t out[DRV_DIGEST_BYTES + 6], unsigned index, const struct drv_pack_segment *segment)
 {
     struct drv_writer writer = drv_writer_over(out, DRV_DIGEST_BYTES + 6);
 
@@ -75,9 +71,8 @@ static void bind_segment(uint8_t out[DRV_DIGEST_BYTES + 6], unsigned index,
 }
 
 /* Encrypts, or decrypts and checks, in place. */
-static int apply(const struct drv_seal_key *key, bool seal, const uint8_t nonce[NONCE_BYTES],
-                 const giovec_t *bound, giovec_t *data, int count, uint8_t *tag,
-                 struct drv_error *err)
+static int apply(const struct drv_seal_key *key, bool seal, const uint8_t nonce[NONCE_BYTES], const giovec_t *bound,
+                 giovec_t *data, int count, uint8_t *tag, struct drv_error *err)
 {
     gnutls_aead_cipher_hd_t cipher;
     size_t tag_size = DRV_SEAL_TAG_BYTES;
@@ -85,10 +80,8 @@ static int apply(const struct drv_seal_key *key, bool seal, const uint8_t nonce[
 
     if (rc)
         return rc;
-    rc = seal ? gnutls_aead_cipher_encryptv2(cipher, nonce, NONCE_BYTES, bound, 1, data, count, tag,
-                                             &tag_size)
-              : gnutls_aead_cipher_decryptv2(cipher, nonce, NONCE_BYTES, bound, 1, data, count, tag,
-                                             tag_size);
+    rc = seal ? gnutls_aead_cipher_encryptv2(cipher, nonce, NONCE_BYTES, bound, 1, data, count, tag, &tag_size)
+              : gnutls_aead_cipher_decryptv2(cipher, nonce, NONCE_BYTES, bound, 1, data, count, tag, tag_size);
     gnutls_aead_cipher_deinit(cipher);
     if (!rc)
         return 0;
@@ -97,29 +90,26 @@ static int apply(const struct drv_seal_key *key, bool seal, const uint8_t nonce[
 }
 
 static int apply_segment(const struct drv_seal_key *key, bool seal, unsigned index,
-                         const struct drv_pack_segment *segment, uint8_t *pages,
-                         uint8_t *addresses, uint8_t *tag, struct drv_error *err)
+                         const struct drv_pack_segment *segment, uint8_t *pages, uint8_t *addresses, uint8_t *tag,
+                         struct drv_error *err)
 {
     uint8_t nonce[NONCE_BYTES], bound[DRV_DIGEST_BYTES + 6];
     const giovec_t with = {.iov_base = bound, .iov_len = sizeof bound};
-    giovec_t data[2] = {{pages, (size_t)segment->pages * DRV_CONTENT_PAGE},
-                        {addresses, (size_t)segment->pages * 8}};
+    giovec_t data[2] = {{pages, (size_t)segment->pages * DRV_CONTENT_PAGE}, {addresses, (size_t)segment->pages * 8}};
 
     make_nonce(nonce, OF_SEGMENT, index);
     bind_segment(bound, index, segment);
     return apply(key, seal, nonce, &with, data, 2, tag, err);
 }
 
-int drv_seal_segment(const struct drv_seal_key *key, unsigned index,
-                     const struct drv_pack_segment *segment, uint8_t *pages, uint8_t *addresses,
-                     uint8_t tag[DRV_SEAL_TAG_BYTES], struct drv_error *err)
+int drv_seal_segment(const struct drv_seal_key *key, unsigned index, const struct drv_pack_segment *segment,
+                     uint8_t *pages, uint8_t *addresses, uint8_t tag[DRV_SEAL_TAG_BYTES], struct drv_error *err)
 {
     return apply_segment(key, true, index, segment, pages, addresses, tag, err);
 }
 
-int drv_open_segment(const struct drv_seal_key *key, unsigned index,
-                     const struct drv_pack_segment *segment, uint8_t *pages, uint8_t *addresses,
-                     const uint8_t tag[DRV_SEAL_TAG_BYTES], struct drv_error *err)
+int drv_open_segment(const struct drv_seal_key *key, unsigned index, const struct drv_pack_segment *segment,
+                     uint8_t *pages, uint8_t *addresses, const uint8_t tag[DRV_SEAL_TAG_BYTES], struct drv_error *err)
 {
     uint8_t copy[DRV_SEAL_TAG_BYTES];
 
@@ -127,8 +117,8 @@ int drv_open_segment(const struct drv_seal_key *key, unsigned index,
     return apply_segment(key, false, index, segment, pages, addresses, copy, err);
 }
 
-static int apply_manifest(const struct drv_seal_key *key, bool seal, const uint8_t *head,
-                          uint8_t *bytes, size_t size, uint8_t *tag, struct drv_error *err)
+static int apply_manifest(const struct drv_seal_key *key, bool seal, const uint8_t *head, uint8_t *bytes, size_t size,
+                          uint8_t *tag, struct drv_error *err)
 {
     uint8_t nonce[NONCE_BYTES];
     const giovec_t with = {.iov_base = (void *)(size_t)head, .iov_len = DRV_PACK_HEAD_BYTES};
@@ -138,14 +128,14 @@ static int apply_manifest(const struct drv_seal_key *key, bool seal, const uint8
     return apply(key, seal, nonce, &with, &data, 1, tag, err);
 }
 
-int drv_seal_manifest(const struct drv_seal_key *key, const uint8_t head[DRV_PACK_HEAD_BYTES],
-                      uint8_t *bytes, size_t size, struct drv_error *err)
+int drv_seal_manifest(const struct drv_seal_key *key, const uint8_t head[DRV_PACK_HEAD_BYTES], uint8_t *bytes,
+                      size_t size, struct drv_error *err)
 {
     return apply_manifest(key, true, head, bytes, size, bytes + size, err);
 }
 
-int drv_open_manifest(const struct drv_seal_key *key, const uint8_t head[DRV_PACK_HEAD_BYTES],
-                      uint8_t *bytes, size_t size, struct drv_error *err)
+int drv_open_manifest(const struct drv_seal_key *key, const uint8_t head[DRV_PACK_HEAD_BYTES], uint8_t *bytes,
+                      size_t size, struct drv_error *err)
 {
     if (size < DRV_SEAL_TAG_BYTES)
         return drv_error_set(err, EBADMSG, "its manifest is too short");

@@ -23,8 +23,7 @@ int drv_seal_pack_key(struct drv_seal_key *key, const struct drv_seal_key *host,
                       const uint8_t id[DRV_SESSION_ID_SIZE], struct drv_error *err);
 
 /** drv_seal_digest() - SHA-256. Return: 0 or -EIO. */
-int drv_seal_digest(uint8_t digest[DRV_DIGEST_BYTES], const void *bytes, size_t size,
-                    struct drv_error *err);
+int drv_seal_digest(uint8_t digest[DRV_DIGEST_BYTES], const void *bytes, size_t size, struct drv_error *err);
 
 /**
  * drv_seal_segment() - encrypt in place.
@@ -32,19 +31,17 @@ int drv_seal_digest(uint8_t digest[DRV_DIGEST_BYTES], const void *bytes, size_t 
  * @pages:     segment->pages pages
  * @addresses: segment->pages × 8 bytes
  */
-int drv_seal_segment(const struct drv_seal_key *key, unsigned index,
-                     const struct drv_pack_segment *segment, uint8_t *pages, uint8_t *addresses,
-                     uint8_t tag[DRV_SEAL_TAG_BYTES], struct drv_error *err);
+int drv_seal_segment(const struct drv_seal_key *key, unsigned index, const struct drv_pack_segment *segment,
+                     uint8_t *pages, uint8_t *addresses, uint8_t tag[DRV_SEAL_TAG_BYTES], struct drv_error *err);
 
 /** drv_open_segment() - decrypt in place. Return: 0; -EBADMSG: it is not what was sealed. */
-int drv_open_segment(const struct drv_seal_key *key, unsigned index,
-                     const struct drv_pack_segment *segment, uint8_t *pages, uint8_t *addresses,
-                     const uint8_t tag[DRV_SEAL_TAG_BYTES], struct drv_error *err);
+int drv_open_segment(const struct drv_seal_key *key, unsigned index, const struct drv_pack_segment *segment,
+                     uint8_t *pages, uint8_t *addresses, const uint8_t tag[DRV_SEAL_TAG_BYTES], struct drv_error *err);
 
 /** drv_seal_manifest() - encrypt in place, bound to the pack's head. @bytes has room for the tag behind it. */
-int drv_seal_manifest(const struct drv_seal_key *key, const uint8_t head[DRV_PACK_HEAD_BYTES],
-                      uint8_t *bytes, size_t size, struct drv_error *err);
+int drv_seal_manifest(const struct drv_seal_key *key, const uint8_t head[DRV_PACK_HEAD_BYTES], uint8_t *bytes,
+                      size_t size, struct drv_error *err);
 
 /** drv_open_manifest() - @size with the tag. Return: 0 or -EBADMSG. */
-int drv_open_manifest(const struct drv_seal_key *key, const uint8_t head[DRV_PACK_HEAD_BYTES],
-                      uint8_t *bytes, size_t size, struct drv_error *err);
+int drv_open_manifest(const struct drv_seal_key *key, const uint8_t head[DRV_PACK_HEAD_BYTES], uint8_t *bytes,
+                      size_t size, struct drv_error *err);

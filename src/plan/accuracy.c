@@ -47,8 +47,7 @@ static gboolean has_figures(json_object *report)
 
 static void add(scores *into, json_object *report, guint figure)
 {
-    json_object *range =
-        drv_json_object(drv_json_object(report, "predicted"), figures[figure].key);
+    json_object *range = drv_json_object(drv_json_object(report, "predicted"), figures[figure].key);
     double actual = (double)drv_json_int(report, figures[figure].actual, -1);
     double p50 = (double)drv_json_int(range, "p50", -1);
     double error;
@@ -67,12 +66,9 @@ static json_object *score_json(scores *of)
 
     g_array_sort(of->errors, by_value);
     drv_json_set_int(object, "moves", count);
-    drv_json_set(object, "median_error",
-                 count ? json_object_new_double(percentile(of->errors, 50)) : NULL);
-    drv_json_set(object, "p90_error",
-                 count ? json_object_new_double(percentile(of->errors, 90)) : NULL);
-    drv_json_set(object, "over_p90",
-                 count ? json_object_new_double((double)of->over / count) : NULL);
+    drv_json_set(object, "median_error", count ? json_object_new_double(percentile(of->errors, 50)) : NULL);
+    drv_json_set(object, "p90_error", count ? json_object_new_double(percentile(of->errors, 90)) : NULL);
+    drv_json_set(object, "over_p90", count ? json_object_new_double((double)of->over / count) : NULL);
     return object;
 }
 

@@ -6,5 +6,4 @@
 #include "plan/room.h"
 
 /** drv_room_against() - the same reason for people: "h2 has no room for web1 (needs …)". Transfer full. */
-char *drv_room_against(const drv_room *room, const drv_unit *unit, const drv_fleet_node *node,
-                       drv_fit fit);
+char *drv_room_against(const drv_room *room, const drv_unit *unit, const drv_fleet_node *node, drv_fit fit);

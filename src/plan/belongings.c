@@ -24,8 +24,7 @@ static const char *kind_there(json_object *facts, const char *name, const char *
     return other;
 }
 
-static void plan_network(context *c, json_object *facts, json_object *interface, json_object *list,
-                         GHashTable *used)
+static void plan_network(context *c, json_object *facts, json_object *interface, json_object *list, GHashTable *used)
 {
     const char *network = drv_json_string(interface, "network", "");
     const char *colon = strchr(network, ':');
@@ -39,8 +38,9 @@ static void plan_network(context *c, json_object *facts, json_object *interface,
     mapped = drv_json_string(c->goal->map_networks, name, name);
     found = kind_there(facts, mapped, kind);
     if (!found || (mapped == name && !g_str_equal(found, kind))) {
-        drv_checks_problem(c->checks, DRV_ABOUT_NETWORKS, "%s has no %s %s, which the network card %s uses"
-                           DRV_REMEDY "make it there, or name another with --map-network %s=NAME",
+        drv_checks_problem(c->checks, DRV_ABOUT_NETWORKS,
+                           "%s has no %s %s, which the network card %s uses" DRV_REMEDY
+                           "make it there, or name another with --map-network %s=NAME",
                            c->goal->target, mapped == name ? kind : "bridge or network", mapped,
                            drv_json_string(interface, "mac", "?"), name);
         return;
@@ -74,8 +74,10 @@ static void plan_networks(context *c, json_object *facts, json_object *step)
     {
         (void)value;
         if (!g_hash_table_contains(used, name))
-            drv_checks_problem(c->checks, DRV_ABOUT_NETWORKS, "--map-network %s: the VM has no network card on "
-                               "a bridge or network of that name" DRV_REMEDY "leave it out", name);
+            drv_checks_problem(c->checks, DRV_ABOUT_NETWORKS,
+                               "--map-network %s: the VM has no network card on "
+                               "a bridge or network of that name" DRV_REMEDY "leave it out",
+                               name);
     }
 }
 
@@ -84,14 +86,18 @@ static void check_snapshots(context *c, json_object *facts)
     gint64 count = drv_json_int(facts, "snapshots", 0);
 
     if (c->goal->offline && drv_json_bool(facts, "saved"))
-        drv_checks_problem(c->checks, DRV_ABOUT_SNAPSHOTS, "it has a saved state, which does not move"
-                           DRV_REMEDY "start it, or drop that state (virsh managedsave-remove)");
+        drv_checks_problem(c->checks, DRV_ABOUT_SNAPSHOTS,
+                           "it has a saved state, which does not move" DRV_REMEDY
+                           "start it, or drop that state (virsh managedsave-remove)");
     if (count && !c->goal->offline)
-        drv_checks_problem(c->checks, DRV_ABOUT_SNAPSHOTS, "snapshots: libvirt does not move a VM that has "
+        drv_checks_problem(c->checks, DRV_ABOUT_SNAPSHOTS,
+                           "snapshots: libvirt does not move a VM that has "
                            "any (%" G_GINT64_FORMAT ")" DRV_REMEDY "delete them (virsh snapshot-delete), or "
-                           "move the VM shut off (--offline)", count);
+                           "move the VM shut off (--offline)",
+                           count);
     else if (count && drv_json_bool(facts, "external_snapshots"))
-        drv_checks_problem(c->checks, DRV_ABOUT_SNAPSHOTS, "its snapshots have files of their own, which would "
+        drv_checks_problem(c->checks, DRV_ABOUT_SNAPSHOTS,
+                           "its snapshots have files of their own, which would "
                            "stay on %s" DRV_REMEDY "delete the snapshots or merge them (virsh blockcommit)",
                            c->goal->source);
     else if (count)
@@ -109,14 +115,20 @@ static void check_firmware(context *c, json_object *facts, const char *loader, c
         return;
     }
     if (loader && !drv_json_bool(facts, "loader_there"))
-        drv_checks_problem(c->checks, DRV_ABOUT_FIRMWARE, "%s lacks the firmware %s" DRV_REMEDY "install it "
-                           "there (Debian: apt install ovmf)", target, loader);
+        drv_checks_problem(c->checks, DRV_ABOUT_FIRMWARE,
+                           "%s lacks the firmware %s" DRV_REMEDY "install it "
+                           "there (Debian: apt install ovmf)",
+                           target, loader);
     if (nvram && drv_json_bool(facts, "nvram_there") && !drv_json_bool(facts, "nvram_same"))
-        drv_checks_problem(c->checks, DRV_ABOUT_FIRMWARE, "UEFI variables %s exist on %s already: of an earlier "
-                           "stay, or of another VM" DRV_REMEDY "move the file away", nvram, target);
+        drv_checks_problem(c->checks, DRV_ABOUT_FIRMWARE,
+                           "UEFI variables %s exist on %s already: of an earlier "
+                           "stay, or of another VM" DRV_REMEDY "move the file away",
+                           nvram, target);
     if (nvram && drv_json_string(facts, "nvram_error", NULL))
-        drv_checks_problem(c->checks, DRV_ABOUT_FIRMWARE, "%s cannot be made on %s: %s" DRV_REMEDY "make it "
-                           "writable for root there", nvram, target, drv_json_string(facts, "nvram_error", ""));
+        drv_checks_problem(c->checks, DRV_ABOUT_FIRMWARE,
+                           "%s cannot be made on %s: %s" DRV_REMEDY "make it "
+                           "writable for root there",
+                           nvram, target, drv_json_string(facts, "nvram_error", ""));
     drv_checks_ok(c->checks, DRV_ABOUT_FIRMWARE, "%s has %s", target, loader ? loader : "what it needs");
 }
 
@@ -129,17 +141,20 @@ static void check_tpm(context *c, json_object *facts, json_object *step)
         return;
     }
     if (!drv_json_bool(facts, "swtpm_there"))
-        drv_checks_problem(c->checks, DRV_ABOUT_TPM, "%s has no swtpm for the VM's TPM" DRV_REMEDY "install it "
-                           "there (Debian: apt install swtpm swtpm-tools)", target);
+        drv_checks_problem(c->checks, DRV_ABOUT_TPM,
+                           "%s has no swtpm for the VM's TPM" DRV_REMEDY "install it "
+                           "there (Debian: apt install swtpm swtpm-tools)",
+                           target);
     if (c->goal->offline && drv_json_bool(facts, "tpm_there"))
-        drv_checks_problem(c->checks, DRV_ABOUT_TPM, "%s has TPM state of this VM already, of an earlier stay"
-                           DRV_REMEDY "move /var/lib/libvirt/swtpm/%s away", target,
-                           drv_json_string(step, "uuid", "?"));
+        drv_checks_problem(c->checks, DRV_ABOUT_TPM,
+                           "%s has TPM state of this VM already, of an earlier stay" DRV_REMEDY
+                           "move /var/lib/libvirt/swtpm/%s away",
+                           target, drv_json_string(step, "uuid", "?"));
     drv_checks_ok(c->checks, DRV_ABOUT_TPM, "%s has swtpm", target);
 }
 
-void drv_plan_belongings(json_object *facts, const drv_plan_belongings_goal *goal,
-                         json_object *step, drv_checks *checks)
+void drv_plan_belongings(json_object *facts, const drv_plan_belongings_goal *goal, json_object *step,
+                         drv_checks *checks)
 {
     context c = {goal, checks};
     const char *loader = drv_json_string(facts, "loader", NULL);
@@ -154,7 +169,8 @@ void drv_plan_belongings(json_object *facts, const drv_plan_belongings_goal *goa
     /* 0: libvirt makes it there, from its template. */
     drv_json_set_int(step, "nvram_bytes",
                      drv_json_bool(facts, "nvram_raw") || goal->offline
-                         ? drv_json_int(drv_json_object(facts, "nvram_image"), "size_bytes", 0) : 0);
+                         ? drv_json_int(drv_json_object(facts, "nvram_image"), "size_bytes", 0)
+                         : 0);
     drv_json_set_bool(step, "tpm", drv_json_bool(facts, "tpm"));
     /* Seen there before the move: one directory for both hosts, so nothing of it is the source's alone. */
     drv_json_set_bool(step, "tpm_shared", drv_json_bool(facts, "tpm_there"));

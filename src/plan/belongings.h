@@ -5,7 +5,7 @@
 #include "plan/checks.h"
 
 typedef struct {
-    const char *source;       /* nodes, for messages */
+    const char *source; /* nodes, for messages */
     const char *target;
     json_object *map_networks; /* {"A": "B"}, or NULL */
     gboolean offline;
@@ -16,5 +16,5 @@ typedef struct {
  * @facts: of facts/facts.h
  * @checks: what is against it is added
  */
-void drv_plan_belongings(json_object *facts, const drv_plan_belongings_goal *goal,
-                         json_object *step, drv_checks *checks);
+void drv_plan_belongings(json_object *facts, const drv_plan_belongings_goal *goal, json_object *step,
+                         drv_checks *checks);

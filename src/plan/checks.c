@@ -19,8 +19,9 @@ const drv_check drv_check_table[] = {
     [DRV_ABOUT_NUMA] = {"numa", "NUMA", "NUMA nodes that the VM's memory is bound to"},
     [DRV_ABOUT_DEVICES] = {"devices", "devices", "devices and features that cannot move live"},
     [DRV_ABOUT_GRAPHICS] = {"graphics", "VNC, SPICE", "addresses, ports, sockets and certificates of its screens"},
-    [DRV_ABOUT_NEEDS] = {"needs", "files, ports", "files, directories, sockets, ports, secrets and devices "
-                                                  "that the definition names"},
+    [DRV_ABOUT_NEEDS] = {"needs", "files, ports",
+                         "files, directories, sockets, ports, secrets and devices "
+                         "that the definition names"},
     [DRV_ABOUT_ADMISSION] = {"admission", "admission", "what the target lets a definition from another node name"},
     [DRV_ABOUT_LOCK_MANAGER] = {"lock-manager", "lock manager", "lock_manager in both qemu.conf"},
     [DRV_ABOUT_DISKS] = {"disks", "disks", "each disk, and what the target has of it"},
@@ -84,8 +85,7 @@ void drv_checks_free(drv_checks *checks)
 }
 
 /* Of a check's findings only those of the worst kind but warnings beside problems are kept. */
-static void add(drv_checks *checks, drv_about about, check_status status, const char *fmt,
-                va_list args)
+static void add(drv_checks *checks, drv_about about, check_status status, const char *fmt, va_list args)
 {
     GPtrArray *list = checks->findings[about];
     finding *first = list->len ? list->pdata[0] : NULL;
@@ -106,12 +106,12 @@ static void add(drv_checks *checks, drv_about about, check_status status, const 
         checks->problems++;
 }
 
-#define ADD(status)                                                                                \
-    do {                                                                                           \
-        va_list args;                                                                              \
-        va_start(args, fmt);                                                                       \
-        add(checks, about, status, fmt, args);                                                     \
-        va_end(args);                                                                              \
+#define ADD(status)                                                                                                    \
+    do {                                                                                                               \
+        va_list args;                                                                                                  \
+        va_start(args, fmt);                                                                                           \
+        add(checks, about, status, fmt, args);                                                                         \
+        va_end(args);                                                                                                  \
     } while (0)
 
 void drv_checks_ok(drv_checks *checks, drv_about about, const char *fmt, ...)
@@ -163,8 +163,8 @@ char *drv_checks_text(const drv_checks *checks)
             const finding *f = checks->findings[i]->pdata[k];
 
             if (f->status == STATUS_PROBLEM)
-                g_string_append_printf(text, "%s%s%s%s", text->len ? "; " : "", f->message,
-                                       f->remedy ? ": " : "", f->remedy ? f->remedy : "");
+                g_string_append_printf(text, "%s%s%s%s", text->len ? "; " : "", f->message, f->remedy ? ": " : "",
+                                       f->remedy ? f->remedy : "");
         }
     return g_string_free(text, FALSE);
 }

@@ -65,8 +65,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(drv_checks, drv_checks_free)
 void drv_checks_ok(drv_checks *checks, drv_about about, const char *fmt, ...) G_GNUC_PRINTF(3, 4);
 void drv_checks_skip(drv_checks *checks, drv_about about, const char *fmt, ...) G_GNUC_PRINTF(3, 4);
 void drv_checks_warn(drv_checks *checks, drv_about about, const char *fmt, ...) G_GNUC_PRINTF(3, 4);
-void drv_checks_problem(drv_checks *checks, drv_about about, const char *fmt, ...)
-    G_GNUC_PRINTF(3, 4);
+void drv_checks_problem(drv_checks *checks, drv_about about, const char *fmt, ...) G_GNUC_PRINTF(3, 4);
 
 /** drv_checks_skip_rest() - every check that has found nothing yet is skipped for this reason. */
 void drv_checks_skip_rest(drv_checks *checks, const char *why);

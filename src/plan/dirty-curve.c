@@ -37,8 +37,7 @@ static double rate_of(const drv_dirty_window *window, double set_bytes, gboolean
 {
     double share = (double)window->bytes / set_bytes;
 
-    return in_turn ? (double)window->bytes / window->seconds
-                   : -set_bytes * log1p(-MIN(share, 0.98)) / window->seconds;
+    return in_turn ? (double)window->bytes / window->seconds : -set_bytes * log1p(-MIN(share, 0.98)) / window->seconds;
 }
 
 static double error_of(const drv_dirty_curve *curve, const drv_dirty_window *windows, guint count)
@@ -69,8 +68,7 @@ static void try_set(double set_bytes, gboolean in_turn, const drv_dirty_window *
 
         if (i < count && windows[i].seconds <= 0)
             continue;
-        curve.rate_bps = i < count ? rate_of(&windows[i], set_bytes, in_turn)
-                                   : mean / MAX(used, 1);
+        curve.rate_bps = i < count ? rate_of(&windows[i], set_bytes, in_turn) : mean / MAX(used, 1);
         mean += curve.rate_bps;
         used++;
         error = error_of(&curve, windows, count);
@@ -81,8 +79,7 @@ static void try_set(double set_bytes, gboolean in_turn, const drv_dirty_window *
     }
 }
 
-drv_dirty_curve drv_dirty_curve_fit(const drv_dirty_window *windows, guint count,
-                                    guint64 memory_bytes)
+drv_dirty_curve drv_dirty_curve_fit(const drv_dirty_window *windows, guint count, guint64 memory_bytes)
 {
     drv_dirty_curve best = {0};
     double least = G_MAXDOUBLE;

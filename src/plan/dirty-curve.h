@@ -16,17 +16,16 @@ typedef struct {
 
 /** D(t). Zero: the guest changes nothing. */
 typedef struct {
-    double rate_bps;   /* D'(0), bytes a second */
-    double set_bytes;  /* what it changes at all; D never exceeds it */
-    gboolean in_turn;  /* goes over its pages one after the other; else at random */
+    double rate_bps;  /* D'(0), bytes a second */
+    double set_bytes; /* what it changes at all; D never exceeds it */
+    gboolean in_turn; /* goes over its pages one after the other; else at random */
 } drv_dirty_curve;
 
 /**
  * drv_dirty_curve_fit() - least squares over windows, in any order. None: a curve of zeros.
  * @memory_bytes: no set is greater
  */
-drv_dirty_curve drv_dirty_curve_fit(const drv_dirty_window *windows, guint count,
-                                    guint64 memory_bytes);
+drv_dirty_curve drv_dirty_curve_fit(const drv_dirty_window *windows, guint count, guint64 memory_bytes);
 
 /** drv_dirty_curve_bytes() - D(@seconds). */
 double drv_dirty_curve_bytes(const drv_dirty_curve *curve, double seconds);

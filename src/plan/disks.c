@@ -24,13 +24,13 @@ typedef struct {
     GHashTable *where;  /* file system → char*, a directory on it */
     json_object *disk;  /* as the source has it */
     json_object *there;
-    gboolean saved;     /* only the saved definition names it: no QEMU has it open */
+    gboolean saved; /* only the saved definition names it: no QEMU has it open */
     const char *name;
     const char *path;
     const char *target_path;
 } context;
 
-#define problem(c, ...)                                                                            \
+#define problem(c, ...)                                                                                                \
     drv_checks_problem((c)->checks, (c)->saved ? DRV_ABOUT_COLD_START : DRV_ABOUT_DISKS, __VA_ARGS__)
 
 static gboolean is_any(const char *text, const char *a, const char *b)
@@ -55,8 +55,7 @@ static gboolean is_same(context *c)
 
     if (c->goal->storage_only)
         return FALSE;
-    if (!drv_json_bool(c->there, "exists") ||
-        drv_json_bool(file, "block") != drv_json_bool(c->there, "block"))
+    if (!drv_json_bool(c->there, "exists") || drv_json_bool(file, "block") != drv_json_bool(c->there, "block"))
         return FALSE;
     if (drv_json_bool(file, "block"))
         return ids_meet(drv_json_array(file, "ids"), drv_json_array(c->there, "ids"));
@@ -70,8 +69,7 @@ static gboolean may_be_same_device(context *c)
 
     return drv_json_bool(file, "block") && drv_json_bool(c->there, "block") &&
            drv_json_int(file, "size_bytes", 0) == drv_json_int(c->there, "size_bytes", -1) &&
-           !(drv_json_length(drv_json_array(file, "ids")) &&
-             drv_json_length(drv_json_array(c->there, "ids")));
+           !(drv_json_length(drv_json_array(file, "ids")) && drv_json_length(drv_json_array(c->there, "ids")));
 }
 
 static void use_room(context *c, const char *path, gint64 bytes)
@@ -116,9 +114,10 @@ static gboolean check_parts(context *c, const char *which, const char *what)
 
         if (is_there(part, i < drv_json_length(there) ? json_object_array_get_idx(there, i) : NULL))
             continue;
-        problem(c, "disk %s: %s has %s, but not the same %s %s" DRV_REMEDY "put that on storage that both hosts "
-                "see, or have the disk copied (--disks copy --target-pool)", c->name, c->goal->target, c->path,
-                what, path);
+        problem(c,
+                "disk %s: %s has %s, but not the same %s %s" DRV_REMEDY "put that on storage that both hosts "
+                "see, or have the disk copied (--disks copy --target-pool)",
+                c->name, c->goal->target, c->path, what, path);
         return FALSE;
     }
     return TRUE;
@@ -135,9 +134,10 @@ static const char *shared(context *c, json_object *planned, gboolean writes)
         (drv_json_bool(file, "known_shared") && drv_json_bool(c->there, "known_shared")))
         return "shared";
     if (!is_any(cache, "none", "directsync"))
-        problem(c, "disk %s: both hosts have the same %s, on a file system that libvirt does not know "
-                "as shared, and its cache mode is %s" DRV_REMEDY "set cache='none' for a safe move", c->name,
-                c->path, cache);
+        problem(c,
+                "disk %s: both hosts have the same %s, on a file system that libvirt does not know "
+                "as shared, and its cache mode is %s" DRV_REMEDY "set cache='none' for a safe move",
+                c->name, c->path, cache);
     drv_json_set_bool(planned, "proven", TRUE);
     return "shared";
 }
@@ -159,11 +159,15 @@ static void send_data(context *c, json_object *images)
         if (!drv_json_object(part, "file"))
             problem(c, "disk %s: its data file: %s", c->name, drv_json_string(part, "file_error", path));
         else if (drv_json_bool(drv_json_object(part, "file"), "block"))
-            problem(c, "disk %s: its data file %s is a device of this host" DRV_REMEDY "have an image made of both "
-                    "with --target-pool", c->name, path);
+            problem(c,
+                    "disk %s: its data file %s is a device of this host" DRV_REMEDY "have an image made of both "
+                    "with --target-pool",
+                    c->name, path);
         else if (drv_json_bool(facts, "exists"))
-            problem(c, "disk %s: its data file %s exists on %s already" DRV_REMEDY "move it away if nothing needs "
-                    "it", c->name, path, c->goal->target);
+            problem(c,
+                    "disk %s: its data file %s exists on %s already" DRV_REMEDY "move it away if nothing needs "
+                    "it",
+                    c->name, path, c->goal->target);
         else if (!drv_json_bool(facts, "directory"))
             problem(c, "disk %s: its data file %s has no directory on %s" DRV_REMEDY "make it (mkdir -p)", c->name,
                     path, c->goal->target);
@@ -189,8 +193,10 @@ static void send_chain(context *c, json_object *planned)
             continue;
         if (drv_json_bool(facts, "exists")) {
             if (!digest || g_strcmp0(digest, drv_json_string(facts, "digest", NULL)) != 0)
-                problem(c, "disk %s: its base %s exists on %s with another content" DRV_REMEDY "move one of them "
-                        "away", c->name, path, c->goal->target);
+                problem(c,
+                        "disk %s: its base %s exists on %s with another content" DRV_REMEDY "move one of them "
+                        "away",
+                        c->name, path, c->goal->target);
             continue;
         }
         if (!drv_json_bool(facts, "directory"))
@@ -215,14 +221,16 @@ static void check_astray(context *c, gboolean verbatim)
         if (!drv_json_bool(part, "astray"))
             continue;
         if (!verbatim)
-            problem(c, "disk %s: %s names its data file %s without a directory, and QEMU does not find it there"
-                    DRV_REMEDY "name it in full (in that directory: qemu-img amend -f qcow2 -o data_file=%s %s)", c->name,
-                    of, path, path, of);
+            problem(c,
+                    "disk %s: %s names its data file %s without a directory, and QEMU does not find it there" DRV_REMEDY
+                    "name it in full (in that directory: qemu-img amend -f qcow2 -o data_file=%s %s)",
+                    c->name, of, path, path, of);
         else
-            drv_checks_warn(c->checks, DRV_ABOUT_COLD_START, "disk %s: %s names its data file %s without a "
+            drv_checks_warn(c->checks, DRV_ABOUT_COLD_START,
+                            "disk %s: %s names its data file %s without a "
                             "directory: QEMU looks for it in /, and the VM starts on neither host" DRV_REMEDY
-                            "name it in full (in that directory: qemu-img amend -f qcow2 -o data_file=%s %s)", c->name,
-                    of, path, path, of);
+                            "name it in full (in that directory: qemu-img amend -f qcow2 -o data_file=%s %s)",
+                            c->name, of, path, path, of);
     }
 }
 
@@ -266,20 +274,24 @@ static void check_device(context *c)
     const char *format = drv_json_string(c->disk, "format", "raw");
 
     if (!g_str_equal(format, "raw"))
-        problem(c, "disk %s: %s holds %s and such a device is not made by Drover" DRV_REMEDY "have an image made "
-                "with --target-pool", c->name, c->path, format);
+        problem(c,
+                "disk %s: %s holds %s and such a device is not made by Drover" DRV_REMEDY "have an image made "
+                "with --target-pool",
+                c->name, c->path, format);
     else if (size > capacity && !c->goal->offline)
-        problem(c, "disk %s: %s on %s has %" G_GINT64_FORMAT " bytes and QEMU copies a running VM's "
+        problem(c,
+                "disk %s: %s on %s has %" G_GINT64_FORMAT " bytes and QEMU copies a running VM's "
                 "disk only onto %" G_GINT64_FORMAT DRV_REMEDY "make it that large, or move the VM shut off",
                 c->name, c->target_path, c->goal->target, size, capacity);
     else if (size < capacity)
-        problem(c, "disk %s: %s on %s has %" G_GINT64_FORMAT " MiB and %" G_GINT64_FORMAT
-                " are needed" DRV_REMEDY "enlarge it (lvextend)", c->name, c->target_path, c->goal->target,
-                size >> 20, (capacity + (1 << 20) - 1) >> 20);
+        problem(c,
+                "disk %s: %s on %s has %" G_GINT64_FORMAT " MiB and %" G_GINT64_FORMAT " are needed" DRV_REMEDY
+                "enlarge it (lvextend)",
+                c->name, c->target_path, c->goal->target, size >> 20, (capacity + (1 << 20) - 1) >> 20);
     else if (!drv_json_bool(c->there, "blank"))
-        problem(c, "disk %s: %s on %s: %s" DRV_REMEDY "if it is the same device as on %s, say --disks shared",
-                c->name, c->target_path, c->goal->target,
-                drv_json_string(c->there, "not_blank", "it is not empty"), c->goal->source);
+        problem(c, "disk %s: %s on %s: %s" DRV_REMEDY "if it is the same device as on %s, say --disks shared", c->name,
+                c->target_path, c->goal->target, drv_json_string(c->there, "not_blank", "it is not empty"),
+                c->goal->source);
 }
 
 /* "an earlier stay": where the older image is from that serves a disk's copy. */
@@ -300,11 +312,15 @@ static void plan_seed(context *c, json_object *planned)
     const char *why = seed ? drv_json_string(seed, "error", NULL) : NULL;
 
     if (name && !seed)
-        problem(c, "disk %s: an older image serves only where a running VM's disk is copied" DRV_REMEDY
-                "leave out --disk-seed %s", c->name, c->name);
+        problem(c,
+                "disk %s: an older image serves only where a running VM's disk is copied" DRV_REMEDY
+                "leave out --disk-seed %s",
+                c->name, c->name);
     else if (why)
-        problem(c, "disk %s: the older image %s on %s: %s" DRV_REMEDY "name another one, or leave out "
-                "--disk-seed", c->name, drv_json_string(seed, "path", "?"), c->goal->target, why);
+        problem(c,
+                "disk %s: the older image %s on %s: %s" DRV_REMEDY "name another one, or leave out "
+                "--disk-seed",
+                c->name, drv_json_string(seed, "path", "?"), c->goal->target, why);
     if (!seed || why)
         return;
     drv_json_set(planned, "seed", drv_json_copy(seed));
@@ -316,8 +332,8 @@ static const char *copied(context *c, json_object *planned, gboolean before)
     json_object *file = drv_json_object(c->disk, "file");
     const char *format = drv_json_string(c->disk, "format", "raw");
     /* It lies in more than one file: an image is made of all of them, unless all go as they are. */
-    gboolean chain = drv_json_length(drv_json_array(c->disk, "chain")) > 0 ||
-                     drv_json_length(drv_json_array(c->disk, "data")) > 0;
+    gboolean chain =
+        drv_json_length(drv_json_array(c->disk, "chain")) > 0 || drv_json_length(drv_json_array(c->disk, "data")) > 0;
     gboolean block = drv_json_bool(c->there, "target_block");
     gboolean from_block = drv_json_bool(file, "block");
     /* As it is: keeps snapshots, bitmaps and the chain; else QEMU reads one and writes the other. */
@@ -329,33 +345,39 @@ static const char *copied(context *c, json_object *planned, gboolean before)
     if (from_block || block)
         verbatim = FALSE;
     if (!verbatim && !is_any(format, "raw", "qcow2"))
-        problem(c, "disk %s has the format %s: a running VM's disk is copied if it is raw or qcow2" DRV_REMEDY
+        problem(c,
+                "disk %s has the format %s: a running VM's disk is copied if it is raw or qcow2" DRV_REMEDY
                 "convert it (qemu-img convert), or shut the VM down and move it with --offline",
                 c->name, format);
     if (!verbatim && drv_json_bool(c->disk, "encrypted"))
-        problem(c, "disk %s is encrypted and would have to be written in the clear" DRV_REMEDY "put it on storage that "
-                "both hosts see, or move the VM shut off%s", c->name,
-                c->goal->pool ? " without --target-pool" : " (--offline)");
+        problem(c,
+                "disk %s is encrypted and would have to be written in the clear" DRV_REMEDY "put it on storage that "
+                "both hosts see, or move the VM shut off%s",
+                c->name, c->goal->pool ? " without --target-pool" : " (--offline)");
     if (!verbatim && drv_json_bool(c->disk, "internal_snapshots"))
-        problem(c, "disk %s: the snapshots in %s would not be copied" DRV_REMEDY "delete them (qemu-img snapshot "
-                "-d)%s", c->name, c->path,
+        problem(c,
+                "disk %s: the snapshots in %s would not be copied" DRV_REMEDY "delete them (qemu-img snapshot "
+                "-d)%s",
+                c->name, c->path,
                 c->goal->offline ? ", or leave out --target-pool" : ", or move the VM shut off (--offline)");
     if (drv_json_bool(c->there, "target_exists") && block)
         check_device(c);
     else if (drv_json_bool(c->there, "target_exists"))
         problem(c, "disk %s: %s exists on %s already" DRV_REMEDY "move it away if nothing needs it%s", c->name,
                 c->target_path, c->goal->target,
-                c->goal->storage_only ? ""
-                : g_str_equal(c->goal->mode, "copy")
-                    ? "; if it is the same file, leave out --disks copy"
-                    : "");
+                c->goal->storage_only                ? ""
+                : g_str_equal(c->goal->mode, "copy") ? "; if it is the same file, leave out --disks copy"
+                                                     : "");
     else if (from_block && !c->goal->pool)
-        problem(c, "disk %s: %s has no block device %s" DRV_REMEDY "make one of at least %" G_GINT64_FORMAT
-                " MiB (lvcreate), or have an image made with --target-pool", c->name, c->goal->target,
-                c->path, (drv_json_int(c->disk, "capacity_bytes", 0) + (1 << 20) - 1) >> 20);
+        problem(c,
+                "disk %s: %s has no block device %s" DRV_REMEDY "make one of at least %" G_GINT64_FORMAT
+                " MiB (lvcreate), or have an image made with --target-pool",
+                c->name, c->goal->target, c->path, (drv_json_int(c->disk, "capacity_bytes", 0) + (1 << 20) - 1) >> 20);
     else if (!drv_json_bool(c->there, "directory"))
-        problem(c, "disk %s: the directory of %s does not exist on %s" DRV_REMEDY "make it (mkdir -p), or choose "
-                "a pool with --target-pool", c->name, c->target_path, c->goal->target);
+        problem(c,
+                "disk %s: the directory of %s does not exist on %s" DRV_REMEDY "make it (mkdir -p), or choose "
+                "a pool with --target-pool",
+                c->name, c->target_path, c->goal->target);
     else
         use_room(c, c->target_path, needed);
     drv_json_set_bool(planned, "flatten", flatten);
@@ -383,7 +405,8 @@ static gboolean may_be_missing(context *c)
 
     if (!g_str_equal(policy, "optional") && (c->goal->offline || !g_str_equal(policy, "requisite")))
         return FALSE;
-    drv_checks_warn(c->checks, DRV_ABOUT_DISKS, "%s %s: the drive will be empty on %s, which does not have %s "
+    drv_checks_warn(c->checks, DRV_ABOUT_DISKS,
+                    "%s %s: the drive will be empty on %s, which does not have %s "
                     "(startupPolicy='%s')" DRV_REMEDY "put the medium there to keep it",
                     drv_json_string(c->disk, "device", "disk"), c->name, c->goal->target, c->path, policy);
     return TRUE;
@@ -423,12 +446,13 @@ static const char *read_only(context *c, json_object *planned)
         return NULL;
     }
     if (g_str_equal(device, "floppy") && !drv_json_bool(c->disk, "readonly")) {
-        problem(c, "floppy %s holds a medium that can be written" DRV_REMEDY "eject it first (virsh change-media "
-                "--eject)", c->name);
+        problem(c,
+                "floppy %s holds a medium that can be written" DRV_REMEDY "eject it first (virsh change-media "
+                "--eject)",
+                c->name);
         return NULL;
     }
-    if (digest && (!c->goal->pool || c->saved) &&
-        g_strcmp0(digest, drv_json_string(c->there, "digest", NULL)) == 0)
+    if (digest && (!c->goal->pool || c->saved) && g_strcmp0(digest, drv_json_string(c->there, "digest", NULL)) == 0)
         return check_parts(c, "chain", "base") && check_parts(c, "data", "data file") ? "keep" : NULL;
     if (g_str_equal(c->goal->mode, "shared")) {
         if (!drv_json_bool(c->there, "exists") && may_be_missing(c))
@@ -449,21 +473,25 @@ static const char *way_of_saved(context *c, gboolean writes, gboolean *refused)
     gboolean rewritten = c->goal->pool || c->goal->storage_only;
 
     if (running_path && (writes || (c->goal->pool && !c->goal->storage_only))) {
-        problem(c, "%s is %s as the VM runs, and %s in its saved definition" DRV_REMEDY "make them one (virsh "
-                "update-device --config, or detach-disk --config)%s", c->name, running_path, c->path,
-                writes ? "" : ", or leave out --target-pool");
+        problem(c,
+                "%s is %s as the VM runs, and %s in its saved definition" DRV_REMEDY "make them one (virsh "
+                "update-device --config, or detach-disk --config)%s",
+                c->name, running_path, c->path, writes ? "" : ", or leave out --target-pool");
         *refused = TRUE;
     } else if (running_as && rewritten && writes) {
-        problem(c, "%s runs as %s and is %s in its saved definition" DRV_REMEDY "make them one (virsh "
-                "detach-disk --config)%s", c->path, running_as, c->name,
-                c->goal->storage_only ? "" : ", or leave out --target-pool");
+        problem(c,
+                "%s runs as %s and is %s in its saved definition" DRV_REMEDY "make them one (virsh "
+                "detach-disk --config)%s",
+                c->path, running_as, c->name, c->goal->storage_only ? "" : ", or leave out --target-pool");
         *refused = TRUE;
     } else if (running_as || c->goal->storage_only) {
         return "keep";
     } else if (!drv_json_object(c->disk, "file") && !g_str_equal(drv_json_string(c->disk, "type", ""), "network")) {
-        drv_checks_warn(c->checks, DRV_ABOUT_COLD_START, "%s: only its saved definition names %s, which %s lacks as "
+        drv_checks_warn(c->checks, DRV_ABOUT_COLD_START,
+                        "%s: only its saved definition names %s, which %s lacks as "
                         "well: it starts from neither" DRV_REMEDY "put it there, or take it out (virsh "
-                        "detach-disk --config, change-media --eject --config)", c->name, c->path, c->goal->source);
+                        "detach-disk --config, change-media --eject --config)",
+                        c->name, c->path, c->goal->source);
         return "missing";
     }
     return NULL;
@@ -489,15 +517,13 @@ static const char *way_of(context *c, json_object *planned)
     if (!is_any(type, "file", "block") && !g_str_equal(type, "volume")) {
         /* A running VM is refused for it by name already. */
         if (c->goal->offline)
-            problem(c, "disk %s is of type %s and belongs to this host" DRV_REMEDY "detach it first", c->name,
-                    type);
+            problem(c, "disk %s is of type %s and belongs to this host" DRV_REMEDY "detach it first", c->name, type);
         return NULL;
     }
     if (!drv_json_object(c->disk, "file")) {
         if (!writes)
             return medium_gone(c);
-        problem(c, "disk %s: %s", c->name,
-                drv_json_string(c->disk, "file_error", "its file is not there"));
+        problem(c, "disk %s: %s", c->name, drv_json_string(c->disk, "file_error", "its file is not there"));
         return NULL;
     }
     if (drv_json_string(c->disk, "chain_error", NULL)) {
@@ -507,8 +533,10 @@ static const char *way_of(context *c, json_object *planned)
     if (!g_str_equal(c->goal->mode, "copy") && is_same(c))
         return shared(c, planned, writes);
     if (g_str_equal(c->goal->mode, "copy") && is_same(c) && !c->goal->pool) {
-        problem(c, "disk %s: %s is the same on both hosts: it need not be copied" DRV_REMEDY "to have another "
-                "image say --target-pool", c->name, c->path);
+        problem(c,
+                "disk %s: %s is the same on both hosts: it need not be copied" DRV_REMEDY "to have another "
+                "image say --target-pool",
+                c->name, c->path);
         return NULL;
     }
     if (!writes)
@@ -517,13 +545,14 @@ static const char *way_of(context *c, json_object *planned)
         if (may_be_same_device(c))
             return "shared";
         problem(c, "disk %s: %s %s" DRV_REMEDY "say --disks auto to have it copied", c->name, c->goal->target,
-                drv_json_bool(c->there, "exists") ? "has another one of that path"
-                                                  : "does not see its image");
+                drv_json_bool(c->there, "exists") ? "has another one of that path" : "does not see its image");
         return NULL;
     }
     if (drv_json_bool(c->disk, "shareable")) {
-        problem(c, "disk %s is shared with other VMs (<shareable/>) and %s does not have the same" DRV_REMEDY "put "
-                "it on storage that both hosts see, or detach it", c->name, c->goal->target);
+        problem(c,
+                "disk %s is shared with other VMs (<shareable/>) and %s does not have the same" DRV_REMEDY "put "
+                "it on storage that both hosts see, or detach it",
+                c->name, c->goal->target);
         return NULL;
     }
     return copied(c, planned, c->saved);
@@ -533,8 +562,8 @@ static void plan_disk(context *c, json_object *list)
 {
     json_object *planned = json_object_new_object();
     const char *how;
-    static const char *const kept[] = {"target", "device", "type", "path", "format", "readonly",
-                                       "shareable", "capacity_bytes", "allocation_bytes"};
+    static const char *const kept[] = {
+        "target", "device", "type", "path", "format", "readonly", "shareable", "capacity_bytes", "allocation_bytes"};
 
     c->there = drv_json_object(c->disk, "there");
     c->saved = drv_json_bool(c->disk, "saved");
@@ -555,11 +584,10 @@ static void plan_disk(context *c, json_object *list)
     drv_json_set_string(planned, "how", how);
     drv_json_set_bool(planned, "saved", c->saved);
     /* Its own, which leaves the source with it; what it only reads stays there as well. */
-    drv_json_set_bool(planned, "leaves", g_str_equal(how, "copy") &&
-                                             g_str_equal(drv_json_string(c->disk, "device", "disk"), "disk") &&
-                                             !drv_json_bool(c->disk, "readonly"));
-    drv_json_set_string(planned, "target_path",
-                        g_str_equal(how, "copy") ? c->target_path : c->path);
+    drv_json_set_bool(planned, "leaves",
+                      g_str_equal(how, "copy") && g_str_equal(drv_json_string(c->disk, "device", "disk"), "disk") &&
+                          !drv_json_bool(c->disk, "readonly"));
+    drv_json_set_string(planned, "target_path", g_str_equal(how, "copy") ? c->target_path : c->path);
     json_object_array_add(list, planned);
 }
 
@@ -577,13 +605,15 @@ static void check_room(context *c)
         g_autofree char *room_text = g_format_size_full(room, G_FORMAT_SIZE_IEC_UNITS);
 
         if (needed > room)
-            drv_checks_problem(c->checks, DRV_ABOUT_DISK_ROOM, "its disks need %s and %s are free in %s on "
+            drv_checks_problem(c->checks, DRV_ABOUT_DISK_ROOM,
+                               "its disks need %s and %s are free in %s on "
                                "%s" DRV_REMEDY "free some space there, or choose another pool "
-                               "(--target-pool)", needed_text, room_text,
-                               (const char *)g_hash_table_lookup(c->where, fs), c->goal->target);
+                               "(--target-pool)",
+                               needed_text, room_text, (const char *)g_hash_table_lookup(c->where, fs),
+                               c->goal->target);
         else
-            drv_checks_ok(c->checks, DRV_ABOUT_DISK_ROOM, "its disks need %s and %s are free at %s",
-                          needed_text, room_text, c->goal->target);
+            drv_checks_ok(c->checks, DRV_ABOUT_DISK_ROOM, "its disks need %s and %s are free at %s", needed_text,
+                          room_text, c->goal->target);
     }
 }
 
@@ -598,11 +628,9 @@ static void check_seeds(context *c, json_object *disks)
 
         (void)value;
         for (gsize i = 0; i < drv_json_length(disks); i++)
-            found |= g_str_equal(
-                drv_json_string(json_object_array_get_idx(disks, i), "target", ""), name);
+            found |= g_str_equal(drv_json_string(json_object_array_get_idx(disks, i), "target", ""), name);
         if (!found)
-            problem(c, "--disk-seed: the VM has no disk %s" DRV_REMEDY "say vda=PATH or vda=POOL/VOLUME",
-                    name);
+            problem(c, "--disk-seed: the VM has no disk %s" DRV_REMEDY "say vda=PATH or vda=POOL/VOLUME", name);
     }
 }
 
@@ -619,8 +647,7 @@ static void tell_ways(context *c, json_object *list)
         g_string_append_printf(text, "%s%s: %s", i ? ", " : "", drv_json_string(disk, "target", "?"),
                                drv_json_string(disk, "how", "?"));
         if (seed)
-            g_string_append_printf(text, " (from %s: %s)", seed_name(seed),
-                                   drv_json_string(seed, "path", "?"));
+            g_string_append_printf(text, " (from %s: %s)", seed_name(seed), drv_json_string(seed, "path", "?"));
     }
     if (text->len)
         drv_checks_ok(c->checks, DRV_ABOUT_DISKS, "%s", text->str);
@@ -628,13 +655,11 @@ static void tell_ways(context *c, json_object *list)
         drv_checks_skip(c->checks, DRV_ABOUT_DISKS, "the VM has none");
 }
 
-json_object *drv_plan_disks(json_object *facts, const drv_plan_disks_goal *goal,
-                            drv_checks *checks)
+json_object *drv_plan_disks(json_object *facts, const drv_plan_disks_goal *goal, drv_checks *checks)
 {
     json_object *disks = drv_json_array(facts, "disks");
     json_object *list = json_object_new_array();
-    g_autoptr(GHashTable) needed =
-        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    g_autoptr(GHashTable) needed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     g_autoptr(GHashTable) room = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     g_autoptr(GHashTable) where = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     context c = {.goal = goal, .checks = checks, .needed = needed, .room = room, .where = where};

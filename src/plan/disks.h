@@ -9,11 +9,11 @@
 
 typedef struct {
     const char *vm;
-    const char *source;   /* nodes, for messages */
+    const char *source; /* nodes, for messages */
     const char *target;
-    const char *mode;     /* "auto", "copy", "shared" */
-    gboolean pool;        /* images go to a pool that was named */
-    gboolean offline;     /* the VM is shut off */
+    const char *mode;      /* "auto", "copy", "shared" */
+    gboolean pool;         /* images go to a pool that was named */
+    gboolean offline;      /* the VM is shut off */
     gboolean storage_only; /* source and target are one host */
     json_object *seeds;    /* {disk: older image at the target} that were named; NULL */
 } drv_plan_disks_goal;
@@ -23,5 +23,4 @@ typedef struct {
  * @checks: what is against it is added, with the way out
  * Return: the step's array. Transfer full.
  */
-json_object *drv_plan_disks(json_object *facts, const drv_plan_disks_goal *goal,
-                            drv_checks *checks);
+json_object *drv_plan_disks(json_object *facts, const drv_plan_disks_goal *goal, drv_checks *checks);

@@ -7,6 +7,7 @@
 typedef enum { WHOLE, SHARE, SMALL, FLAG } kind;
 
 #define AT(field) offsetof(drv_estimate_input, field)
+/* clang-format off */
 static const struct {
     const char *key;
     gsize at;
@@ -25,6 +26,7 @@ static const struct {
     {"max_pause_ms", AT(max_pause_ms), WHOLE},   {"max_time_ms", AT(max_time_ms), WHOLE},
     {"may_post_copy", AT(may_post_copy), FLAG},  {"post_copy", AT(post_copy), FLAG},
 };
+/* clang-format on */
 
 static double number(json_object *object, const char *key, double otherwise)
 {

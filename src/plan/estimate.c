@@ -77,8 +77,7 @@ static double link_bps(const drv_estimate_input *in)
 static double qemu_bps(const drv_estimate_input *in)
 {
     double bps = or_usual((double)in->relay_bps,
-                          in->pair.cpu_moves ? or_usual(in->pair.relay_bps, USUAL_RELAY_BPS)
-                                             : USUAL_RELAY_BPS);
+                          in->pair.cpu_moves ? or_usual(in->pair.relay_bps, USUAL_RELAY_BPS) : USUAL_RELAY_BPS);
 
     return in->bandwidth_bps ? MIN(bps, (double)in->bandwidth_bps) : bps;
 }
@@ -90,10 +89,8 @@ static drv_dirty_curve dirty_curve(const drv_estimate_input *in)
     if (!in->running)
         return (drv_dirty_curve){0};
     if (!in->window_count)
-        return (drv_dirty_curve){.rate_bps = memory * USUAL_DIRTY_PER_S,
-                                 .set_bytes = memory * USUAL_DIRTY_SET};
-    return drv_dirty_curve_fit(in->windows, MIN(in->window_count, DRV_ESTIMATE_WINDOWS),
-                               in->memory_bytes);
+        return (drv_dirty_curve){.rate_bps = memory * USUAL_DIRTY_PER_S, .set_bytes = memory * USUAL_DIRTY_SET};
+    return drv_dirty_curve_fit(in->windows, MIN(in->window_count, DRV_ESTIMATE_WINDOWS), in->memory_bytes);
 }
 
 static drv_rounds_input rounds_input(const drv_estimate_input *in)
@@ -131,16 +128,15 @@ static void explain(const drv_rounds *rounds, const drv_rounds_input *in, drv_es
 {
     double dirty = in->dirty.rate_bps / MIB;
     double sent = in->link_bps / MAX(in->again_ratio, 1e-4) / MIB;
-    const char *because = rounds->end == DRV_ROUNDS_TIME ? "the time allowed would not be enough"
-                                                         : "what remains would not become less";
+    const char *because =
+        rounds->end == DRV_ROUNDS_TIME ? "the time allowed would not be enough" : "what remains would not become less";
 
     switch (out->verdict) {
     case DRV_VERDICT_CONVERGES:
         g_snprintf(out->why, sizeof out->why,
                    "the guest dirties %.1f MiB/s at first, %.0f MiB in all, and %.1f MiB/s of that "
                    "can be sent: %u round%s",
-                   dirty, in->dirty.set_bytes / MIB, sent, rounds->rounds,
-                   rounds->rounds == 1 ? "" : "s");
+                   dirty, in->dirty.set_bytes / MIB, sent, rounds->rounds, rounds->rounds == 1 ? "" : "s");
         break;
     case DRV_VERDICT_THROTTLE:
         g_snprintf(out->why, sizeof out->why,
@@ -206,9 +202,8 @@ static void model_memory(const drv_estimate_input *in, drv_estimate *out)
     out->model_wire_bytes += rounds.wire_bytes;
     out->model_copy_ms += 1000 * (rounds.seconds + rounds.pause_s);
     out->model_handover_ms = or_usual((double)in->handover_ms, USUAL_HANDOVER_MS);
-    out->model_pause_ms = in->running ? 1000 * (rounds.pause_s + device) +
-                                            2 * (double)in->rtt_us / 1000 + out->model_handover_ms
-                                      : 0;
+    out->model_pause_ms =
+        in->running ? 1000 * (rounds.pause_s + device) + 2 * (double)in->rtt_us / 1000 + out->model_handover_ms : 0;
     explain(&rounds, &memory, out);
 }
 
@@ -289,10 +284,9 @@ void drv_plan_estimate(const drv_estimate_input *in, drv_estimate *out)
     correct(in, out, &time, &wire);
     out->time_ms = range((double)out->fixed_ms + out->model_copy_ms * time,
                          margin(margins[out->basis].time, seen->time, seen->moves) + more);
-    out->wire_bytes = range(out->model_wire_bytes * wire,
-                            margin(margins[out->basis].wire, seen->wire, seen->moves) + more);
-    out->pause_ms = range(out->model_pause_ms,
-                          margin(margins[out->basis].pause, seen->pause, seen->moves) + more);
+    out->wire_bytes =
+        range(out->model_wire_bytes * wire, margin(margins[out->basis].wire, seen->wire, seen->moves) + more);
+    out->pause_ms = range(out->model_pause_ms, margin(margins[out->basis].pause, seen->pause, seen->moves) + more);
 }
 
 static void set_range(json_object *object, const char *key, const drv_estimate_range *range)

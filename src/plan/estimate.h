@@ -16,7 +16,7 @@
 
 /** How far above p50 moves ended: ln(actual ÷ p50) that nine of ten stayed below. */
 typedef struct {
-    guint moves;      /* 0: none, and the rest means nothing */
+    guint moves; /* 0: none, and the rest means nothing */
     double time;
     double wire;
     double pause;
@@ -31,10 +31,10 @@ typedef struct {
     guint link_moves; /* of these: limited by the link */
     double time;      /* of theirs: copying alone, without fixed_ms */
     double wire;
-    guint cpu_moves;  /* the others */
+    guint cpu_moves; /* the others */
     double cpu_wire;
-    double relay_bps; /* bytes of memory that they got through in a second */
-    double pause;     /* of all */
+    double relay_bps;            /* bytes of memory that they got through in a second */
+    double pause;                /* of all */
     drv_estimate_margins seen;   /* of those of VMs that had been moved before … */
     drv_estimate_margins unseen; /* … and of the others */
 } drv_estimate_history;
@@ -43,31 +43,31 @@ typedef struct {
     /* the guest */
     guint64 memory_bytes;
     guint vcpus;
-    gboolean running;       /* else nothing becomes dirty */
-    gboolean offline;       /* moves while it is shut off: only disks */
-    guint64 device_bytes;   /* device state; 0: as usual */
+    gboolean running;     /* else nothing becomes dirty */
+    gboolean offline;     /* moves while it is shut off: only disks */
+    guint64 device_bytes; /* device state; 0: as usual */
 
     /* its memory, by samples */
-    gboolean sampled;       /* the next three are known */
-    double zero_share;      /* of its pages */
-    double first_ratio;     /* bytes on the wire for a byte of memory, all pages counted, sent for the first time */
-    double again_ratio;     /* the same of pages that were sent before and have changed since */
+    gboolean sampled;   /* the next three are known */
+    double zero_share;  /* of its pages */
+    double first_ratio; /* bytes on the wire for a byte of memory, all pages counted, sent for the first time */
+    double again_ratio; /* the same of pages that were sent before and have changed since */
     drv_dirty_window windows[DRV_ESTIMATE_WINDOWS];
-    guint window_count;     /* 0: it is not known what it changes */
-    double recycled_share;  /* of what the first pass would send, what the target has already */
+    guint window_count;    /* 0: it is not known what it changes */
+    double recycled_share; /* of what the first pass would send, what the target has already */
 
     /* its disks, as far as they are copied */
-    guint64 disk_bytes;     /* allocated */
+    guint64 disk_bytes;       /* allocated */
     guint64 disk_older_bytes; /* of these: of disks that the target has in an older state */
-    double disk_ratio;      /* bytes on the wire for one of the others; 0: as usual */
+    double disk_ratio;        /* bytes on the wire for one of the others; 0: as usual */
 
     /* the way */
-    guint64 link_bps;       /* what this move gets of it; 0: not known */
+    guint64 link_bps; /* what this move gets of it; 0: not known */
     guint64 rtt_us;
-    guint64 bandwidth_bps;  /* allowed to QEMU; 0: no limit */
-    guint64 relay_bps;      /* of memory that a relay gets through; 0: as usual */
-    guint64 fixed_ms;       /* sessions, start of the target, hand-over, end; 0: as usual */
-    guint64 handover_ms;    /* the guest's pause without any memory to send; 0: as usual */
+    guint64 bandwidth_bps; /* allowed to QEMU; 0: no limit */
+    guint64 relay_bps;     /* of memory that a relay gets through; 0: as usual */
+    guint64 fixed_ms;      /* sessions, start of the target, hand-over, end; 0: as usual */
+    guint64 handover_ms;   /* the guest's pause without any memory to send; 0: as usual */
 
     /* what is wanted, as in the step */
     guint64 max_pause_ms;   /* 0: 300 */
@@ -88,7 +88,7 @@ typedef enum {
 } drv_estimate_verdict;
 
 typedef enum {
-    DRV_BASIS_MODEL,        /* nothing of this pair or VM is known from earlier moves */
+    DRV_BASIS_MODEL, /* nothing of this pair or VM is known from earlier moves */
     DRV_BASIS_PAIR_HISTORY,
     DRV_BASIS_VM_HISTORY,
     DRV_BASES
@@ -113,9 +113,7 @@ typedef struct {
 static inline double drv_estimate_disk_ratio(const drv_estimate_input *in, double usual)
 {
     double ratio = in->disk_ratio > 0 ? in->disk_ratio : usual;
-    double older = in->disk_bytes
-                       ? (double)MIN(in->disk_older_bytes, in->disk_bytes) / (double)in->disk_bytes
-                       : 0;
+    double older = in->disk_bytes ? (double)MIN(in->disk_older_bytes, in->disk_bytes) / (double)in->disk_bytes : 0;
 
     return ratio * (1 - older) + MIN(ratio, DRV_ESTIMATE_OLDER_RATIO) * older;
 }
@@ -132,14 +130,14 @@ typedef struct {
     drv_estimate_range wire_bytes; /* both ways, all channels */
     drv_estimate_verdict verdict;
     drv_estimate_basis basis;
-    char why[240];              /* one sentence */
+    char why[240]; /* one sentence */
     /* what the model says before history corrects it: what history is kept against */
-    double model_copy_ms;       /* without fixed_ms */
+    double model_copy_ms; /* without fixed_ms */
     double model_wire_bytes;
     double model_pause_ms;
-    double model_handover_ms;   /* of the pause, what is not sending */
-    guint64 fixed_ms;           /* as used */
-    gboolean cpu_bound;         /* the first pass waits for processors more than for the link */
+    double model_handover_ms; /* of the pause, what is not sending */
+    guint64 fixed_ms;         /* as used */
+    gboolean cpu_bound;       /* the first pass waits for processors more than for the link */
     guint rounds;
     guint throttle_percent;
 } drv_estimate;

@@ -44,8 +44,7 @@ typedef struct {
 
 static draft draft_new(const drv_fleet *fleet, const drv_plan_limits *limits)
 {
-    return (draft){fleet, limits, json_object_new_array(), json_object_new_array(),
-                   json_object_new_array()};
+    return (draft){fleet, limits, json_object_new_array(), json_object_new_array(), json_object_new_array()};
 }
 
 static json_object *predicted_json(const drv_schedule *schedule)
@@ -65,7 +64,8 @@ static void refuse_stuck(const drv_schedule *schedule, json_object *refused)
 
         drv_refusals_add(refused, move->vm, DRV_ERROR_REFUSED,
                          g_strdup_printf("it would need room on %s that only moves leave which wait for this "
-                                         "one, or depends on a VM of which that is true", move->to->name),
+                                         "one, or depends on a VM of which that is true",
+                                         move->to->name),
                          g_strdup_printf("free %" G_GUINT64_FORMAT " MiB on %s, or add a node",
                                          move->vm->memory_bytes >> 20, move->to->name));
     }
@@ -119,15 +119,13 @@ static gboolean can_leave(draft *of, const drv_fleet_vm *vm)
     if (vm->left_out)
         return FALSE;
     if (vm->arriving)
-        drv_refusals_add(of->refused, vm, DRV_ERROR_CONFLICT,
-                         g_strdup_printf("it is just arriving on %s", vm->node),
+        drv_refusals_add(of->refused, vm, DRV_ERROR_CONFLICT, g_strdup_printf("it is just arriving on %s", vm->node),
                          g_strdup("wait for the end of that move ('drover jobs' shows it) and plan again"));
     else if (vm->problem)
         drv_refusals_add(of->refused, vm, DRV_ERROR_INVALID, g_strdup(vm->problem),
                          g_strdup_printf("'drover vm goals %s' shows and changes them", vm->name));
     else if (vm->busy)
-        drv_refusals_add(of->refused, vm, DRV_ERROR_CONFLICT,
-                         g_strdup_printf("%s is at work on it", vm->busy),
+        drv_refusals_add(of->refused, vm, DRV_ERROR_CONFLICT, g_strdup_printf("%s is at work on it", vm->busy),
                          g_strdup("wait for the end of that ('drover jobs' shows it) and plan again"));
     else if (g_str_equal(vm->state, "shut off"))
         add_stay(of->stay, vm);
@@ -138,8 +136,7 @@ static gboolean can_leave(draft *of, const drv_fleet_vm *vm)
                          g_strdup_printf("start it or shut it down ('virsh destroy %s' ends it)", vm->name));
     else if (vm->obstacle)
         drv_refusals_add(of->refused, vm, DRV_ERROR_REFUSED,
-                         cut ? g_strndup(vm->obstacle, (gsize)(cut - vm->obstacle))
-                             : g_strdup(vm->obstacle),
+                         cut ? g_strndup(vm->obstacle, (gsize)(cut - vm->obstacle)) : g_strdup(vm->obstacle),
                          g_strdup(cut ? cut + 2 : NULL));
     else
         return TRUE;
@@ -159,8 +156,7 @@ static GPtrArray *leavers(draft *of, GPtrArray *nodes)
     GPtrArray *vms = g_ptr_array_new();
 
     for (guint i = 0; i < nodes->len; i++)
-        for (drv_fleet_vm *vm = ((drv_fleet_node *)nodes->pdata[i])->first_vm; vm;
-             vm = vm->next_on_node)
+        for (drv_fleet_vm *vm = ((drv_fleet_node *)nodes->pdata[i])->first_vm; vm; vm = vm->next_on_node)
             g_ptr_array_add(all, vm);
     g_ptr_array_sort(all, by_index);
     for (guint i = 0; i < all->len; i++)
@@ -174,8 +170,7 @@ static drv_fleet_node *node_named(const drv_fleet *fleet, const char *name, GErr
     drv_fleet_node *node = drv_fleet_find_node(fleet, name);
 
     if (!node)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND,
-                    "there is no node %s; 'drover node list' shows all", name);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "there is no node %s; 'drover node list' shows all", name);
     return node;
 }
 
@@ -206,8 +201,7 @@ static GPtrArray *nodes_to_empty(const drv_fleet *fleet, const char *const *name
     return g_steal_pointer(&nodes);
 }
 
-static void add_moves(GPtrArray *moves, const drv_unit *unit, guint number,
-                      const drv_fleet_node *node, const char *why)
+static void add_moves(GPtrArray *moves, const drv_unit *unit, guint number, const drv_fleet_node *node, const char *why)
 {
     for (guint i = 0; i < unit->vms->len; i++)
         g_ptr_array_add(moves, drv_move_new(unit->vms->pdata[i], node, number, g_strdup(why)));
@@ -223,8 +217,8 @@ static void set_nodes(json_object *plan, GPtrArray *nodes)
     drv_json_set(plan, "nodes", list);
 }
 
-json_object *drv_plan_evacuate(const drv_fleet *fleet, const char *const *names,
-                               const drv_plan_limits *limits, GError **error)
+json_object *drv_plan_evacuate(const drv_fleet *fleet, const char *const *names, const drv_plan_limits *limits,
+                               GError **error)
 {
     g_autoptr(GPtrArray) nodes = nodes_to_empty(fleet, names, error);
     g_autoptr(GPtrArray) vms = NULL;
@@ -331,8 +325,7 @@ static int by_score(const void *a, const void *b)
     return left->node->index < right->node->index ? -1 : left->node->index > right->node->index;
 }
 
-static json_object *candidates_json(const drv_room *room, const drv_unit *unit,
-                                    const drv_fleet_node **best)
+static json_object *candidates_json(const drv_room *room, const drv_unit *unit, const drv_fleet_node **best)
 {
     guint count = room->fleet->nodes->len;
     g_autofree candidate *all = g_new0(candidate, count);
@@ -360,8 +353,7 @@ static json_object *candidates_json(const drv_room *room, const drv_unit *unit,
     return list;
 }
 
-json_object *drv_plan_place_vm(const drv_fleet *fleet, const char *name,
-                               const drv_plan_limits *limits, GError **error)
+json_object *drv_plan_place_vm(const drv_fleet *fleet, const char *name, const drv_plan_limits *limits, GError **error)
 {
     const drv_fleet_vm *vm = drv_plan_find_vm(fleet, name, error);
     g_autoptr(drv_room) room = NULL;

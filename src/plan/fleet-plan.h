@@ -18,8 +18,8 @@
  * Return: the PLAN, also if nothing can go ("refused" says why); NULL and DRV_ERROR_NOT_FOUND: there is no
  * such node; DRV_ERROR_UNREACHABLE: it is lost, and its VMs are not known; DRV_ERROR_INVALID: no node named.
  */
-json_object *drv_plan_evacuate(const drv_fleet *fleet, const char *const *nodes,
-                               const drv_plan_limits *limits, GError **error);
+json_object *drv_plan_evacuate(const drv_fleet *fleet, const char *const *nodes, const drv_plan_limits *limits,
+                               GError **error);
 
 /**
  * drv_plan_return() - VMs back to @node, whether it is in maintenance still or not.
@@ -32,5 +32,4 @@ json_object *drv_plan_return(const drv_fleet *fleet, const char *node, json_obje
  * drv_plan_place_vm() - the best node for one VM other than its own, with "candidates": [{"node", "score"
  * (null: it does not fit), "why"}…], the best first.
  */
-json_object *drv_plan_place_vm(const drv_fleet *fleet, const char *vm, const drv_plan_limits *limits,
-                               GError **error);
+json_object *drv_plan_place_vm(const drv_fleet *fleet, const char *vm, const drv_plan_limits *limits, GError **error);

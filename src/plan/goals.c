@@ -38,15 +38,14 @@ static gboolean check_number(json_object *value, gsize kind, GError **error)
     gint64 number = json_object_get_int64(value);
 
     if (!json_object_is_type(value, json_type_int))
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s is %s; it must be a whole number",
-                    kinds[kind].name, json_object_to_json_string(value));
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s is %s; it must be a whole number", kinds[kind].name,
+                    json_object_to_json_string(value));
     else if (kinds[kind].most == G_MAXINT64 && number < kinds[kind].least)
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s must not be negative", kinds[kind].name);
     else if (number < kinds[kind].least || number > kinds[kind].most)
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "%s is %" G_GINT64_FORMAT "; it must be from %" G_GINT64_FORMAT
-                    " to %" G_GINT64_FORMAT, kinds[kind].name, number, kinds[kind].least,
-                    kinds[kind].most);
+                    "%s is %" G_GINT64_FORMAT "; it must be from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT,
+                    kinds[kind].name, number, kinds[kind].least, kinds[kind].most);
     else
         return TRUE;
     return FALSE;
@@ -56,11 +55,9 @@ static gboolean check_when(json_object *value, const char *name, GError **error)
 {
     const char *text = json_object_get_string(value);
 
-    if (json_object_is_type(value, json_type_string) &&
-        (g_str_equal(text, "never") || g_str_equal(text, "if-needed")))
+    if (json_object_is_type(value, json_type_string) && (g_str_equal(text, "never") || g_str_equal(text, "if-needed")))
         return TRUE;
-    g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s is '%s'; it must be 'never' or 'if-needed'",
-                name, text);
+    g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s is '%s'; it must be 'never' or 'if-needed'", name, text);
     return FALSE;
 }
 
@@ -69,8 +66,7 @@ gboolean drv_goals_check(json_object *goals, GError **error)
     for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++) {
         json_object *value = given(goals, kinds[i].name);
 
-        if (value && !(kinds[i].text ? check_when(value, kinds[i].name, error)
-                                     : check_number(value, i, error)))
+        if (value && !(kinds[i].text ? check_when(value, kinds[i].name, error) : check_number(value, i, error)))
             return FALSE;
     }
     return TRUE;
@@ -85,7 +81,8 @@ gboolean drv_goals_check_name(const char *name, GError **error)
         return TRUE;
     g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
                 "'%.64s' cannot be a policy's name: it has 1 to %d letters, digits and ._-, and begins "
-                "with a letter or a digit", name, NAME_MOST);
+                "with a letter or a digit",
+                name, NAME_MOST);
     return FALSE;
 }
 
@@ -108,16 +105,16 @@ gboolean drv_goals_check_kept(json_object *goals, gboolean of_vm, GError **error
             continue;
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
                     "goals have no member '%.64s'; they have max_pause_ms, max_time_ms, bandwidth_bps, "
-                    "post_copy, priority, depends_on, apart, together, node_labels%s", key,
-                    of_vm ? " and policy" : "");
+                    "post_copy, priority, depends_on, apart, together, node_labels%s",
+                    key, of_vm ? " and policy" : "");
         return FALSE;
     }
     if (policy && !json_object_is_type(policy, json_type_string)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "policy must be the name of a policy");
         return FALSE;
     }
-    return (!policy || drv_goals_check_name(json_object_get_string(policy), error)) &&
-           drv_goals_check(goals, error) && drv_placement_check(goals, of_vm, error);
+    return (!policy || drv_goals_check_name(json_object_get_string(policy), error)) && drv_goals_check(goals, error) &&
+           drv_placement_check(goals, of_vm, error);
 }
 
 /* One attribute as a member. FALSE: a number that is none. */
@@ -160,7 +157,8 @@ json_object *drv_goals_from_attributes(json_object *attributes, const char *vm, 
         return g_steal_pointer(&goals);
     g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
                 "the goals in the metadata of VM %s: %s: 'drover vm goals %s --clear' removes them all, "
-                "'virsh metadata %s " DRV_GOALS_NAMESPACE "' shows them", vm, problem->message, vm, vm);
+                "'virsh metadata %s " DRV_GOALS_NAMESPACE "' shows them",
+                vm, problem->message, vm, vm);
     return NULL;
 }
 
@@ -181,8 +179,7 @@ GHashTable *drv_goals_to_attributes(GHashTable *before, json_object *goals)
         json_object *one = given(goals, kinds[i].name);
 
         if (one)
-            g_hash_table_replace(table, g_strdup(kinds[i].name),
-                                 g_strdup(json_object_get_string(one)));
+            g_hash_table_replace(table, g_strdup(kinds[i].name), g_strdup(json_object_get_string(one)));
     }
     for (guint i = 0; i < DRV_PLACEMENT_RULES; i++) {
         char *text = drv_placement_text(goals, drv_placement_names[i]);
@@ -236,16 +233,13 @@ char *drv_goals_text(json_object *step)
     json_object *from = drv_json_object(step, "goals_from");
     gint64 time_ms = drv_json_int(step, "max_time_ms", 0);
     gint64 rate_bps = drv_json_int(step, "bandwidth_bps", 0);
-    g_autofree char *time = time_ms ? g_strdup_printf("time at most %.15g s", (double)time_ms / 1000)
-                                    : g_strdup("any time");
-    g_autofree char *rate = rate_bps ? g_strdup_printf("at most %.15g Mbit/s", (double)rate_bps * 8 / 1e6)
-                                     : g_strdup("any bandwidth");
+    g_autofree char *time =
+        time_ms ? g_strdup_printf("time at most %.15g s", (double)time_ms / 1000) : g_strdup("any time");
+    g_autofree char *rate =
+        rate_bps ? g_strdup_printf("at most %.15g Mbit/s", (double)rate_bps * 8 / 1e6) : g_strdup("any bandwidth");
 
     return g_strdup_printf("pause at most %" G_GINT64_FORMAT " ms (%s), %s (%s), %s (%s), post-copy %s (%s)",
-                           drv_json_int(step, "max_pause_ms", 0),
-                           drv_json_string(from, "max_pause_ms", "?"), time,
-                           drv_json_string(from, "max_time_ms", "?"), rate,
-                           drv_json_string(from, "bandwidth_bps", "?"),
-                           drv_json_string(step, "post_copy", "never"),
-                           drv_json_string(from, "post_copy", "?"));
+                           drv_json_int(step, "max_pause_ms", 0), drv_json_string(from, "max_pause_ms", "?"), time,
+                           drv_json_string(from, "max_time_ms", "?"), rate, drv_json_string(from, "bandwidth_bps", "?"),
+                           drv_json_string(step, "post_copy", "never"), drv_json_string(from, "post_copy", "?"));
 }

@@ -149,31 +149,29 @@ static double number(json_object *object, const char *key)
     return value ? json_object_get_double(value) : 0;
 }
 
-static void set_ratio(json_object *entry, const char *key, json_object *report, const char *actual,
-                      json_object *model, const char *modelled)
+static void set_ratio(json_object *entry, const char *key, json_object *report, const char *actual, json_object *model,
+                      const char *modelled)
 {
     json_object *value = model ? json_object_object_get(model, modelled) : NULL;
     double expected = value ? json_object_get_double(value) : 0;
     double was = (double)drv_json_int(report, actual, -1);
 
     if (was > 0 && expected > 0)
-        drv_json_set(entry, key,
-                     json_object_new_double(CLAMP(was / expected, 1 / MOST_RATIO, MOST_RATIO)));
+        drv_json_set(entry, key, json_object_new_double(CLAMP(was / expected, 1 / MOST_RATIO, MOST_RATIO)));
 }
 
 static json_object *over_json(json_object *report)
 {
     static const struct {
         const char *key, *actual, *said;
-    } figures[] = {{"time", "total_ms", "time_ms"},
-                   {"wire", "wire_bytes", "wire_bytes"},
-                   {"pause", "pause_ms", "pause_ms"}};
+    } figures[] = {
+        {"time", "total_ms", "time_ms"}, {"wire", "wire_bytes", "wire_bytes"}, {"pause", "pause_ms", "pause_ms"}};
     json_object *predicted = drv_json_object(report, "predicted");
     json_object *object = json_object_new_object();
 
     for (gsize i = 0; predicted && i < G_N_ELEMENTS(figures); i++)
-        set_ratio(object, figures[i].key, report, figures[i].actual,
-                  drv_json_object(predicted, figures[i].said), "p50");
+        set_ratio(object, figures[i].key, report, figures[i].actual, drv_json_object(predicted, figures[i].said),
+                  "p50");
     return object;
 }
 
@@ -185,8 +183,7 @@ static void set_handover(json_object *entry, json_object *report, json_object *m
     double sending = all - number(model, "handover_ms");
 
     if (pause > 0 && all > 0)
-        drv_json_set(entry, "handover_ms",
-                     json_object_new_double(MAX(pause - sending, LEAST_HANDOVER * pause)));
+        drv_json_set(entry, "handover_ms", json_object_new_double(MAX(pause - sending, LEAST_HANDOVER * pause)));
 }
 
 /* Whether the link was the limit: what went of it, and what it takes as the relay has seen. */

@@ -31,15 +31,13 @@ static char *lost_features(json_object *here, json_object *there, gboolean stric
 
 static char *cpu_remedy(const drv_plan_target_goal *goal)
 {
-    const char *choose =
-        "a model that both hosts have: write the output of 'virsh domcapabilities' of both into one "
-        "file, and 'virsh hypervisor-cpu-baseline FILE' says which";
+    const char *choose = "a model that both hosts have: write the output of 'virsh domcapabilities' of both into one "
+                         "file, and 'virsh hypervisor-cpu-baseline FILE' says which";
 
-    return goal->offline
-               ? g_strdup_printf("take them out of its <cpu> (virsh edit %s), or choose %s", goal->vm,
-                                 choose)
-               : g_strdup_printf("shut it down and choose %s (virsh edit %s); or move it shut off "
-                                 "(--offline) and change its <cpu> then", choose, goal->vm);
+    return goal->offline ? g_strdup_printf("take them out of its <cpu> (virsh edit %s), or choose %s", goal->vm, choose)
+                         : g_strdup_printf("shut it down and choose %s (virsh edit %s); or move it shut off "
+                                           "(--offline) and change its <cpu> then",
+                                           choose, goal->vm);
 }
 
 static void check_cpu(json_object *facts, const drv_plan_target_goal *goal, drv_checks *checks)
@@ -49,41 +47,39 @@ static void check_cpu(json_object *facts, const drv_plan_target_goal *goal, drv_
     const char *name = drv_json_string(machine, "cpu_name", "CPU");
     const char *error = drv_json_string(there, "cpu_error", NULL);
     const char *mismatch = drv_json_string(there, "cpu_incompatible", NULL);
-    gboolean strict =
-        goal->offline && g_strcmp0(drv_json_string(machine, "cpu_check", "none"), "none") != 0;
+    gboolean strict = goal->offline && g_strcmp0(drv_json_string(machine, "cpu_check", "none"), "none") != 0;
     g_autofree char *remedy = cpu_remedy(goal);
     g_autofree char *lost = NULL;
 
     if (!drv_json_string(machine, "cpu", NULL)) {
-        drv_checks_skip(checks, DRV_ABOUT_CPU, "%s names no model: what the VM gets is decided when it "
-                        "starts", name);
+        drv_checks_skip(checks, DRV_ABOUT_CPU,
+                        "%s names no model: what the VM gets is decided when it "
+                        "starts",
+                        name);
         return;
     }
     if (error && drv_json_string(here, "cpu_error", NULL)) {
-        drv_checks_warn(checks, DRV_ABOUT_CPU, "%s could not be compared on either host: %s", name,
-                        error);
+        drv_checks_warn(checks, DRV_ABOUT_CPU, "%s could not be compared on either host: %s", name, error);
         return;
     }
     if (error) {
-        drv_checks_problem(checks, DRV_ABOUT_CPU, "%s cannot provide the CPU %s: %s" DRV_REMEDY "%s",
-                           goal->target, name, error, remedy);
+        drv_checks_problem(checks, DRV_ABOUT_CPU, "%s cannot provide the CPU %s: %s" DRV_REMEDY "%s", goal->target,
+                           name, error, remedy);
         return;
     }
     lost = lost_features(here, there, strict);
     if (lost)
-        drv_checks_problem(checks, DRV_ABOUT_CPU, "%s lacks features of the VM's CPU (%s): %s"
-                           DRV_REMEDY "%s", goal->target, name, lost, remedy);
+        drv_checks_problem(checks, DRV_ABOUT_CPU, "%s lacks features of the VM's CPU (%s): %s" DRV_REMEDY "%s",
+                           goal->target, name, lost, remedy);
     else if (mismatch && !drv_json_length(drv_json_array(there, "cpu_missing")) &&
              (strict || !drv_json_string(here, "cpu_incompatible", NULL)))
-        drv_checks_problem(checks, DRV_ABOUT_CPU, "%s cannot provide the CPU %s: %s" DRV_REMEDY "%s",
-                           goal->target, name, mismatch, remedy);
+        drv_checks_problem(checks, DRV_ABOUT_CPU, "%s cannot provide the CPU %s: %s" DRV_REMEDY "%s", goal->target,
+                           name, mismatch, remedy);
     else if (drv_json_array(there, "cpu_missing"))
-        drv_checks_ok(checks, DRV_ABOUT_CPU, "%s provides %s with all that the guest has of it",
-                      goal->target, name);
+        drv_checks_ok(checks, DRV_ABOUT_CPU, "%s provides %s with all that the guest has of it", goal->target, name);
 }
 
-static void check_machine_type(json_object *facts, const drv_plan_target_goal *goal,
-                               drv_checks *checks)
+static void check_machine_type(json_object *facts, const drv_plan_target_goal *goal, drv_checks *checks)
 {
     json_object *machine = drv_json_object(facts, "machine"), *there = drv_json_object(facts, "there");
     const char *type = drv_json_string(machine, "machine", NULL);
@@ -92,14 +88,16 @@ static void check_machine_type(json_object *facts, const drv_plan_target_goal *g
     if (!type || !there)
         return;
     if (error)
-        drv_checks_problem(checks, DRV_ABOUT_MACHINE_TYPE, "%s cannot run %s %s (%s): %s" DRV_REMEDY
+        drv_checks_problem(checks, DRV_ABOUT_MACHINE_TYPE,
+                           "%s cannot run %s %s (%s): %s" DRV_REMEDY
                            "install a QEMU there that has it ('virsh domcapabilities' there says what "
                            "it has), or change <type machine=…> while the VM is shut off (virsh edit "
-                           "%s)", goal->target, drv_json_string(machine, "arch", "?"), type,
+                           "%s)",
+                           goal->target, drv_json_string(machine, "arch", "?"), type,
                            drv_json_string(machine, "virt_type", "?"), error, goal->vm);
     else
-        drv_checks_ok(checks, DRV_ABOUT_MACHINE_TYPE, "%s %s is known to %s",
-                      drv_json_string(machine, "arch", "?"), type, goal->target);
+        drv_checks_ok(checks, DRV_ABOUT_MACHINE_TYPE, "%s %s is known to %s", drv_json_string(machine, "arch", "?"),
+                      type, goal->target);
 }
 
 static void check_qemu(json_object *facts, const drv_plan_target_goal *goal, drv_checks *checks)
@@ -111,25 +109,27 @@ static void check_qemu(json_object *facts, const drv_plan_target_goal *goal, drv
     if (!from || !to)
         return;
     if (goal->offline)
-        drv_checks_ok(checks, DRV_ABOUT_QEMU_VERSION, "%s at %s, %s at %s: a VM that is shut off starts "
-                      "anew", here, goal->source, there, goal->target);
+        drv_checks_ok(checks, DRV_ABOUT_QEMU_VERSION,
+                      "%s at %s, %s at %s: a VM that is shut off starts "
+                      "anew",
+                      here, goal->source, there, goal->target);
     else if (from / 1000 <= to / 1000)
-        drv_checks_ok(checks, DRV_ABOUT_QEMU_VERSION, "%s at %s, %s at %s", here, goal->source, there,
-                      goal->target);
+        drv_checks_ok(checks, DRV_ABOUT_QEMU_VERSION, "%s at %s, %s at %s", here, goal->source, there, goal->target);
     else if (goal->post_copy)
-        drv_checks_problem(checks, DRV_ABOUT_QEMU_VERSION, "%s has QEMU %s, older than %s at %s: it may "
+        drv_checks_problem(checks, DRV_ABOUT_QEMU_VERSION,
+                           "%s has QEMU %s, older than %s at %s: it may "
                            "refuse the guest's devices, which in post-copy loses the guest" DRV_REMEDY
-                           "update QEMU there, or move without post-copy", goal->target, there, here,
-                           goal->source);
+                           "update QEMU there, or move without post-copy",
+                           goal->target, there, here, goal->source);
     else
-        drv_checks_warn(checks, DRV_ABOUT_QEMU_VERSION, "%s has QEMU %s, older than %s at %s: QEMU "
+        drv_checks_warn(checks, DRV_ABOUT_QEMU_VERSION,
+                        "%s has QEMU %s, older than %s at %s: QEMU "
                         "promises only the way to the same or a newer one; if it refuses the VM goes on "
-                        "at %s" DRV_REMEDY "update QEMU there", goal->target, there, here, goal->source,
-                        goal->source);
+                        "at %s" DRV_REMEDY "update QEMU there",
+                        goal->target, there, here, goal->source, goal->source);
 }
 
-static void check_lock_manager(json_object *facts, const drv_plan_target_goal *goal,
-                               drv_checks *checks)
+static void check_lock_manager(json_object *facts, const drv_plan_target_goal *goal, drv_checks *checks)
 {
     const char *here = drv_json_string(drv_json_object(facts, "here"), "lock_manager", NULL);
     const char *there = drv_json_string(drv_json_object(facts, "there"), "lock_manager", NULL);
@@ -139,14 +139,16 @@ static void check_lock_manager(json_object *facts, const drv_plan_target_goal *g
     if (g_str_equal(here, there))
         drv_checks_ok(checks, DRV_ABOUT_LOCK_MANAGER, "%s at both hosts", here);
     else if (goal->offline)
-        drv_checks_warn(checks, DRV_ABOUT_LOCK_MANAGER, "%s at %s, %s at %s: images are not guarded in the "
+        drv_checks_warn(checks, DRV_ABOUT_LOCK_MANAGER,
+                        "%s at %s, %s at %s: images are not guarded in the "
                         "same way" DRV_REMEDY "set the same lock_manager in /etc/libvirt/qemu.conf of both",
                         here, goal->source, there, goal->target);
     else
-        drv_checks_problem(checks, DRV_ABOUT_LOCK_MANAGER, "the lock manager is %s at %s and %s at %s, and "
+        drv_checks_problem(checks, DRV_ABOUT_LOCK_MANAGER,
+                           "the lock manager is %s at %s and %s at %s, and "
                            "libvirt refuses to move between the two" DRV_REMEDY "set the same lock_manager in "
-                           "/etc/libvirt/qemu.conf of both and restart libvirtd", here, goal->source, there,
-                           goal->target);
+                           "/etc/libvirt/qemu.conf of both and restart libvirtd",
+                           here, goal->source, there, goal->target);
 }
 
 static void check_post_copy(json_object *facts, const drv_plan_target_goal *goal, drv_checks *checks)

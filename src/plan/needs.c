@@ -58,17 +58,21 @@ static void judge_port(context *c)
     gint64 port = drv_json_int(c->need, "port", 0);
 
     if (drv_json_bool(c->answer, "unknown"))
-        found(c, FALSE, "%s listens on %s, which is no address: whether %s has it is seen only when it starts"
-              DRV_REMEDY "use an address, or 0.0.0.0", c->what, address, target);
+        found(c, FALSE,
+              "%s listens on %s, which is no address: whether %s has it is seen only when it starts" DRV_REMEDY
+              "use an address, or 0.0.0.0",
+              c->what, address, target);
     else if (c->error && drv_json_bool(c->answer, "in_use"))
-        found(c, !c->goal->offline, "%s listens on port %" G_GINT64_FORMAT " of %s, which is in use on %s"
-              DRV_REMEDY "give it another port%s while it is shut off (virsh edit %s), or stop what uses it "
-              "there ('ss -lnp' says what)", c->what, port, address, target,
-              c->about == DRV_ABOUT_GRAPHICS ? " or autoport='yes'" : "", vm);
+        found(c, !c->goal->offline,
+              "%s listens on port %" G_GINT64_FORMAT " of %s, which is in use on %s" DRV_REMEDY
+              "give it another port%s while it is shut off (virsh edit %s), or stop what uses it "
+              "there ('ss -lnp' says what)",
+              c->what, port, address, target, c->about == DRV_ABOUT_GRAPHICS ? " or autoport='yes'" : "", vm);
     else if (c->error)
-        found(c, TRUE, "%s listens on %s, which %s does not have (%s)" DRV_REMEDY "while it is shut off let it "
-              "listen on 0.0.0.0 or 127.0.0.1 (virsh edit %s), or give %s that address", c->what, address,
-              target, c->error, vm, target);
+        found(c, TRUE,
+              "%s listens on %s, which %s does not have (%s)" DRV_REMEDY "while it is shut off let it "
+              "listen on 0.0.0.0 or 127.0.0.1 (virsh edit %s), or give %s that address",
+              c->what, address, target, c->error, vm, target);
     else
         drv_checks_ok(c->checks, c->about, "%s can listen on %s at %s", c->what, address, target);
 }
@@ -77,9 +81,10 @@ static void judge_new(context *c)
 {
     g_autofree char *directory = g_path_get_dirname(c->value ? c->value : "/");
 
-    found(c, TRUE, "%s makes %s, which it cannot at %s: %s" DRV_REMEDY "make that directory there (mkdir -p %s), "
-          "or choose another path while it is shut off (virsh edit %s)", c->what, c->value, c->goal->target,
-          c->error, directory, c->goal->vm);
+    found(c, TRUE,
+          "%s makes %s, which it cannot at %s: %s" DRV_REMEDY "make that directory there (mkdir -p %s), "
+          "or choose another path while it is shut off (virsh edit %s)",
+          c->what, c->value, c->goal->target, c->error, directory, c->goal->vm);
 }
 
 static gboolean is_copied_live(json_object *step, const char *target)
@@ -104,7 +109,8 @@ static void judge_scsi_thread(context *c)
     if (c->goal->offline || c->later || !version || version >= drv_version_number(SCSI_THREAD_MENDED) ||
         !is_copied_live(c->step, c->value))
         return;
-    found(c, TRUE, "disk %s is on a virtio-scsi controller with an I/O thread, and QEMU %s at %s dies when such a "
+    found(c, TRUE,
+          "disk %s is on a virtio-scsi controller with an I/O thread, and QEMU %s at %s dies when such a "
           "disk is copied while the VM runs (mended in 9.0)" DRV_REMEDY "update QEMU there; or move it shut off "
           "(--offline); or take iothread out of the controller's <driver> and restart it (virsh edit %s)",
           c->value, qemu, c->goal->target, c->goal->vm);
@@ -119,11 +125,13 @@ static const struct {
     {"socket", "the socket", "start there what listens on it"},
     {"pipe", "the pipe", "make it there (mkfifo)"},
     {"device", "the device", "attach it there"},
-    {"secret", "the libvirt secret", "define it there and give it its value (virsh secret-define, virsh "
+    {"secret", "the libvirt secret",
+     "define it there and give it its value (virsh secret-define, virsh "
      "secret-set-value)"},
     {"network-card", "the network device", "name one that it has"},
     {"tls", "TLS certificates for", "put them there (qemu.conf says where), or turn TLS off there"},
-    {"hugetlbfs", "a file system for huge pages of so many KiB:", "mount one there (mount -t hugetlbfs -o "
+    {"hugetlbfs", "a file system for huge pages of so many KiB:",
+     "mount one there (mount -t hugetlbfs -o "
      "pagesize=… …) and restart libvirtd"},
     {"pci", "the PCI device", "attach one there of that address"},
     {"usb", "the USB device", "plug it in there"},
@@ -134,9 +142,10 @@ static void judge_plain(context *c, const char *kind)
 {
     for (gsize i = 0; i < G_N_ELEMENTS(plain); i++)
         if (g_str_equal(plain[i].kind, kind)) {
-            found(c, TRUE, "%s lacks %s %s, which %s needs (%s)" DRV_REMEDY "%s, or take it out of the definition "
-                  "while the VM is shut off (virsh edit %s)", c->goal->target, plain[i].noun, c->value, c->what,
-                  c->error, plain[i].remedy, c->goal->vm);
+            found(c, TRUE,
+                  "%s lacks %s %s, which %s needs (%s)" DRV_REMEDY "%s, or take it out of the definition "
+                  "while the VM is shut off (virsh edit %s)",
+                  c->goal->target, plain[i].noun, c->value, c->what, c->error, plain[i].remedy, c->goal->vm);
             return;
         }
 }
@@ -146,8 +155,8 @@ static void judge(context *c)
     const char *kind = drv_json_string(c->need, "kind", "");
 
     /* A template is copied only where there are no variables yet; mostly they go along. */
-    if (c->about == DRV_ABOUT_FIRMWARE && (!drv_json_string(c->step, "nvram", NULL) ||
-                                           drv_json_int(c->step, "nvram_bytes", 0) > 0))
+    if (c->about == DRV_ABOUT_FIRMWARE &&
+        (!drv_json_string(c->step, "nvram", NULL) || drv_json_int(c->step, "nvram_bytes", 0) > 0))
         return;
     if (g_str_equal(kind, "tcp") || g_str_equal(kind, "udp"))
         judge_port(c);
@@ -161,8 +170,7 @@ static void judge(context *c)
         judge_plain(c, kind);
 }
 
-void drv_plan_needs(json_object *facts, json_object *step, const drv_plan_target_goal *goal,
-                    drv_checks *checks)
+void drv_plan_needs(json_object *facts, json_object *step, const drv_plan_target_goal *goal, drv_checks *checks)
 {
     json_object *list = drv_json_array(drv_json_object(facts, "machine"), "needs");
     json_object *there = drv_json_object(facts, "there");
@@ -174,7 +182,10 @@ void drv_plan_needs(json_object *facts, json_object *step, const drv_plan_target
     for (gsize i = 0; i < drv_json_length(list) && i < drv_json_length(answers); i++) {
         context c = {.need = json_object_array_get_idx(list, i),
                      .answer = json_object_array_get_idx(answers, i),
-                     .step = step, .there = there, .goal = goal, .checks = checks};
+                     .step = step,
+                     .there = there,
+                     .goal = goal,
+                     .checks = checks};
 
         c.about = about_of(c.need);
         c.what = drv_json_string(c.need, "what", "its definition");

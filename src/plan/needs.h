@@ -11,5 +11,4 @@
 #include "plan/target-goal.h"
 
 /** drv_plan_needs() - files, ports, secrets, devices that the definition names, screens among them. */
-void drv_plan_needs(json_object *facts, json_object *step, const drv_plan_target_goal *goal,
-                    drv_checks *checks);
+void drv_plan_needs(json_object *facts, json_object *step, const drv_plan_target_goal *goal, drv_checks *checks);

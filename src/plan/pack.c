@@ -47,8 +47,7 @@ static guint *in_order(GPtrArray *units, GCompareDataFunc compare)
     return order;
 }
 
-static char *why_there(const drv_room *room, const drv_unit *unit, const drv_fleet_node *node,
-                       drv_packing packing)
+static char *why_there(const drv_room *room, const drv_unit *unit, const drv_fleet_node *node, drv_packing packing)
 {
     const drv_room_node *at = &room->nodes[node->index];
     gint64 left = (at->room_bytes - (gint64)unit->bytes) >> 20;
@@ -61,8 +60,7 @@ static char *why_there(const drv_room *room, const drv_unit *unit, const drv_fle
     if (at->room_bytes >= DRV_FLEET_ROOM_UNKNOWN / 2)
         return g_strdup_printf("%s can take it; how much room it has is not known", node->name);
     if (packing != DRV_PACK_SPREAD)
-        return g_strdup_printf("room is short: %s is filled up to %" G_GINT64_FORMAT " MiB", node->name,
-                               left);
+        return g_strdup_printf("room is short: %s is filled up to %" G_GINT64_FORMAT " MiB", node->name, left);
     return g_strdup_printf("%s has the best score, %.2f; %" G_GINT64_FORMAT " MiB of memory are left there then",
                            node->name, drv_room_score(room, unit, node), left);
 }
@@ -82,8 +80,8 @@ static void list_arrivals(const drv_pack *pack, GPtrArray *units, GPtrArray **ar
         }
 }
 
-static void set_target(drv_pack *pack, GPtrArray *units, GPtrArray **arrivals, guint number,
-                       const drv_fleet_node *node, char *why)
+static void set_target(drv_pack *pack, GPtrArray *units, GPtrArray **arrivals, guint number, const drv_fleet_node *node,
+                       char *why)
 {
     GPtrArray **list = &arrivals[node->index];
 
@@ -104,8 +102,8 @@ static char *why_moved(const drv_fleet_node *node)
 }
 
 /* Whether @unit fits on @node if @other goes elsewhere, which is done then. */
-static gboolean change_places(drv_pack *pack, GPtrArray *units, GPtrArray **arrivals, guint unit,
-                              guint other, const drv_fleet_node *node)
+static gboolean change_places(drv_pack *pack, GPtrArray *units, GPtrArray **arrivals, guint unit, guint other,
+                              const drv_fleet_node *node)
 {
     const drv_fleet_node *elsewhere = NULL;
 
@@ -147,8 +145,8 @@ static gboolean find_way(drv_pack *pack, GPtrArray *units, GPtrArray **arrivals,
 }
 
 /* @unit fits on @node if @large there and @small on @other change places, which they do then. */
-static gboolean exchange(drv_pack *pack, GPtrArray *units, GPtrArray **arrivals, guint unit, guint large,
-                         guint small, const drv_fleet_node *node)
+static gboolean exchange(drv_pack *pack, GPtrArray *units, GPtrArray **arrivals, guint unit, guint large, guint small,
+                         const drv_fleet_node *node)
 {
     const drv_fleet_node *other = pack->target[small];
     gboolean good = FALSE;
@@ -178,8 +176,8 @@ static guint64 bytes_of(GPtrArray *units, guint number)
 }
 
 /* A smaller one of another node for @large of @node, such that @lacks bytes become free here and fit there. */
-static gboolean find_exchange(drv_pack *pack, GPtrArray *units, GPtrArray **arrivals, guint unit,
-                              guint large, const drv_fleet_node *node, guint64 lacks, guint *looked)
+static gboolean find_exchange(drv_pack *pack, GPtrArray *units, GPtrArray **arrivals, guint unit, guint large,
+                              const drv_fleet_node *node, guint64 lacks, guint *looked)
 {
     for (guint i = 0; i < pack->room->at_first->len && *looked < MOST_LOOKED; i++) {
         const drv_room_node *at = pack->room->at_first->pdata[i];
@@ -191,8 +189,7 @@ static gboolean find_exchange(drv_pack *pack, GPtrArray *units, GPtrArray **arri
             guint small = GPOINTER_TO_UINT(there->pdata[k]);
             guint64 gain = bytes_of(units, large) - bytes_of(units, small);
 
-            if (bytes_of(units, small) < bytes_of(units, large) && gain >= lacks &&
-                (gint64)gain <= at->room_bytes &&
+            if (bytes_of(units, small) < bytes_of(units, large) && gain >= lacks && (gint64)gain <= at->room_bytes &&
                 exchange(pack, units, arrivals, unit, large, small, node))
                 return TRUE;
         }
@@ -200,8 +197,7 @@ static gboolean find_exchange(drv_pack *pack, GPtrArray *units, GPtrArray **arri
     return FALSE;
 }
 
-static gboolean find_two_ways(drv_pack *pack, GPtrArray *units, GPtrArray **arrivals, guint unit,
-                              guint *looked)
+static gboolean find_two_ways(drv_pack *pack, GPtrArray *units, GPtrArray **arrivals, guint unit, guint *looked)
 {
     for (guint i = 0; i < pack->room->at_first->len && ++*looked < MOST_LOOKED; i++) {
         const drv_fleet_node *node = ((const drv_room_node *)pack->room->at_first->pdata[i])->node;
@@ -211,8 +207,7 @@ static gboolean find_two_ways(drv_pack *pack, GPtrArray *units, GPtrArray **arri
         if (!here || !lacks || drv_room_fits(pack->room, units->pdata[unit], node) != DRV_FIT_MEMORY)
             continue;
         for (guint k = 0; k < here->len; k++)
-            if (find_exchange(pack, units, arrivals, unit, GPOINTER_TO_UINT(here->pdata[k]), node, lacks,
-                              looked))
+            if (find_exchange(pack, units, arrivals, unit, GPOINTER_TO_UINT(here->pdata[k]), node, lacks, looked))
                 return TRUE;
     }
     return FALSE;
@@ -241,8 +236,8 @@ static void make_way(drv_pack *pack, GPtrArray *units)
             g_ptr_array_unref(arrivals[i]);
 }
 
-static drv_pack *pack_once(const drv_fleet *fleet, GPtrArray *units, GPtrArray *closed,
-                           drv_packing packing, GCompareDataFunc compare)
+static drv_pack *pack_once(const drv_fleet *fleet, GPtrArray *units, GPtrArray *closed, drv_packing packing,
+                           GCompareDataFunc compare)
 {
     drv_pack *pack = g_new0(drv_pack, 1);
     g_autofree guint *order = in_order(units, compare);
@@ -315,8 +310,11 @@ drv_pack *drv_pack_units(const drv_fleet *fleet, GPtrArray *units, GPtrArray *cl
     static const struct {
         drv_packing packing;
         GCompareDataFunc compare;
-    } ways[] = {{DRV_PACK_SPREAD, by_size}, {DRV_PACK_TIGHT, by_size}, {DRV_PACK_FILL, by_size},
-              {DRV_PACK_TIGHT, by_priority}, {DRV_PACK_FILL, by_priority}};
+    } ways[] = {{DRV_PACK_SPREAD, by_size},
+                {DRV_PACK_TIGHT, by_size},
+                {DRV_PACK_FILL, by_size},
+                {DRV_PACK_TIGHT, by_priority},
+                {DRV_PACK_FILL, by_priority}};
     drv_pack *best = NULL;
 
     for (gsize i = 0; i < G_N_ELEMENTS(ways) && (!best || best->lost); i++) {

@@ -38,15 +38,13 @@ static void set_unknown_vm(const drv_fleet *fleet, const char *name, GError **er
     }
     if (lost->len)
         g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND,
-                    "there is no VM %s on the nodes that answer; it may be on %s, which does not",
-                    name, lost->str);
+                    "there is no VM %s on the nodes that answer; it may be on %s, which does not", name, lost->str);
     else
-        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND,
-                    "there is no VM %s on any node; 'drover vm list' shows all", name);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "there is no VM %s on any node; 'drover vm list' shows all",
+                    name);
 }
 
-static const drv_fleet_vm *look_up(const drv_fleet *fleet, gboolean by_uuid, const char *word,
-                                   GError **error)
+static const drv_fleet_vm *look_up(const drv_fleet *fleet, gboolean by_uuid, const char *word, GError **error)
 {
     g_autoptr(GString) where = g_string_new(NULL);
     meaning of = {.where = where};
@@ -62,8 +60,7 @@ static const drv_fleet_vm *look_up(const drv_fleet *fleet, gboolean by_uuid, con
         return of.actives == 1 ? of.active : of.found;
     g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "the %s %s stands for several VMs (%s): %s",
                 by_uuid ? "UUID" : "name", word, where->str,
-                by_uuid ? "undefine those that are not the VM any more (virsh undefine)"
-                        : "say which by its UUID");
+                by_uuid ? "undefine those that are not the VM any more (virsh undefine)" : "say which by its UUID");
     return NULL;
 }
 
@@ -83,19 +80,18 @@ const drv_fleet_vm *drv_plan_find_vm(const drv_fleet *fleet, const char *word, G
         return look_up(fleet, meant != NULL, word, error);
     g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                 "%s is ambiguous: it is the UUID of the VM %s on %s and the name of another VM on %s: "
-                "say %s for the first, the UUID %s for the other", word, meant->name, meant->node,
-                other->node, meant->name, other->uuid);
+                "say %s for the first, the UUID %s for the other",
+                word, meant->name, meant->node, other->node, meant->name, other->uuid);
     return NULL;
 }
 
-static const drv_fleet_node *given_target(const drv_fleet *fleet, const drv_fleet_vm *vm,
-                                          const char *target, GError **error)
+static const drv_fleet_node *given_target(const drv_fleet *fleet, const drv_fleet_vm *vm, const char *target,
+                                          GError **error)
 {
     const drv_fleet_node *node = drv_fleet_find_node(fleet, target);
 
     if (!node) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND,
-                    "there is no node %s; 'drover node list' shows all", target);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "there is no node %s; 'drover node list' shows all", target);
         return NULL;
     }
     if (g_str_equal(node->name, vm->node)) {
@@ -110,16 +106,14 @@ static const drv_fleet_node *given_target(const drv_fleet *fleet, const drv_flee
     if (node->maintenance != DRV_MAINTENANCE_NONE) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED,
                     "%s is %s for maintenance and takes no VM: name another node, or take it out of "
-                    "maintenance ('drover node resume %s')", node->name,
-                    node->maintenance == DRV_MAINTENANCE_DRAINED ? "drained" : "being emptied",
-                    node->name);
+                    "maintenance ('drover node resume %s')",
+                    node->name, node->maintenance == DRV_MAINTENANCE_DRAINED ? "drained" : "being emptied", node->name);
         return NULL;
     }
     return node;
 }
 
-const drv_fleet_node *drv_plan_place(const drv_fleet *fleet, const drv_fleet_vm *vm,
-                                     const char *target, GError **error)
+const drv_fleet_node *drv_plan_place(const drv_fleet *fleet, const drv_fleet_vm *vm, const char *target, GError **error)
 {
     g_autoptr(drv_room) room = NULL;
     g_autoptr(drv_unit) unit = NULL;
@@ -135,8 +129,7 @@ const drv_fleet_node *drv_plan_place(const drv_fleet *fleet, const drv_fleet_vm 
     for (guint i = 0; !best && i < fleet->nodes->len; i++) {
         const drv_fleet_node *node = fleet->nodes->pdata[i];
         drv_fit fit = drv_room_fits(room, unit, node);
-        g_autofree char *reason =
-            fit != DRV_FIT_THERE ? drv_room_against(room, unit, node, fit) : NULL;
+        g_autofree char *reason = fit != DRV_FIT_THERE ? drv_room_against(room, unit, node, fit) : NULL;
 
         if (reason)
             g_string_append_printf(reasons, "%s%s", reasons->len ? "; " : "", reason);

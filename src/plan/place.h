@@ -29,5 +29,5 @@ const drv_fleet_vm *drv_plan_vm_with_uuid(const drv_fleet *fleet, const char *uu
  * DRV_ERROR_UNREACHABLE (it is lost), DRV_ERROR_REFUSED (no node fits: says for each why).
  * Borrowed from @fleet.
  */
-const drv_fleet_node *drv_plan_place(const drv_fleet *fleet, const drv_fleet_vm *vm,
-                                     const char *target, GError **error);
+const drv_fleet_node *drv_plan_place(const drv_fleet *fleet, const drv_fleet_vm *vm, const char *target,
+                                     GError **error);

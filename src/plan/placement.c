@@ -14,7 +14,7 @@
 enum { PRIORITY, DEPENDS_ON, APART, TOGETHER, NODE_LABELS };
 
 const char *const drv_placement_names[DRV_PLACEMENT_RULES] = {
-    [PRIORITY] = "priority", [DEPENDS_ON] = "depends_on", [APART] = "apart",
+    [PRIORITY] = "priority", [DEPENDS_ON] = "depends_on",   [APART] = "apart",
     [TOGETHER] = "together", [NODE_LABELS] = "node_labels",
 };
 
@@ -47,24 +47,23 @@ static gboolean is_word(const char *text, gsize most)
 static gboolean check_list(json_object *list, const char *name, gboolean of_groups, GError **error)
 {
     if (!json_object_is_type(list, json_type_array) || drv_json_length(list) > LIST_MOST) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s must be a list of at most %d names", name,
-                    LIST_MOST);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s must be a list of at most %d names", name, LIST_MOST);
         return FALSE;
     }
     for (gsize i = 0; i < drv_json_length(list); i++) {
         json_object *one = json_object_array_get_idx(list, i);
         const char *text = json_object_get_string(one);
-        gboolean good = json_object_is_type(one, json_type_string) &&
-                        strlen(text) == (gsize)json_object_get_string_len(one);
+        gboolean good =
+            json_object_is_type(one, json_type_string) && strlen(text) == (gsize)json_object_get_string_len(one);
 
-        if (good && (of_groups ? is_word(text, 64)
-                               : *text && strlen(text) <= NAME_MOST && !strpbrk(text, SEPARATOR "\n\t")))
+        if (good &&
+            (of_groups ? is_word(text, 64) : *text && strlen(text) <= NAME_MOST && !strpbrk(text, SEPARATOR "\n\t")))
             continue;
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
                     of_groups ? "%s has '%.64s', which cannot be a group's name: it has 1 to 64 letters, "
                                 "digits and ._-/, and begins with a letter or a digit"
-                              : "%s has '%.64s', which cannot be a VM's name here: give its UUID", name,
-                    text ? text : "null");
+                              : "%s has '%.64s', which cannot be a VM's name here: give its UUID",
+                    name, text ? text : "null");
         return FALSE;
     }
     return TRUE;
@@ -72,10 +71,8 @@ static gboolean check_list(json_object *list, const char *name, gboolean of_grou
 
 static gboolean check_labels(json_object *labels, const char *name, GError **error)
 {
-    if (!json_object_is_type(labels, json_type_object) ||
-        json_object_object_length(labels) > LIST_MOST) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s must be an object of at most %d labels", name,
-                    LIST_MOST);
+    if (!json_object_is_type(labels, json_type_object) || json_object_object_length(labels) > LIST_MOST) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s must be an object of at most %d labels", name, LIST_MOST);
         return FALSE;
     }
     json_object_object_foreach(labels, key, value)
@@ -86,7 +83,8 @@ static gboolean check_labels(json_object *labels, const char *name, GError **err
             continue;
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
                     "%s has '%.64s=%.64s', which cannot be a label: key and value have 1 to 64 letters, digits "
-                    "and ._-/, and begin with a letter or a digit", name, key, text ? text : "null");
+                    "and ._-/, and begin with a letter or a digit",
+                    name, key, text ? text : "null");
         return FALSE;
     }
     return TRUE;
@@ -97,10 +95,9 @@ gboolean drv_placement_check_labels(json_object *settings, GError **error)
     json_object *labels = given(settings, "labels"), *site = given(settings, "site");
     g_autoptr(json_object) kept = NULL;
 
-    if (site && (!json_object_is_type(site, json_type_string) ||
-                 !is_word(json_object_get_string(site), 64))) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "site is '%.64s'; it must be 1 to 64 letters, digits and ._-/", json_object_get_string(site));
+    if (site && (!json_object_is_type(site, json_type_string) || !is_word(json_object_get_string(site), 64))) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "site is '%.64s'; it must be 1 to 64 letters, digits and ._-/",
+                    json_object_get_string(site));
         return FALSE;
     }
     if (!labels || !json_object_is_type(labels, json_type_object))
@@ -115,12 +112,10 @@ static gboolean check_priority(json_object *value, GError **error)
 {
     gint64 number = json_object_get_int64(value);
 
-    if (json_object_is_type(value, json_type_int) && number >= -PRIORITY_MOST &&
-        number <= PRIORITY_MOST)
+    if (json_object_is_type(value, json_type_int) && number >= -PRIORITY_MOST && number <= PRIORITY_MOST)
         return TRUE;
-    g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                "priority is %s; it must be a whole number from -%d to %d", json_object_get_string(value),
-                PRIORITY_MOST, PRIORITY_MOST);
+    g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "priority is %s; it must be a whole number from -%d to %d",
+                json_object_get_string(value), PRIORITY_MOST, PRIORITY_MOST);
     return FALSE;
 }
 
@@ -150,12 +145,14 @@ static gboolean check_contradictions(json_object *goals, gboolean of_vm, GError 
     if (both)
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
                     "these two rules contradict each other: 'apart %s' wants the VMs of the group on different "
-                    "nodes, 'together %s' on the same one: leave one of them out", both, both);
+                    "nodes, 'together %s' on the same one: leave one of them out",
+                    both, both);
     else if (!of_vm && first_of(apart) && first_of(together))
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
                     "these two rules contradict each other: 'apart %s' keeps any two VMs of this policy on "
                     "different nodes, 'together %s' on the same one: leave one of them out, or make two "
-                    "policies", first_of(apart), first_of(together));
+                    "policies",
+                    first_of(apart), first_of(together));
     else
         return TRUE;
     return FALSE;
@@ -213,7 +210,8 @@ static json_object *labels_from(const char *text, GError **error)
         if (known && !g_str_equal(known, equals + 1)) {
             g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
                         "these two rules contradict each other: the labels %s=%s and %s=%s, for a node has "
-                        "one value of each: leave one of them out", parts[i], known, parts[i], equals + 1);
+                        "one value of each: leave one of them out",
+                        parts[i], known, parts[i], equals + 1);
             return NULL;
         }
         drv_json_set_string(labels, parts[i], equals + 1);
@@ -228,8 +226,7 @@ gboolean drv_placement_take(json_object *goals, const char *name, const char *te
 
     if (g_str_equal(name, drv_placement_names[PRIORITY])) {
         if (!g_ascii_string_to_signed(text, 10, G_MININT64, G_MAXINT64, &number, NULL)) {
-            g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s is '%.64s'; it must be a whole number",
-                        name, text);
+            g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s is '%.64s'; it must be a whole number", name, text);
             return FALSE;
         }
         drv_json_set_int(goals, name, number);
@@ -253,8 +250,7 @@ char *drv_placement_text(json_object *goals, const char *name)
         return g_strdup(json_object_get_string(value));
     if (json_object_is_type(value, json_type_object)) {
         json_object_object_foreach(value, key, label)
-            g_string_append_printf(text, "%s%s=%s", text->len ? SEPARATOR : "", key,
-                                   json_object_get_string(label));
+            g_string_append_printf(text, "%s%s=%s", text->len ? SEPARATOR : "", key, json_object_get_string(label));
     } else {
         for (gsize i = 0; i < drv_json_length(value); i++)
             g_string_append_printf(text, "%s%s", i ? SEPARATOR : "",

@@ -6,8 +6,7 @@
 
 #include "plan/estimate-json.h"
 
-guint64 drv_plan_link_bps(const drv_fleet *fleet, const drv_fleet_node *from,
-                          const drv_fleet_node *to)
+guint64 drv_plan_link_bps(const drv_fleet *fleet, const drv_fleet_node *from, const drv_fleet_node *to)
 {
     const drv_fleet_link *link = drv_fleet_link_between(fleet, from, to);
 
@@ -28,8 +27,7 @@ static double recycled_share(const drv_fleet_vm *vm, const drv_fleet_node *to)
     return isfinite(share) ? CLAMP(share, 0, 1) : 0;
 }
 
-void drv_plan_expect(const drv_fleet *fleet, const drv_fleet_vm *vm, const drv_fleet_node *to,
-                     drv_estimate_input *in)
+void drv_plan_expect(const drv_fleet *fleet, const drv_fleet_vm *vm, const drv_fleet_node *to, drv_estimate_input *in)
 {
     const drv_fleet_link *link = drv_fleet_link_between(fleet, vm->on, to);
 

@@ -9,12 +9,10 @@
 #define DRV_PLAN_LINK_BPS (G_GUINT64_CONSTANT(1000000000) / 8)
 
 /** drv_plan_link_bps() - bytes a second of a link, or what it is taken for. */
-guint64 drv_plan_link_bps(const drv_fleet *fleet, const drv_fleet_node *from,
-                          const drv_fleet_node *to);
+guint64 drv_plan_link_bps(const drv_fleet *fleet, const drv_fleet_node *from, const drv_fleet_node *to);
 
 /** drv_plan_expect() - what is known of the move of @vm to @to, but for what it has of the way. */
-void drv_plan_expect(const drv_fleet *fleet, const drv_fleet_vm *vm, const drv_fleet_node *to,
-                     drv_estimate_input *in);
+void drv_plan_expect(const drv_fleet *fleet, const drv_fleet_vm *vm, const drv_fleet_node *to, drv_estimate_input *in);
 
 /** drv_plan_predict() - that move with @rate_bps of the way. */
 void drv_plan_predict(const drv_estimate_input *in, guint64 rate_bps, drv_estimate *out);

@@ -8,8 +8,7 @@
 /* With more nodes than this they are counted instead of named one by one. */
 #define NAMED 6
 
-void drv_refusals_add(json_object *refused, const drv_fleet_vm *vm, drv_error_code code,
-                      char *message, char *remedy)
+void drv_refusals_add(json_object *refused, const drv_fleet_vm *vm, drv_error_code code, char *message, char *remedy)
 {
     json_object *entry = json_object_new_object();
 
@@ -72,16 +71,14 @@ static char *all_reasons(const drv_room *room, const drv_unit *unit, const surve
     for (guint i = 0; found->others <= NAMED && i < room->fleet->nodes->len; i++) {
         const drv_fleet_node *node = room->fleet->nodes->pdata[i];
         drv_fit fit = drv_room_fits(room, unit, node);
-        g_autofree char *reason =
-            fit != DRV_FIT_THERE ? drv_room_against(room, unit, node, fit) : NULL;
+        g_autofree char *reason = fit != DRV_FIT_THERE ? drv_room_against(room, unit, node, fit) : NULL;
 
         if (reason)
             g_string_append_printf(text, "%s%s", text->len ? "; " : "", reason);
     }
     for (guint i = 0; found->others > NAMED && i < DRV_FITS; i++) {
-        g_autofree char *one = found->count[i] == 1
-                                   ? drv_room_against(room, unit, found->nearest[i], (drv_fit)i)
-                                   : NULL;
+        g_autofree char *one =
+            found->count[i] == 1 ? drv_room_against(room, unit, found->nearest[i], (drv_fit)i) : NULL;
 
         if (one)
             g_string_append_printf(text, "%s%s", text->len ? "; " : "", one);
@@ -106,33 +103,27 @@ static char *way_out(const drv_room *room, const drv_unit *unit, const survey *f
     if (found->nearest[DRV_FIT_DISK])
         g_string_append_printf(text, "%smake room in a pool of %s", text->len ? ", or " : "",
                                found->nearest[DRV_FIT_DISK]->name);
-    if (found->nearest[DRV_FIT_MAINTENANCE] &&
-        found->nearest[DRV_FIT_MAINTENANCE]->maintenance != DRV_MAINTENANCE_NONE)
-        g_string_append_printf(text, "%stake %s out of maintenance (drover node resume %s)",
-                               text->len ? ", or " : "", found->nearest[DRV_FIT_MAINTENANCE]->name,
-                               found->nearest[DRV_FIT_MAINTENANCE]->name);
+    if (found->nearest[DRV_FIT_MAINTENANCE] && found->nearest[DRV_FIT_MAINTENANCE]->maintenance != DRV_MAINTENANCE_NONE)
+        g_string_append_printf(text, "%stake %s out of maintenance (drover node resume %s)", text->len ? ", or " : "",
+                               found->nearest[DRV_FIT_MAINTENANCE]->name, found->nearest[DRV_FIT_MAINTENANCE]->name);
     if (found->nearest[DRV_FIT_LOST])
         g_string_append_printf(text, "%sstart droverd on %s", text->len ? ", or " : "",
                                found->nearest[DRV_FIT_LOST]->name);
     if (found->nearest[DRV_FIT_APART])
         g_string_append_printf(text, "%slift the rule --apart of %s or move the other away from %s",
-                               text->len ? ", or " : "", vm->name,
-                               found->nearest[DRV_FIT_APART]->name);
+                               text->len ? ", or " : "", vm->name, found->nearest[DRV_FIT_APART]->name);
     if (unit->vms->len > 1)
-        g_string_append_printf(text, "%slift the rule --together of %s", text->len ? ", or " : "",
-                               vm->name);
+        g_string_append_printf(text, "%slift the rule --together of %s", text->len ? ", or " : "", vm->name);
     if (found->nearest[DRV_FIT_LABEL])
         g_string_append_printf(text, "%slift the rule --node-label of %s, or give %s the label",
-                               text->len ? ", or " : "", vm->name,
-                               found->nearest[DRV_FIT_LABEL]->name);
+                               text->len ? ", or " : "", vm->name, found->nearest[DRV_FIT_LABEL]->name);
     if (found->nearest[DRV_FIT_NETWORK])
         g_string_append_printf(text, "%sadd the network on %s", text->len ? ", or " : "",
                                found->nearest[DRV_FIT_NETWORK]->name);
     if (found->nearest[DRV_FIT_CPU])
         g_string_append_printf(text, "%sgive %s a CPU model that %s has, too, when it is shut off next",
                                text->len ? ", or " : "", vm->name, found->nearest[DRV_FIT_CPU]->name);
-    g_string_append_printf(text, "%sadd a node ('drover token create' and 'drover join')",
-                           text->len ? ", or " : "");
+    g_string_append_printf(text, "%sadd a node ('drover token create' and 'drover join')", text->len ? ", or " : "");
     return g_strdup(text->str);
 }
 
@@ -150,8 +141,8 @@ void drv_refusals_no_node(json_object *refused, const drv_room *room, const drv_
         const char *with = unit->vms->len > 1 ? ", with those that are kept together with it" : "";
 
         drv_refusals_add(refused, vm, DRV_ERROR_REFUSED,
-                         g_strdup_printf("no node can take %s (%" G_GUINT64_FORMAT " MiB%s): %s",
-                                         vm->name, unit->bytes >> 20, with, reasons),
+                         g_strdup_printf("no node can take %s (%" G_GUINT64_FORMAT " MiB%s): %s", vm->name,
+                                         unit->bytes >> 20, with, reasons),
                          g_strdup(remedy));
     }
 }

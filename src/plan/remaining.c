@@ -65,6 +65,5 @@ gint64 drv_plan_remaining_ms(const drv_estimate_input *in, const drv_estimate_no
         rest_s += rounds.left_bytes / memory.link_bps;
     else if (rounds.end != DRV_ROUNDS_END)
         return -1;
-    return (gint64)drv_estimate_whole(1000 * (rest_s + rounds.seconds + rounds.pause_s) +
-                                      FIXED_AFTER * fixed_ms);
+    return (gint64)drv_estimate_whole(1000 * (rest_s + rounds.seconds + rounds.pause_s) + FIXED_AFTER * fixed_ms);
 }

@@ -96,8 +96,7 @@ static int compare_room(gconstpointer a, gconstpointer b, gpointer data)
 
 static gboolean is_target(const drv_room_node *at)
 {
-    return at->node->up && !at->node->off && !at->closed &&
-           at->node->maintenance == DRV_MAINTENANCE_NONE;
+    return at->node->up && !at->node->off && !at->closed && at->node->maintenance == DRV_MAINTENANCE_NONE;
 }
 
 drv_room *drv_room_new(const drv_fleet *fleet, GPtrArray *closed)
@@ -179,12 +178,10 @@ static gboolean is_or_comes(const drv_room *room, const drv_fleet_vm *other, con
 
 static gboolean name_is_taken(const drv_room *room, const drv_fleet_vm *vm, const drv_fleet_node *node)
 {
-    for (const drv_fleet_vm *other = drv_fleet_named(room->fleet, vm->name); other;
-         other = other->same_name)
+    for (const drv_fleet_vm *other = drv_fleet_named(room->fleet, vm->name); other; other = other->same_name)
         if (other != vm && is_or_comes(room, other, node))
             return TRUE;
-    for (const drv_fleet_vm *other = drv_fleet_with_uuid(room->fleet, vm->uuid); other;
-         other = other->same_uuid)
+    for (const drv_fleet_vm *other = drv_fleet_with_uuid(room->fleet, vm->uuid); other; other = other->same_uuid)
         if (other != vm && is_or_comes(room, other, node))
             return TRUE;
     return FALSE;
@@ -250,8 +247,7 @@ static gboolean take_disks(const drv_room_node *at, const drv_unit *unit, guint6
 static gboolean disks_fit(const drv_room_node *at, const drv_unit *unit)
 {
     guint64 few[8] = {0};
-    g_autofree guint64 *many =
-        at->node->pool_count > G_N_ELEMENTS(few) ? g_new0(guint64, at->node->pool_count) : NULL;
+    g_autofree guint64 *many = at->node->pool_count > G_N_ELEMENTS(few) ? g_new0(guint64, at->node->pool_count) : NULL;
 
     return take_disks(at, unit, many ? many : few);
 }
@@ -303,16 +299,14 @@ double drv_room_score(const drv_room *room, const drv_unit *unit, const drv_flee
     const drv_room_node *at = &room->nodes[node->index];
     const drv_fleet_node *from = ((const drv_fleet_vm *)unit->vms->pdata[0])->on;
     const drv_fleet_link *link = drv_fleet_link_between(room->fleet, from, node);
-    double memory = node->memory_bytes
-                        ? (double)(at->room_bytes - (gint64)unit->bytes) / (double)node->memory_bytes
-                        : 0.5;
+    double memory =
+        node->memory_bytes ? (double)(at->room_bytes - (gint64)unit->bytes) / (double)node->memory_bytes : 0.5;
     double busy = cpu_after(at, unit);
-    double rate = link && link->rate_bps && room->best_rate_bps
-                      ? (double)link->rate_bps / (double)room->best_rate_bps
-                      : 0.5;
+    double rate =
+        link && link->rate_bps && room->best_rate_bps ? (double)link->rate_bps / (double)room->best_rate_bps : 0.5;
     gboolean elsewhere = from->site && node->site && !g_str_equal(from->site, node->site);
-    double score = 0.45 * CLAMP(memory, 0, 1) + 0.3 * (1 - MIN(busy, 1)) + 0.1 * rate +
-                   0.1 * !elsewhere + 0.05 / (1 + at->arrivals);
+    double score = 0.45 * CLAMP(memory, 0, 1) + 0.3 * (1 - MIN(busy, 1)) + 0.1 * rate + 0.1 * !elsewhere +
+                   0.05 / (1 + at->arrivals);
 
     return busy > CPU_FULL ? score / 4 : score;
 }
@@ -323,8 +317,8 @@ static const drv_fleet_node *choose_spread(const drv_room *room, const drv_unit 
     double best_score = -1;
     guint seen = 0, compared = 0;
 
-    for (GTreeNode *tree = g_tree_node_last(room->by_room);
-         tree && compared < COMPARED && seen < LOOKED_AT; tree = g_tree_node_previous(tree)) {
+    for (GTreeNode *tree = g_tree_node_last(room->by_room); tree && compared < COMPARED && seen < LOOKED_AT;
+         tree = g_tree_node_previous(tree)) {
         const drv_room_node *at = g_tree_node_key(tree);
         double score;
 
@@ -349,8 +343,7 @@ static const drv_fleet_node *choose_tight(const drv_room *room, const drv_unit *
     const drv_room_node least = {.node = &index, .room_bytes = (gint64)unit->bytes};
     const drv_fleet_node *busy = NULL;
 
-    for (GTreeNode *tree = g_tree_lower_bound(room->by_room, &least); tree;
-         tree = g_tree_node_next(tree)) {
+    for (GTreeNode *tree = g_tree_lower_bound(room->by_room, &least); tree; tree = g_tree_node_next(tree)) {
         const drv_room_node *at = g_tree_node_key(tree);
 
         if (drv_room_fits(room, unit, at->node) != DRV_FIT_GOOD)
@@ -374,8 +367,7 @@ static const drv_fleet_node *choose_first(const drv_room *room, const drv_unit *
     return NULL;
 }
 
-const drv_fleet_node *drv_room_choose(const drv_room *room, const drv_unit *unit,
-                                      drv_packing packing)
+const drv_fleet_node *drv_room_choose(const drv_room *room, const drv_unit *unit, drv_packing packing)
 {
     if (unit->with && drv_room_fits(room, unit, unit->with) == DRV_FIT_GOOD)
         return unit->with;

@@ -12,7 +12,7 @@
 /* Why a node is not taken; the order is that in which they are looked at, the firmest first. */
 typedef enum {
     DRV_FIT_GOOD,
-    DRV_FIT_THERE,       /* the VM is on it */
+    DRV_FIT_THERE, /* the VM is on it */
     DRV_FIT_LOST,
     DRV_FIT_OFF,
     DRV_FIT_MAINTENANCE, /* it is being emptied, by this plan or another one */
@@ -30,17 +30,17 @@ typedef enum {
 typedef struct {
     GPtrArray *vms; /* of drv_fleet_vm, borrowed */
     guint64 bytes;
-    double cpu;     /* cores, of those that are known */
-    int priority;   /* the highest */
+    double cpu;                 /* cores, of those that are known */
+    int priority;               /* the highest */
     const drv_fleet_node *with; /* where others of its group are and stay, to whom it shall come if it can */
 } drv_unit;
 
 typedef struct {
     const drv_fleet_node *node;
     gint64 room_bytes;
-    double cpu_used;     /* DRV_FLEET_UNKNOWN */
-    guint64 *pool_free;  /* as node->pools; NULL: as there */
-    gboolean closed;     /* this plan empties it */
+    double cpu_used;    /* DRV_FLEET_UNKNOWN */
+    guint64 *pool_free; /* as node->pools; NULL: as there */
+    gboolean closed;    /* this plan empties it */
     guint arrivals;
 } drv_room_node;
 
@@ -94,8 +94,7 @@ typedef enum {
  * drv_room_choose() - the node for @unit; NULL: none fits. O(log N) but for nodes that other rules exclude;
  * to fill O(N).
  */
-const drv_fleet_node *drv_room_choose(const drv_room *room, const drv_unit *unit,
-                                      drv_packing packing);
+const drv_fleet_node *drv_room_choose(const drv_room *room, const drv_unit *unit, drv_packing packing);
 
 /** drv_room_put() - it goes there. */
 void drv_room_put(drv_room *room, const drv_unit *unit, const drv_fleet_node *node);

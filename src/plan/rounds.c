@@ -27,10 +27,10 @@
 typedef struct {
     double allowed_s;
     gboolean near;
-    gboolean paced;      /* near for long enough: QEMU may use allowed_s */
+    gboolean paced; /* near for long enough: QEMU may use allowed_s */
     double near_at_s;
     double changed_at_s;
-    double last_bytes;   /* what the round before began with */
+    double last_bytes; /* what the round before began with */
     double least_bytes;
     double least_at_s;
     guint rounds_since;
@@ -60,22 +60,19 @@ static void throttle(ladder *it, drv_rounds *out, double seconds, double dirty, 
         return;
     if (it->period_dirty > it->period_sent / 2 && ++it->high >= 2) {
         it->high = 0;
-        out->throttle_percent = out->throttle_percent
-                                    ? MIN(out->throttle_percent + THROTTLE_MORE, THROTTLE_MOST)
-                                    : THROTTLE_FIRST;
+        out->throttle_percent =
+            out->throttle_percent ? MIN(out->throttle_percent + THROTTLE_MORE, THROTTLE_MOST) : THROTTLE_FIRST;
     }
     it->period_s = it->period_dirty = it->period_sent = 0;
 }
 
 /* What the ladder does when a round begins with @bytes to send, which would take @needed_s. */
-static void climb(const drv_rounds_input *in, ladder *it, const drv_rounds *out, double bytes,
-                  double needed_s)
+static void climb(const drv_rounds_input *in, ladder *it, const drv_rounds *out, double bytes, double needed_s)
 {
     gboolean shrinks = it->last_bytes > 0 && bytes < SHRINKS * it->last_bytes;
 
     if (!it->near) {
-        it->near = needed_s <= NEAR_S || (out->rounds > SETTLED_ROUNDS && !shrinks) ||
-                   out->rounds >= NEAR_ROUNDS;
+        it->near = needed_s <= NEAR_S || (out->rounds > SETTLED_ROUNDS && !shrinks) || out->rounds >= NEAR_ROUNDS;
         it->near_at_s = out->seconds;
     } else if (!it->paced) {
         it->paced = out->seconds - it->near_at_s >= PACED_S;
@@ -120,12 +117,10 @@ void drv_rounds_simulate(const drv_rounds_input *in, drv_rounds *out)
     double limit_s = in->max_time_s > 0 && in->may_post_copy ? in->max_time_s / 2 : in->max_time_s;
     double sent = in->filled_bytes;
     double wire = in->first_wire;
-    double round_s = MAX(wire / in->link_bps,
-                         sent / in->qemu_bps + in->unfilled_bytes / in->scan_bps);
+    double round_s = MAX(wire / in->link_bps, sent / in->qemu_bps + in->unfilled_bytes / in->scan_bps);
     double begun_s = in->begun_s;
 
-    *out = (drv_rounds){.end = DRV_ROUNDS_STALL, .rounds = in->rounds,
-                        .throttle_percent = in->throttle_percent};
+    *out = (drv_rounds){.end = DRV_ROUNDS_STALL, .rounds = in->rounds, .throttle_percent = in->throttle_percent};
     while (out->rounds < MOST_ROUNDS) {
         double mean, dirty, left, needed_s;
 
@@ -157,8 +152,7 @@ void drv_rounds_simulate(const drv_rounds_input *in, drv_rounds *out)
             break;
         sent = dirty;
         wire = left;
-        round_s = MAX(MAX(wire / in->link_bps, sent / (it.near ? fresh_bps(in) : in->qemu_bps)),
-                      LEAST_ROUND_S);
+        round_s = MAX(MAX(wire / in->link_bps, sent / (it.near ? fresh_bps(in) : in->qemu_bps)), LEAST_ROUND_S);
     }
     finish(out, &it, DRV_ROUNDS_STALL, 0);
 }

@@ -60,16 +60,15 @@ static const char *first_common(const drv_fleet_vm *a, const drv_fleet_vm *b)
     return NULL;
 }
 
-static void say_apart(const drv_fleet_vm *a, const drv_fleet_vm *b, const char *apart, char **message,
-                      char **remedy)
+static void say_apart(const drv_fleet_vm *a, const drv_fleet_vm *b, const char *apart, char **message, char **remedy)
 {
     const char *group = first_common(a, b);
 
     *message = g_strdup_printf("rules contradict each other: 'apart %s' of %s and %s keeps them on "
-                               "different nodes, 'together %s' on the same one", apart, a->name, b->name,
+                               "different nodes, 'together %s' on the same one",
+                               apart, a->name, b->name,
                                group ? group : drv_names_text(a->together->pool, a->together->ids[0]));
-    *remedy = g_strdup_printf("lift one of the two rules ('drover vm goals %s' shows where it is from)",
-                              b->name);
+    *remedy = g_strdup_printf("lift one of the two rules ('drover vm goals %s' shows where it is from)", b->name);
 }
 
 static gboolean apart_contradicts(GPtrArray *family, char **message, char **remedy)
@@ -118,8 +117,8 @@ static gboolean labels_contradict(GPtrArray *family, char **message, char **reme
             if (g_str_equal(known, label))
                 continue;
             *message = g_strdup_printf("rules contradict each other: %s wants a node with the label %s, %s, "
-                                       "which is kept together with it, one with %s", other->name, known,
-                                       vm->name, label);
+                                       "which is kept together with it, one with %s",
+                                       other->name, known, vm->name, label);
             *remedy = g_strdup_printf("lift one of the two rules --node-label, or the rule --together");
             return TRUE;
         }
@@ -182,9 +181,8 @@ static gboolean is_sound(const household *home, const gboolean *leaves, json_obj
         return TRUE;
     }
     for (guint i = 0; i < home->unit->vms->len; i++)
-        drv_refusals_add(refused, home->unit->vms->pdata[i],
-                         held ? DRV_ERROR_REFUSED : DRV_ERROR_INVALID, g_strdup(message),
-                         g_strdup(remedy));
+        drv_refusals_add(refused, home->unit->vms->pdata[i], held ? DRV_ERROR_REFUSED : DRV_ERROR_INVALID,
+                         g_strdup(message), g_strdup(remedy));
     return FALSE;
 }
 

@@ -17,15 +17,15 @@
 #define MOST_DELTA (PAGE / 2)
 
 typedef struct {
-    guint64 bytes;     /* in pages that were looked at */
+    guint64 bytes; /* in pages that were looked at */
     guint64 changed;
-    double seconds;    /* since each was seen first, on average, times bytes */
+    double seconds; /* since each was seen first, on average, times bytes */
 } window;
 
 struct drv_sample {
     guint count, chunk_bytes;
     guint64 memory_bytes;
-    guint8 *first;     /* as seen first, chunk after chunk */
+    guint8 *first; /* as seen first, chunk after chunk */
     gint64 *seen_us;
     guint64 bytes, zero, first_wire;
     guint64 again, again_wire; /* of pages that had changed */
@@ -81,8 +81,7 @@ static gboolean is_zero(const guint8 *page)
 /* What @used bytes of sample->plain are when packed. */
 static gsize packed(drv_sample *sample, gsize used)
 {
-    gsize size = used ? ZSTD_compress(sample->packed, sample->packed_bytes, sample->plain, used, LEVEL)
-                      : 0;
+    gsize size = used ? ZSTD_compress(sample->packed, sample->packed_bytes, sample->plain, used, LEVEL) : 0;
 
     return ZSTD_isError(size) || size > used ? used : size;
 }
@@ -132,8 +131,7 @@ static gsize put_delta(guint8 *to, const guint8 *before, const guint8 *now, gsiz
     return used;
 }
 
-static void see_again(drv_sample *sample, window *into, const guint8 *before, const guint8 *bytes,
-                      double seconds)
+static void see_again(drv_sample *sample, window *into, const guint8 *before, const guint8 *bytes, double seconds)
 {
     gsize used = 0, runs = 0;
 
@@ -162,8 +160,7 @@ void drv_sample_see(drv_sample *sample, guint sweep, guint index, const guint8 *
         sample->seen_us[index] = now_us;
         see_first(sample, bytes);
     } else if (sample->seen_us[index]) {
-        see_again(sample, &sample->windows[sweep - 1], first, bytes,
-                  (double)(now_us - sample->seen_us[index]) / 1e6);
+        see_again(sample, &sample->windows[sweep - 1], first, bytes, (double)(now_us - sample->seen_us[index]) / 1e6);
     }
 }
 
@@ -182,8 +179,8 @@ void drv_sample_fill(const drv_sample *sample, drv_estimate_input *in)
         const window *seen = &sample->windows[i];
 
         if (seen->bytes)
-            in->windows[in->window_count++] = (drv_dirty_window){
-                .seconds = seen->seconds / (double)seen->bytes,
-                .bytes = (guint64)(whole * (double)seen->changed / (double)seen->bytes)};
+            in->windows[in->window_count++] =
+                (drv_dirty_window){.seconds = seen->seconds / (double)seen->bytes,
+                                   .bytes = (guint64)(whole * (double)seen->changed / (double)seen->bytes)};
     }
 }

@@ -23,8 +23,8 @@ static gboolean limit_from(json_object *object, const char *key, guint *value, G
 
     if (json_object_object_get_ex(object, key, NULL) &&
         (drv_json_int(object, key, -1) == -1 || number < 1 || number > DRV_PLAN_LIMIT_MOST)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "the limit %s must be a whole number from 1 to %d", key, DRV_PLAN_LIMIT_MOST);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "the limit %s must be a whole number from 1 to %d", key,
+                    DRV_PLAN_LIMIT_MOST);
         return FALSE;
     }
     *value = (guint)number;
@@ -57,8 +57,7 @@ guint drv_plan_moves_borne(const drv_plan_limits *limits, const drv_fleet_node *
     if (limits->per_node)
         return MIN(limits->per_node, most);
     /* 0: not known */
-    return MIN(most, node->cpus ? CLAMP(node->cpus / DRV_PLAN_CPUS_A_MOVE, 1, DRV_PLAN_PER_NODE)
-                                : DRV_PLAN_PER_NODE);
+    return MIN(most, node->cpus ? CLAMP(node->cpus / DRV_PLAN_CPUS_A_MOVE, 1, DRV_PLAN_PER_NODE) : DRV_PLAN_PER_NODE);
 }
 
 json_object *drv_plan_limits_json(const drv_plan_limits *limits, const drv_fleet *fleet)
@@ -116,24 +115,24 @@ static void move_free(gpointer data)
 /* A move while it is not in the order yet. */
 typedef struct {
     drv_move *move;
-    double unit_ms;      /* the longest of its unit: they go one after another */
-    guint waits;         /* dependencies that are not in the order yet */
-    GPtrArray *needs;    /* of entry: what it depends on */
+    double unit_ms;   /* the longest of its unit: they go one after another */
+    guint waits;      /* dependencies that are not in the order yet */
+    GPtrArray *needs; /* of entry: what it depends on */
     GPtrArray *needed_by;
     gboolean seen, done;
 } entry;
 
 typedef struct {
-    gint64 room_bytes;   /* if all arrivals so far had begun, and `released` had left */
-    GPtrArray *leavers;  /* of drv_move: in the order, out of here */
-    guint released;      /* so many of them are waited for by arrivals */
-    GPtrArray *waiting;  /* of entry: would come if there were room */
+    gint64 room_bytes;  /* if all arrivals so far had begun, and `released` had left */
+    GPtrArray *leavers; /* of drv_move: in the order, out of here */
+    guint released;     /* so many of them are waited for by arrivals */
+    GPtrArray *waiting; /* of entry: would come if there were room */
 } yard;
 
 typedef struct {
     entry *entries;
     guint count;
-    yard *yards;         /* by node */
+    yard *yards; /* by node */
     GTree *ready;
     drv_schedule *schedule;
 } ordering;
@@ -236,7 +235,8 @@ static void break_circles(ordering *order)
         g_ptr_array_add(order->schedule->warnings,
                         g_strdup_printf("%s depend on each other in a circle, or on VMs that do: none can "
                                         "be the first, so they move in the order of their priority; "
-                                        "change --depends-on of one of them", names->str));
+                                        "change --depends-on of one of them",
+                                        names->str));
 }
 
 /* What an urgent VM depends on is as urgent. */
@@ -359,8 +359,7 @@ static void measure(const drv_fleet *fleet, const drv_plan_limits *limits, order
 
     for (guint i = 0; i < order->count; i++) {
         drv_move *move = order->entries[i].move;
-        guint64 rate = drv_plan_link_bps(fleet, move->from, move->to) /
-                       drv_plan_moves_borne(limits, move->from);
+        guint64 rate = drv_plan_link_bps(fleet, move->from, move->to) / drv_plan_moves_borne(limits, move->from);
         double *unit_ms = g_hash_table_lookup(longest, GUINT_TO_POINTER(move->unit));
 
         drv_plan_expect(fleet, move->vm, move->to, &move->expects);
@@ -373,8 +372,8 @@ static void measure(const drv_fleet *fleet, const drv_plan_limits *limits, order
         *unit_ms = MAX(*unit_ms, move->length_ms);
     }
     for (guint i = 0; i < order->count; i++)
-        order->entries[i].unit_ms = *(double *)g_hash_table_lookup(
-            longest, GUINT_TO_POINTER(order->entries[i].move->unit));
+        order->entries[i].unit_ms =
+            *(double *)g_hash_table_lookup(longest, GUINT_TO_POINTER(order->entries[i].move->unit));
 }
 
 static void begin(const drv_fleet *fleet, GPtrArray *moves, ordering *order)
@@ -384,12 +383,10 @@ static void begin(const drv_fleet *fleet, GPtrArray *moves, ordering *order)
     order->yards = g_new0(yard, fleet->nodes->len);
     order->ready = g_tree_new_full(compare_entries, NULL, NULL, NULL);
     for (guint i = 0; i < fleet->nodes->len; i++)
-        order->yards[i].room_bytes =
-            drv_fleet_room(fleet->nodes->pdata[i]) - (gint64)DRV_PLAN_RESERVE_BYTES;
+        order->yards[i].room_bytes = drv_fleet_room(fleet->nodes->pdata[i]) - (gint64)DRV_PLAN_RESERVE_BYTES;
     for (guint i = 0; i < moves->len; i++)
-        order->entries[i] = (entry){.move = moves->pdata[i],
-                                    .needs = g_ptr_array_new(),
-                                    .needed_by = g_ptr_array_new()};
+        order->entries[i] =
+            (entry){.move = moves->pdata[i], .needs = g_ptr_array_new(), .needed_by = g_ptr_array_new()};
 }
 
 static void end(const drv_fleet *fleet, ordering *order)
@@ -409,8 +406,7 @@ static void end(const drv_fleet *fleet, ordering *order)
     g_free(order->entries);
 }
 
-drv_schedule *drv_schedule_new(const drv_fleet *fleet, GPtrArray *moves,
-                               const drv_plan_limits *limits)
+drv_schedule *drv_schedule_new(const drv_fleet *fleet, GPtrArray *moves, const drv_plan_limits *limits)
 {
     drv_schedule *schedule = g_new0(drv_schedule, 1);
     ordering order = {.schedule = schedule};

@@ -45,35 +45,34 @@ guint drv_plan_moves_borne(const drv_plan_limits *limits, const drv_fleet_node *
 typedef struct {
     drv_fleet_vm *vm;
     const drv_fleet_node *from, *to;
-    guint unit;        /* VMs that are kept together have the same */
-    char *why;         /* why there: one sentence */
+    guint unit; /* VMs that are kept together have the same */
+    char *why;  /* why there: one sentence */
 
     /* what drv_schedule_new() finds */
     guint index;
-    int priority;      /* at least that of those that depend on it */
-    GArray *after;     /* of guint, ascending */
-    double start_ms;   /* after the plan's begin, if all goes as predicted */
+    int priority;    /* at least that of those that depend on it */
+    GArray *after;   /* of guint, ascending */
+    double start_ms; /* after the plan's begin, if all goes as predicted */
     double end_ms;
-    guint64 rate_bps;  /* what it has of the way, on average */
+    guint64 rate_bps; /* what it has of the way, on average */
     drv_estimate_input expects;
     drv_estimate predicted;
-    double length_ms;  /* alone, by which it is ordered */
-    int waited_for;    /* the move whose end let it begin; -1: none */
+    double length_ms; /* alone, by which it is ordered */
+    int waited_for;   /* the move whose end let it begin; -1: none */
 } drv_move;
 
 drv_move *drv_move_new(drv_fleet_vm *vm, const drv_fleet_node *to, guint unit, char *why);
 void drv_move_free(drv_move *move);
 
 typedef struct {
-    GPtrArray *moves; /* of drv_move, by index */
-    GPtrArray *stuck; /* of drv_move: each would need room that only others of these would leave */
+    GPtrArray *moves;    /* of drv_move, by index */
+    GPtrArray *stuck;    /* of drv_move: each would need room that only others of these would leave */
     GPtrArray *warnings; /* of char* */
-    guint side_by_side; /* most at once */
+    guint side_by_side;  /* most at once */
     drv_estimate_range time_ms, wire_bytes, pause_ms;
 } drv_schedule;
 
 /** drv_schedule_new() - @moves: of drv_move, taken over. */
-drv_schedule *drv_schedule_new(const drv_fleet *fleet, GPtrArray *moves,
-                               const drv_plan_limits *limits);
+drv_schedule *drv_schedule_new(const drv_fleet *fleet, GPtrArray *moves, const drv_plan_limits *limits);
 void drv_schedule_free(drv_schedule *schedule);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(drv_schedule, drv_schedule_free)

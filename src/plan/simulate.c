@@ -18,14 +18,14 @@
 
 typedef struct {
     drv_move *move;
-    guint pending;     /* of its `after`, that have not ended */
-    GPtrArray *then;   /* of thought: that wait for it; NULL: none */
-    guint *on_link;    /* how many are on its way */
+    guint pending;   /* of its `after`, that have not ended */
+    GPtrArray *then; /* of thought: that wait for it; NULL: none */
+    guint *on_link;  /* how many are on its way */
     guint64 link_bps;
-    double left;       /* of 1 */
+    double left;               /* of 1 */
     double rate_bps, whole_ms; /* as it runs now; 0: it does not */
-    double since_ms;   /* up to which `left` is right */
-    double sent;       /* rate × ms */
+    double since_ms;           /* up to which `left` is right */
+    double sent;               /* rate × ms */
     gboolean started;
 } thought;
 
@@ -74,8 +74,7 @@ static void set_rate(simulation *world, thought *one)
 
     if (world->limits->bandwidth_bps)
         link = MIN(link, (double)world->limits->bandwidth_bps);
-    rate = MIN(share(link, *one->on_link),
-               MIN(share(from->send_bps, from->out), share(to->receive_bps, to->in)));
+    rate = MIN(share(link, *one->on_link), MIN(share(from->send_bps, from->out), share(to->receive_bps, to->in)));
     progress(world, one);
     if (rate == one->rate_bps)
         return;
@@ -99,8 +98,8 @@ static gboolean may_start(const simulation *world, const thought *one)
     const place *from = &world->places[one->move->from->index];
     const place *to = &world->places[one->move->to->index];
 
-    return !one->started && !one->pending && from->active->len < from->borne &&
-           to->active->len < to->borne && *one->on_link < world->limits->per_link;
+    return !one->started && !one->pending && from->active->len < from->borne && to->active->len < to->borne &&
+           *one->on_link < world->limits->per_link;
 }
 
 static void start(simulation *world, thought *one, int because)
@@ -185,8 +184,7 @@ static thought *next_to_end(const simulation *world, double *when_ms)
         thought *one = world->active->pdata[i];
         double end_ms = one->since_ms + one->left * one->whole_ms;
 
-        if (!first || end_ms < *when_ms ||
-            (end_ms == *when_ms && one->move->index < first->move->index)) {
+        if (!first || end_ms < *when_ms || (end_ms == *when_ms && one->move->index < first->move->index)) {
             first = one;
             *when_ms = end_ms;
         }
@@ -291,8 +289,7 @@ static void widen(spread *of, const drv_estimate_range *range)
 
 static guint64 with_spread(double p50, const spread *of)
 {
-    return drv_estimate_whole(
-        p50 + sqrt((1 - CORRELATION) * of->squares + CORRELATION * of->sum * of->sum));
+    return drv_estimate_whole(p50 + sqrt((1 - CORRELATION) * of->squares + CORRELATION * of->sum * of->sum));
 }
 
 static void sum_up(drv_schedule *schedule)
@@ -316,14 +313,12 @@ static void sum_up(drv_schedule *schedule)
         return;
     /* The end of all is late by what those are late that it waits for, one after another. */
     schedule->time_ms.p50 = drv_estimate_whole(last->end_ms);
-    for (const drv_move *at = last; at;
-         at = at->waited_for >= 0 ? schedule->moves->pdata[at->waited_for] : NULL)
+    for (const drv_move *at = last; at; at = at->waited_for >= 0 ? schedule->moves->pdata[at->waited_for] : NULL)
         widen(&time, &at->predicted.time_ms);
     schedule->time_ms.p90 = with_spread(last->end_ms, &time);
 }
 
-void drv_schedule_simulate(drv_schedule *schedule, const drv_fleet *fleet,
-                           const drv_plan_limits *limits)
+void drv_schedule_simulate(drv_schedule *schedule, const drv_fleet *fleet, const drv_plan_limits *limits)
 {
     simulation world = {.fleet = fleet, .limits = limits, .schedule = schedule};
     thought *ended;

@@ -7,5 +7,4 @@
 
 /* simulate.c */
 /** drv_schedule_simulate() - fills in the moves' times and those of the whole. */
-void drv_schedule_simulate(drv_schedule *schedule, const drv_fleet *fleet,
-                           const drv_plan_limits *limits);
+void drv_schedule_simulate(drv_schedule *schedule, const drv_fleet *fleet, const drv_plan_limits *limits);

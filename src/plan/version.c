@@ -10,7 +10,6 @@ guint64 drv_version_number(const char *text)
     if (!parts[0] || !g_ascii_isdigit(*parts[0]))
         return 0;
     for (guint i = 0; i < 3; i++)
-        number = number * 1000 + (i < g_strv_length(parts) ? MIN(g_ascii_strtoull(parts[i], NULL, 10), 999)
-                                                           : 0);
+        number = number * 1000 + (i < g_strv_length(parts) ? MIN(g_ascii_strtoull(parts[i], NULL, 10), 999) : 0);
     return number;
 }

@@ -11,8 +11,8 @@ static void check_cold_start(json_object *facts, json_object *disks, const drv_p
         json_object *disk = json_object_array_get_idx(disks, i);
 
         if (drv_json_bool(disk, "saved"))
-            g_string_append_printf(more, "%s%s: %s", more->len ? ", " : "",
-                                   drv_json_string(disk, "target", "?"), drv_json_string(disk, "how", "?"));
+            g_string_append_printf(more, "%s%s: %s", more->len ? ", " : "", drv_json_string(disk, "target", "?"),
+                                   drv_json_string(disk, "how", "?"));
     }
     if (drv_json_bool(facts, "transient"))
         drv_checks_skip(checks, DRV_ABOUT_COLD_START, "no definition of it is kept: it ends with its shutdown");
@@ -25,15 +25,15 @@ static void check_cold_start(json_object *facts, json_object *disks, const drv_p
         drv_checks_ok(checks, DRV_ABOUT_COLD_START, "%s has all that its saved definition names", goal->target);
 }
 
-static void warn_needed(json_object *file, const char *disk, const drv_plan_disks_goal *goal,
-                        drv_checks *checks)
+static void warn_needed(json_object *file, const char *disk, const drv_plan_disks_goal *goal, drv_checks *checks)
 {
     const char *who = drv_json_string(file, "needed_by", NULL);
 
     if (who)
-        drv_checks_warn(checks, DRV_ABOUT_OTHERS, "disk %s: %s: %s; it is copied, and the file stays on %s as well"
-                        DRV_REMEDY "nothing; if it shall not stay, move away those that need it first", disk,
-                        drv_json_string(file, "path", "?"), who, goal->source);
+        drv_checks_warn(checks, DRV_ABOUT_OTHERS,
+                        "disk %s: %s: %s; it is copied, and the file stays on %s as well" DRV_REMEDY
+                        "nothing; if it shall not stay, move away those that need it first",
+                        disk, drv_json_string(file, "path", "?"), who, goal->source);
 }
 
 static gboolean leaves(json_object *disks, const char *target, gboolean saved)
@@ -47,8 +47,7 @@ static gboolean leaves(json_object *disks, const char *target, gboolean saved)
     return FALSE;
 }
 
-static void check_others(json_object *facts, json_object *disks, const drv_plan_disks_goal *goal,
-                         drv_checks *checks)
+static void check_others(json_object *facts, json_object *disks, const drv_plan_disks_goal *goal, drv_checks *checks)
 {
     json_object *of = drv_json_array(facts, "disks");
     const char *error = drv_json_string(facts, "uses_error", NULL);
@@ -70,14 +69,15 @@ static void check_others(json_object *facts, json_object *disks, const drv_plan_
     if (!any)
         drv_checks_skip(checks, DRV_ABOUT_OTHERS, "no image leaves %s", goal->source);
     else if (error)
-        drv_checks_warn(checks, DRV_ABOUT_OTHERS, "whether others need its images is not known: %s; it is asked "
-                        "again before any goes", error);
+        drv_checks_warn(checks, DRV_ABOUT_OTHERS,
+                        "whether others need its images is not known: %s; it is asked "
+                        "again before any goes",
+                        error);
     else
         drv_checks_ok(checks, DRV_ABOUT_OTHERS, "nothing that stays on %s needs what goes", goal->source);
 }
 
-void drv_plan_whole(json_object *facts, json_object *disks, const drv_plan_disks_goal *goal,
-                    drv_checks *checks)
+void drv_plan_whole(json_object *facts, json_object *disks, const drv_plan_disks_goal *goal, drv_checks *checks)
 {
     check_cold_start(facts, disks, goal, checks);
     check_others(facts, disks, goal, checks);

@@ -8,5 +8,4 @@
 #include "plan/disks.h"
 
 /** drv_plan_whole() - @disks: of drv_plan_disks(), of the same facts. */
-void drv_plan_whole(json_object *facts, json_object *disks, const drv_plan_disks_goal *goal,
-                    drv_checks *checks);
+void drv_plan_whole(json_object *facts, json_object *disks, const drv_plan_disks_goal *goal, drv_checks *checks);

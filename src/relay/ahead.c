@@ -62,14 +62,12 @@ static int give(void *data, uint64_t offset, uint8_t *to, size_t size, struct dr
         rc = drv_nbd_read_at(&ahead->image[image - 1], offset, to, size, err);
     pthread_mutex_unlock(&ahead->image_lock);
     if (!rc)
-        atomic_fetch_add_explicit(&coder->counters.older, size / DRV_PAGE_SIZE,
-                                  memory_order_relaxed);
+        atomic_fetch_add_explicit(&coder->counters.older, size / DRV_PAGE_SIZE, memory_order_relaxed);
     return rc;
 }
 
 /* As many digests as can be had. Return: their bytes. */
-static size_t digest(struct drv_ahead *ahead, const struct drv_ahead_question *question,
-                     uint8_t *digests)
+static size_t digest(struct drv_ahead *ahead, const struct drv_ahead_question *question, uint8_t *digests)
 {
     size_t done = 0;
 
@@ -89,14 +87,12 @@ static size_t digest(struct drv_ahead *ahead, const struct drv_ahead_question *q
         else if (!rc && count > (size - offset) / DRV_PAGE_SIZE)
             count = (size_t)((size - offset) / DRV_PAGE_SIZE);
         if (!rc && count)
-            rc = drv_nbd_read_at(&ahead->image[question->image], offset, ahead->blocks,
-                                 count * DRV_PAGE_SIZE, &err);
+            rc = drv_nbd_read_at(&ahead->image[question->image], offset, ahead->blocks, count * DRV_PAGE_SIZE, &err);
         say_it = rc && !ahead->failed[question->image] && !atomic_load(&ahead->stop);
         ahead->failed[question->image] |= say_it;
         pthread_mutex_unlock(&ahead->image_lock);
         if (say_it)
-            drv_log_warning("some of a disk is sent although there is an older image: %s",
-                            err.message);
+            drv_log_warning("some of a disk is sent although there is an older image: %s", err.message);
         if (rc || !count)
             break;
         for (size_t i = 0; i < count; i++, done++)
@@ -140,8 +136,8 @@ static void *run(void *argument)
     return NULL;
 }
 
-static int start_target(struct drv_ahead *ahead, struct drv_coding *coding,
-                        const uint8_t key[DRV_OLDER_KEY], struct drv_error *err)
+static int start_target(struct drv_ahead *ahead, struct drv_coding *coding, const uint8_t key[DRV_OLDER_KEY],
+                        struct drv_error *err)
 {
     pthread_attr_t attributes;
     int rc = drv_digester_new(&ahead->digester, key, err);
@@ -165,14 +161,14 @@ static int start_target(struct drv_ahead *ahead, struct drv_coding *coding,
     return 0;
 }
 
-int drv_ahead_asked(struct drv_ahead *ahead, struct drv_coder *coder, uint32_t stream,
-                    unsigned image, uint64_t offset, struct drv_error *err)
+int drv_ahead_asked(struct drv_ahead *ahead, struct drv_coder *coder, uint32_t stream, unsigned image, uint64_t offset,
+                    struct drv_error *err)
 {
     unsigned before = coder ? atomic_load(&coder->older_image) : 0;
     int rc = 0;
 
-    if (ahead->role != DRV_RELAY_TARGET || !coder || !coder->ahead || !image ||
-        image > ahead->count || (before && before != image) || offset % DRV_PAGE_SIZE)
+    if (ahead->role != DRV_RELAY_TARGET || !coder || !coder->ahead || !image || image > ahead->count ||
+        (before && before != image) || offset % DRV_PAGE_SIZE)
         return drv_error_set(err, EPROTO, "the other relay asks for an older disk that it may not");
     atomic_store(&coder->older_image, image);
     pthread_mutex_lock(&ahead->lock);
@@ -211,8 +207,7 @@ bool drv_ahead_tell(struct drv_ahead *ahead, struct drv_frame *frame, uint8_t *p
 
 /* ---- the source ---- */
 
-static int start_source(struct drv_coding *coding, const uint8_t key[DRV_OLDER_KEY],
-                        struct drv_error *err)
+static int start_source(struct drv_coding *coding, const uint8_t key[DRV_OLDER_KEY], struct drv_error *err)
 {
     int rc = 0;
 
@@ -250,16 +245,15 @@ bool drv_ahead_follow(struct drv_ahead *ahead, struct drv_coder *coder)
 
 /* ---- both ---- */
 
-int drv_ahead_start(struct drv_ahead *ahead, struct drv_coding *coding,
-                    const uint8_t key[DRV_OLDER_KEY], int wake, struct drv_error *err)
+int drv_ahead_start(struct drv_ahead *ahead, struct drv_coding *coding, const uint8_t key[DRV_OLDER_KEY], int wake,
+                    struct drv_error *err)
 {
     ahead->wake = wake;
     if (!ahead->count || !coding->on)
         return 0;
     for (unsigned i = 1; i < DRV_CODERS; i++)
         coding->coder[i].ahead = ahead;
-    return ahead->role == DRV_RELAY_SOURCE ? start_source(coding, key, err)
-                                           : start_target(ahead, coding, key, err);
+    return ahead->role == DRV_RELAY_SOURCE ? start_source(coding, key, err) : start_target(ahead, coding, key, err);
 }
 
 void drv_ahead_abort(struct drv_ahead *ahead)

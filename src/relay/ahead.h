@@ -35,14 +35,14 @@ struct drv_ahead {
 
     /* target */
     int fd[DRV_OLDER_IMAGES];
-    pthread_mutex_t image_lock;                 /* guards the next */
+    pthread_mutex_t image_lock; /* guards the next */
     struct drv_nbd_read image[DRV_OLDER_IMAGES];
-    bool open[DRV_OLDER_IMAGES];                /* hands were shaken */
-    bool failed[DRV_OLDER_IMAGES];              /* and it was said that some of it cannot be read */
+    bool open[DRV_OLDER_IMAGES];   /* hands were shaken */
+    bool failed[DRV_OLDER_IMAGES]; /* and it was said that some of it cannot be read */
 
     pthread_t reader;
     bool started;
-    int wake; /* eventfd of link 0 */
+    int wake;               /* eventfd of link 0 */
     drv_digester *digester; /* the reader's */
     uint8_t *blocks;        /* the reader's */
     _Atomic bool stop;
@@ -65,8 +65,8 @@ uint64_t drv_ahead_memory(const struct drv_ahead *ahead);
  * drv_ahead_start() - the coders are made. @key: the same at both ends
  * @wake: an eventfd, raised when there is an answer to send
  */
-int drv_ahead_start(struct drv_ahead *ahead, struct drv_coding *coding,
-                    const uint8_t key[DRV_OLDER_KEY], int wake, struct drv_error *err);
+int drv_ahead_start(struct drv_ahead *ahead, struct drv_coding *coding, const uint8_t key[DRV_OLDER_KEY], int wake,
+                    struct drv_error *err);
 
 /** drv_ahead_abort() - whoever reads an image hears at once that it cannot. Any thread. */
 void drv_ahead_abort(struct drv_ahead *ahead);
@@ -81,8 +81,8 @@ void drv_ahead_done(struct drv_ahead *ahead, struct drv_coding *coding);
 bool drv_ahead_follow(struct drv_ahead *ahead, struct drv_coder *coder);
 
 /** drv_ahead_asked() - target: a question has come. Return: 0 or -EPROTO. */
-int drv_ahead_asked(struct drv_ahead *ahead, struct drv_coder *coder, uint32_t stream,
-                    unsigned image, uint64_t offset, struct drv_error *err);
+int drv_ahead_asked(struct drv_ahead *ahead, struct drv_coder *coder, uint32_t stream, unsigned image, uint64_t offset,
+                    struct drv_error *err);
 
 /** drv_ahead_tell() - target, link 0: fill in @frame and its @payload. Return: is there one to send? */
 bool drv_ahead_tell(struct drv_ahead *ahead, struct drv_frame *frame, uint8_t *payload);

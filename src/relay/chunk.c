@@ -28,8 +28,7 @@ struct chunk {
 };
 
 /* At the source: a call after the Finish call proves that its reply was read. */
-static void watch_calls(struct drv_session *session, struct drv_stream *stream,
-                        const uint8_t *bytes, size_t size)
+static void watch_calls(struct drv_session *session, struct drv_stream *stream, const uint8_t *bytes, size_t size)
 {
     while (size || drv_rpc_ends_now(&stream->calls)) {
         size_t used;
@@ -90,8 +89,8 @@ static void read_chunk(struct chunk *chunk)
     drv_coder_adapt(chunk->coder, drv_drain_senders(session), link->chunk_bytes);
     /* With one link the same thread has the control channel to serve. */
     chunk->size = drv_coder_read(chunk->coder, chunk->fd, chunk->credit,
-                                 session->links == 1 ? session->urgent_set : session->stop_event,
-                                 &chunk->worker->bale, chunk->payload, &chunk->batch);
+                                 session->links == 1 ? session->urgent_set : session->stop_event, &chunk->worker->bale,
+                                 chunk->payload, &chunk->batch);
     if (chunk->coder == &session->coding.coder[0])
         drv_known_pass(&session->known);
 }
@@ -141,8 +140,8 @@ static void press_locked(struct chunk *chunk)
     uint64_t most = drv_coder_cost((size_t)chunk->size, chunk->batch.raw);
 
     pthread_mutex_unlock(&stream->lock);
-    chunk->size = (ssize_t)drv_coder_press(chunk->coder, chunk->lane, &chunk->worker->bale,
-                                           chunk->payload, &chunk->batch);
+    chunk->size =
+        (ssize_t)drv_coder_press(chunk->coder, chunk->lane, &chunk->worker->bale, chunk->payload, &chunk->batch);
     pthread_mutex_lock(&stream->lock);
     while (stream->turn != chunk->turn)
         wait_locked(chunk);
@@ -195,8 +194,7 @@ static bool place(struct chunk *chunk)
     return send;
 }
 
-static int send_frame(struct chunk *chunk, int64_t began_us, uint64_t blocked_us,
-                      struct drv_error *err)
+static int send_frame(struct chunk *chunk, int64_t began_us, uint64_t blocked_us, struct drv_error *err)
 {
     struct drv_counters *counters = &chunk->session->channel[chunk->frame.channel];
     drv_link *link = chunk->worker->link;
@@ -212,8 +210,7 @@ static int send_frame(struct chunk *chunk, int64_t began_us, uint64_t blocked_us
         uint64_t waited_us = chunk->batch.waited_us + chunk->waited_us;
 
         blocked_us = link->blocked_us - blocked_us;
-        drv_coder_sent(chunk->coder, &chunk->batch,
-                       (uint64_t)(drv_clock_us() - began_us) - waited_us - blocked_us,
+        drv_coder_sent(chunk->coder, &chunk->batch, (uint64_t)(drv_clock_us() - began_us) - waited_us - blocked_us,
                        blocked_us + link->drained_us);
         link->drained_us = 0;
     }

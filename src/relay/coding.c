@@ -29,8 +29,7 @@ uint16_t drv_coding_offer(void)
     return drv_relay_cache_mib();
 }
 
-void drv_coding_agree(struct drv_coding *coding, const struct drv_hello *here,
-                      const struct drv_hello *there)
+void drv_coding_agree(struct drv_coding *coding, const struct drv_hello *here, const struct drv_hello *there)
 {
     uint16_t mib = here->cache_mib < there->cache_mib ? here->cache_mib : there->cache_mib;
 
@@ -49,8 +48,7 @@ uint64_t drv_coding_memory(enum drv_relay_role role)
     uint64_t bytes = 0;
 
     for (unsigned i = 0; i < DRV_CODERS; i++)
-        bytes += role == DRV_RELAY_SOURCE ? drv_encoder_memory(0, lanes_of(i))
-                                          : drv_decoder_memory(0, lanes_of(i));
+        bytes += role == DRV_RELAY_SOURCE ? drv_encoder_memory(0, lanes_of(i)) : drv_decoder_memory(0, lanes_of(i));
     return bytes;
 }
 
@@ -102,14 +100,12 @@ static void refer_to_each_other(struct drv_coding *coding, enum drv_relay_role r
     }
 }
 
-int drv_coding_start(struct drv_coding *coding, enum drv_relay_role role, uint64_t seed,
-                     struct drv_error *err)
+int drv_coding_start(struct drv_coding *coding, enum drv_relay_role role, uint64_t seed, struct drv_error *err)
 {
     for (unsigned i = 0; coding->on && i < DRV_CODERS; i++) {
         struct drv_coder *coder = &coding->coder[i];
-        struct drv_encoder_config config = {.cache_pages = share(coding->cache_pages, i),
-                                            .lanes = lanes_of(i),
-                                            .seed = seed};
+        struct drv_encoder_config config = {
+            .cache_pages = share(coding->cache_pages, i), .lanes = lanes_of(i), .seed = seed};
         int rc;
 
         coder->lanes = config.lanes;
@@ -234,8 +230,8 @@ static size_t room_for(drv_encoder *encoder, uint64_t most, size_t enough, uint8
     return most - held < room ? (size_t)(most - held) : room;
 }
 
-ssize_t drv_coder_read(struct drv_coder *coder, int fd, uint64_t credit, int urgent,
-                       struct drv_bale *bale, uint8_t *out, struct drv_batch *batch)
+ssize_t drv_coder_read(struct drv_coder *coder, int fd, uint64_t credit, int urgent, struct drv_bale *bale,
+                       uint8_t *out, struct drv_batch *batch)
 {
     drv_encoder *encoder = coder->encoder;
     /* The worst that becomes of bytes: a JUMP and a ZEROS of a zero page, 10 bytes for 9. */
@@ -304,8 +300,7 @@ size_t drv_coder_press(struct drv_coder *coder, unsigned lane, struct drv_bale *
     return batch->encoded;
 }
 
-void drv_coder_sent(struct drv_coder *coder, const struct drv_batch *batch, uint64_t work_us,
-                    uint64_t blocked_us)
+void drv_coder_sent(struct drv_coder *coder, const struct drv_batch *batch, uint64_t work_us, uint64_t blocked_us)
 {
     uint64_t done_us;
 
@@ -344,9 +339,7 @@ enum drv_pace_when drv_coding_when(const struct drv_coding *coding)
 {
     const struct drv_pace *pace = &coding->coder[0].pace;
 
-    return atomic_load(&pace->hurry)  ? DRV_PACE_HURRY
-           : atomic_load(&pace->near) ? DRV_PACE_NEAR
-                                      : DRV_PACE_FAR;
+    return atomic_load(&pace->hurry) ? DRV_PACE_HURRY : atomic_load(&pace->near) ? DRV_PACE_NEAR : DRV_PACE_FAR;
 }
 
 /* Full batches that all were made at the present effort, once there are enough. */
@@ -385,8 +378,7 @@ static unsigned least_effort(struct drv_coder *coder, const struct drv_effort_lo
 {
     bool fast = is_fast(coder, look, senders);
 
-    return coder->channel == DRV_CHANNEL_DISK || (coder->kept && !fast) ||
-                   look->encoded_bytes < look->raw_bytes / 4 * 3
+    return coder->channel == DRV_CHANNEL_DISK || (coder->kept && !fast) || look->encoded_bytes < look->raw_bytes / 4 * 3
                ? DRV_EFFORT_STORED
                : DRV_EFFORT_PLAIN;
 }

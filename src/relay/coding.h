@@ -36,36 +36,36 @@ struct drv_coder_counters {
 struct drv_ahead;
 
 struct drv_coder {
-    drv_encoder *encoder; /* at the source; whoever has the stream's token `reading` uses it */
-    drv_decoder *decoder; /* at the target; `delivering` */
+    drv_encoder *encoder;                   /* at the source; whoever has the stream's token `reading` uses it */
+    drv_decoder *decoder;                   /* at the target; `delivering` */
     _Atomic enum drv_relay_channel channel; /* whose stream it has */
     struct drv_coder_counters counters;
-    struct drv_ahead *ahead;       /* of the session, if there are older images (ahead.h) */
-    struct drv_older *older;       /* source: its window; NULL: none */
-    _Atomic unsigned older_image;  /* which one the stream is about, from 1 on; 0: not known yet */
-    struct drv_effort effort; /* how hard to try; as `encoder` */
-    bool kept;                /* what it remembers serves later sessions, too; before the first byte */
-    unsigned fast;            /* looks in a row at which a fast link took what it got */
-    unsigned lanes;           /* batches that may be pressed at the same time (bale.h) */
+    struct drv_ahead *ahead;      /* of the session, if there are older images (ahead.h) */
+    struct drv_older *older;      /* source: its window; NULL: none */
+    _Atomic unsigned older_image; /* which one the stream is about, from 1 on; 0: not known yet */
+    struct drv_effort effort;     /* how hard to try; as `encoder` */
+    bool kept;                    /* what it remembers serves later sessions, too; before the first byte */
+    unsigned fast;                /* looks in a row at which a fast link took what it got */
+    unsigned lanes;               /* batches that may be pressed at the same time (bale.h) */
     pthread_mutex_t lock;
     uint64_t fresh_raw, fresh_encoded; /* lock: of bales, not told to the encoder yet */
-    struct drv_effort_look look; /* lock: full batches at the present effort */
-    unsigned batches;            /* lock: how many */
-    unsigned look_effort;        /* lock: that effort */
-    struct drv_pace pace; /* of the stream of memory */
+    struct drv_effort_look look;       /* lock: full batches at the present effort */
+    unsigned batches;                  /* lock: how many */
+    unsigned look_effort;              /* lock: that effort */
+    struct drv_pace pace;              /* of the stream of memory */
 };
 
 /* What a sender has done for one batch. */
 struct drv_batch {
-    size_t raw;         /* bytes of the channel */
-    size_t encoded;     /* bytes of its record; before it is pressed: at most */
-    size_t content;     /* bytes that zstd had of it */
-    bool full;          /* it was closed because it was full */
-    unsigned effort;    /* that it was made with */
-    uint64_t alone_us;  /* reading and searching */
-    uint64_t press_us;  /* compressing: processor time */
+    size_t raw;          /* bytes of the channel */
+    size_t encoded;      /* bytes of its record; before it is pressed: at most */
+    size_t content;      /* bytes that zstd had of it */
+    bool full;           /* it was closed because it was full */
+    unsigned effort;     /* that it was made with */
+    uint64_t alone_us;   /* reading and searching */
+    uint64_t press_us;   /* compressing: processor time */
     uint64_t pressed_us; /* the same by the clock */
-    uint64_t waited_us; /* for more of it, or until it might be read */
+    uint64_t waited_us;  /* for more of it, or until it might be read */
 };
 
 struct drv_coding {
@@ -79,8 +79,7 @@ struct drv_coding {
 uint16_t drv_coding_offer(void);
 
 /** drv_coding_agree() - what both ends have said in their HELLO. */
-void drv_coding_agree(struct drv_coding *coding, const struct drv_hello *here,
-                      const struct drv_hello *there);
+void drv_coding_agree(struct drv_coding *coding, const struct drv_hello *here, const struct drv_hello *there);
 
 /** drv_coding_is_shared() - may other streams refer to what the coder of that number remembers? */
 static inline bool drv_coding_is_shared(unsigned number)
@@ -98,8 +97,7 @@ uint64_t drv_coding_memory(enum drv_relay_role role);
 uint64_t drv_coding_cache_memory(enum drv_relay_role role, size_t cache_pages);
 
 /** drv_coding_start() - make the coders, if it was agreed. @seed: the same at both ends. */
-int drv_coding_start(struct drv_coding *coding, enum drv_relay_role role, uint64_t seed,
-                     struct drv_error *err);
+int drv_coding_start(struct drv_coding *coding, enum drv_relay_role role, uint64_t seed, struct drv_error *err);
 
 /** drv_coding_take() - source: a coder for a new stream. Return: its number from 1 on, or 0. */
 unsigned drv_coding_take(struct drv_coding *coding, enum drv_relay_channel channel);
@@ -119,8 +117,8 @@ struct drv_coder *drv_coding_claim(struct drv_coding *coding, unsigned number);
  * Return: how many bytes its record will have at most; 0: the socket is at its end or broken, -EAGAIN:
  * nothing there, or there is other work before it may be read (pace.h).
  */
-ssize_t drv_coder_read(struct drv_coder *coder, int fd, uint64_t credit, int urgent,
-                       struct drv_bale *bale, uint8_t *out, struct drv_batch *batch);
+ssize_t drv_coder_read(struct drv_coder *coder, int fd, uint64_t credit, int urgent, struct drv_bale *bale,
+                       uint8_t *out, struct drv_batch *batch);
 
 /**
  * drv_coder_press() - make a record of it. Any thread that has the lane to itself.
@@ -134,8 +132,7 @@ size_t drv_coder_press(struct drv_coder *coder, unsigned lane, struct drv_bale *
  * @work_us:    that its thread was busy with it
  * @blocked_us: that it waited for the link
  */
-void drv_coder_sent(struct drv_coder *coder, const struct drv_batch *batch, uint64_t work_us,
-                    uint64_t blocked_us);
+void drv_coder_sent(struct drv_coder *coder, const struct drv_batch *batch, uint64_t work_us, uint64_t blocked_us);
 
 /**
  * drv_coder_adapt() - before a batch: how large it may be, and how hard to try (effort.h).

@@ -33,8 +33,8 @@ struct attempt {
     struct drv_error err;
 };
 
-int drv_connect_hello(drv_link *link, const struct drv_link_secret *secret,
-                      const struct drv_hello *here, struct drv_error *err)
+int drv_connect_hello(drv_link *link, const struct drv_link_secret *secret, const struct drv_hello *here,
+                      struct drv_error *err)
 {
     struct drv_frame frame = {.type = DRV_FRAME_HELLO, .length = DRV_FRAME_HELLO_SIZE};
     struct drv_hello hello = *here;
@@ -66,8 +66,7 @@ int drv_connect_read_hello(drv_link *link, const struct drv_link_secret *secret,
         rc = drv_hex_decode(session, sizeof session, secret->session, err);
     if (rc)
         return rc;
-    if (memcmp(session, hello->session, sizeof session) != 0 || hello->links != links ||
-        hello->index >= links)
+    if (memcmp(session, hello->session, sizeof session) != 0 || hello->links != links || hello->index >= links)
         return drv_error_set(err, EPROTO, "the other relay is about another session");
     return 0;
 }
@@ -89,8 +88,7 @@ static int wait_for(int fd, short what, int64_t deadline_us, struct drv_error *e
 
 static int connect_tcp(const struct attempt *attempt, int *result, struct drv_error *err)
 {
-    drv_autoclose int fd = socket(attempt->address->sa_family,
-                                  SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    drv_autoclose int fd = socket(attempt->address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     socklen_t size = sizeof(int);
     int why = 0;
 
@@ -131,8 +129,8 @@ static int establish(struct attempt *attempt, struct drv_error *err)
         rc = drv_connect_hello(attempt->link, attempt->secret, attempt->here, err);
     if (rc)
         return rc;
-    while ((rc = drv_connect_read_hello(attempt->link, attempt->secret, attempt->here->links,
-                                        &attempt->there, err)) == -EAGAIN) {
+    while ((rc = drv_connect_read_hello(attempt->link, attempt->secret, attempt->here->links, &attempt->there, err)) ==
+           -EAGAIN) {
         rc = wait_for(fd, POLLIN, attempt->deadline_us, err);
         if (rc)
             return rc;
@@ -150,11 +148,9 @@ static void *run(void *argument)
     return NULL;
 }
 
-static int resolve(const struct drv_settings *settings, struct addrinfo **address,
-                   struct drv_error *err)
+static int resolve(const struct drv_settings *settings, struct addrinfo **address, struct drv_error *err)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
     char port[8];
 
     (void)snprintf(port, sizeof port, "%u", settings->peer_port);
@@ -164,8 +160,7 @@ static int resolve(const struct drv_settings *settings, struct addrinfo **addres
 }
 
 int drv_connect_links(const struct drv_settings *settings, const struct drv_link_secret *secret,
-                      const struct drv_hello *here, drv_link **links, struct drv_hello *there,
-                      struct drv_error *err)
+                      const struct drv_hello *here, drv_link **links, struct drv_hello *there, struct drv_error *err)
 {
     struct attempt attempts[16];
     gnutls_psk_client_credentials_t credentials = NULL;
@@ -196,8 +191,7 @@ int drv_connect_links(const struct drv_settings *settings, const struct drv_link
         if (attempts[i].rc && !rc) {
             rc = attempts[i].rc;
             *err = attempts[i].err;
-            drv_error_prefix(err, "cannot reach the relay behind %s port %u", settings->peer_host,
-                             settings->peer_port);
+            drv_error_prefix(err, "cannot reach the relay behind %s port %u", settings->peer_host, settings->peer_port);
         }
     }
     for (unsigned i = 0; i < started; i++) {

@@ -13,12 +13,11 @@
  * @there: receives what the other end said on link 0
  */
 int drv_connect_links(const struct drv_settings *settings, const struct drv_link_secret *secret,
-                      const struct drv_hello *here, drv_link **links, struct drv_hello *there,
-                      struct drv_error *err);
+                      const struct drv_hello *here, drv_link **links, struct drv_hello *there, struct drv_error *err);
 
 /** drv_connect_hello() - send this end's HELLO on an authenticated link. */
-int drv_connect_hello(drv_link *link, const struct drv_link_secret *secret,
-                      const struct drv_hello *here, struct drv_error *err);
+int drv_connect_hello(drv_link *link, const struct drv_link_secret *secret, const struct drv_hello *here,
+                      struct drv_error *err);
 
 /**
  * drv_connect_read_hello() - read and check the other end's HELLO.

@@ -21,11 +21,11 @@
 #include "relay/pending.h"
 #include "relay/stream.h"
 
-#define LINKS_MS 30000       /* until all links must be there */
-#define AFTERLIFE_MS 60000   /* how long the counters of a dead session can be read */
-#define UNUSED_MS 600000     /* up, but nobody has ever come */
-#define HANG_UP_MS 1000      /* the other end has had time to hear why */
-#define CONNECT_RETRY_MS 10  /* a local listener's queue is full */
+#define LINKS_MS 30000      /* until all links must be there */
+#define AFTERLIFE_MS 60000  /* how long the counters of a dead session can be read */
+#define UNUSED_MS 600000    /* up, but nobody has ever come */
+#define HANG_UP_MS 1000     /* the other end has had time to hear why */
+#define CONNECT_RETRY_MS 10 /* a local listener's queue is full */
 #define CONNECT_MS 10000
 #define HOLD_LOOK_MS 50
 #define FINISH_POLL_NS 50000 /* on the critical path of the guest's pause */
@@ -36,8 +36,7 @@ static const char *const socket_names[DRV_CHANNELS] = {
     [DRV_CHANNEL_DISK] = DRV_SOCKET_DISK,
 };
 
-static int listen_at(const char *directory, const char *name, int type, mode_t mode, gid_t group,
-                     struct drv_error *err)
+static int listen_at(const char *directory, const char *name, int type, mode_t mode, gid_t group, struct drv_error *err)
 {
     char path[160];
     drv_autoclose int fd = -1;
@@ -61,11 +60,9 @@ int drv_daemon_open(struct drv_daemon *daemon, gid_t group, struct drv_error *er
     struct stat info;
 
     if (stat(directory, &info))
-        return drv_error_set(err, errno, "cannot use the session directory %s: %s", directory,
-                             strerror(errno));
+        return drv_error_set(err, errno, "cannot use the session directory %s: %s", directory, strerror(errno));
     if (!S_ISDIR(info.st_mode) || info.st_uid != 0)
-        return drv_error_set(err, EPERM, "the session directory %s must be a directory of root",
-                             directory);
+        return drv_error_set(err, EPERM, "the session directory %s must be a directory of root", directory);
     for (size_t i = 0; daemon->settings.role == DRV_RELAY_SOURCE && i < DRV_CHANNELS; i++) {
         /* libvirtd is root, QEMU has the group. */
         mode_t mode = i == DRV_CHANNEL_CONTROL ? 0600 : 0660;
@@ -83,8 +80,7 @@ static void remove_socket(const struct drv_daemon *daemon, const char *name)
 {
     char path[160];
 
-    (void)snprintf(path, sizeof path, "%s/%s", daemon->inside ? "" : daemon->settings.directory,
-                   name);
+    (void)snprintf(path, sizeof path, "%s/%s", daemon->inside ? "" : daemon->settings.directory, name);
     (void)unlink(path);
 }
 
@@ -243,8 +239,8 @@ static int64_t check_time(struct drv_daemon *daemon, int64_t now_ms)
             close_listeners(daemon);
             if (session->libvirt_fd >= 0)
                 close(drv_steal_fd(&session->libvirt_fd));
-            drv_log_notice("session=%.8s is over%s%s", daemon->settings.session,
-                           session->error[0] ? ": " : "", session->error);
+            drv_log_notice("session=%.8s is over%s%s", daemon->settings.session, session->error[0] ? ": " : "",
+                           session->error);
         }
         if (now_ms - daemon->over_ms >= HANG_UP_MS)
             drv_session_hang_up(session);

@@ -19,13 +19,11 @@ bool drv_drain(struct drv_session *session, drv_link *link)
     uint64_t link_bps = drv_coding_link_bps(&session->coding);
     /* With one link the control channel is this thread's, too. */
     bool alone = session->links == 1;
-    struct pollfd other = {.fd = alone ? session->urgent_event : session->stop_event,
-                           .events = POLLIN};
+    struct pollfd other = {.fd = alone ? session->urgent_event : session->stop_event, .events = POLLIN};
     int64_t began_us = drv_clock_us(), wait_us;
 
-    while ((wait_us = drv_pace_queue_us(link_bps, drv_drain_senders(session),
-                                        drv_link_queued(link), atomic_load(&link->min_rtt_us),
-                                        drv_coding_when(&session->coding))) > 0) {
+    while ((wait_us = drv_pace_queue_us(link_bps, drv_drain_senders(session), drv_link_queued(link),
+                                        atomic_load(&link->min_rtt_us), drv_coding_when(&session->coding))) > 0) {
         struct timespec pause = {.tv_nsec = (wait_us < LOOK_US ? wait_us : LOOK_US) * 1000};
         bool called = ppoll(&other, 1, &pause, NULL) > 0;
         int64_t now_us = drv_clock_us();

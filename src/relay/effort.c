@@ -64,8 +64,7 @@ static void learn_of_others(struct drv_effort *effort)
 
         if (i == now)
             continue;
-        effort->press_ns[i] = mix(effort->press_ns[i], table_press_ns[i] * speed,
-                                  effort->seen[i] ? DRIFT : 1.0);
+        effort->press_ns[i] = mix(effort->press_ns[i], table_press_ns[i] * speed, effort->seen[i] ? DRIFT : 1.0);
         /* The data are the same for all of them. */
         effort->left[i] = left > 0.01 ? left : 0.01;
     }
@@ -78,8 +77,7 @@ static void learn(struct drv_effort *effort, const struct drv_effort_look *look)
     unsigned now = effort->now;
     double left, crowd;
 
-    effort->send_ns =
-        mix(effort->send_ns, (double)look->send_us * 1e3 / (double)look->encoded_bytes, weight);
+    effort->send_ns = mix(effort->send_ns, (double)look->send_us * 1e3 / (double)look->encoded_bytes, weight);
     if (now == DRV_EFFORT_PLAIN || !look->content_bytes)
         return;
     effort->alone_ns = mix(effort->alone_ns, (double)look->alone_us * 1e3 / raw, weight);
@@ -92,8 +90,7 @@ static void learn(struct drv_effort *effort, const struct drv_effort_look *look)
         effort->crowd = mix(effort->crowd, crowd < CROWD_MAX ? crowd : CROWD_MAX, SLOW);
     }
     weight = effort->seen[now] ? NEW : 1.0;
-    effort->press_ns[now] =
-        mix(effort->press_ns[now], (double)look->press_us * 1e3 / content, weight);
+    effort->press_ns[now] = mix(effort->press_ns[now], (double)look->press_us * 1e3 / content, weight);
     left = (double)look->encoded_bytes / content;
     effort->left[now] = mix(effort->left[now], left < 1.0 ? left : 1.0, weight);
     effort->seen[now] = true;
@@ -131,8 +128,7 @@ static double speed(const struct drv_effort *effort, unsigned at, unsigned sende
 /* It remembers nothing for later moves: it has to be faster, not only as fast. */
 static bool plain_pays(const struct drv_effort *effort, unsigned senders)
 {
-    return speed(effort, DRV_EFFORT_PLAIN, senders) >
-           speed(effort, DRV_EFFORT_STORED, senders) * WORTH;
+    return speed(effort, DRV_EFFORT_PLAIN, senders) > speed(effort, DRV_EFFORT_STORED, senders) * WORTH;
 }
 
 /* The least effort of those that are fastest. */
@@ -160,8 +156,7 @@ static bool wonder(struct drv_effort *effort, unsigned senders)
 {
     unsigned now = effort->now;
 
-    if (now > DRV_EFFORT_STORED || speed(effort, now, senders) * SPARE * 1.01 >=
-                                       made(effort, now, senders)) {
+    if (now > DRV_EFFORT_STORED || speed(effort, now, senders) * SPARE * 1.01 >= made(effort, now, senders)) {
         effort->blind = 0;
         return false;
     }
@@ -182,8 +177,7 @@ static bool is_worth_it(const struct drv_effort *effort, unsigned best, unsigned
 
     if (best < now && encoded(effort, best) * EQUAL <= encoded(effort, now))
         return true;
-    if (now == DRV_EFFORT_PLAIN && best > now &&
-        speed(effort, best, senders) >= speed(effort, now, senders) * EQUAL)
+    if (now == DRV_EFFORT_PLAIN && best > now && speed(effort, best, senders) >= speed(effort, now, senders) * EQUAL)
         return true;
     return best != now && speed(effort, best, senders) > speed(effort, now, senders) * WORTH;
 }
@@ -243,8 +237,8 @@ static unsigned step_down(struct drv_effort *effort, unsigned after, unsigned le
     return effort->now - 1;
 }
 
-unsigned drv_effort_look(struct drv_effort *effort, const struct drv_effort_look *look,
-                         unsigned senders, uint64_t link_bps, unsigned least, bool near)
+unsigned drv_effort_look(struct drv_effort *effort, const struct drv_effort_look *look, unsigned senders,
+                         uint64_t link_bps, unsigned least, bool near)
 {
     unsigned best;
     bool wonders;

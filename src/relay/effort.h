@@ -37,17 +37,17 @@ struct drv_effort {
     double press_ns[DRV_EFFORTS]; /* content */
     double left[DRV_EFFORTS];     /* content */
     double send_ns;               /* records */
-    double crowd; /* time by the clock for a moment of processor time: what else runs here */
+    double crowd;                 /* time by the clock for a moment of processor time: what else runs here */
     bool seen[DRV_EFFORTS];
-    bool known;        /* there was a look */
-    unsigned easy;     /* looks in a row at which the link could have taken more */
-    unsigned trial;    /* looks left in which one step less shows whether it does */
+    bool known;     /* there was a look */
+    unsigned easy;  /* looks in a row at which the link could have taken more */
+    unsigned trial; /* looks left in which one step less shows whether it does */
     unsigned next_trial;
     uint64_t trial_bps; /* the link's before it */
-    unsigned blind;    /* looks in a row that said nothing of compression, and the link was slow */
-    unsigned since_up; /* looks since it was raised */
-    unsigned below;    /* not this effort nor more … */
-    unsigned hold;     /* … for so many looks */
+    unsigned blind;     /* looks in a row that said nothing of compression, and the link was slow */
+    unsigned since_up;  /* looks since it was raised */
+    unsigned below;     /* not this effort nor more … */
+    unsigned hold;      /* … for so many looks */
     unsigned next_hold;
     uint64_t link_bps; /* of the last look */
 };
@@ -64,5 +64,5 @@ void drv_effort_init(struct drv_effort *effort);
  *            if they are too slow for the guest: nothing else would ever end that
  * Return: the effort from now on
  */
-unsigned drv_effort_look(struct drv_effort *effort, const struct drv_effort_look *look,
-                         unsigned senders, uint64_t link_bps, unsigned least, bool near);
+unsigned drv_effort_look(struct drv_effort *effort, const struct drv_effort_look *look, unsigned senders,
+                         uint64_t link_bps, unsigned least, bool near);

@@ -24,8 +24,8 @@ static int send_small(drv_link *link, const struct drv_frame *frame, struct drv_
 }
 
 /* What a stream has to tell, in an order that makes sense to the other end. */
-static int send_due(struct drv_session *session, drv_link *link, struct drv_stream *stream,
-                    bool *sent, struct drv_error *err)
+static int send_due(struct drv_session *session, drv_link *link, struct drv_stream *stream, bool *sent,
+                    struct drv_error *err)
 {
     struct drv_frame frame = {0};
     uint64_t credit, end, shared, older[DRV_OLDER_QUESTIONS];
@@ -39,8 +39,7 @@ static int send_due(struct drv_session *session, drv_link *link, struct drv_stre
     stream->due = 0;
     frame.stream = atomic_load(&stream->id);
     frame.channel = (uint8_t)stream->channel;
-    credit = stream->coder && session->role == DRV_RELAY_TARGET ? stream->granted
-                                                                : stream->window.limit;
+    credit = stream->coder && session->role == DRV_RELAY_TARGET ? stream->granted : stream->window.limit;
     end = stream->sent;
     shared = stream->remembered;
     coder = (uint8_t)stream->coder_number;
@@ -91,8 +90,7 @@ static int send_due(struct drv_session *session, drv_link *link, struct drv_stre
     return rc;
 }
 
-static int send_marks(struct drv_session *session, drv_link *link, bool *sent,
-                      struct drv_error *err)
+static int send_marks(struct drv_session *session, drv_link *link, bool *sent, struct drv_error *err)
 {
     unsigned marks = atomic_exchange(&session->marks_due, 0);
 
@@ -125,8 +123,7 @@ static void send_bye(struct drv_session *session, drv_link *link)
 }
 
 /* What is known of earlier sessions, before any stream that is encoded. */
-static int send_content(struct drv_session *session, drv_link *link, bool *sent,
-                        struct drv_error *err)
+static int send_content(struct drv_session *session, drv_link *link, bool *sent, struct drv_error *err)
 {
     size_t size = drv_known_tell(&session->known, link->out + DRV_FRAME_HEADER_SIZE);
     struct drv_frame frame = {.type = DRV_FRAME_CONTENT, .length = (uint32_t)size};
@@ -142,8 +139,7 @@ static int send_content(struct drv_session *session, drv_link *link, bool *sent,
 }
 
 /* Digests of an older disk, as they are ready. */
-static int send_digests(struct drv_session *session, drv_link *link, bool *sent,
-                        struct drv_error *err)
+static int send_digests(struct drv_session *session, drv_link *link, bool *sent, struct drv_error *err)
 {
     struct drv_frame frame;
 
@@ -192,7 +188,8 @@ static int send_one_bulk(struct drv_worker *worker, struct drv_error *err)
     struct drv_session *session = worker->session;
     struct epoll_event event;
 
-    if (!drv_drain(session, worker->link) || epoll_wait(session->bulk_set, &event, 1, 0) != 1 || event.data.u64 == UINT64_MAX)
+    if (!drv_drain(session, worker->link) || epoll_wait(session->bulk_set, &event, 1, 0) != 1 ||
+        event.data.u64 == UINT64_MAX)
         return 0;
     return drv_chunk_send(worker, event.data.u64, err);
 }
@@ -257,8 +254,7 @@ static void *send_loop(void *argument)
 
 /* ---- receiving ---- */
 
-static int unknown_stream(struct drv_session *session, const struct drv_frame *frame,
-                          struct drv_error *err)
+static int unknown_stream(struct drv_session *session, const struct drv_frame *frame, struct drv_error *err)
 {
     /* Frames of a stream that is over here may still be under way. */
     if (frame->stream <= atomic_load(&session->last_id_seen))
@@ -267,8 +263,7 @@ static int unknown_stream(struct drv_session *session, const struct drv_frame *f
                          drv_frame_type_name(frame->type));
 }
 
-static int on_open(struct drv_session *session, const struct drv_frame *frame,
-                   struct drv_error *err)
+static int on_open(struct drv_session *session, const struct drv_frame *frame, struct drv_error *err)
 {
     struct drv_coder *coder = NULL;
     struct drv_stream *stream;
@@ -278,8 +273,7 @@ static int on_open(struct drv_session *session, const struct drv_frame *frame,
     session->last_id = frame->stream;
     if (frame->encoding) {
         coder = drv_coding_claim(&session->coding, frame->encoding);
-        if (!coder || frame->channel == DRV_CHANNEL_CONTROL ||
-            !atomic_load(&session->known.settled))
+        if (!coder || frame->channel == DRV_CHANNEL_CONTROL || !atomic_load(&session->known.settled))
             return drv_error_set(err, EPROTO, "the other relay encodes a stream that it may not");
         coder->channel = (enum drv_relay_channel)frame->channel;
     }
@@ -297,8 +291,7 @@ static int on_open(struct drv_session *session, const struct drv_frame *frame,
     return 0;
 }
 
-static int on_mark(struct drv_session *session, const struct drv_frame *frame,
-                   struct drv_error *err)
+static int on_mark(struct drv_session *session, const struct drv_frame *frame, struct drv_error *err)
 {
     bool to_source = frame->offset == DRV_MARK_RESUMED;
 
@@ -330,8 +323,8 @@ static int on_bye(const struct drv_frame *frame, const uint8_t *payload, struct 
     return drv_error_set(err, EPIPE, "the other relay gave up: %s", text);
 }
 
-static int on_content(struct drv_session *session, const struct drv_frame *frame,
-                      const uint8_t *payload, struct drv_error *err)
+static int on_content(struct drv_session *session, const struct drv_frame *frame, const uint8_t *payload,
+                      struct drv_error *err)
 {
     int rc = drv_known_hear(&session->known, payload, frame->length, err);
 
@@ -341,22 +334,18 @@ static int on_content(struct drv_session *session, const struct drv_frame *frame
 }
 
 /* Of an older image of the disk: a question at the target, an answer at the source. */
-static int on_older_locked(struct drv_session *session, struct drv_stream *stream,
-                           const struct drv_frame *frame, const uint8_t *payload,
-                           struct drv_error *err)
+static int on_older_locked(struct drv_session *session, struct drv_stream *stream, const struct drv_frame *frame,
+                           const uint8_t *payload, struct drv_error *err)
 {
     struct drv_older *older = stream->coder ? stream->coder->older : NULL;
     int rc;
 
     if (frame->type == DRV_FRAME_OLDER)
-        return drv_ahead_asked(&session->ahead, stream->coder, frame->stream, frame->encoding,
-                               frame->offset, err);
+        return drv_ahead_asked(&session->ahead, stream->coder, frame->stream, frame->encoding, frame->offset, err);
     if (session->role != DRV_RELAY_SOURCE || !older)
         return drv_error_set(err, EPROTO, "the other relay tells of an older disk unasked");
-    rc = drv_older_answer(older, frame->offset / DRV_PAGE_SIZE, payload, frame->length,
-                          drv_clock_us(), err);
-    atomic_fetch_add_explicit(&session->channel[stream->channel].coded_bytes, frame->length,
-                              memory_order_relaxed);
+    rc = drv_older_answer(older, frame->offset / DRV_PAGE_SIZE, payload, frame->length, drv_clock_us(), err);
+    atomic_fetch_add_explicit(&session->channel[stream->channel].coded_bytes, frame->length, memory_order_relaxed);
     if (!rc && drv_older_is_due(older))
         drv_stream_due_locked(session, stream, DRV_DUE_OLDER);
     if (!rc)
@@ -364,8 +353,8 @@ static int on_older_locked(struct drv_session *session, struct drv_stream *strea
     return rc;
 }
 
-static int on_stream_frame(struct drv_session *session, const struct drv_frame *frame,
-                           const uint8_t *payload, struct drv_error *err)
+static int on_stream_frame(struct drv_session *session, const struct drv_frame *frame, const uint8_t *payload,
+                           struct drv_error *err)
 {
     struct drv_stream *stream = drv_stream_find(session, frame->stream);
     int rc = 0;
@@ -402,16 +391,15 @@ static int on_stream_frame(struct drv_session *session, const struct drv_frame *
     return rc;
 }
 
-static int dispatch(struct drv_session *session, drv_link *link, const struct drv_frame *frame,
-                    const uint8_t *payload, struct drv_error *err)
+static int dispatch(struct drv_session *session, drv_link *link, const struct drv_frame *frame, const uint8_t *payload,
+                    struct drv_error *err)
 {
     if (frame->type == DRV_FRAME_PING)
         return 0;
     if (frame->type == DRV_FRAME_DATA)
         return on_stream_frame(session, frame, payload, err);
     if (link->index != 0 || frame->type == DRV_FRAME_HELLO)
-        return drv_error_set(err, EPROTO, "the other relay sent %s where it may not",
-                             drv_frame_type_name(frame->type));
+        return drv_error_set(err, EPROTO, "the other relay sent %s where it may not", drv_frame_type_name(frame->type));
     if (frame->type == DRV_FRAME_OPEN)
         return on_open(session, frame, err);
     if (frame->type == DRV_FRAME_MARK)

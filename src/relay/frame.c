@@ -31,8 +31,7 @@ static const struct {
     [DRV_FRAME_BYE] = {"BYE", 0, DRV_FRAME_TEXT_MAX, false, 0},
     [DRV_FRAME_SHARED] = {"SHARED", 0, 0, true, DRV_FRAME_OFFSET_MAX},
     [DRV_FRAME_OLDER] = {"OLDER", 0, 0, true, DRV_FRAME_OFFSET_MAX},
-    [DRV_FRAME_DIGESTS] = {"DIGESTS", 0, DRV_OLDER_STEP *DRV_OLDER_DIGEST, true,
-                           DRV_FRAME_OFFSET_MAX},
+    [DRV_FRAME_DIGESTS] = {"DIGESTS", 0, DRV_OLDER_STEP *DRV_OLDER_DIGEST, true, DRV_FRAME_OFFSET_MAX},
     [DRV_FRAME_CONTENT] = {"CONTENT", DRV_AGREEMENT_MIN, DRV_AGREEMENT_MAX, false, 0},
 };
 
@@ -57,17 +56,14 @@ void drv_frame_encode(uint8_t out[DRV_FRAME_HEADER_SIZE], const struct drv_frame
 
 static bool data_lengths_fit(const struct drv_frame *frame)
 {
-    unsigned most = frame->type == DRV_FRAME_OPEN    ? DRV_CODERS
-                    : frame->type == DRV_FRAME_OLDER ? DRV_OLDER_IMAGES
-                                                     : 0;
+    unsigned most = frame->type == DRV_FRAME_OPEN ? DRV_CODERS : frame->type == DRV_FRAME_OLDER ? DRV_OLDER_IMAGES : 0;
 
     if (frame->encoding > most || (frame->type == DRV_FRAME_OLDER && !frame->encoding))
         return false;
     return frame->raw_length == (frame->type == DRV_FRAME_DATA ? frame->length : 0);
 }
 
-int drv_frame_decode(struct drv_frame *frame, const uint8_t in[DRV_FRAME_HEADER_SIZE],
-                     struct drv_error *err)
+int drv_frame_decode(struct drv_frame *frame, const uint8_t in[DRV_FRAME_HEADER_SIZE], struct drv_error *err)
 {
     struct drv_reader reader = drv_reader_over(in, DRV_FRAME_HEADER_SIZE);
     struct drv_frame got = {0};
@@ -82,18 +78,15 @@ int drv_frame_decode(struct drv_frame *frame, const uint8_t in[DRV_FRAME_HEADER_
     got.raw_length = drv_read_u32(&reader);
     got.offset = drv_read_u64(&reader);
     if (got.type >= DRV_FRAME_TYPES || !rules[got.type].name)
-        return drv_error_set(err, EPROTO, "the other relay sent a frame of unknown type %u",
-                             got.type);
-    if (reserved || got.length < rules[got.type].length_min ||
-        got.length > rules[got.type].length_max || got.offset > rules[got.type].offset_max ||
-        got.channel >= (rules[got.type].has_stream ? DRV_CHANNELS : 1) ||
+        return drv_error_set(err, EPROTO, "the other relay sent a frame of unknown type %u", got.type);
+    if (reserved || got.length < rules[got.type].length_min || got.length > rules[got.type].length_max ||
+        got.offset > rules[got.type].offset_max || got.channel >= (rules[got.type].has_stream ? DRV_CHANNELS : 1) ||
         (got.stream != 0) != rules[got.type].has_stream || !data_lengths_fit(&got) ||
         (got.type == DRV_FRAME_MARK && got.offset == 0))
         return drv_error_set(err, EPROTO,
                              "the other relay sent a %s frame that makes no sense (channel %u, "
                              "stream %u, length %u, offset %llu)",
-                             rules[got.type].name, got.channel, got.stream, got.length,
-                             (unsigned long long)got.offset);
+                             rules[got.type].name, got.channel, got.stream, got.length, (unsigned long long)got.offset);
     *frame = got;
     return 0;
 }
@@ -112,8 +105,7 @@ void drv_hello_encode(uint8_t out[DRV_FRAME_HELLO_SIZE], const struct drv_hello 
     drv_write_u16(&writer, hello->cache_mib);
 }
 
-int drv_hello_decode(struct drv_hello *hello, const uint8_t *in, size_t size,
-                     struct drv_error *err)
+int drv_hello_decode(struct drv_hello *hello, const uint8_t *in, size_t size, struct drv_error *err)
 {
     struct drv_reader reader = drv_reader_over(in, size);
     const uint8_t *magic = drv_read_bytes(&reader, sizeof hello_magic);

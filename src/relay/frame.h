@@ -14,14 +14,14 @@
 
 #define DRV_FRAME_HEADER_SIZE 24u
 #define DRV_FRAME_PAYLOAD_MAX (256u * 1024u)
-#define DRV_FRAME_TEXT_MAX 200u             /* the reason in a BYE */
+#define DRV_FRAME_TEXT_MAX 200u /* the reason in a BYE */
 #define DRV_FRAME_OFFSET_MAX (UINT64_C(1) << 62)
 #define DRV_FRAME_HELLO_SIZE 32u
 
 #define DRV_WIRE_VERSION 1u
-#define DRV_WIRE_FEATURES 0u                /* mandatory ones that this build knows */
-#define DRV_WIRE_CODEC 3u                   /* version of the codec; 0: none */
-#define DRV_CODERS 4u                       /* encoded streams of a session */
+#define DRV_WIRE_FEATURES 0u /* mandatory ones that this build knows */
+#define DRV_WIRE_CODEC 3u    /* version of the codec; 0: none */
+#define DRV_CODERS 4u        /* encoded streams of a session */
 
 enum drv_frame_type {
     DRV_FRAME_HELLO = 1, /* first on every link, both ways */
@@ -63,8 +63,8 @@ struct drv_hello {
     uint8_t session[DRV_SESSION_ID_SIZE];
     uint16_t codec;     /* version of the codec that the sender speaks; 0: none */
     uint16_t cache_mib; /* most that the codec may remember */
-    uint8_t index; /* of this link */
-    uint8_t links; /* how many there are */
+    uint8_t index;      /* of this link */
+    uint8_t links;      /* how many there are */
 };
 
 /** drv_frame_encode() - write the header. */
@@ -75,15 +75,13 @@ void drv_frame_encode(uint8_t out[DRV_FRAME_HEADER_SIZE], const struct drv_frame
  * and offset + raw_length cannot overflow.
  * Return: 0, or -EPROTO.
  */
-int drv_frame_decode(struct drv_frame *frame, const uint8_t in[DRV_FRAME_HEADER_SIZE],
-                     struct drv_error *err);
+int drv_frame_decode(struct drv_frame *frame, const uint8_t in[DRV_FRAME_HEADER_SIZE], struct drv_error *err);
 
 /** drv_hello_encode() - the payload of a HELLO. */
 void drv_hello_encode(uint8_t out[DRV_FRAME_HELLO_SIZE], const struct drv_hello *hello);
 
 /** drv_hello_decode() - read a HELLO; magic, version and mandatory features are checked here. */
-int drv_hello_decode(struct drv_hello *hello, const uint8_t *in, size_t size,
-                     struct drv_error *err);
+int drv_hello_decode(struct drv_hello *hello, const uint8_t *in, size_t size, struct drv_error *err);
 
 /** drv_frame_type_name() - for messages; "?" when unknown. */
 const char *drv_frame_type_name(unsigned type);

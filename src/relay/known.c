@@ -28,8 +28,7 @@ int drv_known_init(struct drv_known *known, enum drv_relay_role role, struct drv
     return 0;
 }
 
-int drv_known_take(struct drv_known *known, int brief, int first, unsigned files,
-                   struct drv_error *err)
+int drv_known_take(struct drv_known *known, int brief, int first, unsigned files, struct drv_error *err)
 {
     int rc = drv_brief_read(brief, &known->brief, err);
 
@@ -37,8 +36,8 @@ int drv_known_take(struct drv_known *known, int brief, int first, unsigned files
     if (rc)
         return rc;
     if (files != known->brief.packs + 1)
-        return drv_error_set(err, EINVAL, "known content is in %u files, of which %u are there",
-                             known->brief.packs, files - 1);
+        return drv_error_set(err, EINVAL, "known content is in %u files, of which %u are there", known->brief.packs,
+                             files - 1);
     for (unsigned i = 0; i < files; i++)
         known->pack[i] = first + (int)i;
     known->on = true;
@@ -58,8 +57,7 @@ static struct drv_cache *cache_of(const struct drv_known *known)
     if (!known->coding || !known->coding->on)
         return NULL;
     coder = &known->coding->coder[0];
-    return known->role == DRV_RELAY_SOURCE ? drv_encoder_cache(coder->encoder)
-                                           : drv_decoder_cache(coder->decoder);
+    return known->role == DRV_RELAY_SOURCE ? drv_encoder_cache(coder->encoder) : drv_decoder_cache(coder->decoder);
 }
 
 /* ---- loading ---- */
@@ -67,17 +65,15 @@ static struct drv_cache *cache_of(const struct drv_known *known)
 /* Whether what is to be known leaves a quarter of the cache for what is new. */
 static bool fits(const struct drv_known *known, const struct drv_cache *cache)
 {
-    return cache && known->brief.count &&
-           (uint64_t)known->brief.count * DRV_SEGMENT_PAGES <= cache->pages / 4 * 3;
+    return cache && known->brief.count && (uint64_t)known->brief.count * DRV_SEGMENT_PAGES <= cache->pages / 4 * 3;
 }
 
 static bool load_segment(struct drv_known *known, struct drv_cache *cache, unsigned slot)
 {
     const struct drv_brief_segment *entry = &known->brief.segment[slot];
     size_t place = (size_t)slot * DRV_SEGMENT_PAGES;
-    int rc = drv_pack_load(known->pack[1 + entry->pack], &known->brief.pack_key[entry->pack],
-                           entry->index, &entry->segment, cache->page + place * DRV_PAGE_SIZE,
-                           cache->address + place, NULL);
+    int rc = drv_pack_load(known->pack[1 + entry->pack], &known->brief.pack_key[entry->pack], entry->index,
+                           &entry->segment, cache->page + place * DRV_PAGE_SIZE, cache->address + place, NULL);
 
     if (rc == -EBADMSG)
         known->use[entry->pack].damaged++;
@@ -85,8 +81,7 @@ static bool load_segment(struct drv_known *known, struct drv_cache *cache, unsig
 }
 
 /* From the old to the new: for an address the last one counts. */
-static void note_pages(struct drv_known *known, const struct drv_cache *cache,
-                       const struct drv_agreement *loaded)
+static void note_pages(struct drv_known *known, const struct drv_cache *cache, const struct drv_agreement *loaded)
 {
     drv_encoder *encoder = known->coding->coder[0].encoder;
     uint64_t next = (uint64_t)known->brief.count * DRV_SEGMENT_PAGES;
@@ -112,8 +107,7 @@ static void load(struct drv_known *known, struct drv_cache *cache, struct drv_ag
         return;
     loaded->count = known->brief.count;
     for (unsigned slot = loaded->count; slot--;) {
-        if (atomic_load(&known->stop) ||
-            !drv_known_go_on((uint64_t)(drv_clock_us() - began_us), loaded_bytes))
+        if (atomic_load(&known->stop) || !drv_known_go_on((uint64_t)(drv_clock_us() - began_us), loaded_bytes))
             break;
         if (load_segment(known, cache, slot)) {
             drv_agreement_add(loaded, slot);
@@ -170,14 +164,12 @@ static void *run(void *argument)
     pthread_mutex_unlock(&known->lock);
     atomic_store(&known->due, true);
     /* If it cannot be written it is raised already. */
-    if ((write(known->wake, &one, sizeof one) == sizeof one || errno == EAGAIN) &&
-        known->saving.cache)
+    if ((write(known->wake, &one, sizeof one) == sizeof one || errno == EAGAIN) && known->saving.cache)
         drv_saving_run(&known->saving);
     return NULL;
 }
 
-int drv_known_start(struct drv_known *known, struct drv_coding *coding, int wake,
-                    struct drv_error *err)
+int drv_known_start(struct drv_known *known, struct drv_coding *coding, int wake, struct drv_error *err)
 {
     struct drv_cache *cache;
     int rc;
@@ -189,8 +181,8 @@ int drv_known_start(struct drv_known *known, struct drv_coding *coding, int wake
     cache = cache_of(known);
     if (cache && known->brief.most_segments)
         coding->coder[0].kept = true;
-    if (cache && drv_saving_init(&known->saving, known->pack[0], &known->brief.key,
-                                 known->brief.most_segments, cache, err))
+    if (cache &&
+        drv_saving_init(&known->saving, known->pack[0], &known->brief.key, known->brief.most_segments, cache, err))
         return -err->code;
     rc = pthread_create(&known->thread, NULL, run, known);
     if (rc)
@@ -230,8 +222,7 @@ bool drv_known_told(struct drv_known *known)
     return settled;
 }
 
-int drv_known_hear(struct drv_known *known, const uint8_t *bytes, size_t size,
-                   struct drv_error *err)
+int drv_known_hear(struct drv_known *known, const uint8_t *bytes, size_t size, struct drv_error *err)
 {
     struct drv_agreement there;
     int rc = drv_agreement_decode(&there, bytes, size, err);
@@ -256,15 +247,13 @@ uint64_t drv_known_bytes(const struct drv_known *known)
 {
     const struct drv_cache *cache = cache_of(known);
 
-    return cache ? atomic_load_explicit(&cache->served_pages, memory_order_relaxed) * DRV_PAGE_SIZE
-                 : 0;
+    return cache ? atomic_load_explicit(&cache->served_pages, memory_order_relaxed) * DRV_PAGE_SIZE : 0;
 }
 
 static void count_uses(struct drv_known *known, const struct drv_cache *cache)
 {
     for (unsigned slot = 0; slot < cache->known / DRV_SEGMENT_PAGES; slot++)
-        known->use[known->brief.segment[slot].pack].bytes +=
-            (uint64_t)cache->served[slot] * DRV_PAGE_SIZE;
+        known->use[known->brief.segment[slot].pack].bytes += (uint64_t)cache->served[slot] * DRV_PAGE_SIZE;
 }
 
 void drv_known_save(struct drv_known *known, const char *session)
@@ -286,14 +275,12 @@ void drv_known_save(struct drv_known *known, const char *session)
     late = drv_saving_rest(saving);
     /* A full disk: what was written before counts. */
     if (saving->failed.code)
-        drv_log_warning("session=%.8s not all of its content is kept: %s", session,
-                        saving->failed.message);
+        drv_log_warning("session=%.8s not all of its content is kept: %s", session, saving->failed.message);
     if (drv_pack_finish(known->pack[0], &known->brief.key, manifest, &err))
         drv_log_warning("session=%.8s its content is not kept: %s", session, err.message);
     else
-        drv_log_notice("session=%.8s kept %u MiB of content, %u of them in the %lld ms since its end",
-                       session, manifest->count, late,
-                       (long long)(drv_clock_us() - began_us) / 1000);
+        drv_log_notice("session=%.8s kept %u MiB of content, %u of them in the %lld ms since its end", session,
+                       manifest->count, late, (long long)(drv_clock_us() - began_us) / 1000);
 }
 
 void drv_known_done(struct drv_known *known)

@@ -30,7 +30,7 @@ struct drv_known {
     pthread_t thread; /* loads, and then saves */
     bool started;
     struct drv_saving saving; /* its cache is NULL when nothing is kept */
-    int wake; /* eventfd of link 0 */
+    int wake;                 /* eventfd of link 0 */
     _Atomic bool stop;
     struct drv_pack_use use[DRV_PACKS_MAX]; /* the thread's, and then who saves */
     uint64_t load_us;
@@ -46,8 +46,7 @@ struct drv_known {
 int drv_known_init(struct drv_known *known, enum drv_relay_role role, struct drv_error *err);
 
 /** drv_known_take() - what droverd has handed over: the brief and @files descriptors from @first on. */
-int drv_known_take(struct drv_known *known, int brief, int first, unsigned files,
-                   struct drv_error *err);
+int drv_known_take(struct drv_known *known, int brief, int first, unsigned files, struct drv_error *err);
 
 /** drv_known_pack_bytes() - how large the file that this end writes may become; 0: none. */
 uint64_t drv_known_pack_bytes(const struct drv_known *known);
@@ -58,16 +57,14 @@ uint64_t drv_known_pack_bytes(const struct drv_known *known);
  */
 static inline bool drv_known_go_on(uint64_t passed_us, uint64_t loaded_bytes)
 {
-    return passed_us < 2000 * 1000 ||
-           (passed_us < 8000 * 1000 && loaded_bytes >= passed_us * 125);
+    return passed_us < 2000 * 1000 || (passed_us < 8000 * 1000 && loaded_bytes >= passed_us * 125);
 }
 
 /**
  * drv_known_start() - the coders are made: begin to load, in a thread.
  * @wake: an eventfd, raised when there is something to tell
  */
-int drv_known_start(struct drv_known *known, struct drv_coding *coding, int wake,
-                    struct drv_error *err);
+int drv_known_start(struct drv_known *known, struct drv_coding *coding, int wake, struct drv_error *err);
 
 /** drv_known_tell() - link 0: is it due? Return: bytes of the CONTENT frame's payload, or 0. */
 size_t drv_known_tell(struct drv_known *known, uint8_t out[DRV_AGREEMENT_MAX]);
@@ -76,8 +73,7 @@ size_t drv_known_tell(struct drv_known *known, uint8_t out[DRV_AGREEMENT_MAX]);
 bool drv_known_told(struct drv_known *known);
 
 /** drv_known_hear() - from the other end. Return: 1 when it is settled now, 0, or -EPROTO. */
-int drv_known_hear(struct drv_known *known, const uint8_t *bytes, size_t size,
-                   struct drv_error *err);
+int drv_known_hear(struct drv_known *known, const uint8_t *bytes, size_t size, struct drv_error *err);
 
 /** drv_known_pass() - who has the first coder may have added pages to its cache. Never waits. */
 static inline void drv_known_pass(struct drv_known *known)

@@ -164,16 +164,14 @@ static int pull_timeout(gnutls_transport_ptr_t pointer, unsigned ms)
     return poll(&wait, 1, ms == GNUTLS_INDEFINITE_TIMEOUT ? -1 : (int)ms);
 }
 
-int drv_link_client_credentials(gnutls_psk_client_credentials_t *credentials,
-                                const struct drv_link_secret *secret, struct drv_error *err)
+int drv_link_client_credentials(gnutls_psk_client_credentials_t *credentials, const struct drv_link_secret *secret,
+                                struct drv_error *err)
 {
-    gnutls_datum_t key = {.data = (unsigned char *)(size_t)secret->secret,
-                          .size = sizeof secret->secret};
+    gnutls_datum_t key = {.data = (unsigned char *)(size_t)secret->secret, .size = sizeof secret->secret};
     int rc = gnutls_psk_allocate_client_credentials(credentials);
 
     if (rc >= 0)
-        rc = gnutls_psk_set_client_credentials(*credentials, secret->session, &key,
-                                               GNUTLS_PSK_KEY_RAW);
+        rc = gnutls_psk_set_client_credentials(*credentials, secret->session, &key, GNUTLS_PSK_KEY_RAW);
     if (rc < 0)
         return drv_error_set(err, ENOMEM, "cannot set up TLS: %s", gnutls_strerror(rc));
     return 0;
@@ -194,8 +192,7 @@ static int give_secret(gnutls_session_t tls, const char *name, gnutls_datum_t *k
     return 0;
 }
 
-int drv_link_server_credentials(gnutls_psk_server_credentials_t *credentials,
-                                struct drv_error *err)
+int drv_link_server_credentials(gnutls_psk_server_credentials_t *credentials, struct drv_error *err)
 {
     int rc = gnutls_psk_allocate_server_credentials(credentials);
 
@@ -205,12 +202,10 @@ int drv_link_server_credentials(gnutls_psk_server_credentials_t *credentials,
     return 0;
 }
 
-static int begin_tls(drv_link *link, bool server, void *credentials,
-                     const struct drv_link_secret *secret)
+static int begin_tls(drv_link *link, bool server, void *credentials, const struct drv_link_secret *secret)
 {
     char name[DRV_SESSION_ID_TEXT + sizeof DRV_RELAY_SUFFIX];
-    int rc = gnutls_init(&link->tls, (server ? GNUTLS_SERVER : GNUTLS_CLIENT) |
-                                         GNUTLS_NO_TICKETS);
+    int rc = gnutls_init(&link->tls, (server ? GNUTLS_SERVER : GNUTLS_CLIENT) | GNUTLS_NO_TICKETS);
 
     if (rc >= 0)
         rc = gnutls_priority_set_direct(link->tls, priority, NULL);
@@ -230,8 +225,8 @@ static int begin_tls(drv_link *link, bool server, void *credentials,
     return 0;
 }
 
-int drv_link_new(drv_link **result, int fd, bool server, void *credentials,
-                 const struct drv_link_secret *secret, struct drv_error *err)
+int drv_link_new(drv_link **result, int fd, bool server, void *credentials, const struct drv_link_secret *secret,
+                 struct drv_error *err)
 {
     drv_link *link = calloc(1, sizeof *link);
     int one = 1;
@@ -280,21 +275,16 @@ void drv_link_free(drv_link *link)
 
 static int tls_error(const drv_link *link, int rc, const char *doing, struct drv_error *err)
 {
-    int why = rc == GNUTLS_E_PUSH_ERROR   ? link->send_errno
-              : rc == GNUTLS_E_PULL_ERROR ? link->io_errno
-                                          : 0;
+    int why = rc == GNUTLS_E_PUSH_ERROR ? link->send_errno : rc == GNUTLS_E_PULL_ERROR ? link->io_errno : 0;
 
     if (rc == GNUTLS_E_FATAL_ALERT_RECEIVED)
-        return drv_error_set(err, ECONNRESET, "connection %u: %s: the other relay says: %s",
-                             link->index, doing,
+        return drv_error_set(err, ECONNRESET, "connection %u: %s: the other relay says: %s", link->index, doing,
                              gnutls_alert_get_name(gnutls_alert_get(link->tls)));
     if (rc == GNUTLS_E_PREMATURE_TERMINATION || (rc == GNUTLS_E_PULL_ERROR && !link->io_errno))
-        return drv_error_set(err, ECONNRESET, "connection %u: %s: the other end has closed it",
-                             link->index, doing);
+        return drv_error_set(err, ECONNRESET, "connection %u: %s: the other end has closed it", link->index, doing);
     if (why)
         return drv_error_set(err, why, "connection %u: %s: %s", link->index, doing, strerror(why));
-    return drv_error_set(err, EPROTO, "connection %u: %s: %s", link->index, doing,
-                         gnutls_strerror(rc));
+    return drv_error_set(err, EPROTO, "connection %u: %s: %s", link->index, doing, gnutls_strerror(rc));
 }
 
 int drv_link_handshake(drv_link *link, struct drv_error *err)
@@ -311,8 +301,7 @@ int drv_link_handshake(drv_link *link, struct drv_error *err)
         return tls_error(link, rc, "TLS handshake", err);
     }
     if (gnutls_auth_get_type(link->tls) != GNUTLS_CRD_PSK)
-        return drv_error_set(err, EPROTO, "connection %u: the other end has no secret",
-                             link->index);
+        return drv_error_set(err, EPROTO, "connection %u: the other end has no secret", link->index);
     return 0;
 }
 
@@ -324,11 +313,9 @@ int drv_link_established(drv_link *link, struct drv_error *err)
 
     if (drv_fd_set_nonblocking(link->fd, false) ||
         setsockopt(link->fd, SOL_SOCKET, SO_RCVTIMEO, &silence, sizeof silence) ||
-        setsockopt(link->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged_ms,
-                   sizeof unacknowledged_ms) ||
+        setsockopt(link->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged_ms, sizeof unacknowledged_ms) ||
         setsockopt(link->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof lowat))
-        return drv_error_set(err, errno, "connection %u: cannot set it up: %s", link->index,
-                             strerror(errno));
+        return drv_error_set(err, errno, "connection %u: cannot set it up: %s", link->index, strerror(errno));
     link->established = true;
     return 0;
 }
@@ -384,8 +371,7 @@ static ssize_t receive_record(drv_link *link)
     do {
         pthread_mutex_lock(&link->tls_lock);
         link->nothing_came = false;
-        got = gnutls_record_recv(link->tls, link->plain + link->plain_have,
-                                 PLAIN_SIZE - link->plain_have);
+        got = gnutls_record_recv(link->tls, link->plain + link->plain_have, PLAIN_SIZE - link->plain_have);
         pthread_mutex_unlock(&link->tls_lock);
         /* GnuTLS also says "again" after a message of its own, such as a change of key. */
         if (got == GNUTLS_E_AGAIN && link->nothing_came && link->established) {
@@ -401,8 +387,7 @@ static ssize_t receive_record(drv_link *link)
     return got ? got : GNUTLS_E_PREMATURE_TERMINATION;
 }
 
-int drv_link_receive(drv_link *link, struct drv_frame *frame, const uint8_t **payload,
-                     struct drv_error *err)
+int drv_link_receive(drv_link *link, struct drv_frame *frame, const uint8_t **payload, struct drv_error *err)
 {
     size_t need = DRV_FRAME_HEADER_SIZE;
     bool have_header = false;
@@ -430,8 +415,7 @@ int drv_link_receive(drv_link *link, struct drv_frame *frame, const uint8_t **pa
         if (got == GNUTLS_E_AGAIN)
             return -EAGAIN;
         if (got == GNUTLS_E_TIMEDOUT)
-            return drv_error_set(err, ETIMEDOUT,
-                                 "connection %u: nothing came from the other relay for %d s",
+            return drv_error_set(err, ETIMEDOUT, "connection %u: nothing came from the other relay for %d s",
                                  link->index, DRV_LINK_SILENCE_MS / 1000);
         if (got < 0)
             return tls_error(link, (int)got, "receiving", err);
@@ -471,9 +455,7 @@ void drv_link_measure(drv_link *link, int64_t now_ms)
     else
         link->chunk_bytes = (size_t)chunk - DRV_FRAME_HEADER_SIZE;
     lowat_bytes = info.tcpi_delivery_rate / 500; /* 2 ms */
-    lowat = lowat_bytes < LOWAT_MIN   ? LOWAT_MIN
-            : lowat_bytes > LOWAT_MAX ? LOWAT_MAX
-                                      : (unsigned)lowat_bytes;
+    lowat = lowat_bytes < LOWAT_MIN ? LOWAT_MIN : lowat_bytes > LOWAT_MAX ? LOWAT_MAX : (unsigned)lowat_bytes;
     (void)setsockopt(link->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof lowat);
 }
 
@@ -485,8 +467,7 @@ uint64_t drv_link_queued(const drv_link *link)
 }
 
 /* Both ends derive the same from their handshake (RFC 5705). */
-static int derive(drv_link *link, const char *label, uint8_t *bytes, size_t size,
-                  struct drv_error *err)
+static int derive(drv_link *link, const char *label, uint8_t *bytes, size_t size, struct drv_error *err)
 {
     int rc = gnutls_prf_rfc5705(link->tls, strlen(label), label, 0, "", size, (char *)bytes);
 

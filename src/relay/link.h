@@ -43,8 +43,8 @@ struct drv_link {
      */
     pthread_mutex_t tls_lock;
     bool established;
-    int io_errno;        /* why TCP failed, for messages: the receiving thread's after the handshake */
-    int send_errno;      /* the same of the sending thread */
+    int io_errno;   /* why TCP failed, for messages: the receiving thread's after the handshake */
+    int send_errno; /* the same of the sending thread */
 
     /* the sending thread's */
     uint8_t *out;     /* a frame in the making: header, then payload */
@@ -55,15 +55,15 @@ struct drv_link {
     int64_t last_sent_ms;
     int64_t last_measured_ms;
     uint64_t since_rekey_bytes;
-    uint64_t blocked_us; /* in all, that the sending thread has waited for TCP … */
-    uint64_t drained_us; /* … and, since the last batch, for what was queued before it */
+    uint64_t blocked_us;         /* in all, that the sending thread has waited for TCP … */
+    uint64_t drained_us;         /* … and, since the last batch, for what was queued before it */
     _Atomic uint32_t min_rtt_us; /* the least round trip; 0: not known. Others may read it */
 
     /* the receiving thread's */
-    uint8_t *in;    /* encrypted, as it came */
+    uint8_t *in; /* encrypted, as it came */
     size_t in_at, in_have;
     bool nothing_came; /* the last read of TCP found nothing */
-    uint8_t *plain; /* decrypted, from plain_at to plain_have */
+    uint8_t *plain;    /* decrypted, from plain_at to plain_have */
     size_t plain_at, plain_have;
 
     _Atomic uint64_t wire_out_bytes;
@@ -80,17 +80,16 @@ size_t drv_link_memory(void);
  * @credentials: of drv_link_client_credentials() or drv_link_server_credentials(); they and
  *          @secret must outlive the handshake
  */
-int drv_link_new(drv_link **link, int fd, bool server, void *credentials,
-                 const struct drv_link_secret *secret, struct drv_error *err);
+int drv_link_new(drv_link **link, int fd, bool server, void *credentials, const struct drv_link_secret *secret,
+                 struct drv_error *err);
 
 /** drv_link_free() - closes the socket; NULL is allowed. */
 void drv_link_free(drv_link *link);
 
-int drv_link_client_credentials(gnutls_psk_client_credentials_t *credentials,
-                                const struct drv_link_secret *secret, struct drv_error *err);
-
-int drv_link_server_credentials(gnutls_psk_server_credentials_t *credentials,
+int drv_link_client_credentials(gnutls_psk_client_credentials_t *credentials, const struct drv_link_secret *secret,
                                 struct drv_error *err);
+
+int drv_link_server_credentials(gnutls_psk_server_credentials_t *credentials, struct drv_error *err);
 
 /**
  * drv_link_handshake() - authenticate both ends.
@@ -115,8 +114,7 @@ int drv_link_flush(drv_link *link, struct drv_error *err);
  * @payload: receives frame->length bytes, valid until the next call
  * Return: 0; -EAGAIN (non-blocking socket, before drv_link_established()); or -errno.
  */
-int drv_link_receive(drv_link *link, struct drv_frame *frame, const uint8_t **payload,
-                     struct drv_error *err);
+int drv_link_receive(drv_link *link, struct drv_frame *frame, const uint8_t **payload, struct drv_error *err);
 
 /** drv_link_queued() - bytes that TCP was given and that are not acknowledged. */
 uint64_t drv_link_queued(const drv_link *link);

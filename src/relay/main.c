@@ -15,12 +15,11 @@
 #include "relay/engine.h"
 #include "relay/sandbox.h"
 
-static const char help[] =
-    "Usage: drover-relay [--help | --version]\n"
-    "\n"
-    "Carries the channels of one migration between two hosts. droverd starts it and\n"
-    "gives it its settings on standard input; it is not meant to be run by hand.\n"
-    "See drover-relay(8).\n";
+static const char help[] = "Usage: drover-relay [--help | --version]\n"
+                           "\n"
+                           "Carries the channels of one migration between two hosts. droverd starts it and\n"
+                           "gives it its settings on standard input; it is not meant to be run by hand.\n"
+                           "See drover-relay(8).\n";
 
 static int read_settings(struct drv_settings *settings, struct drv_error *err)
 {
@@ -65,8 +64,7 @@ static int bring_up_links(struct drv_daemon *daemon, struct drv_error *err)
 
     if (session->role == DRV_RELAY_TARGET)
         return drv_link_server_credentials(&daemon->credentials, err);
-    rc = drv_connect_links(&daemon->settings, &session->secret, &session->hello, links, &there,
-                           err);
+    rc = drv_connect_links(&daemon->settings, &session->secret, &session->hello, links, &there, err);
     if (rc)
         return rc;
     drv_coding_agree(&session->coding, &session->hello, &there);
@@ -80,8 +78,7 @@ static int bring_up_links(struct drv_daemon *daemon, struct drv_error *err)
 /* Which disks there are older images of: at the target their connections, at the source their names. */
 static void take_older(const struct drv_settings *settings, struct drv_ahead *ahead)
 {
-    ahead->count =
-        settings->role == DRV_RELAY_TARGET ? settings->older_files : settings->older_count;
+    ahead->count = settings->role == DRV_RELAY_TARGET ? settings->older_files : settings->older_count;
     memcpy(ahead->name, settings->older, sizeof ahead->name);
     for (unsigned i = 0; settings->role == DRV_RELAY_TARGET && i < ahead->count; i++) {
         ahead->fd[i] = DRV_SETTINGS_OLDER_FD + (int)i;
@@ -97,8 +94,9 @@ static int set_up(struct drv_daemon *daemon, struct drv_error *err)
     int rc = read_settings(settings, err);
 
     if (!rc && geteuid() != 0)
-        rc = drv_error_set(err, EPERM, "drover-relay must be started by root: it gives up all "
-                                       "privileges by itself, but needs them to set up");
+        rc = drv_error_set(err, EPERM,
+                           "drover-relay must be started by root: it gives up all "
+                           "privileges by itself, but needs them to set up");
     if (!rc)
         rc = drv_sandbox_identify(settings->user, settings->group, &identity, err);
     if (!rc)
@@ -107,30 +105,25 @@ static int set_up(struct drv_daemon *daemon, struct drv_error *err)
         return rc;
     if (settings->cache_mib && settings->cache_mib < session->hello.cache_mib)
         session->hello.cache_mib = (uint16_t)settings->cache_mib;
-    (void)snprintf(session->secret.session, sizeof session->secret.session, "%s",
-                   settings->session);
+    (void)snprintf(session->secret.session, sizeof session->secret.session, "%s", settings->session);
     memcpy(session->secret.secret, settings->secret, sizeof session->secret.secret);
     explicit_bzero(settings->secret, sizeof settings->secret);
     session->judges = settings->role == DRV_RELAY_TARGET && settings->judged;
     if (settings->role == DRV_RELAY_TARGET) {
         session->libvirt_fd = DRV_SETTINGS_LIBVIRT_FD;
-        if (fcntl(session->libvirt_fd, F_SETFL,
-                  fcntl(session->libvirt_fd, F_GETFL) | O_NONBLOCK) ||
+        if (fcntl(session->libvirt_fd, F_SETFL, fcntl(session->libvirt_fd, F_GETFL) | O_NONBLOCK) ||
             fcntl(session->libvirt_fd, F_SETFD, FD_CLOEXEC))
-            return drv_error_set(err, errno, "the target's relay got no socket of libvirtd: %s",
-                                 strerror(errno));
+            return drv_error_set(err, errno, "the target's relay got no socket of libvirtd: %s", strerror(errno));
     }
-    if (settings->content_files &&
-        drv_known_take(&session->known, DRV_SETTINGS_CONTENT_FD, DRV_SETTINGS_CONTENT_FD + 1,
-                       settings->content_files, err))
+    if (settings->content_files && drv_known_take(&session->known, DRV_SETTINGS_CONTENT_FD, DRV_SETTINGS_CONTENT_FD + 1,
+                                                  settings->content_files, err))
         return -err->code;
     take_older(settings, &session->ahead);
     rc = bring_up_links(daemon, err);
     if (!rc)
         rc = drv_daemon_open(daemon, identity.gid, err);
     if (!rc)
-        rc = drv_sandbox_enter(settings->directory, &identity, settings->role,
-                               drv_session_cache_max(session),
+        rc = drv_sandbox_enter(settings->directory, &identity, settings->role, drv_session_cache_max(session),
                                drv_known_pack_bytes(&session->known), err);
     daemon->inside = rc == 0;
     if (!rc && settings->role == DRV_RELAY_SOURCE)

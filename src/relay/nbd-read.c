@@ -23,8 +23,7 @@ static int broken(struct drv_nbd_read *image, int why, struct drv_error *err)
 {
     image->fd = -1;
     return drv_error_set(err, why, "the older image of a disk cannot be read: %s",
-                         why == EPROTO ? "qemu-nbd answers in a way that is not understood"
-                                       : strerror(why));
+                         why == EPROTO ? "qemu-nbd answers in a way that is not understood" : strerror(why));
 }
 
 static int receive(struct drv_nbd_read *image, uint8_t *to, size_t size, struct drv_error *err)
@@ -42,8 +41,7 @@ static int receive(struct drv_nbd_read *image, uint8_t *to, size_t size, struct 
     return 0;
 }
 
-static int transmit(struct drv_nbd_read *image, const uint8_t *from, size_t size,
-                    struct drv_error *err)
+static int transmit(struct drv_nbd_read *image, const uint8_t *from, size_t size, struct drv_error *err)
 {
     while (size) {
         ssize_t sent = send(image->fd, from, size, MSG_NOSIGNAL);
@@ -94,8 +92,7 @@ int drv_nbd_read_open(struct drv_nbd_read *image, int fd, struct drv_error *err)
     return 0;
 }
 
-int drv_nbd_read_at(struct drv_nbd_read *image, uint64_t offset, uint8_t *to, size_t size,
-                    struct drv_error *err)
+int drv_nbd_read_at(struct drv_nbd_read *image, uint64_t offset, uint8_t *to, size_t size, struct drv_error *err)
 {
     uint8_t out[28], in[16];
     struct drv_reader reader = drv_reader_over(in, sizeof in);
@@ -124,7 +121,6 @@ int drv_nbd_read_at(struct drv_nbd_read *image, uint64_t offset, uint8_t *to, si
     if (drv_read_u64(&reader) != image->cookie)
         return broken(image, EPROTO, err);
     if (why)
-        return drv_error_set(err, EIO, "the older image of a disk cannot be read at %llu",
-                             (unsigned long long)offset);
+        return drv_error_set(err, EIO, "the older image of a disk cannot be read at %llu", (unsigned long long)offset);
     return receive(image, to, size, err);
 }

@@ -23,5 +23,4 @@ int drv_nbd_read_open(struct drv_nbd_read *image, int fd, struct drv_error *err)
  * drv_nbd_read_at() - bytes of the image. Return: 0; -EINVAL: not all of them are within it; -EIO: they
  * cannot be read; anything else: the connection is of no more use.
  */
-int drv_nbd_read_at(struct drv_nbd_read *image, uint64_t offset, uint8_t *to, size_t size,
-                    struct drv_error *err);
+int drv_nbd_read_at(struct drv_nbd_read *image, uint64_t offset, uint8_t *to, size_t size, struct drv_error *err);

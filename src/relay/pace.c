@@ -40,8 +40,7 @@ static void look_at_link(struct drv_pace *pace, uint64_t passed_us, unsigned sen
         atomic_store(&pace->link_bps, bps);
 }
 
-void drv_pace_look(struct drv_pace *pace, int64_t now_us, unsigned senders,
-                   const struct drv_encoder_copy *copy)
+void drv_pace_look(struct drv_pace *pace, int64_t now_us, unsigned senders, const struct drv_encoder_copy *copy)
 {
     int64_t passed_us = now_us - pace->looked_us;
     uint64_t fresh_bps = 0, link_bps;
@@ -53,13 +52,12 @@ void drv_pace_look(struct drv_pace *pace, int64_t now_us, unsigned senders,
     pace->looked_us = now_us;
     link_bps = atomic_load(&pace->link_bps);
     if (link_bps && copy->fresh_encoded_bytes)
-        fresh_bps = (uint64_t)((double)link_bps * (double)copy->fresh_bytes /
-                               (double)copy->fresh_encoded_bytes);
+        fresh_bps = (uint64_t)((double)link_bps * (double)copy->fresh_bytes / (double)copy->fresh_encoded_bytes);
     atomic_store(&pace->fresh_bps, fresh_bps);
 }
 
-int64_t drv_pace_queue_us(uint64_t link_bps, unsigned senders, uint64_t queued_bytes,
-                          uint32_t min_rtt_us, enum drv_pace_when when)
+int64_t drv_pace_queue_us(uint64_t link_bps, unsigned senders, uint64_t queued_bytes, uint32_t min_rtt_us,
+                          enum drv_pace_when when)
 {
     bool hurry = when == DRV_PACE_HURRY;
     uint64_t share_bps = link_bps / senders, least = hurry ? HURRY_MIN : QUEUE_MIN;

@@ -39,12 +39,12 @@ enum drv_pace_when {
 
 struct drv_pace {
     _Atomic bool near;
-    _Atomic bool hurry; /* post-copy */
+    _Atomic bool hurry;         /* post-copy */
     _Atomic uint64_t fresh_bps; /* bytes of the channel a second that such pages would go at; 0: not known */
     _Atomic uint64_t sent_bytes, blocked_us; /* since the last look */
-    _Atomic uint64_t link_bps; /* bytes a second, of all links together; 0: not known */
+    _Atomic uint64_t link_bps;               /* bytes a second, of all links together; 0: not known */
     int64_t looked_us;
-    int64_t due_us;    /* when all that was read would have gone */
+    int64_t due_us; /* when all that was read would have gone */
 };
 
 /** drv_pace_near() - QEMU may stop the guest soon: from now on. */
@@ -54,8 +54,7 @@ void drv_pace_near(struct drv_pace *pace);
 void drv_pace_sent(struct drv_pace *pace, size_t bytes, uint64_t blocked_us);
 
 /** drv_pace_look() - before a batch: how fast is the link? @senders: how many there are. */
-void drv_pace_look(struct drv_pace *pace, int64_t now_us, unsigned senders,
-                   const struct drv_encoder_copy *copy);
+void drv_pace_look(struct drv_pace *pace, int64_t now_us, unsigned senders, const struct drv_encoder_copy *copy);
 
 /**
  * drv_pace_queue_us() - how long until a link may take more.
@@ -64,8 +63,8 @@ void drv_pace_look(struct drv_pace *pace, int64_t now_us, unsigned senders,
  * @min_rtt_us:   the least round trip that it has seen
  * Return: 0: now
  */
-int64_t drv_pace_queue_us(uint64_t link_bps, unsigned senders, uint64_t queued_bytes,
-                          uint32_t min_rtt_us, enum drv_pace_when when);
+int64_t drv_pace_queue_us(uint64_t link_bps, unsigned senders, uint64_t queued_bytes, uint32_t min_rtt_us,
+                          enum drv_pace_when when);
 
 /**
  * drv_pace_batch() - bytes that a batch should have at most, compressed; SIZE_MAX: no limit.

@@ -48,8 +48,7 @@ static bool is_tcp(int fd)
     socklen_t size = sizeof(int);
 
     return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM &&
-           getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 &&
-           (domain == AF_INET || domain == AF_INET6);
+           getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && (domain == AF_INET || domain == AF_INET6);
 }
 
 int drv_pending_add(struct drv_daemon *daemon, int fd, struct drv_error *err)
@@ -73,8 +72,8 @@ int drv_pending_add(struct drv_daemon *daemon, int fd, struct drv_error *err)
 }
 
 /* The greeting fits: from now on it is a link of the session. */
-static int admit(struct drv_daemon *daemon, struct drv_pending *pending,
-                 const struct drv_hello *hello, struct drv_error *err)
+static int admit(struct drv_daemon *daemon, struct drv_pending *pending, const struct drv_hello *hello,
+                 struct drv_error *err)
 {
     struct drv_session *session = &daemon->session;
     struct drv_worker *worker = &session->worker[hello->index];
@@ -117,13 +116,11 @@ void drv_pending_step(struct drv_daemon *daemon, struct drv_pending *pending)
         pending->authenticated = rc == 0;
     }
     if (!rc)
-        rc = drv_connect_read_hello(pending->link, &daemon->session.secret,
-                                    daemon->session.links, &hello, &err);
+        rc = drv_connect_read_hello(pending->link, &daemon->session.secret, daemon->session.links, &hello, &err);
     if (!rc)
         rc = admit(daemon, pending, &hello, &err);
     if (!rc || rc == -EAGAIN)
         return;
-    drv_log_notice("session=%.8s a connection was refused: %s", daemon->settings.session,
-                   err.message);
+    drv_log_notice("session=%.8s a connection was refused: %s", daemon->settings.session, err.message);
     drv_pending_drop(pending);
 }

@@ -76,8 +76,7 @@ int drv_rpc_call_allowed(const struct drv_rpc_message *message, struct drv_error
 {
     if (message->program == DRV_RPC_PROGRAM_KEEPALIVE && message->type == DRV_RPC_MESSAGE)
         return 0;
-    if (message->program == DRV_RPC_PROGRAM_REMOTE && message->version == 1 &&
-        message->type == DRV_RPC_CALL)
+    if (message->program == DRV_RPC_PROGRAM_REMOTE && message->version == 1 && message->type == DRV_RPC_CALL)
         for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++)
             if (allowed[i].procedure == message->procedure)
                 return 0;
@@ -90,8 +89,7 @@ int drv_rpc_call_allowed(const struct drv_rpc_message *message, struct drv_error
 bool drv_rpc_call_judged(const struct drv_rpc_message *message)
 {
     return message->program == DRV_RPC_PROGRAM_REMOTE && message->type == DRV_RPC_CALL &&
-           (message->procedure == DRV_RPC_CONNECT_OPEN ||
-            message->procedure == DRV_RPC_MIGRATE_PREPARE3_PARAMS);
+           (message->procedure == DRV_RPC_CONNECT_OPEN || message->procedure == DRV_RPC_MIGRATE_PREPARE3_PARAMS);
 }
 
 /* ---- what a call says ---- */
@@ -119,10 +117,14 @@ static bool is_text(const struct drv_rpc_text *text, const char *value)
 static bool read_value(struct drv_reader *reader, struct drv_rpc_text *text)
 {
     switch (drv_read_u32(reader)) {
-    case 1: case 2: case 6:
+    case 1:
+    case 2:
+    case 6:
         (void)drv_read_u32(reader);
         return false;
-    case 3: case 4: case 5:
+    case 3:
+    case 4:
+    case 5:
         (void)drv_read_u64(reader);
         return false;
     case 7:
@@ -139,8 +141,10 @@ static void read_parameter(struct drv_rpc_request *request, struct drv_reader *r
     const struct {
         const char *name;
         struct drv_rpc_text *to;
-    } known[] = {{"destination_xml", &request->xml}, {"persistent_xml", &request->persistent_xml},
-                 {"destination_name", &request->name}, {"migrate_uri", &request->migrate_uri},
+    } known[] = {{"destination_xml", &request->xml},
+                 {"persistent_xml", &request->persistent_xml},
+                 {"destination_name", &request->name},
+                 {"migrate_uri", &request->migrate_uri},
                  {"disks_uri", &request->disks_uri}};
     struct drv_rpc_text name = read_text(reader), value = {0};
     bool text = read_value(reader, &value);

@@ -98,13 +98,13 @@ struct drv_rpc_text {
 /** What a call of Open or Prepare asks for. Points into the message. */
 struct drv_rpc_request {
     uint32_t procedure;
-    struct drv_rpc_text uri;            /* Open: of the hypervisor */
-    struct drv_rpc_text xml;            /* Prepare: the definition that will run */
+    struct drv_rpc_text uri; /* Open: of the hypervisor */
+    struct drv_rpc_text xml; /* Prepare: the definition that will run */
     struct drv_rpc_text persistent_xml;
     struct drv_rpc_text name;
-    struct drv_rpc_text migrate_uri;    /* where QEMU is to listen */
+    struct drv_rpc_text migrate_uri; /* where QEMU is to listen */
     struct drv_rpc_text disks_uri;
-    bool listens;                       /* or says so in another way */
+    bool listens; /* or says so in another way */
     uint32_t flags;
 };
 

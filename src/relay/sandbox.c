@@ -32,8 +32,8 @@ const char *__asan_default_options(void)
 }
 #endif
 
-int drv_sandbox_identify(const char *user, const char *group,
-                         struct drv_sandbox_identity *identity, struct drv_error *err)
+int drv_sandbox_identify(const char *user, const char *group, struct drv_sandbox_identity *identity,
+                         struct drv_error *err)
 {
     const struct passwd *entry = getpwnam(user);
     const struct group *members = getgrnam(group);
@@ -41,8 +41,7 @@ int drv_sandbox_identify(const char *user, const char *group,
     if (!entry)
         return drv_error_set(err, ENOENT, "there is no user \"%s\" for the relay to run as", user);
     if (!members)
-        return drv_error_set(err, ENOENT, "there is no group \"%s\" for the relay to run as",
-                             group);
+        return drv_error_set(err, ENOENT, "there is no group \"%s\" for the relay to run as", group);
     if (entry->pw_uid == 0 || members->gr_gid == 0)
         return drv_error_set(err, EPERM, "a relay must not run as root");
     identity->uid = entry->pw_uid;
@@ -78,6 +77,7 @@ static int set_limits(uint64_t cache_bytes, uint64_t file_bytes, struct drv_erro
 }
 
 /* What both ends need; the C library's and GnuTLS' calls included, in their older and newer forms. */
+/* clang-format off */
 static const int common_calls[] = {
     SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(close),
     SCMP_SYS(recvfrom), SCMP_SYS(recvmsg), SCMP_SYS(sendto), SCMP_SYS(sendmsg),
@@ -100,12 +100,13 @@ static const int common_calls[] = {
     SCMP_SYS(getrusage), SCMP_SYS(times), SCMP_SYS(uname), SCMP_SYS(sysinfo),
     SCMP_SYS(prlimit64),
 };
+/* clang-format on */
 
 /* Asked for by libraries that can do without: they hear no instead of being killed. */
 static const int refused_calls[] = {
-    SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(openat2), SCMP_SYS(access), SCMP_SYS(faccessat),
-    SCMP_SYS(faccessat2), SCMP_SYS(stat), SCMP_SYS(lstat), SCMP_SYS(statx), SCMP_SYS(readlink),
-    SCMP_SYS(readlinkat), SCMP_SYS(prctl), SCMP_SYS(ioctl),
+    SCMP_SYS(open),       SCMP_SYS(openat), SCMP_SYS(openat2), SCMP_SYS(access), SCMP_SYS(faccessat),
+    SCMP_SYS(faccessat2), SCMP_SYS(stat),   SCMP_SYS(lstat),   SCMP_SYS(statx),  SCMP_SYS(readlink),
+    SCMP_SYS(readlinkat), SCMP_SYS(prctl),  SCMP_SYS(ioctl),
 };
 
 static int allow_calls(scmp_filter_ctx filter, enum drv_relay_role role)
@@ -118,15 +119,12 @@ static int allow_calls(scmp_filter_ctx filter, enum drv_relay_role role)
         if (refused_calls[i] != SCMP_SYS(ioctl))
             rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), refused_calls[i], 0);
     if (!rc)
-        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-                              SCMP_A1(SCMP_CMP_EQ, SIOCOUTQ));
+        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, SIOCOUTQ));
     if (!rc)
-        rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(ioctl), 1,
-                              SCMP_A1(SCMP_CMP_NE, SIOCOUTQ));
+        rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_NE, SIOCOUTQ));
     if (role != DRV_RELAY_TARGET || rc)
         return rc;
-    rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-                          SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+    rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
     return rc ? rc : seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(connect), 0);
 }
 
@@ -148,9 +146,8 @@ static int filter_calls(enum drv_relay_role role, struct drv_error *err)
     return rc ? drv_error_set(err, -rc, "cannot filter system calls: %s", strerror(-rc)) : 0;
 }
 
-int drv_sandbox_enter(const char *directory, const struct drv_sandbox_identity *identity,
-                      enum drv_relay_role role, uint64_t cache_bytes, uint64_t file_bytes,
-                      struct drv_error *err)
+int drv_sandbox_enter(const char *directory, const struct drv_sandbox_identity *identity, enum drv_relay_role role,
+                      uint64_t cache_bytes, uint64_t file_bytes, struct drv_error *err)
 {
     int rc;
 
@@ -160,7 +157,8 @@ int drv_sandbox_enter(const char *directory, const struct drv_sandbox_identity *
                              "the relay gets no network namespace of its own (%s) and does not run "
                              "without one: droverd needs CAP_SYS_ADMIN (CapabilityBoundingSet=, "
                              "RestrictNamespaces= of its unit) and sysctl user.max_net_namespaces "
-                             "above 0", strerror(errno));
+                             "above 0",
+                             strerror(errno));
     if (chdir(directory) || chroot(".") || chdir("/"))
         return drv_error_set(err, errno, "cannot enter %s: %s", directory, strerror(errno));
     rc = set_limits(cache_bytes, file_bytes, err);

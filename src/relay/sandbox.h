@@ -14,8 +14,8 @@ struct drv_sandbox_identity {
 };
 
 /** drv_sandbox_identify() - look up who the relay shall be; both must exist and not be root. */
-int drv_sandbox_identify(const char *user, const char *group,
-                         struct drv_sandbox_identity *identity, struct drv_error *err);
+int drv_sandbox_identify(const char *user, const char *group, struct drv_sandbox_identity *identity,
+                         struct drv_error *err);
 
 /**
  * drv_sandbox_enter() - no way back: root directory = @directory, own empty network, this
@@ -24,6 +24,5 @@ int drv_sandbox_identify(const char *user, const char *group,
  * @file_bytes:  how large the file of content may become that it writes, or 0
  * Threads that are made later inherit all of it; there must be none before.
  */
-int drv_sandbox_enter(const char *directory, const struct drv_sandbox_identity *identity,
-                      enum drv_relay_role role, uint64_t cache_bytes, uint64_t file_bytes,
-                      struct drv_error *err);
+int drv_sandbox_enter(const char *directory, const struct drv_sandbox_identity *identity, enum drv_relay_role role,
+                      uint64_t cache_bytes, uint64_t file_bytes, struct drv_error *err);

@@ -13,8 +13,8 @@
 #include "base/clock.h"
 
 #define NICE_PASSING 19
-#define NICE_REST 10     /* a migration back may wait for it */
-#define PATIENCE 8       /* a pause is so many times as long as the thread had to wait */
+#define NICE_REST 10 /* a migration back may wait for it */
+#define PATIENCE 8   /* a pause is so many times as long as the thread had to wait */
 #define PAUSE_MAX_MS 500
 
 int drv_saving_open(struct drv_saving *saving, struct drv_error *err)
@@ -31,8 +31,8 @@ size_t drv_saving_memory(void)
     return DRV_SEGMENT_BYTES + DRV_SEGMENT_PAGES * sizeof(uint64_t);
 }
 
-int drv_saving_init(struct drv_saving *saving, int fd, const struct drv_seal_key *key,
-                    unsigned most, struct drv_cache *cache, struct drv_error *err)
+int drv_saving_init(struct drv_saving *saving, int fd, const struct drv_seal_key *key, unsigned most,
+                    struct drv_cache *cache, struct drv_error *err)
 {
     saving->fd = fd;
     saving->key = key;
@@ -82,8 +82,7 @@ static bool pause_for(const struct drv_saving *saving, uint64_t us)
     return poll(&over, 1, ms < PAUSE_MAX_MS ? (int)ms : PAUSE_MAX_MS) == 0;
 }
 
-static void save_segment(struct drv_saving *saving, uint8_t *pages, const uint64_t *addresses,
-                         unsigned count)
+static void save_segment(struct drv_saving *saving, uint8_t *pages, const uint64_t *addresses, unsigned count)
 {
     struct drv_pack_manifest *manifest = &saving->manifest;
 
@@ -117,8 +116,7 @@ static bool pass_one(struct drv_saving *saving)
 
 void drv_saving_run(struct drv_saving *saving)
 {
-    struct pollfd wait[2] = {{.fd = saving->over, .events = POLLIN},
-                             {.fd = saving->passed, .events = POLLIN}};
+    struct pollfd wait[2] = {{.fd = saving->over, .events = POLLIN}, {.fd = saving->passed, .events = POLLIN}};
     uint64_t count;
 
     (void)setpriority(PRIO_PROCESS, 0, NICE_PASSING);

@@ -23,12 +23,12 @@ struct drv_saving {
     unsigned most; /* segments */
     struct drv_cache *cache;
     struct drv_pack_manifest manifest;
-    bool begun;        /* `next` counts */
-    uint64_t next;     /* of the cache: the first segment that is not saved */
+    bool begun;              /* `next` counts */
+    uint64_t next;           /* of the cache: the first segment that is not saved */
     struct drv_error failed; /* code 0: nothing has failed; else no more is written */
-    uint8_t *pages;    /* a copy of a segment, and of its addresses */
+    uint8_t *pages;          /* a copy of a segment, and of its addresses */
     uint64_t *addresses;
-    int passed, over;  /* eventfds: another segment is whole; the session is over */
+    int passed, over;      /* eventfds: another segment is whole; the session is over */
     _Atomic uint64_t told; /* segments that drv_saving_pass() has told of */
 };
 
@@ -41,8 +41,8 @@ int drv_saving_open(struct drv_saving *saving, struct drv_error *err);
  * @most: segments that the pack may have
  * Return: 0 or -ENOMEM; drv_saving_done() in any case.
  */
-int drv_saving_init(struct drv_saving *saving, int fd, const struct drv_seal_key *key,
-                    unsigned most, struct drv_cache *cache, struct drv_error *err);
+int drv_saving_init(struct drv_saving *saving, int fd, const struct drv_seal_key *key, unsigned most,
+                    struct drv_cache *cache, struct drv_error *err);
 
 /** drv_saving_memory() - bytes that drv_saving_init() takes, the manifest left out. */
 size_t drv_saving_memory(void);

@@ -36,8 +36,7 @@ static int watch_event(int set, int event)
     return epoll_ctl(set, EPOLL_CTL_ADD, event, &want);
 }
 
-int drv_session_init(struct drv_session *session, enum drv_relay_role role, unsigned links,
-                     struct drv_error *err)
+int drv_session_init(struct drv_session *session, enum drv_relay_role role, unsigned links, struct drv_error *err)
 {
     pthread_condattr_t monotonic;
 
@@ -45,11 +44,10 @@ int drv_session_init(struct drv_session *session, enum drv_relay_role role, unsi
     session->links = links;
     session->libvirt_fd = -1;
     session->window_left_bytes = role == DRV_RELAY_TARGET ? WINDOWS_TARGET : WINDOWS_SOURCE;
-    session->memory_bytes = sizeof *session + session->window_left_bytes +
-                            (uint64_t)links * drv_link_memory() + drv_coding_memory(role) +
-                            (role == DRV_RELAY_SOURCE ? links * DRV_BALE_BODY : 0);
-    session->hello = (struct drv_hello){
-        .codec = DRV_WIRE_CODEC, .cache_mib = drv_coding_offer(), .links = (uint8_t)links};
+    session->memory_bytes = sizeof *session + session->window_left_bytes + (uint64_t)links * drv_link_memory() +
+                            drv_coding_memory(role) + (role == DRV_RELAY_SOURCE ? links * DRV_BALE_BODY : 0);
+    session->hello =
+        (struct drv_hello){.codec = DRV_WIRE_CODEC, .cache_mib = drv_coding_offer(), .links = (uint8_t)links};
     if (drv_known_init(&session->known, role, err) || drv_ahead_init(&session->ahead, role, err))
         return -err->code;
     session->bulk_set = epoll_create1(EPOLL_CLOEXEC);
@@ -58,24 +56,19 @@ int drv_session_init(struct drv_session *session, enum drv_relay_role role, unsi
     session->urgent_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     session->main_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     session->stop_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (session->bulk_set < 0 || session->urgent_set < 0 || session->writable_set < 0 ||
-        session->urgent_event < 0 || session->main_event < 0 || session->stop_event < 0 ||
-        watch_event(session->urgent_set, session->urgent_event) ||
-        watch_event(session->urgent_set, session->stop_event) ||
-        watch_event(session->bulk_set, session->stop_event) ||
+    if (session->bulk_set < 0 || session->urgent_set < 0 || session->writable_set < 0 || session->urgent_event < 0 ||
+        session->main_event < 0 || session->stop_event < 0 || watch_event(session->urgent_set, session->urgent_event) ||
+        watch_event(session->urgent_set, session->stop_event) || watch_event(session->bulk_set, session->stop_event) ||
         watch_event(session->writable_set, session->stop_event) ||
         (links == 1 && watch_event(session->urgent_set, session->bulk_set)))
         return drv_error_set(err, errno, "cannot set up events: %s", strerror(errno));
     for (size_t i = 0; i < DRV_STREAMS_MAX; i++) {
-        if (pthread_mutex_init(&session->stream[i].lock, NULL) ||
-            pthread_cond_init(&session->stream[i].turned, NULL))
+        if (pthread_mutex_init(&session->stream[i].lock, NULL) || pthread_cond_init(&session->stream[i].turned, NULL))
             return drv_error_set(err, ENOMEM, "cannot set up locks");
         session->stream[i].fd = -1;
     }
-    if (pthread_condattr_init(&monotonic) ||
-        pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) ||
-        pthread_mutex_init(&session->error_lock, NULL) ||
-        pthread_cond_init(&session->farewell, &monotonic))
+    if (pthread_condattr_init(&monotonic) || pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) ||
+        pthread_mutex_init(&session->error_lock, NULL) || pthread_cond_init(&session->farewell, &monotonic))
         return drv_error_set(err, ENOMEM, "cannot set up locks");
     return 0;
 }
@@ -169,8 +162,7 @@ void drv_session_mark(struct drv_session *session, enum drv_frame_mark mark)
 
 static bool awaits_finish(const struct drv_session *session, const struct drv_stream *stream)
 {
-    return stream->finish_written && !stream->closed &&
-           !atomic_load(&session->finish_delivered);
+    return stream->finish_written && !stream->closed && !atomic_load(&session->finish_delivered);
 }
 
 bool drv_session_any_open(struct drv_session *session)
@@ -184,8 +176,7 @@ bool drv_session_any_open(struct drv_session *session)
 /* A migration was here and all its streams are over: nothing is lost when the links end. */
 static bool is_over(struct drv_session *session)
 {
-    return atomic_load(&session->channel[DRV_CHANNEL_CONTROL].opened) &&
-           !drv_session_any_open(session);
+    return atomic_load(&session->channel[DRV_CHANNEL_CONTROL].opened) && !drv_session_any_open(session);
 }
 
 void drv_session_lose(struct drv_session *session, const struct drv_error *err)
@@ -367,8 +358,7 @@ bool drv_session_check_finish(struct drv_session *session)
             atomic_store(&session->finish_ok, stream->finish_ok);
             atomic_store(&session->finish_us, drv_clock_us());
             atomic_store(&session->finish_delivered, true);
-            drv_session_mark(session, stream->finish_ok ? DRV_MARK_FINISH_OK
-                                                        : DRV_MARK_FINISH_FAILED);
+            drv_session_mark(session, stream->finish_ok ? DRV_MARK_FINISH_OK : DRV_MARK_FINISH_FAILED);
             drv_fault("relay-finish-marked");
         }
         if (read_it == 0) {

@@ -38,7 +38,7 @@
 #include "relay/window.h"
 
 #define DRV_LINKS_MAX 16u
-#define DRV_STREAMS_MAX 128u     /* slots; the source opens only half, for those being closed */
+#define DRV_STREAMS_MAX 128u /* slots; the source opens only half, for those being closed */
 #define DRV_STREAMS_LIVE_MAX 64u
 
 /* What a stream still has to tell the other end; sent by link 0. */
@@ -53,35 +53,35 @@ enum drv_due {
 
 struct drv_stream {
     pthread_mutex_t lock;
-    _Atomic uint32_t id;        /* 0: the slot is free */
+    _Atomic uint32_t id; /* 0: the slot is free */
     enum drv_relay_channel channel;
-    int fd;                     /* local, non-blocking; -1: not connected yet, or closed */
-    bool connecting;            /* target: the main thread has to connect it */
-    bool closed;                /* no more use of fd; whoever gives the last token back closes */
-    bool reading, delivering;   /* tokens */
+    int fd;                   /* local, non-blocking; -1: not connected yet, or closed */
+    bool connecting;          /* target: the main thread has to connect it */
+    bool closed;              /* no more use of fd; whoever gives the last token back closes */
+    bool reading, delivering; /* tokens */
 
     /* this end → other end */
-    uint64_t sent;              /* offset of the next byte */
-    uint64_t credit;            /* may be sent: exclusive */
-    struct drv_coder *coder;    /* encodes at the source, decodes at the target; NULL: plain */
-    unsigned coder_number;      /* from 1 on, or 0 */
-    uint64_t turn, turns;       /* coded, source: batches that have been sent, that were read */
-    pthread_cond_t turned;      /* lock: one more was sent, and its lane is free */
-    unsigned lanes_taken;       /* bits: of the coder's */
-    uint64_t cost;              /* coded: what records have cost of the credit: sent, or delivered */
-    uint64_t granted;           /* coded, target: the credit given */
-    uint64_t remembered;        /* coded: pages that were sent and remembered, or told to be */
+    uint64_t sent;           /* offset of the next byte */
+    uint64_t credit;         /* may be sent: exclusive */
+    struct drv_coder *coder; /* encodes at the source, decodes at the target; NULL: plain */
+    unsigned coder_number;   /* from 1 on, or 0 */
+    uint64_t turn, turns;    /* coded, source: batches that have been sent, that were read */
+    pthread_cond_t turned;   /* lock: one more was sent, and its lane is free */
+    unsigned lanes_taken;    /* bits: of the coder's */
+    uint64_t cost;           /* coded: what records have cost of the credit: sent, or delivered */
+    uint64_t granted;        /* coded, target: the credit given */
+    uint64_t remembered;     /* coded: pages that were sent and remembered, or told to be */
     bool readable_armed, in_readable_set;
-    bool sent_all;              /* no more bytes: FIN is due or sent */
+    bool sent_all; /* no more bytes: FIN is due or sent */
     bool fin_sent;
-    unsigned due;               /* enum drv_due */
+    unsigned due; /* enum drv_due */
 
     /* other end → this end */
     struct drv_window window;
     bool in_writable_set;
-    bool deaf;                  /* the local peer takes no more: discard */
-    uint64_t fin_at;            /* UINT64_MAX: not known */
-    bool received_all;          /* FIN reached */
+    bool deaf;         /* the local peer takes no more: discard */
+    uint64_t fin_at;   /* UINT64_MAX: not known */
+    bool received_all; /* FIN reached */
 
     /* control channel */
     struct drv_rpc_watcher calls;   /* from the source's libvirtd */
@@ -92,7 +92,7 @@ struct drv_stream {
     bool asking;                    /* it is here as a whole: droverd is asked */
     uint64_t finish_end;            /* at the source: where the Finish reply ends, or 0 */
     bool finish_ok;
-    bool finish_written;            /* all of it is in libvirtd's socket */
+    bool finish_written; /* all of it is in libvirtd's socket */
 };
 
 struct drv_counters {
@@ -123,8 +123,8 @@ struct drv_session {
     uint32_t last_id; /* source: main thread; target: receiver of link 0 */
     _Atomic uint32_t last_id_seen;
     _Atomic uint64_t window_left_bytes;
-    uint64_t memory_bytes; /* fixed: all buffers but the cache */
-    uint64_t cache_bytes;  /* at most, the codec's */
+    uint64_t memory_bytes;  /* fixed: all buffers but the cache */
+    uint64_t cache_bytes;   /* at most, the codec's */
     struct drv_hello hello; /* what this end says of itself */
     struct drv_coding coding;
     struct drv_known known;
@@ -158,8 +158,7 @@ struct drv_session {
 };
 
 /** drv_session_init() - locks, sets and events; nothing runs. */
-int drv_session_init(struct drv_session *session, enum drv_relay_role role, unsigned links,
-                     struct drv_error *err);
+int drv_session_init(struct drv_session *session, enum drv_relay_role role, unsigned links, struct drv_error *err);
 
 /** drv_session_cache_max() - bytes of the codec's cache, if the other end offers as much. */
 uint64_t drv_session_cache_max(const struct drv_session *session);

@@ -39,8 +39,7 @@ static size_t window_size(const struct drv_session *session, enum drv_relay_chan
     return size;
 }
 
-struct drv_stream *drv_stream_new(struct drv_session *session, uint32_t id,
-                                  enum drv_relay_channel channel, int fd)
+struct drv_stream *drv_stream_new(struct drv_session *session, uint32_t id, enum drv_relay_channel channel, int fd)
 {
     for (size_t i = 0; i < DRV_STREAMS_MAX; i++) {
         struct drv_stream *stream = &session->stream[i];
@@ -50,8 +49,7 @@ struct drv_stream *drv_stream_new(struct drv_session *session, uint32_t id,
         if (atomic_load(&stream->id))
             continue;
         size = window_size(session, channel);
-        if (drv_window_memory(size) > atomic_load(&session->window_left_bytes) ||
-            drv_window_init(&window, size, NULL))
+        if (drv_window_memory(size) > atomic_load(&session->window_left_bytes) || drv_window_init(&window, size, NULL))
             return NULL;
         atomic_fetch_sub(&session->window_left_bytes, drv_window_memory(size));
         pthread_mutex_lock(&stream->lock);
@@ -118,23 +116,21 @@ static bool is_held(const struct drv_session *session, const struct drv_stream *
 {
     const struct drv_older *older = stream->coder->older;
 
-    return older && older->questions &&
-           drv_older_holds(older, drv_coding_link_bps(&session->coding), drv_clock_us());
+    return older && older->questions && drv_older_holds(older, drv_coding_link_bps(&session->coding), drv_clock_us());
 }
 
 bool drv_stream_may_send_locked(const struct drv_session *session, const struct drv_stream *stream)
 {
     if (stream->coder && session->role == DRV_RELAY_SOURCE)
-        return stream->credit > stream->cost &&
-               stream->credit - stream->cost >= DRV_CODER_COST_MIN && !is_held(session, stream);
+        return stream->credit > stream->cost && stream->credit - stream->cost >= DRV_CODER_COST_MIN &&
+               !is_held(session, stream);
     return stream->credit != stream->sent;
 }
 
 /* The main thread sees to it that it does not last. */
 static void note_hold_locked(struct drv_session *session, struct drv_stream *stream)
 {
-    struct drv_older *older =
-        stream->coder && session->role == DRV_RELAY_SOURCE ? stream->coder->older : NULL;
+    struct drv_older *older = stream->coder && session->role == DRV_RELAY_SOURCE ? stream->coder->older : NULL;
 
     if (!older || older->held_us || !is_held(session, stream))
         return;
@@ -146,16 +142,15 @@ void drv_stream_arm_locked(struct drv_session *session, struct drv_stream *strea
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT};
 
-    if (stream->fd < 0 || stream->closed || stream->sent_all || stream->reading ||
-        stream->readable_armed)
+    if (stream->fd < 0 || stream->closed || stream->sent_all || stream->reading || stream->readable_armed)
         return;
     if (!drv_stream_may_send_locked(session, stream)) {
         note_hold_locked(session, stream);
         return;
     }
     event.data.u64 = event_key(session, stream);
-    if (epoll_ctl(readable_set(session, stream),
-                  stream->in_readable_set ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, stream->fd, &event)) {
+    if (epoll_ctl(readable_set(session, stream), stream->in_readable_set ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, stream->fd,
+                  &event)) {
         struct drv_error err;
 
         (void)drv_error_set(&err, errno, "cannot wait for a local socket: %s", strerror(errno));
@@ -170,8 +165,8 @@ static void arm_writable_locked(struct drv_session *session, struct drv_stream *
     struct epoll_event event = {.events = EPOLLOUT | EPOLLONESHOT};
 
     event.data.u64 = event_key(session, stream);
-    if (epoll_ctl(session->writable_set, stream->in_writable_set ? EPOLL_CTL_MOD : EPOLL_CTL_ADD,
-                  stream->fd, &event) == 0)
+    if (epoll_ctl(session->writable_set, stream->in_writable_set ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, stream->fd, &event) ==
+        0)
         stream->in_writable_set = true;
     else
         drv_stream_due_locked(session, stream, DRV_DUE_RESET);
@@ -209,8 +204,7 @@ void drv_stream_settle_locked(struct drv_session *session, struct drv_stream *st
 {
     size_t memory;
 
-    if (!atomic_load(&stream->id) || stream->reading || stream->delivering ||
-        stream->turn != stream->turns)
+    if (!atomic_load(&stream->id) || stream->reading || stream->delivering || stream->turn != stream->turns)
         return;
     if (!stream->closed && stream->received_all && stream->fin_sent)
         stream->closed = true;
@@ -218,8 +212,7 @@ void drv_stream_settle_locked(struct drv_session *session, struct drv_stream *st
         close(stream->fd);
         stream->fd = -1;
     }
-    if (!stream->closed || stream->fd >= 0 || stream->due || !stream->fin_sent ||
-        !stream->received_all)
+    if (!stream->closed || stream->fd >= 0 || stream->due || !stream->fin_sent || !stream->received_all)
         return;
     memory = drv_window_memory(stream->window.size);
     drv_window_done(&stream->window);
@@ -251,8 +244,7 @@ static void end_if_received_locked(struct drv_session *session, struct drv_strea
 /* At the source: the whole Finish reply is in libvirtd's socket. */
 static void note_finish_locked(struct drv_session *session, struct drv_stream *stream)
 {
-    if (!stream->finish_end || stream->finish_written || stream->deaf ||
-        stream->window.delivered < stream->finish_end)
+    if (!stream->finish_end || stream->finish_written || stream->deaf || stream->window.delivered < stream->finish_end)
         return;
     stream->finish_written = true;
     atomic_store(&session->finish_written, true);
@@ -262,16 +254,14 @@ static void note_finish_locked(struct drv_session *session, struct drv_stream *s
 static void delivered_locked(struct drv_session *session, struct drv_stream *stream, size_t size)
 {
     drv_window_take(&stream->window, size);
-    atomic_fetch_add_explicit(&session->channel[stream->channel].out_bytes, size,
-                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&session->channel[stream->channel].out_bytes, size, memory_order_relaxed);
     note_finish_locked(session, stream);
     if (stream->fin_at == UINT64_MAX && drv_window_grant(&stream->window))
         drv_stream_due_locked(session, stream, DRV_DUE_CREDIT);
 }
 
 /* Writes without the lock. Return: bytes taken; *full says whether to wait. */
-static size_t write_unlocked(struct drv_stream *stream, const uint8_t *bytes, size_t size,
-                             bool *full)
+static size_t write_unlocked(struct drv_stream *stream, const uint8_t *bytes, size_t size, bool *full)
 {
     int fd = stream->fd;
     ssize_t sent;
@@ -295,8 +285,8 @@ static size_t write_unlocked(struct drv_stream *stream, const uint8_t *bytes, si
 }
 
 /* Decodes without the lock what has come of a record. */
-static int decode_unlocked(struct drv_session *session, struct drv_stream *stream,
-                           const uint8_t *bytes, size_t size, struct drv_error *err)
+static int decode_unlocked(struct drv_session *session, struct drv_stream *stream, const uint8_t *bytes, size_t size,
+                           struct drv_error *err)
 {
     drv_decoder *decoder = stream->coder->decoder;
     size_t used;
@@ -323,8 +313,7 @@ static void decoded_locked(struct drv_session *session, struct drv_stream *strea
     size_t encoded, raw;
 
     drv_decoder_take(decoder, size);
-    atomic_fetch_add_explicit(&session->channel[stream->channel].out_bytes, size,
-                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&session->channel[stream->channel].out_bytes, size, memory_order_relaxed);
     if (drv_decoder_output(decoder, &rest))
         return;
     drv_decoder_record(decoder, &encoded, &raw);
@@ -349,20 +338,17 @@ static void tell_shared_locked(struct drv_session *session, struct drv_stream *s
 }
 
 int drv_stream_shared_locked(struct drv_session *session, struct drv_stream *stream, uint64_t pages,
-                            struct drv_error *err)
+                             struct drv_error *err)
 {
-    if (session->role != DRV_RELAY_SOURCE || !drv_coding_is_shared(stream->coder_number) ||
-        pages > stream->remembered)
-        return drv_error_set(err, EPROTO,
-                             "the other relay says that it knows what it was not sent");
+    if (session->role != DRV_RELAY_SOURCE || !drv_coding_is_shared(stream->coder_number) || pages > stream->remembered)
+        return drv_error_set(err, EPROTO, "the other relay says that it knows what it was not sent");
     if (drv_encoder_shared(stream->coder->encoder) > pages)
         return drv_error_set(err, EPROTO, "the other relay says that it has forgotten");
     drv_encoder_share(stream->coder->encoder, pages);
     return 0;
 }
 
-static int deliver_coded_locked(struct drv_session *session, struct drv_stream *stream,
-                                struct drv_error *err)
+static int deliver_coded_locked(struct drv_session *session, struct drv_stream *stream, struct drv_error *err)
 {
     while (!stream->delivering && !stream->closed && stream->fd >= 0) {
         drv_decoder *decoder = stream->coder->decoder;
@@ -401,8 +387,7 @@ static int deliver_coded_locked(struct drv_session *session, struct drv_stream *
     return 0;
 }
 
-int drv_stream_deliver_locked(struct drv_session *session, struct drv_stream *stream,
-                              struct drv_error *err)
+int drv_stream_deliver_locked(struct drv_session *session, struct drv_stream *stream, struct drv_error *err)
 {
     if (stream->coder && session->role == DRV_RELAY_TARGET)
         return deliver_coded_locked(session, stream, err);
@@ -412,8 +397,7 @@ int drv_stream_deliver_locked(struct drv_session *session, struct drv_stream *st
         bool full = false;
         size_t taken;
 
-        if (stream->channel == DRV_CHANNEL_CONTROL &&
-            size > stream->pass - stream->window.delivered)
+        if (stream->channel == DRV_CHANNEL_CONTROL && size > stream->pass - stream->window.delivered)
             size = (size_t)(stream->pass - stream->window.delivered);
         if (!size)
             break;
@@ -431,8 +415,7 @@ int drv_stream_deliver_locked(struct drv_session *session, struct drv_stream *st
 }
 
 /* Looks at what arrived on the control channel; bytes pass only once they were judged. */
-static int watch_locked(struct drv_session *session, struct drv_stream *stream,
-                        struct drv_error *err)
+static int watch_locked(struct drv_session *session, struct drv_stream *stream, struct drv_error *err)
 {
     bool source = session->role == DRV_RELAY_SOURCE;
     struct drv_rpc_watcher *watcher = source ? &stream->replies : &stream->calls;
@@ -463,8 +446,7 @@ static int watch_locked(struct drv_session *session, struct drv_stream *stream,
             atomic_store(&session->asks, true);
             drv_session_changed(session);
         }
-        if (event == DRV_RPC_END && source && drv_rpc_is_finish_reply(&watcher->message) &&
-            !stream->finish_end) {
+        if (event == DRV_RPC_END && source && drv_rpc_is_finish_reply(&watcher->message) && !stream->finish_end) {
             drv_fault("relay-finish-reply");
             stream->finish_end = stream->watched;
             stream->finish_ok = drv_rpc_finish_succeeded(&watcher->message);
@@ -528,14 +510,13 @@ int drv_stream_judged(struct drv_session *session, struct drv_error *err)
     return rc;
 }
 
-int drv_stream_accept(struct drv_session *session, struct drv_stream *stream, uint64_t offset,
-                      const uint8_t *bytes, size_t size, struct drv_error *err)
+int drv_stream_accept(struct drv_session *session, struct drv_stream *stream, uint64_t offset, const uint8_t *bytes,
+                      size_t size, struct drv_error *err)
 {
     struct drv_window *window = &stream->window;
     bool next = !stream->delivering && !stream->closed && !stream->deaf && stream->fd >= 0 &&
                 window->delivered == window->contiguous && offset == window->delivered &&
-                stream->channel != DRV_CHANNEL_CONTROL &&
-                !(stream->coder && session->role == DRV_RELAY_TARGET);
+                stream->channel != DRV_CHANNEL_CONTROL && !(stream->coder && session->role == DRV_RELAY_TARGET);
     int rc = drv_window_reserve(window, offset, size, err);
 
     if (rc)

@@ -25,15 +25,14 @@ void drv_stream_close_locked(struct drv_session *session, struct drv_stream *str
 void drv_stream_settle_locked(struct drv_session *session, struct drv_stream *stream);
 
 /** drv_stream_accept() - bytes came from the other end. */
-int drv_stream_accept(struct drv_session *session, struct drv_stream *stream, uint64_t offset,
-                      const uint8_t *bytes, size_t size, struct drv_error *err);
+int drv_stream_accept(struct drv_session *session, struct drv_stream *stream, uint64_t offset, const uint8_t *bytes,
+                      size_t size, struct drv_error *err);
 
 /**
  * drv_stream_deliver_locked() - write what lies in the window; gives the lock away meanwhile.
  * Return: 0; -EPROTO: what lies there cannot be decoded, and the session must end.
  */
-int drv_stream_deliver_locked(struct drv_session *session, struct drv_stream *stream,
-                              struct drv_error *err);
+int drv_stream_deliver_locked(struct drv_session *session, struct drv_stream *stream, struct drv_error *err);
 
 /**
  * drv_stream_asked() - target: the call that is held, header and all. @bytes: NULL: only how long it is
@@ -46,14 +45,13 @@ int drv_stream_judged(struct drv_session *session, struct drv_error *err);
 
 /** drv_stream_shared_locked() - source: the other end says how much it remembers of the stream. */
 int drv_stream_shared_locked(struct drv_session *session, struct drv_stream *stream, uint64_t pages,
-                            struct drv_error *err);
+                             struct drv_error *err);
 
 /** drv_stream_may_send_locked() - is there credit? */
 bool drv_stream_may_send_locked(const struct drv_session *session, const struct drv_stream *stream);
 
 /** drv_stream_new() - take a free slot; NULL when there is none or no memory. */
-struct drv_stream *drv_stream_new(struct drv_session *session, uint32_t id,
-                                  enum drv_relay_channel channel, int fd);
+struct drv_stream *drv_stream_new(struct drv_session *session, uint32_t id, enum drv_relay_channel channel, int fd);
 
 /** drv_stream_find() - by id, locked; NULL when there is none. */
 struct drv_stream *drv_stream_find(struct drv_session *session, uint32_t id);

@@ -18,8 +18,7 @@ int drv_window_init(struct drv_window *window, size_t size, struct drv_error *er
     if (size < 64 || (size & (size - 1)))
         return drv_error_set(err, EINVAL, "a window cannot have %zu bytes", size);
     /* Straight from the kernel: zeroed, and pages that are never needed are never there. */
-    memory = mmap(NULL, drv_window_memory(size), PROT_READ | PROT_WRITE,
-                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memory = mmap(NULL, drv_window_memory(size), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         return drv_error_set(err, ENOMEM, "no memory for a window of %zu bytes", size);
     *window = (struct drv_window){.ring = memory, .size = size};
@@ -77,8 +76,7 @@ static void absorb(struct drv_window *window)
     }
 }
 
-int drv_window_reserve(struct drv_window *window, uint64_t offset, size_t size,
-                       struct drv_error *err)
+int drv_window_reserve(struct drv_window *window, uint64_t offset, size_t size, struct drv_error *err)
 {
     if (offset < window->contiguous)
         return drv_error_set(err, EPROTO, "the other relay sent the same bytes twice");

@@ -43,8 +43,7 @@ size_t drv_window_memory(size_t size);
  * bytes count as arrived: the caller either writes them into the ring with
  * drv_window_fill() or, when they are the next to be delivered, elsewhere.
  */
-int drv_window_reserve(struct drv_window *window, uint64_t offset, size_t size,
-                       struct drv_error *err);
+int drv_window_reserve(struct drv_window *window, uint64_t offset, size_t size, struct drv_error *err);
 
 /** drv_window_fill() - copy reserved bytes into the ring. */
 void drv_window_fill(struct drv_window *window, uint64_t offset, const void *bytes, size_t size);

@@ -201,8 +201,7 @@ static json_object *get_jobs(const peer_request *request, GError **error)
 static json_object *get_job(const peer_request *request, GError **error)
 {
     return drv_move_job_view(request->ctx, request->id, query_int(request->query, "after", -1),
-                             (guint)CLAMP(query_int(request->query, "wait_ms", 0), 0, 30000),
-                             error);
+                             (guint)CLAMP(query_int(request->query, "wait_ms", 0), 0, 30000), error);
 }
 
 static json_object *cancel_job(const peer_request *request, GError **error)
@@ -215,8 +214,8 @@ static json_object *cancel_job(const peer_request *request, GError **error)
         g_autoptr(json_object) ended = drv_move_job_view(ctx, request->id, -1, 0, error);
 
         if (ended)
-            g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "job %s is over already (%s)",
-                        request->id, drv_json_string(ended, "state", "?"));
+            g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "job %s is over already (%s)", request->id,
+                        drv_json_string(ended, "state", "?"));
         return NULL;
     }
     if (!drv_job_cancel(job, error))
@@ -251,8 +250,7 @@ static json_object *get_settings(const peer_request *request, GError **error)
 
 static json_object *set_settings(const peer_request *request, GError **error)
 {
-    json_object *settings =
-        drv_maintenance_local_set(request->ctx, request->id, request->body, error);
+    json_object *settings = drv_maintenance_local_set(request->ctx, request->id, request->body, error);
 
     if (settings && g_strcmp0(drv_json_string(request->body, "maintenance", NULL), "none") == 0)
         drv_operations_cancel_drains(request->ctx, request->id);
@@ -286,10 +284,8 @@ static json_object *get_operations(const peer_request *request, GError **error)
 
 static json_object *get_operation(const peer_request *request, GError **error)
 {
-    return drv_operations_local_view(request->ctx, request->id,
-                                     query_int(request->query, "after", -1),
-                                     (guint)CLAMP(query_int(request->query, "wait_ms", 0), 0, 30000),
-                                     error);
+    return drv_operations_local_view(request->ctx, request->id, query_int(request->query, "after", -1),
+                                     (guint)CLAMP(query_int(request->query, "wait_ms", 0), 0, 30000), error);
 }
 
 static json_object *pause_operation(const peer_request *request, GError **error)
@@ -324,20 +320,17 @@ static json_object *done(gboolean ok)
 
 static json_object *export_image(const peer_request *request, GError **error)
 {
-    return done(drv_incoming_export(request->ctx, request->caller, request->id, request->body, TRUE,
-                                    error));
+    return done(drv_incoming_export(request->ctx, request->caller, request->id, request->body, TRUE, error));
 }
 
 static json_object *unexport_image(const peer_request *request, GError **error)
 {
-    return done(drv_incoming_export(request->ctx, request->caller, request->id, request->body, FALSE,
-                                    error));
+    return done(drv_incoming_export(request->ctx, request->caller, request->id, request->body, FALSE, error));
 }
 
 static json_object *define_vm(const peer_request *request, GError **error)
 {
-    return done(drv_incoming_define(request->ctx, request->caller, request->id, request->body,
-                                    error));
+    return done(drv_incoming_define(request->ctx, request->caller, request->id, request->body, error));
 }
 
 /* Whether what has come here is all of it: {"missing": [{"disk", "path"}…]}. */
@@ -382,7 +375,7 @@ static json_object *abandon_session(const peer_request *request, GError **error)
 
 static const struct {
     const char *method;
-    const char *what;   /* first element of the path */
+    const char *what; /* first element of the path */
     gboolean has_id;
     const char *action; /* third element, or NULL */
     gboolean has_body;
@@ -478,16 +471,14 @@ char *drv_serve_peer_at(guint i, const char **method, drv_peer_who *who)
 }
 
 /* A node that only passes on what somebody has asked for is not believed: operators are sent on themselves. */
-static gboolean check_caller(drv_context *ctx, drv_peer_who who, const peer_request *request,
-                             GError **error)
+static gboolean check_caller(drv_context *ctx, drv_peer_who who, const peer_request *request, GError **error)
 {
     if (who == DRV_PEER_MEMBER || g_str_equal(request->caller, ctx->node) ||
-        (who == DRV_PEER_ITSELF && !g_strcmp0(request->caller, request->id)) ||
-        drv_leader_is(ctx, request->caller))
+        (who == DRV_PEER_ITSELF && !g_strcmp0(request->caller, request->id)) || drv_leader_is(ctx, request->caller))
         return TRUE;
     g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
-                "node %s may not have this done by %s: only the node that leads may%s", request->caller,
-                ctx->node, who == DRV_PEER_ITSELF ? ", and a node for itself" : "");
+                "node %s may not have this done by %s: only the node that leads may%s", request->caller, ctx->node,
+                who == DRV_PEER_ITSELF ? ", and a node for itself" : "");
     return FALSE;
 }
 
@@ -507,15 +498,13 @@ json_object *drv_serve_peer(drv_context *ctx, const char *caller, const char *me
     for (guint i = 0; i < G_N_ELEMENTS(routes); i++) {
         guint wanted = 1 + (routes[i].has_id ? 1 : 0) + (routes[i].action ? 1 : 0);
 
-        if (count != wanted || !g_str_equal(routes[i].method, method) ||
-            !g_str_equal(routes[i].what, elements[0]) ||
+        if (count != wanted || !g_str_equal(routes[i].method, method) || !g_str_equal(routes[i].what, elements[0]) ||
             (routes[i].action && !g_str_equal(routes[i].action, elements[2])))
             continue;
         if (!check_caller(ctx, routes[i].who, &request, error))
             return NULL;
         if (routes[i].has_body && !body) {
-            g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s /v1/peer/%s needs a body", method,
-                        path);
+            g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s /v1/peer/%s needs a body", method, path);
             return NULL;
         }
         if (routes[i].has_id && check_id(routes[i].what, request.id, &problem) < 0) {

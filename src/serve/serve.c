@@ -217,8 +217,7 @@ static void remove_markers(drv_context *ctx)
 
 void drv_serve_start(drv_context *ctx)
 {
-    g_autoptr(GHashTable) known_sessions =
-        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GHashTable) known_sessions = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 
     take_up_jobs(ctx, known_sessions);
     take_up_sessions(ctx, known_sessions);

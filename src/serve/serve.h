@@ -12,20 +12,21 @@
 
 /* Everything is borrowed and must outlive the drv_context; strings are copied. */
 typedef struct {
-    const char *node;          /* this node's name */
+    const char *node; /* this node's name */
     drv_hyper *hyper;
-    drv_store *store;          /* this node's own */
-    drv_store *shared;         /* what is kept once for the cluster: a gate; NULL: @store, at the founder */
+    drv_store *store;  /* this node's own */
+    drv_store *shared; /* what is kept once for the cluster: a gate; NULL: @store, at the founder */
     const drv_peers *peers;
-    const char *relay_program; /* path of drover-relay */
-    guint64 relay_memory_bytes; /* that all relays may take together; 0: an eighth of the host's memory */
+    const char *relay_program;    /* path of drover-relay */
+    guint64 relay_memory_bytes;   /* that all relays may take together; 0: an eighth of the host's memory */
     const char *stand_in_program; /* path of drover-stand-in; NULL: nobody stands in for droverd */
-    const char *resumed_dir;   /* where stand-ins record; on a disk, made if missing */
-    const char *sessions_dir;  /* DRV_SESSIONS_DIR */
-    const char *content_dir;   /* of known content; NULL: none is kept */
-    guint64 content_most_bytes; /* 0: as drv_content_config has it */
-    guint64 content_age_s;     /* 0: the same */
-    void (*looked)(gpointer data); /* libvirt has told all that a migration needs, or does not; from any thread; or NULL */
+    const char *resumed_dir;      /* where stand-ins record; on a disk, made if missing */
+    const char *sessions_dir;     /* DRV_SESSIONS_DIR */
+    const char *content_dir;      /* of known content; NULL: none is kept */
+    guint64 content_most_bytes;   /* 0: as drv_content_config has it */
+    guint64 content_age_s;        /* 0: the same */
+    void (*looked)(
+        gpointer data); /* libvirt has told all that a migration needs, or does not; from any thread; or NULL */
     gpointer looked_data;
 } drv_serve_config;
 

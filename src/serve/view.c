@@ -48,8 +48,7 @@ json_object *drv_serve_jobs(drv_context *ctx, GError **error)
 {
     drv_merged list = drv_snapshot_merge(ctx, "/v1/peer/jobs", "jobs");
     g_autofree char *leader = drv_leader_name(ctx);
-    g_autoptr(json_object) operations =
-        is_silent(list.unreachable, leader) ? NULL : drv_operations_ask(ctx, "", NULL);
+    g_autoptr(json_object) operations = is_silent(list.unreachable, leader) ? NULL : drv_operations_ask(ctx, "", NULL);
 
     drv_outbox_add_jobs(ctx, list.all, list.unreachable);
     append(list.all, drv_json_array(operations, "operations"));
@@ -132,8 +131,7 @@ json_object *drv_serve_job(drv_context *ctx, const char *id, gint64 after, guint
     if (drv_operations_is_id(id))
         return drv_operations_ask_wait(ctx, id, after, wait_ms, error);
     wait_ms = MIN(wait_ms, 30000);
-    path = g_strdup_printf("/v1/peer/jobs/%s?after=%" G_GINT64_FORMAT "&wait_ms=%u", id, after,
-                           wait_ms);
+    path = g_strdup_printf("/v1/peer/jobs/%s?after=%" G_GINT64_FORMAT "&wait_ms=%u", id, after, wait_ms);
     job = drv_node_call(ctx, owner, "GET", path, NULL, DRV_NODE_PEER_TIMEOUT_MS + wait_ms, &problem);
     if (!job)
         job = drv_outbox_recorded_job(ctx, id);
@@ -152,7 +150,8 @@ json_object *drv_serve_reconcile(drv_context *ctx, const char *id, GError **erro
     if (drv_operations_is_id(id)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
                     "%s is not one move but several: 'drover job %s' shows its jobs, which can be "
-                    "reconciled one by one", id, id);
+                    "reconciled one by one",
+                    id, id);
         return NULL;
     }
     return drv_leader_act(ctx, owner, "POST", path, NULL, DRV_NODE_PEER_TIMEOUT_MS, error);
@@ -190,15 +189,13 @@ json_object *drv_serve_node_settings_set(drv_context *ctx, const char *node, jso
     /* A node may say so of itself. */
     if (!g_str_equal(node, ctx->node) && !drv_leader_must_be_here(ctx, error))
         return NULL;
-    return drv_leader_ask(ctx, "maintenance is kept", "PUT", path, what, DRV_NODE_PEER_TIMEOUT_MS,
-                          error);
+    return drv_leader_ask(ctx, "maintenance is kept", "PUT", path, what, DRV_NODE_PEER_TIMEOUT_MS, error);
 }
 
 json_object *drv_serve_node_settings(drv_context *ctx, const char *node, GError **error)
 {
-    g_autoptr(json_object) answer =
-        drv_leader_ask(ctx, "maintenance is kept", "GET", "/v1/peer/node-settings", NULL,
-                       DRV_NODE_PEER_TIMEOUT_MS, error);
+    g_autoptr(json_object) answer = drv_leader_ask(ctx, "maintenance is kept", "GET", "/v1/peer/node-settings", NULL,
+                                                   DRV_NODE_PEER_TIMEOUT_MS, error);
     json_object *own = drv_json_object(drv_json_object(answer, "settings"), node);
 
     if (!answer)
@@ -220,7 +217,6 @@ json_object *drv_serve_accuracy(drv_context *ctx, GError **error)
     json_object *accuracy = jobs ? drv_plan_accuracy(drv_json_array(jobs, "jobs")) : NULL;
 
     if (accuracy)
-        drv_json_set(accuracy, "unreachable",
-                     json_object_get(json_object_object_get(jobs, "unreachable")));
+        drv_json_set(accuracy, "unreachable", json_object_get(json_object_object_get(jobs, "unreachable")));
     return accuracy;
 }

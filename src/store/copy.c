@@ -15,8 +15,8 @@
  * What is kept once for the cluster. All other buckets are a node's own, wherever these are: a new one for
  * the cluster has to be added here, or it stays behind in a move.
  */
-static const char *const shared[] = {"node",       "token",      "revoked",       "cluster", "policy", "plan",
-                                     "fleet-plan", "operations", "node-settings", "history"};
+static const char *const shared[] = {"node", "token",      "revoked",    "cluster",       "policy",
+                                     "plan", "fleet-plan", "operations", "node-settings", "history"};
 /* Names of moves and plans have the node's in them. */
 static const char *const own_counters[] = {"job", "plan"};
 
@@ -44,15 +44,13 @@ static gboolean is_membership(const char *bucket)
 
 /* Calls @func for each of the cluster's buckets of @store. */
 static gboolean for_each_bucket(drv_store *store,
-                                gboolean (*func)(drv_store *store, const char *bucket,
-                                                 gpointer data, GError **error),
+                                gboolean (*func)(drv_store *store, const char *bucket, gpointer data, GError **error),
                                 gpointer data, GError **error)
 {
     g_autoptr(GPtrArray) buckets = drv_store_buckets(store, error);
 
     for (guint i = 0; buckets && i < buckets->len; i++)
-        if (drv_store_cluster_bucket(buckets->pdata[i]) &&
-            !func(store, buckets->pdata[i], data, error))
+        if (drv_store_cluster_bucket(buckets->pdata[i]) && !func(store, buckets->pdata[i], data, error))
             return FALSE;
     return buckets != NULL;
 }
@@ -109,9 +107,8 @@ static gboolean check_one(drv_store *from, const char *bucket, gpointer data, GE
         same = g_str_equal(left->key, right->key) && g_str_equal(left->json, right->json);
     }
     if (after && !same)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
-                    "the copy of %s in %s is not the same as in %s: try again", bucket,
-                    drv_store_place(c->to), drv_store_place(from));
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "the copy of %s in %s is not the same as in %s: try again",
+                    bucket, drv_store_place(c->to), drv_store_place(from));
     return same;
 }
 
@@ -120,8 +117,8 @@ static gboolean is_empty(drv_store *store, const char *bucket, gpointer data, GE
     if (is_membership(bucket) && !drv_store_is_shared(store))
         return TRUE;
     g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                "there is something in %s already (%s): choose another prefix, or remove it",
-                drv_store_place(store), bucket);
+                "there is something in %s already (%s): choose another prefix, or remove it", drv_store_place(store),
+                bucket);
     return FALSE;
 }
 
@@ -143,9 +140,8 @@ gboolean drv_store_copy_cluster(drv_store *from, drv_store *to, guint *documents
 {
     copying c = {.to = to};
 
-    if (!for_each_bucket(to, is_empty, NULL, error) ||
-        !for_each_bucket(from, copy_one, &c, error) || !copy_counters(from, to, error) ||
-        !for_each_bucket(from, check_one, &c, error))
+    if (!for_each_bucket(to, is_empty, NULL, error) || !for_each_bucket(from, copy_one, &c, error) ||
+        !copy_counters(from, to, error) || !for_each_bucket(from, check_one, &c, error))
         return FALSE;
     *documents = c.count;
     return TRUE;
@@ -177,17 +173,15 @@ static void take_back(drv_store *to)
     g_autoptr(GError) error = NULL;
 
     if (!drv_store_clear_cluster(to, &error))
-        drv_log_warning("a part of the store's copy stays in %s: %s", drv_store_place(to),
-                        error->message);
+        drv_log_warning("a part of the store's copy stays in %s: %s", drv_store_place(to), error->message);
 }
 
 /* The last step, which others see. What this host notes comes after it: see docs/store.rst. */
-static gboolean leave(drv_store *from, drv_store *to, gint64 lease, drv_store_keep_func keep,
-                      gpointer data, GError **error)
+static gboolean leave(drv_store *from, drv_store *to, gint64 lease, drv_store_keep_func keep, gpointer data,
+                      GError **error)
 {
     if (drv_store_is_shared(from))
-        return drv_etcd_leave(from, drv_store_place(to), lease, error) &&
-               (!keep || keep(data, error));
+        return drv_etcd_leave(from, drv_store_place(to), lease, error) && (!keep || keep(data, error));
     if (!mark_left(from, drv_store_place(to), error))
         return FALSE;
     if (!keep || keep(data, error))
@@ -197,9 +191,8 @@ static gboolean leave(drv_store *from, drv_store *to, gint64 lease, drv_store_ke
 }
 
 /* Everything that can fail; @gate is frozen. */
-static gboolean move_frozen(drv_store *from, drv_store *to, const char *who, gint64 *lease,
-                            drv_store_keep_func keep, gpointer data, guint *documents,
-                            GError **error)
+static gboolean move_frozen(drv_store *from, drv_store *to, const char *who, gint64 *lease, drv_store_keep_func keep,
+                            gpointer data, guint *documents, GError **error)
 {
     if (drv_store_is_shared(from) && !drv_etcd_fence(from, who, lease, error))
         return FALSE;
@@ -210,15 +203,14 @@ static gboolean move_frozen(drv_store *from, drv_store *to, const char *who, gin
         g_prefix_error(error, "nothing can be moved to %s: ", drv_store_place(to));
         return FALSE;
     }
-    if (drv_store_copy_cluster(from, to, documents, error) &&
-        leave(from, to, *lease, keep, data, error))
+    if (drv_store_copy_cluster(from, to, documents, error) && leave(from, to, *lease, keep, data, error))
         return TRUE;
     take_back(to);
     return FALSE;
 }
 
-gboolean drv_store_move(drv_store *gate, drv_store *to, gboolean borrowed, const char *who,
-                        drv_store_keep_func keep, gpointer data, guint *documents, GError **error)
+gboolean drv_store_move(drv_store *gate, drv_store *to, gboolean borrowed, const char *who, drv_store_keep_func keep,
+                        gpointer data, guint *documents, GError **error)
 {
     drv_store *from;
     gint64 lease = 0;
@@ -235,7 +227,6 @@ gboolean drv_store_move(drv_store *gate, drv_store *to, gboolean borrowed, const
         drv_gate_set(gate, to, borrowed);
     drv_gate_thaw(gate);
     if (!from)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
-                    "what the cluster keeps is not kept here");
+        g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE, "what the cluster keeps is not kept here");
     return moved;
 }

@@ -31,8 +31,8 @@ gboolean drv_store_copy_cluster(drv_store *from, drv_store *to, guint *documents
  * Return: FALSE and @error: everything is where it was.
  */
 typedef gboolean (*drv_store_keep_func)(gpointer data, GError **error);
-gboolean drv_store_move(drv_store *gate, drv_store *to, gboolean borrowed, const char *who,
-                        drv_store_keep_func keep, gpointer data, guint *documents, GError **error);
+gboolean drv_store_move(drv_store *gate, drv_store *to, gboolean borrowed, const char *who, drv_store_keep_func keep,
+                        gpointer data, guint *documents, GError **error);
 
 /* In a file that was left: bucket and key of {"to","when_ms"}. */
 #define DRV_LEFT_BUCKET "left"

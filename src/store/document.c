@@ -30,8 +30,7 @@ GPtrArray *drv_documents_new(void)
 
 gboolean drv_store_no_such(const char *bucket, const char *key, GError **error)
 {
-    g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "there is no %s/%s in the store", bucket,
-                key);
+    g_set_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND, "there is no %s/%s in the store", bucket, key);
     return FALSE;
 }
 
@@ -42,15 +41,14 @@ gboolean drv_store_compare(const drv_store_change *change, gint64 found, GError 
     if (change->expected == DRV_REVISION_ANY || change->expected == found)
         return TRUE;
     if (change->expected == DRV_REVISION_NEW)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s/%s is in the store already",
-                    change->bucket, change->key);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s/%s is in the store already", change->bucket, change->key);
     else if (found == 0)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s/%s is not in the store any more",
-                    change->bucket, change->key);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s/%s is not in the store any more", change->bucket,
+                    change->key);
     else
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "%s/%s has been changed meanwhile (its revision is %" G_GINT64_FORMAT
-                    ", not %" G_GINT64_FORMAT "): read it again", change->bucket, change->key,
-                    found, change->expected);
+                    "%s/%s has been changed meanwhile (its revision is %" G_GINT64_FORMAT ", not %" G_GINT64_FORMAT
+                    "): read it again",
+                    change->bucket, change->key, found, change->expected);
     return FALSE;
 }

@@ -25,8 +25,8 @@ typedef struct {
     const char *ca_file;   /* who signed etcd's certificates; NULL: those whom this host trusts */
     const char *cert_file; /* what this host shows to etcd, PEM; NULL: nothing */
     const char *key_file;
-    const char *cluster;   /* the store must be this cluster's; NULL: any */
-    gboolean make;         /* etcd: begin one if there is nothing under the prefix */
+    const char *cluster; /* the store must be this cluster's; NULL: any */
+    gboolean make;       /* etcd: begin one if there is nothing under the prefix */
 } drv_store_options;
 
 /* One of several changes that are made together. */

@@ -23,8 +23,7 @@ static gboolean on_result(json_object *result, gpointer data)
         state->revision = drv_etcd_number(result, "compact_revision");
         return FALSE;
     }
-    if (!json_object_object_get_ex(result, "events", &events) ||
-        !json_object_object_get_ex(result, "header", &header))
+    if (!json_object_object_get_ex(result, "events", &events) || !json_object_object_get_ex(result, "header", &header))
         return TRUE; /* it has begun */
     state->revision = drv_etcd_number(header, "revision");
     return FALSE;
@@ -41,13 +40,10 @@ static gint64 current(drv_etcd *s, GError **error)
 
     json_object_array_add(reads, drv_etcd_range(key));
     answer = drv_etcd_transact(s, NULL, reads, NULL, TRUE, NULL, &succeeded, error);
-    return answer && json_object_object_get_ex(answer, "header", &header)
-               ? drv_etcd_number(header, "revision")
-               : -1;
+    return answer && json_object_object_get_ex(answer, "header", &header) ? drv_etcd_number(header, "revision") : -1;
 }
 
-gint64 drv_etcd_wait(drv_store *store, const char *bucket, gint64 after, guint wait_ms,
-                     GError **error)
+gint64 drv_etcd_wait(drv_store *store, const char *bucket, gint64 after, guint wait_ms, GError **error)
 {
     drv_etcd *s = (drv_etcd *)store;
     g_autoptr(json_object) body = NULL;
@@ -76,12 +72,10 @@ static gboolean keep_alive(drv_etcd *s, gint64 lease, gboolean *kept, GError **e
 {
     g_autofree char *id = g_strdup_printf("%" G_GINT64_FORMAT, lease);
     g_autoptr(json_object) body = drv_etcd_object("ID", id, NULL);
-    g_autoptr(json_object) answer =
-        drv_etcd_call(s->http, "lease/keepalive", body, TRUE, NULL, error);
+    g_autoptr(json_object) answer = drv_etcd_call(s->http, "lease/keepalive", body, TRUE, NULL, error);
     json_object *result;
 
-    *kept = answer && json_object_object_get_ex(answer, "result", &result) &&
-            drv_etcd_number(result, "TTL") > 0;
+    *kept = answer && json_object_object_get_ex(answer, "result", &result) && drv_etcd_number(result, "TTL") > 0;
     return answer != NULL;
 }
 
@@ -98,8 +92,7 @@ void drv_etcd_release(drv_store *store, gint64 lease)
     g_autofree char *id = g_strdup_printf("%" G_GINT64_FORMAT, lease);
     g_autoptr(json_object) body = drv_etcd_object("ID", id, NULL);
     g_autoptr(GError) error = NULL;
-    g_autoptr(json_object) answer =
-        drv_etcd_call(((drv_etcd *)store)->http, "lease/revoke", body, TRUE, NULL, &error);
+    g_autoptr(json_object) answer = drv_etcd_call(((drv_etcd *)store)->http, "lease/revoke", body, TRUE, NULL, &error);
 
     if (!answer)
         drv_log_debug("a lease could not be given back, it runs out by itself: %s", error->message);
@@ -144,14 +137,13 @@ static gboolean seize(drv_etcd *s, const char *name, const char *who, gint64 lea
 
     json_object_array_add(compare, drv_etcd_compare(key, "create_revision", "EQUAL", 0));
     json_object_array_add(success,
-                          drv_etcd_wrap("request_put", drv_etcd_object("key", key, "value", value,
-                                                                       "lease", id, NULL)));
+                          drv_etcd_wrap("request_put", drv_etcd_object("key", key, "value", value, "lease", id, NULL)));
     answer = drv_etcd_transact(s, compare, success, NULL, TRUE, NULL, &succeeded, error);
     return answer != NULL;
 }
 
-drv_claim drv_etcd_claim(drv_store *store, const char *name, const char *who, guint ttl_s,
-                         gint64 *lease, char **holder, GError **error)
+drv_claim drv_etcd_claim(drv_store *store, const char *name, const char *who, guint ttl_s, gint64 *lease, char **holder,
+                         GError **error)
 {
     drv_etcd *s = (drv_etcd *)store;
     gint64 holding;

@@ -34,10 +34,10 @@ struct drv_etcd_http {
     char *ca_file;
     char *cert_file;
     char *key_file;
-    gint good;     /* index of the member to ask first */
-    gint stopping; /* nobody watches any more */
-    GMutex lock;   /* guards what follows */
-    GQueue idle;   /* of CURL */
+    gint good;      /* index of the member to ask first */
+    gint stopping;  /* nobody watches any more */
+    GMutex lock;    /* guards what follows */
+    GQueue idle;    /* of CURL */
     gint64 said_ms; /* when it was logged last that a member does not answer */
 };
 
@@ -50,8 +50,8 @@ typedef enum {
     OUTCOME_UNSURE, /* no answer, but it may have been carried out */
 } outcome;
 
-drv_etcd_http *drv_etcd_http_new(const drv_etcd_url *url, const char *ca_file,
-                                 const char *cert_file, const char *key_file)
+drv_etcd_http *drv_etcd_http_new(const drv_etcd_url *url, const char *ca_file, const char *cert_file,
+                                 const char *key_file)
 {
     static gsize once;
     drv_etcd_http *http = g_new0(drv_etcd_http, 1);
@@ -114,8 +114,7 @@ static size_t collect(char *bytes, size_t size, size_t count, void *data)
     return size * count;
 }
 
-static struct curl_slist *set_up(drv_etcd_http *http, CURL *curl, const char *url, const char *body,
-                                 char *reason)
+static struct curl_slist *set_up(drv_etcd_http *http, CURL *curl, const char *url, const char *body, char *reason)
 {
     struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
 
@@ -164,26 +163,24 @@ static outcome of_answer(json_object *answer, long status, GString *why, GError 
 
     if (status == 200 && !json_object_object_get_ex(answer, "error", &value))
         return OUTCOME_ANSWER;
-    text = json_object_object_get_ex(answer, "error", &value) ? json_object_get_string(value)
-                                                              : "no answer of etcd's";
+    text = json_object_object_get_ex(answer, "error", &value) ? json_object_get_string(value) : "no answer of etcd's";
     code = json_object_object_get_ex(answer, "code", &value) ? json_object_get_int(value) : 0;
     if (strstr(text, "database space exceeded") || strstr(text, "no space")) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
                     "no room left in etcd (%s); nothing was changed, and running moves go on: "
                     "compact and defragment it, or raise its --quota-backend-bytes, then "
-                    "“etcdctl alarm disarm” (docs/store.rst has the commands)", text);
+                    "“etcdctl alarm disarm” (docs/store.rst has the commands)",
+                    text);
         return OUTCOME_FULL;
     } else if (code == GRPC_INVALID && strstr(text, "too large")) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "etcd takes no document as large as this one (%s)", text);
-    } else if (code == GRPC_DENIED || code == GRPC_UNAUTHENTICATED ||
-               strstr(text, "user name is empty")) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "etcd takes no document as large as this one (%s)", text);
+    } else if (code == GRPC_DENIED || code == GRPC_UNAUTHENTICATED || strstr(text, "user name is empty")) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED,
                     "etcd does not let Drover in (%s): its own authentication is on, which its JSON "
                     "gateway cannot pass with a certificate; use TLS with client certificates "
-                    "(--client-cert-auth) instead (“etcdctl auth disable”)", text);
-    } else if (code == GRPC_UNAVAILABLE || code == GRPC_DEADLINE || code == GRPC_EXHAUSTED ||
-               status >= 500) {
+                    "(--client-cert-auth) instead (“etcdctl auth disable”)",
+                    text);
+    } else if (code == GRPC_UNAVAILABLE || code == GRPC_DEADLINE || code == GRPC_EXHAUSTED || status >= 500) {
         g_string_append(why, text);
         /* Without a leader nothing is proposed; what timed out may still be agreed on. */
         return strstr(text, "no leader") ? OUTCOME_NEXT : OUTCOME_UNSURE;
@@ -191,16 +188,15 @@ static outcome of_answer(json_object *answer, long status, GString *why, GError 
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
                     "this is no etcd, or an older one than 3.4: its JSON gateway is not there");
     } else {
-        g_set_error(error, DRV_ERROR,
-                    code == GRPC_NOT_FOUND ? DRV_ERROR_NOT_FOUND : DRV_ERROR_FAILED,
+        g_set_error(error, DRV_ERROR, code == GRPC_NOT_FOUND ? DRV_ERROR_NOT_FOUND : DRV_ERROR_FAILED,
                     "etcd refused: %s", text);
     }
     return OUTCOME_ANSWER;
 }
 
 /* One request to one member. @why is appended to unless it is OUTCOME_ANSWER. */
-static outcome ask_one(drv_etcd_http *http, guint index, const char *path, const char *body,
-                       json_object **answer, GString *why, GError **error)
+static outcome ask_one(drv_etcd_http *http, guint index, const char *path, const char *body, json_object **answer,
+                       GString *why, GError **error)
 {
     g_autofree char *url = g_strdup_printf("%s/v3/%s", http->url->endpoints[index], path);
     g_autoptr(GString) text = g_string_new(NULL);
@@ -225,8 +221,7 @@ static outcome ask_one(drv_etcd_http *http, guint index, const char *path, const
     *answer = json_tokener_parse(text->str);
     result = of_answer(*answer, status, why, error);
     if (result == OUTCOME_ANSWER && !*answer && error && !*error)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "etcd's answer is not JSON: %.60s",
-                    text->str);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "etcd's answer is not JSON: %.60s", text->str);
     if (result > OUTCOME_ANSWER || (error && *error))
         g_clear_pointer(answer, json_object_put);
     return result;
@@ -248,13 +243,12 @@ static void say(drv_etcd_http *http, guint index, const char *why)
                         http->url->endpoints[index], why);
 }
 
-json_object *drv_etcd_call(drv_etcd_http *http, const char *path, json_object *body, gboolean twice,
-                           gboolean *unsure, GError **error)
+json_object *drv_etcd_call(drv_etcd_http *http, const char *path, json_object *body, gboolean twice, gboolean *unsure,
+                           GError **error)
 {
     guint count = g_strv_length(http->url->endpoints);
     guint first = (guint)g_atomic_int_get(&http->good);
-    const char *text = json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN |
-                                                                JSON_C_TO_STRING_NOSLASHESCAPE);
+    const char *text = json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
     g_autoptr(GString) all = g_string_new(NULL);
     gboolean maybe = FALSE;
 
@@ -274,8 +268,8 @@ json_object *drv_etcd_call(drv_etcd_http *http, const char *path, json_object *b
                 g_propagate_error(error, g_steal_pointer(&refused));
             return answer;
         }
-        g_string_append_printf(all, "%s%s: %s", all->len ? "; " : "",
-                               strstr(http->url->endpoints[index], "//") + 2, why->str);
+        g_string_append_printf(all, "%s%s: %s", all->len ? "; " : "", strstr(http->url->endpoints[index], "//") + 2,
+                               why->str);
         if (i + 1 < count)
             say(http, index, why->str);
         if (maybe && !twice)
@@ -285,21 +279,21 @@ json_object *drv_etcd_call(drv_etcd_http *http, const char *path, json_object *b
         *unsure = maybe;
     g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
                 "the store %s does not answer (%s): more than half of etcd's members must run and reach "
-                "each other; running moves go on meanwhile%s", http->url->text, all->str,
+                "each other; running moves go on meanwhile%s",
+                http->url->text, all->str,
                 maybe && !twice ? ". It is not known whether the change was made: look before trying "
-                                  "again" : "");
+                                  "again"
+                                : "");
     return NULL;
 }
 
-json_object *drv_etcd_call_at(drv_etcd_http *http, guint index, const char *path, json_object *body,
-                              GError **error)
+json_object *drv_etcd_call_at(drv_etcd_http *http, guint index, const char *path, json_object *body, GError **error)
 {
     g_autoptr(GString) why = g_string_new(NULL);
     g_autoptr(GError) refused = NULL;
     json_object *answer = NULL;
 
-    if (ask_one(http, index, path, json_object_to_json_string(body), &answer, why, &refused) >
-        OUTCOME_FULL)
+    if (ask_one(http, index, path, json_object_to_json_string(body), &answer, why, &refused) > OUTCOME_FULL)
         g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE, "%s", why->str);
     else if (refused)
         g_propagate_error(error, g_steal_pointer(&refused));
@@ -356,8 +350,7 @@ static int on_progress(void *data, curl_off_t all, curl_off_t now, curl_off_t up
     return state->ended;
 }
 
-static CURLcode watch_one(drv_etcd_http *http, guint index, const char *body, watching *state,
-                          char *reason)
+static CURLcode watch_one(drv_etcd_http *http, guint index, const char *body, watching *state, char *reason)
 {
     g_autofree char *url = g_strconcat(http->url->endpoints[index], "/v3/watch", NULL);
     CURL *curl = curl_easy_init(); /* such a connection cannot be used again */
@@ -377,10 +370,13 @@ static CURLcode watch_one(drv_etcd_http *http, guint index, const char *body, wa
     return code;
 }
 
-gboolean drv_etcd_watch(drv_etcd_http *http, json_object *body, guint wait_ms,
-                        drv_etcd_watch_func func, gpointer data, GError **error)
+gboolean drv_etcd_watch(drv_etcd_http *http, json_object *body, guint wait_ms, drv_etcd_watch_func func, gpointer data,
+                        GError **error)
 {
-    watching state = {.http = http, .line = g_string_new(NULL), .func = func, .data = data,
+    watching state = {.http = http,
+                      .line = g_string_new(NULL),
+                      .func = func,
+                      .data = data,
                       .until_us = g_get_monotonic_time() + (gint64)wait_ms * 1000};
     guint index = (guint)g_atomic_int_get(&http->good);
     char reason[CURL_ERROR_SIZE] = "";
@@ -391,10 +387,11 @@ gboolean drv_etcd_watch(drv_etcd_http *http, json_object *body, guint wait_ms,
         state.ended = TRUE;
     g_string_free(state.line, TRUE);
     if (!state.ended) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
-                    "watching the store %s at %s ended: %s", http->url->text,
+        g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE, "watching the store %s at %s ended: %s", http->url->text,
                     http->url->endpoints[index],
-                    state.refused ?: reason[0] ? reason : "it closed the connection");
+                    state.refused
+                        ?: reason[0] ? reason
+                                     : "it closed the connection");
         /* The next call finds one that answers. */
         g_atomic_int_set(&http->good, (gint)((index + 1) % g_strv_length(http->url->endpoints)));
     }

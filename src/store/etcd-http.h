@@ -12,8 +12,8 @@
 typedef struct drv_etcd_http drv_etcd_http;
 
 /** drv_etcd_http_new() - nothing is asked yet. @url is borrowed; files may be NULL. */
-drv_etcd_http *drv_etcd_http_new(const drv_etcd_url *url, const char *ca_file,
-                                 const char *cert_file, const char *key_file);
+drv_etcd_http *drv_etcd_http_new(const drv_etcd_url *url, const char *ca_file, const char *cert_file,
+                                 const char *key_file);
 void drv_etcd_http_free(drv_etcd_http *http);
 
 /**
@@ -23,12 +23,11 @@ void drv_etcd_http_free(drv_etcd_http *http);
  * when an answer of another one is returned.
  * Return: the answer (transfer full), or NULL and @error, which says what each member said.
  */
-json_object *drv_etcd_call(drv_etcd_http *http, const char *path, json_object *body, gboolean twice,
-                           gboolean *unsure, GError **error);
+json_object *drv_etcd_call(drv_etcd_http *http, const char *path, json_object *body, gboolean twice, gboolean *unsure,
+                           GError **error);
 
 /** drv_etcd_call_at() - the same, of member number @index only. */
-json_object *drv_etcd_call_at(drv_etcd_http *http, guint index, const char *path, json_object *body,
-                              GError **error);
+json_object *drv_etcd_call_at(drv_etcd_http *http, guint index, const char *path, json_object *body, GError **error);
 
 /**
  * drv_etcd_watch() - POST @body to watch, and read until @func has seen what it waits for.
@@ -36,6 +35,6 @@ json_object *drv_etcd_call_at(drv_etcd_http *http, guint index, const char *path
  * Return: TRUE: @func, the time or drv_etcd_stop_watching() ended it; FALSE and @error: it broke.
  */
 typedef gboolean (*drv_etcd_watch_func)(json_object *result, gpointer data);
-gboolean drv_etcd_watch(drv_etcd_http *http, json_object *body, guint wait_ms,
-                        drv_etcd_watch_func func, gpointer data, GError **error);
+gboolean drv_etcd_watch(drv_etcd_http *http, json_object *body, guint wait_ms, drv_etcd_watch_func func, gpointer data,
+                        GError **error);
 void drv_etcd_stop_watching(drv_etcd_http *http);

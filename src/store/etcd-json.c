@@ -77,9 +77,8 @@ char *drv_etcd_text(const char *value, GError **error)
     gsize size = 0;
     g_autofree guchar *bytes = g_base64_decode(value, &size);
 
-    return size >= sizeof zstd && !memcmp(bytes, zstd, sizeof zstd)
-               ? unpack(bytes, size, error)
-               : g_strndup((const char *)bytes, size);
+    return size >= sizeof zstd && !memcmp(bytes, zstd, sizeof zstd) ? unpack(bytes, size, error)
+                                                                    : g_strndup((const char *)bytes, size);
 }
 
 json_object *drv_etcd_object(const char *name, ...)
@@ -102,14 +101,12 @@ json_object *drv_etcd_wrap(const char *name, json_object *value)
     return object;
 }
 
-json_object *drv_etcd_compare(const char *key, const char *target, const char *result,
-                              gint64 number)
+json_object *drv_etcd_compare(const char *key, const char *target, const char *result, gint64 number)
 {
     g_autofree char *text = g_strdup_printf("%" G_GINT64_FORMAT, number);
 
-    return drv_etcd_object("key", key, "target",
-                           g_str_equal(target, "mod_revision") ? "MOD" : "CREATE", "result", result,
-                           target, text, NULL);
+    return drv_etcd_object("key", key, "target", g_str_equal(target, "mod_revision") ? "MOD" : "CREATE", "result",
+                           result, target, text, NULL);
 }
 
 json_object *drv_etcd_range(const char *key)
@@ -147,12 +144,10 @@ json_object *drv_etcd_kvs(json_object *answer, guint index)
 {
     json_object *value;
 
-    if (!json_object_object_get_ex(answer, "responses", &value) ||
-        index >= json_object_array_length(value) ||
-        !json_object_object_get_ex(json_object_array_get_idx(value, index), "response_range",
-                                   &value) ||
-        !json_object_object_get_ex(value, "kvs", &value) ||
-        !json_object_is_type(value, json_type_array) || json_object_array_length(value) == 0)
+    if (!json_object_object_get_ex(answer, "responses", &value) || index >= json_object_array_length(value) ||
+        !json_object_object_get_ex(json_object_array_get_idx(value, index), "response_range", &value) ||
+        !json_object_object_get_ex(value, "kvs", &value) || !json_object_is_type(value, json_type_array) ||
+        json_object_array_length(value) == 0)
         return NULL;
     return value;
 }

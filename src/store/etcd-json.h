@@ -26,8 +26,7 @@ json_object *drv_etcd_object(const char *name, ...) G_GNUC_NULL_TERMINATED;
 json_object *drv_etcd_wrap(const char *name, json_object *value);
 
 /** drv_etcd_compare() - of a transaction: @target ("mod_revision", "create_revision") @result ("EQUAL") @number. */
-json_object *drv_etcd_compare(const char *key, const char *target, const char *result,
-                              gint64 number);
+json_object *drv_etcd_compare(const char *key, const char *target, const char *result, gint64 number);
 
 /** drv_etcd_range() - one key. */
 json_object *drv_etcd_range(const char *key);

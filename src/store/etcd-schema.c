@@ -29,8 +29,7 @@ static gboolean begin(drv_etcd *s, GError **error)
     json_object *compare = json_object_new_array(), *success = json_object_new_array();
 
     json_object_array_add(compare, drv_etcd_compare(key, "create_revision", "EQUAL", 0));
-    json_object_array_add(
-        success, drv_etcd_wrap("request_put", drv_etcd_object("key", key, "value", value, NULL)));
+    json_object_array_add(success, drv_etcd_wrap("request_put", drv_etcd_object("key", key, "value", value, NULL)));
     json_object_object_add(body, "compare", compare);
     json_object_object_add(body, "success", success);
     answer = drv_etcd_call(s->http, "kv/txn", body, TRUE, NULL, error);
@@ -45,22 +44,24 @@ static gboolean is_usable(drv_etcd *s, json_object *schema, GError **error)
     const char *to = drv_etcd_string(schema, "to");
 
     if (version < 1)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
-                    "what is in %s is not Drover's: choose another prefix", s->url.text);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "what is in %s is not Drover's: choose another prefix",
+                    s->url.text);
     else if (version > DRV_ETCD_SCHEMA)
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
                     "the store %s was written by a newer Drover (its version is %" G_GINT64_FORMAT
-                    ", this one knows up to %d): install that Drover here too", s->url.text,
-                    version, DRV_ETCD_SCHEMA);
+                    ", this one knows up to %d): install that Drover here too",
+                    s->url.text, version, DRV_ETCD_SCHEMA);
     else if (s->cluster && *cluster && !g_str_equal(cluster, s->cluster))
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                     "the store %s is that of another cluster (%s, not %s): choose another prefix "
-                    "(etcd://HOST:PORT/PREFIX)", s->url.text, cluster, s->cluster);
+                    "(etcd://HOST:PORT/PREFIX)",
+                    s->url.text, cluster, s->cluster);
     else if (g_str_equal(state, "left"))
         g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
                     "the store %s is not in use any more, it was moved to %s. A node learns of that when "
                     "it reaches the others; for something new choose another prefix, or empty this one "
-                    "(etcdctl del --prefix /%s/)", s->url.text, to, s->url.prefix);
+                    "(etcdctl del --prefix /%s/)",
+                    s->url.text, to, s->url.prefix);
     else
         return TRUE;
     return FALSE;
@@ -81,7 +82,8 @@ static gboolean is_still(drv_etcd *s, GError **error)
         return TRUE;
     g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
                 "the store %s is being moved to another place at this moment: try again in some "
-                "seconds", s->url.text);
+                "seconds",
+                s->url.text);
     return FALSE;
 }
 
@@ -158,9 +160,8 @@ static json_object *try_once(drv_etcd *s, gint64 schema, json_object *compare, j
     return drv_etcd_call(s->http, "kv/txn", body, twice, unsure, error);
 }
 
-json_object *drv_etcd_transact(drv_etcd *s, json_object *compare, json_object *success,
-                               json_object *failure, gboolean twice, gboolean *unsure,
-                               gboolean *succeeded, GError **error)
+json_object *drv_etcd_transact(drv_etcd *s, json_object *compare, json_object *success, json_object *failure,
+                               gboolean twice, gboolean *unsure, gboolean *succeeded, GError **error)
 {
     g_autoptr(json_object) own_compare G_GNUC_UNUSED = compare;
     g_autoptr(json_object) own_success G_GNUC_UNUSED = success;
@@ -176,23 +177,19 @@ json_object *drv_etcd_transact(drv_etcd *s, json_object *compare, json_object *s
         answer = try_once(s, schema, compare, success, failure, twice, unsure, error);
         if (!answer)
             return NULL;
-        *succeeded = json_object_object_get_ex(answer, "succeeded", &value) &&
-                     json_object_get_boolean(value);
+        *succeeded = json_object_object_get_ex(answer, "succeeded", &value) && json_object_get_boolean(value);
         kvs = *succeeded ? NULL : drv_etcd_kvs(answer, 0);
-        if (*succeeded ||
-            (kvs && drv_etcd_number(json_object_array_get_idx(kvs, 0), "mod_revision") == schema))
+        if (*succeeded || (kvs && drv_etcd_number(json_object_array_get_idx(kvs, 0), "mod_revision") == schema))
             return g_steal_pointer(&answer);
         forget(s, schema); /* another one changed it: what is it now? */
     }
     g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE,
-                "the store %s is being changed again and again: try again in some seconds",
-                s->url.text);
+                "the store %s is being changed again and again: try again in some seconds", s->url.text);
     return NULL;
 }
 
 /* Writes the schema anew, with @state; all who have read the old one must read it again. */
-static gboolean write_schema(drv_etcd *s, const char *state, const char *to, gint64 lease,
-                             GError **error)
+static gboolean write_schema(drv_etcd *s, const char *state, const char *to, gint64 lease, GError **error)
 {
     g_autofree char *key = schema_key(s);
     g_autofree char *claim = drv_etcd_key(s, "doc", DRV_CLAIM_BUCKET, DRV_ETCD_MOVING);
@@ -204,17 +201,15 @@ static gboolean write_schema(drv_etcd *s, const char *state, const char *to, gin
     gboolean succeeded = FALSE;
     json_object *header;
 
-    json_object_array_add(compare, drv_etcd_object("key", claim, "target", "LEASE", "result",
-                                                   "EQUAL", "lease", id, NULL));
-    json_object_array_add(
-        success, drv_etcd_wrap("request_put", drv_etcd_object("key", key, "value", value, NULL)));
+    json_object_array_add(compare,
+                          drv_etcd_object("key", claim, "target", "LEASE", "result", "EQUAL", "lease", id, NULL));
+    json_object_array_add(success, drv_etcd_wrap("request_put", drv_etcd_object("key", key, "value", value, NULL)));
     answer = drv_etcd_transact(s, compare, success, NULL, FALSE, NULL, &succeeded, error);
     if (!answer)
         return FALSE;
     if (!succeeded) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "moving the store %s took too long, and others go on with it: try again",
-                    s->url.text);
+                    "moving the store %s took too long, and others go on with it: try again", s->url.text);
         return FALSE;
     }
     json_object_object_get_ex(answer, "header", &header);
@@ -228,12 +223,11 @@ gboolean drv_etcd_fence(drv_store *store, const char *who, gint64 *lease, GError
 {
     drv_etcd *s = (drv_etcd *)store;
     g_autofree char *holder = NULL;
-    drv_claim claim = drv_etcd_claim(store, DRV_ETCD_MOVING, who, DRV_ETCD_MOVING_S, lease, &holder,
-                                      error);
+    drv_claim claim = drv_etcd_claim(store, DRV_ETCD_MOVING, who, DRV_ETCD_MOVING_S, lease, &holder, error);
 
     if (claim == DRV_CLAIM_OTHER)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "node %s is moving the store %s at this moment", holder, s->url.text);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "node %s is moving the store %s at this moment", holder,
+                    s->url.text);
     if (claim != DRV_CLAIM_HELD)
         return FALSE;
     g_mutex_lock(&s->lock);
@@ -249,8 +243,7 @@ gboolean drv_etcd_leave(drv_store *store, const char *to, gint64 lease, GError *
 
 char *drv_etcd_state_text(int version, const char *cluster, const char *state, const char *to)
 {
-    g_autoptr(json_object) schema =
-        drv_etcd_object("cluster", cluster, "state", state, "to", to, NULL);
+    g_autoptr(json_object) schema = drv_etcd_object("cluster", cluster, "state", state, "to", to, NULL);
 
     json_object_object_add(schema, "version", json_object_new_int(version));
     return g_strdup(json_object_to_json_string_ext(schema, JSON_C_TO_STRING_PLAIN));

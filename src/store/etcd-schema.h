@@ -28,6 +28,5 @@ gboolean drv_etcd_leave(drv_store *store, const char *to, gint64 lease, GError *
  * @twice, @unsure: as drv_etcd_call()
  * @succeeded: receives which of them was carried out. The answer of @failure begins at index 1.
  */
-json_object *drv_etcd_transact(drv_etcd *s, json_object *compare, json_object *success,
-                               json_object *failure, gboolean twice, gboolean *unsure,
-                               gboolean *succeeded, GError **error);
+json_object *drv_etcd_transact(drv_etcd *s, json_object *compare, json_object *success, json_object *failure,
+                               gboolean twice, gboolean *unsure, gboolean *succeeded, GError **error);

@@ -18,8 +18,8 @@
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(json_object, json_object_put)
 
-#define DRV_ETCD_SCHEMA 1         /* the newest that this Drover knows */
-#define DRV_ETCD_MOVING "moving"  /* claimed by who copies it to another place */
+#define DRV_ETCD_SCHEMA 1        /* the newest that this Drover knows */
+#define DRV_ETCD_MOVING "moving" /* claimed by who copies it to another place */
 #define DRV_ETCD_MOVING_S 60
 
 typedef struct {

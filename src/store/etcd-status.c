@@ -17,8 +17,7 @@ static json_object *member_status(drv_etcd *s, guint index)
     json_object *member = json_object_new_object();
     g_autoptr(json_object) body = json_object_new_object();
     g_autoptr(GError) error = NULL;
-    g_autoptr(json_object) answer =
-        drv_etcd_call_at(s->http, index, "maintenance/status", body, &error);
+    g_autoptr(json_object) answer = drv_etcd_call_at(s->http, index, "maintenance/status", body, &error);
     json_object *header, *errors;
 
     set_string(member, "address", strstr(s->url.endpoints[index], "//") + 2);
@@ -30,16 +29,13 @@ static json_object *member_status(drv_etcd *s, guint index)
     json_object_object_get_ex(answer, "header", &header);
     set_string(member, "state", "up");
     set_string(member, "version", drv_etcd_string(answer, "version"));
-    json_object_object_add(member, "bytes",
-                           json_object_new_int64(drv_etcd_number(answer, "dbSize")));
-    json_object_object_add(member, "used_bytes",
-                           json_object_new_int64(drv_etcd_number(answer, "dbSizeInUse")));
-    json_object_object_add(member, "leads", json_object_new_boolean(g_str_equal(
-                                                drv_etcd_string(answer, "leader"),
-                                                drv_etcd_string(header, "member_id"))));
+    json_object_object_add(member, "bytes", json_object_new_int64(drv_etcd_number(answer, "dbSize")));
+    json_object_object_add(member, "used_bytes", json_object_new_int64(drv_etcd_number(answer, "dbSizeInUse")));
+    json_object_object_add(
+        member, "leads",
+        json_object_new_boolean(g_str_equal(drv_etcd_string(answer, "leader"), drv_etcd_string(header, "member_id"))));
     if (json_object_object_get_ex(answer, "errors", &errors) && json_object_array_length(errors))
-        set_string(member, "error",
-                   json_object_get_string(json_object_array_get_idx(errors, 0)));
+        set_string(member, "error", json_object_get_string(json_object_array_get_idx(errors, 0)));
     return member;
 }
 
@@ -52,8 +48,8 @@ static json_object *alarms(drv_etcd *s)
 
     if (answer && json_object_object_get_ex(answer, "alarms", &list))
         for (gsize i = 0; i < json_object_array_length(list); i++)
-            json_object_array_add(names, json_object_new_string(drv_etcd_string(
-                                             json_object_array_get_idx(list, i), "alarm")));
+            json_object_array_add(names,
+                                  json_object_new_string(drv_etcd_string(json_object_array_get_idx(list, i), "alarm")));
     return names;
 }
 

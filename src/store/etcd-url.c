@@ -18,8 +18,7 @@ void drv_etcd_url_clear(drv_etcd_url *url)
 static gboolean bad(const char *text, const char *why, GError **error)
 {
     g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                "%.200s cannot be a store: %s; it looks like etcd://h1:2379,h2:2379,h3:2379/drover",
-                text, why);
+                "%.200s cannot be a store: %s; it looks like etcd://h1:2379,h2:2379,h3:2379/drover", text, why);
     return FALSE;
 }
 
@@ -47,10 +46,8 @@ static gboolean is_prefix(const char *text)
 {
     gsize length = strlen(text);
 
-    return length >= 1 && length <= PREFIX_MOST && text[0] != '/' && text[length - 1] != '/' &&
-           !strstr(text, "//") &&
-           strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/") ==
-               length;
+    return length >= 1 && length <= PREFIX_MOST && text[0] != '/' && text[length - 1] != '/' && !strstr(text, "//") &&
+           strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/") == length;
 }
 
 gboolean drv_etcd_url_parse(drv_etcd_url *url, const char *text, gboolean tls, GError **error)

@@ -10,9 +10,9 @@
 #define DRV_ETCD_PREFIX "drover"
 
 typedef struct {
-    char *text;       /* the whole, spelled in one way: two that are equal are the same place */
-    GStrv endpoints;  /* "https://h1:2379" */
-    char *prefix;     /* of all keys, without slashes at its ends */
+    char *text;      /* the whole, spelled in one way: two that are equal are the same place */
+    GStrv endpoints; /* "https://h1:2379" */
+    char *prefix;    /* of all keys, without slashes at its ends */
     gboolean tls;
 } drv_etcd_url;
 

@@ -21,8 +21,7 @@ static json_object *array_of(json_object *one)
     return array;
 }
 
-static drv_document *to_document(drv_etcd *s, const char *kind, const char *bucket, json_object *kv,
-                                 GError **error)
+static drv_document *to_document(drv_etcd *s, const char *kind, const char *bucket, json_object *kv, GError **error)
 {
     g_autofree char *key = drv_etcd_name(s, kind, bucket, drv_etcd_string(kv, "key"));
     g_autofree char *text = key ? drv_etcd_text(drv_etcd_string(kv, "value"), error) : NULL;
@@ -31,13 +30,11 @@ static drv_document *to_document(drv_etcd *s, const char *kind, const char *buck
 }
 
 /* @range is taken over; what it finds, in etcd's order. */
-static GPtrArray *find(drv_etcd *s, const char *kind, const char *bucket, json_object *range,
-                       GError **error)
+static GPtrArray *find(drv_etcd *s, const char *kind, const char *bucket, json_object *range, GError **error)
 {
     gboolean succeeded = FALSE;
-    g_autoptr(json_object) answer =
-        drv_etcd_transact(s, NULL, array_of(drv_etcd_wrap("request_range", range)), NULL, TRUE,
-                          NULL, &succeeded, error);
+    g_autoptr(json_object) answer = drv_etcd_transact(s, NULL, array_of(drv_etcd_wrap("request_range", range)), NULL,
+                                                      TRUE, NULL, &succeeded, error);
     g_autoptr(GPtrArray) found = drv_documents_new();
     json_object *kvs = answer ? drv_etcd_kvs(answer, 0) : NULL;
 
@@ -45,8 +42,7 @@ static GPtrArray *find(drv_etcd *s, const char *kind, const char *bucket, json_o
         return NULL;
     for (gsize i = 0; kvs && i < json_object_array_length(kvs); i++) {
         g_autoptr(GError) damaged = NULL;
-        drv_document *document =
-            to_document(s, kind, bucket, json_object_array_get_idx(kvs, i), &damaged);
+        drv_document *document = to_document(s, kind, bucket, json_object_array_get_idx(kvs, i), &damaged);
 
         if (damaged) {
             g_propagate_error(error, g_steal_pointer(&damaged));
@@ -62,8 +58,7 @@ static drv_document *get(drv_store *store, const char *bucket, const char *key, 
 {
     drv_etcd *s = (drv_etcd *)store;
     g_autofree char *name = drv_etcd_key(s, "doc", bucket, key);
-    g_autoptr(GPtrArray) found =
-        find(s, "doc", bucket, drv_etcd_object("key", name, NULL), error);
+    g_autoptr(GPtrArray) found = find(s, "doc", bucket, drv_etcd_object("key", name, NULL), error);
 
     if (found && !found->len)
         drv_store_no_such(bucket, key, error);
@@ -85,32 +80,27 @@ static GPtrArray *list(drv_store *store, const char *bucket, guint limit, GError
 
 /* ---- changes ---- */
 
-static void add_change(drv_etcd *s, const drv_store_change *change, json_object *compare,
-                       json_object *success, json_object *failure)
+static void add_change(drv_etcd *s, const drv_store_change *change, json_object *compare, json_object *success,
+                       json_object *failure)
 {
     g_autofree char *key = drv_etcd_key(s, "doc", change->bucket, change->key);
     g_autofree char *value = change->json ? drv_etcd_value(change->json) : NULL;
 
     if (change->expected > 0)
-        json_object_array_add(compare,
-                              drv_etcd_compare(key, "mod_revision", "EQUAL", change->expected));
+        json_object_array_add(compare, drv_etcd_compare(key, "mod_revision", "EQUAL", change->expected));
     else if (change->expected == DRV_REVISION_NEW)
         json_object_array_add(compare, drv_etcd_compare(key, "create_revision", "EQUAL", 0));
     else if (!change->json)
         json_object_array_add(compare, drv_etcd_compare(key, "create_revision", "GREATER", 0));
     if (value)
-        json_object_array_add(success,
-                              drv_etcd_wrap("request_put", drv_etcd_object("key", key, "value",
-                                                                           value, NULL)));
+        json_object_array_add(success, drv_etcd_wrap("request_put", drv_etcd_object("key", key, "value", value, NULL)));
     else
-        json_object_array_add(success, drv_etcd_wrap("request_delete_range",
-                                                     drv_etcd_object("key", key, NULL)));
+        json_object_array_add(success, drv_etcd_wrap("request_delete_range", drv_etcd_object("key", key, NULL)));
     json_object_array_add(failure, drv_etcd_range(key));
 }
 
 /* A change that was carried out by a member from which no answer came looks like another one's. */
-static gboolean is_ours(const drv_store_change *changes, guint count, json_object *answer,
-                        gint64 *revision)
+static gboolean is_ours(const drv_store_change *changes, guint count, json_object *answer, gint64 *revision)
 {
     gboolean wrote = FALSE;
 
@@ -129,15 +119,13 @@ static gboolean is_ours(const drv_store_change *changes, guint count, json_objec
     return wrote;
 }
 
-static void say_which(const drv_store_change *changes, guint count, json_object *answer,
-                      GError **error)
+static void say_which(const drv_store_change *changes, guint count, json_object *answer, GError **error)
 {
     for (guint i = 0; i < count; i++) {
         json_object *kvs = drv_etcd_kvs(answer, i + 1);
 
         if (!drv_store_compare(&changes[i],
-                               kvs ? drv_etcd_number(json_object_array_get_idx(kvs, 0),
-                                                     "mod_revision") : 0, error))
+                               kvs ? drv_etcd_number(json_object_array_get_idx(kvs, 0), "mod_revision") : 0, error))
             return;
     }
     g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "etcd refused a change without a reason");
@@ -161,8 +149,8 @@ static gboolean was_made(drv_etcd *s, const drv_store_change *changes, guint cou
     return answer && succeeded && is_ours(changes, count, answer, revision);
 }
 
-static gboolean change_all(drv_store *store, const drv_store_change *changes, guint count,
-                           gint64 *revision, GError **error)
+static gboolean change_all(drv_store *store, const drv_store_change *changes, guint count, gint64 *revision,
+                           GError **error)
 {
     drv_etcd *s = (drv_etcd *)store;
     json_object *compare = json_object_new_array(), *success = json_object_new_array(),
@@ -178,8 +166,8 @@ static gboolean change_all(drv_store *store, const drv_store_change *changes, gu
         writes = writes || changes[i].json;
     }
     answer = drv_etcd_transact(s, compare, success, failure, writes, &unsure, &succeeded, &problem);
-    if (!answer && !(unsure && g_error_matches(problem, DRV_ERROR, DRV_ERROR_FAILED) &&
-                     was_made(s, changes, count, &now))) {
+    if (!answer &&
+        !(unsure && g_error_matches(problem, DRV_ERROR, DRV_ERROR_FAILED) && was_made(s, changes, count, &now))) {
         g_propagate_error(error, g_steal_pointer(&problem));
         return FALSE;
     }
@@ -202,8 +190,7 @@ static gboolean change_all(drv_store *store, const drv_store_change *changes, gu
 static gint64 read_counter(drv_etcd *s, const char *counter, gint64 *revision, GError **error)
 {
     g_autofree char *key = drv_etcd_key(s, "number", counter, NULL);
-    g_autoptr(GPtrArray) found =
-        find(s, "number", NULL, drv_etcd_object("key", key, NULL), error);
+    g_autoptr(GPtrArray) found = find(s, "number", NULL, drv_etcd_object("key", key, NULL), error);
     const drv_document *document = found && found->len ? found->pdata[0] : NULL;
 
     *revision = document ? document->revision : 0;
@@ -211,21 +198,17 @@ static gint64 read_counter(drv_etcd *s, const char *counter, gint64 *revision, G
 }
 
 /* From what read_counter() said. 1: done, 0: another one was faster, -1: @error. */
-static int write_counter(drv_etcd *s, const char *counter, gint64 value, gint64 revision,
-                         GError **error)
+static int write_counter(drv_etcd *s, const char *counter, gint64 value, gint64 revision, GError **error)
 {
     g_autofree char *key = drv_etcd_key(s, "number", counter, NULL);
     g_autofree char *text = g_strdup_printf("%" G_GINT64_FORMAT, value);
     g_autofree char *encoded = drv_etcd_value(text);
-    json_object *compare = array_of(revision
-                                        ? drv_etcd_compare(key, "mod_revision", "EQUAL", revision)
-                                        : drv_etcd_compare(key, "create_revision", "EQUAL", 0));
-    json_object *put = drv_etcd_wrap("request_put",
-                                     drv_etcd_object("key", key, "value", encoded, NULL));
+    json_object *compare = array_of(revision ? drv_etcd_compare(key, "mod_revision", "EQUAL", revision)
+                                             : drv_etcd_compare(key, "create_revision", "EQUAL", 0));
+    json_object *put = drv_etcd_wrap("request_put", drv_etcd_object("key", key, "value", encoded, NULL));
     gboolean succeeded = FALSE;
     /* Carried out twice it is seen as another's: then a number is left out, which is no harm. */
-    g_autoptr(json_object) answer =
-        drv_etcd_transact(s, compare, array_of(put), NULL, TRUE, NULL, &succeeded, error);
+    g_autoptr(json_object) answer = drv_etcd_transact(s, compare, array_of(put), NULL, TRUE, NULL, &succeeded, error);
 
     return !answer ? -1 : succeeded;
 }
@@ -248,8 +231,8 @@ static gint64 advance(drv_etcd *s, const char *counter, gint64 at_least, GError 
             return done > 0 ? wanted : 0;
         g_thread_yield();
     }
-    g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                "too many want a number of %s at the same time: try again", counter);
+    g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "too many want a number of %s at the same time: try again",
+                counter);
     return 0;
 }
 

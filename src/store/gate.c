@@ -15,8 +15,8 @@ typedef struct {
 
 typedef struct {
     drv_store store;
-    GMutex lock;    /* guards what follows */
-    behind *behind; /* NULL: nothing */
+    GMutex lock;       /* guards what follows */
+    behind *behind;    /* NULL: nothing */
     GPtrArray *places; /* of what is and was behind it */
     gint stopped;
     GRWLock frozen;
@@ -63,11 +63,10 @@ static GPtrArray *list(drv_store *store, const char *bucket, guint limit, GError
 }
 
 /* In here nothing is being moved: what is behind is asked for when that is sure. */
-static gboolean change_all(drv_store *store, const drv_store_change *changes, guint count,
-                           gint64 *revision, GError **error)
+static gboolean change_all(drv_store *store, const drv_store_change *changes, guint count, gint64 *revision,
+                           GError **error)
 {
-    g_autoptr(GRWLockReaderLocker) locker G_GNUC_UNUSED =
-        g_rw_lock_reader_locker_new(&((gate *)store)->frozen);
+    g_autoptr(GRWLockReaderLocker) locker G_GNUC_UNUSED = g_rw_lock_reader_locker_new(&((gate *)store)->frozen);
     g_autoptr(behind) b = enter(store, error);
 
     return b && drv_store_change_all(b->store, changes, count, revision, error);
@@ -75,8 +74,7 @@ static gboolean change_all(drv_store *store, const drv_store_change *changes, gu
 
 static gint64 next(drv_store *store, const char *counter, GError **error)
 {
-    g_autoptr(GRWLockReaderLocker) locker G_GNUC_UNUSED =
-        g_rw_lock_reader_locker_new(&((gate *)store)->frozen);
+    g_autoptr(GRWLockReaderLocker) locker G_GNUC_UNUSED = g_rw_lock_reader_locker_new(&((gate *)store)->frozen);
     g_autoptr(behind) b = enter(store, error);
 
     return b ? drv_store_next(b->store, counter, error) : 0;
@@ -84,8 +82,7 @@ static gint64 next(drv_store *store, const char *counter, GError **error)
 
 static gboolean raise_counter(drv_store *store, const char *counter, gint64 value, GError **error)
 {
-    g_autoptr(GRWLockReaderLocker) locker G_GNUC_UNUSED =
-        g_rw_lock_reader_locker_new(&((gate *)store)->frozen);
+    g_autoptr(GRWLockReaderLocker) locker G_GNUC_UNUSED = g_rw_lock_reader_locker_new(&((gate *)store)->frozen);
     g_autoptr(behind) b = enter(store, error);
 
     return b && drv_store_raise(b->store, counter, value, error);
@@ -105,8 +102,7 @@ static GPtrArray *buckets(drv_store *store, GError **error)
     return b ? drv_store_buckets(b->store, error) : NULL;
 }
 
-static gint64 wait_for(drv_store *store, const char *bucket, gint64 after, guint wait_ms,
-                       GError **error)
+static gint64 wait_for(drv_store *store, const char *bucket, gint64 after, guint wait_ms, GError **error)
 {
     g_autoptr(behind) b = enter(store, error);
 
@@ -123,13 +119,12 @@ static void stop_waiting(drv_store *store)
         drv_store_stop_waiting(b->store);
 }
 
-static drv_claim claim(drv_store *store, const char *name, const char *who, guint ttl_s,
-                       gint64 *lease, char **holder, GError **error)
+static drv_claim claim(drv_store *store, const char *name, const char *who, guint ttl_s, gint64 *lease, char **holder,
+                       GError **error)
 {
     g_autoptr(behind) b = enter(store, error);
 
-    return b ? drv_store_claim(b->store, name, who, ttl_s, lease, holder, error)
-             : DRV_CLAIM_FAILED;
+    return b ? drv_store_claim(b->store, name, who, ttl_s, lease, holder, error) : DRV_CLAIM_FAILED;
 }
 
 static void release_claim(drv_store *store, gint64 lease)

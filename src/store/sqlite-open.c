@@ -47,38 +47,40 @@ void drv_sqlite_take_error(sqlite3 *db, const char *path, const char *what, GErr
     switch (code & 0xff) {
     case SQLITE_FULL:
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
-                    "%s: no room left for the store %s; nothing was changed: free some space in %s",
-                    what, path, directory);
+                    "%s: no room left for the store %s; nothing was changed: free some space in %s", what, path,
+                    directory);
         break;
     case SQLITE_IOERR:
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
                     "%s: the disk of the store %s failed (%s, code %d); nothing was changed: look "
                     "for a quota or a limit of the file size, and for errors of the disk in the "
-                    "kernel's log (dmesg)", what, path, reason, code);
+                    "kernel's log (dmesg)",
+                    what, path, reason, code);
         break;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                     "%s: another process has the store %s open: is a droverd running already? "
-                    "(systemctl status droverd; fuser %s)", what, path, path);
+                    "(systemctl status droverd; fuser %s)",
+                    what, path, path);
         break;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
                     "%s: the store %s is damaged (%s): stop droverd, move the file and its -wal "
-                    "away, and restore a backup (drover restore); running VMs are not affected", what,
-                    path, reason);
+                    "away, and restore a backup (drover restore); running VMs are not affected",
+                    what, path, reason);
         break;
     case SQLITE_READONLY:
     case SQLITE_PERM:
     case SQLITE_AUTH:
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
                     "%s: the store %s cannot be written (%s): look at its owner, and whether %s is "
-                    "mounted read-only", what, path, reason, directory);
+                    "mounted read-only",
+                    what, path, reason, directory);
         break;
     default:
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "%s: the store %s failed: %s", what, path,
-                    reason);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "%s: the store %s failed: %s", what, path, reason);
     }
 }
 
@@ -96,11 +98,9 @@ static gboolean make_file(const char *path, GError **error)
             return TRUE;
         if (errno == ENOENT)
             g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
-                        "there is no directory for the store %s: make it (mkdir -m 700 %s)", path,
-                        directory);
+                        "there is no directory for the store %s: make it (mkdir -m 700 %s)", path, directory);
         else
-            g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot make the store %s: %s", path,
-                        g_strerror(errno));
+            g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot make the store %s: %s", path, g_strerror(errno));
         return FALSE;
     }
     close(fd);
@@ -126,8 +126,7 @@ static char *ask(sqlite3 *db, const char *path, const char *sql, GError **error)
     sqlite3_stmt *statement = NULL;
     char *answer = NULL;
 
-    if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK &&
-        sqlite3_step(statement) == SQLITE_ROW)
+    if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW)
         answer = g_strdup((const char *)sqlite3_column_text(statement, 0));
     if (!answer)
         drv_sqlite_take_error(db, path, "cannot open the store", error);
@@ -135,8 +134,7 @@ static char *ask(sqlite3 *db, const char *path, const char *sql, GError **error)
     return answer;
 }
 
-static gboolean ask_number(sqlite3 *db, const char *path, const char *sql, gint64 *number,
-                           GError **error)
+static gboolean ask_number(sqlite3 *db, const char *path, const char *sql, gint64 *number, GError **error)
 {
     g_autofree char *text = ask(db, path, sql, error);
 
@@ -147,8 +145,7 @@ static gboolean ask_number(sqlite3 *db, const char *path, const char *sql, gint6
 }
 
 /* SQLite takes a log that it cannot read for an empty one: see sqlite-seen.h. */
-static gboolean check_seen(sqlite3 *db, const char *path, const drv_seen *seen, gint64 version,
-                           GError **error)
+static gboolean check_seen(sqlite3 *db, const char *path, const drv_seen *seen, gint64 version, GError **error)
 {
     gint64 revision = 0;
 
@@ -177,15 +174,14 @@ static gboolean upgrade(sqlite3 *db, const char *path, const drv_seen *seen, GEr
         !ask_number(db, path, "SELECT count(*) FROM sqlite_schema", &tables, error))
         return FALSE;
     if (application != APPLICATION_ID && (version != 0 || tables != 0)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
-                    "%s is a database of something else, not Drover's store", path);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "%s is a database of something else, not Drover's store", path);
         return FALSE;
     }
     if (version > (gint64)G_N_ELEMENTS(upgrades)) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
                     "the store %s was written by a newer Drover (its version is %" G_GINT64_FORMAT
-                    ", this one knows up to %u): install that Drover again", path, version,
-                    (guint)G_N_ELEMENTS(upgrades));
+                    ", this one knows up to %u): install that Drover again",
+                    path, version, (guint)G_N_ELEMENTS(upgrades));
         return FALSE;
     }
     if (!check_seen(db, path, seen, version, error))
@@ -194,9 +190,8 @@ static gboolean upgrade(sqlite3 *db, const char *path, const drv_seen *seen, GEr
         if (!run(db, path, upgrades[step], error))
             return FALSE;
     if (version < (gint64)G_N_ELEMENTS(upgrades)) {
-        g_autofree char *sql =
-            g_strdup_printf("PRAGMA application_id = %d; PRAGMA user_version = %u;", APPLICATION_ID,
-                            (guint)G_N_ELEMENTS(upgrades));
+        g_autofree char *sql = g_strdup_printf("PRAGMA application_id = %d; PRAGMA user_version = %u;", APPLICATION_ID,
+                                               (guint)G_N_ELEMENTS(upgrades));
         return run(db, path, sql, error);
     }
     return TRUE;
@@ -212,7 +207,8 @@ static gboolean check_whole(sqlite3 *db, const char *path, GError **error)
         return TRUE;
     g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
                 "the store %s is damaged (%s): move the file and its -wal away and restore a backup "
-                "(drover restore); running VMs are not affected", path, answer);
+                "(drover restore); running VMs are not affected",
+                path, answer);
     return FALSE;
 }
 
@@ -224,21 +220,23 @@ sqlite3 *drv_sqlite_open(const char *path, drv_seen **seen, GError **error)
     if (!make_file(path, error))
         return NULL;
     /* Its own lock guards the struct drv_store; SQLite's would be a second one. */
-    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
-                                       SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE, NULL) !=
-        SQLITE_OK) {
+    if (sqlite3_open_v2(path, &db,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE,
+                        NULL) != SQLITE_OK) {
         drv_sqlite_take_error(db, path, "cannot open the store", error);
         sqlite3_close(db);
         return NULL;
     }
     /* What cannot be used is left as it was found, the log included, which SQLite would remove. */
     (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    if (run(db, path, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;"
-                      "PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;"
-                      "PRAGMA cell_size_check = ON; PRAGMA journal_size_limit = 4194304;"
-                      "BEGIN EXCLUSIVE;", error) &&
-        (*seen = drv_seen_open(path)) && upgrade(db, path, *seen, error) &&
-        run(db, path, "COMMIT", error) && check_whole(db, path, error)) {
+    if (run(db, path,
+            "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;"
+            "PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;"
+            "PRAGMA cell_size_check = ON; PRAGMA journal_size_limit = 4194304;"
+            "BEGIN EXCLUSIVE;",
+            error) &&
+        (*seen = drv_seen_open(path)) && upgrade(db, path, *seen, error) && run(db, path, "COMMIT", error) &&
+        check_whole(db, path, error)) {
         (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
         return db;
     }

@@ -89,8 +89,8 @@ gboolean drv_seen_forget(const char *path, GError **error)
     }
     if (errno == ENOENT || errno == ENOTDIR)
         return TRUE;
-    g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot remove %s, which is of an earlier store: %s",
-                name, g_strerror(errno));
+    g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot remove %s, which is of an earlier store: %s", name,
+                g_strerror(errno));
     return FALSE;
 }
 
@@ -116,7 +116,8 @@ drv_seen *drv_seen_open(const char *path)
     seen->path = path_of(path);
     if (!take_file(seen)) {
         drv_log_warning("cannot write %s, which notes how far the store has come: %s. Until it can a damaged "
-                        "-wal is not noticed", seen->path, g_strerror(errno));
+                        "-wal is not noticed",
+                        seen->path, g_strerror(errno));
         return seen;
     }
     for (guint i = 0; i < SLOTS; i++) {
@@ -144,8 +145,7 @@ void drv_seen_note(drv_seen *seen, gint64 revision)
         return;
     sum = checksum(revision);
     (void)snprintf(text, sizeof text, MAGIC " %" G_GINT64_FORMAT " %s\n", revision, sum);
-    if (pwrite(seen->fd, text, sizeof text, (off_t)seen->slot * SLOT_BYTES) != sizeof text ||
-        fdatasync(seen->fd) < 0)
+    if (pwrite(seen->fd, text, sizeof text, (off_t)seen->slot * SLOT_BYTES) != sizeof text || fdatasync(seen->fd) < 0)
         return;
     seen->last = revision;
     seen->slot = (seen->slot + 1) % SLOTS;

@@ -69,8 +69,7 @@ static gboolean finish(sqlite_store *s, gint64 revision, GError **error)
 /* The document's revision, 0 when there is none, -1 and @error on failure. */
 static gint64 current_revision(sqlite_store *s, const char *bucket, const char *key, GError **error)
 {
-    g_autoptr(statement) st =
-        prepare(s, "SELECT revision FROM document WHERE bucket = ? AND key = ?", error);
+    g_autoptr(statement) st = prepare(s, "SELECT revision FROM document WHERE bucket = ? AND key = ?", error);
 
     if (!st)
         return -1;
@@ -89,8 +88,7 @@ static gint64 current_revision(sqlite_store *s, const char *bucket, const char *
 /* The one clock of revisions, one further; 0 and @error on failure. */
 static gint64 tick(sqlite_store *s, GError **error)
 {
-    g_autoptr(statement) st =
-        prepare(s, "UPDATE clock SET revision = revision + 1 RETURNING revision", error);
+    g_autoptr(statement) st = prepare(s, "UPDATE clock SET revision = revision + 1 RETURNING revision", error);
 
     if (!st)
         return 0;
@@ -100,13 +98,14 @@ static gint64 tick(sqlite_store *s, GError **error)
     return 0;
 }
 
-static gboolean write_document(sqlite_store *s, const char *bucket, const char *key,
-                               const char *json, gboolean exists, gint64 revision, GError **error)
+static gboolean write_document(sqlite_store *s, const char *bucket, const char *key, const char *json, gboolean exists,
+                               gint64 revision, GError **error)
 {
-    g_autoptr(statement) st = prepare(
-        s, exists ? "UPDATE document SET json = ?3, revision = ?4 WHERE bucket = ?1 AND key = ?2"
-                  : "INSERT INTO document (bucket, key, json, revision) VALUES (?1, ?2, ?3, ?4)",
-        error);
+    g_autoptr(statement) st =
+        prepare(s,
+                exists ? "UPDATE document SET json = ?3, revision = ?4 WHERE bucket = ?1 AND key = ?2"
+                       : "INSERT INTO document (bucket, key, json, revision) VALUES (?1, ?2, ?3, ?4)",
+                error);
 
     if (!st)
         return FALSE;
@@ -120,8 +119,7 @@ static gboolean write_document(sqlite_store *s, const char *bucket, const char *
 
 static gboolean erase(sqlite_store *s, const char *bucket, const char *key, GError **error)
 {
-    g_autoptr(statement) st =
-        prepare(s, "DELETE FROM document WHERE bucket = ? AND key = ?", error);
+    g_autoptr(statement) st = prepare(s, "DELETE FROM document WHERE bucket = ? AND key = ?", error);
 
     if (!st)
         return FALSE;
@@ -132,15 +130,13 @@ static gboolean erase(sqlite_store *s, const char *bucket, const char *key, GErr
     return FALSE;
 }
 
-static gboolean make_one(sqlite_store *s, const drv_store_change *change, gint64 revision,
-                         GError **error)
+static gboolean make_one(sqlite_store *s, const drv_store_change *change, gint64 revision, GError **error)
 {
     gint64 found = current_revision(s, change->bucket, change->key, error);
 
     if (found < 0 || !drv_store_compare(change, found, error))
         return FALSE;
-    return change->json ? write_document(s, change->bucket, change->key, change->json, found > 0,
-                                         revision, error)
+    return change->json ? write_document(s, change->bucket, change->key, change->json, found > 0, revision, error)
                         : erase(s, change->bucket, change->key, error);
 }
 
@@ -156,8 +152,8 @@ static void tell(sqlite_store *s, const drv_store_change *changes, guint count, 
     g_cond_broadcast(&s->changed);
 }
 
-static gboolean change_all(drv_store *store, const drv_store_change *changes, guint count,
-                           gint64 *revision, GError **error)
+static gboolean change_all(drv_store *store, const drv_store_change *changes, guint count, gint64 *revision,
+                           GError **error)
 {
     sqlite_store *s = (sqlite_store *)store;
     gint64 now = 0;
@@ -184,16 +180,14 @@ static drv_document *get(drv_store *store, const char *bucket, const char *key, 
     sqlite_store *s = (sqlite_store *)store;
     drv_document *result = NULL;
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&s->lock);
-    g_autoptr(statement) st =
-        prepare(s, "SELECT json, revision FROM document WHERE bucket = ? AND key = ?", error);
+    g_autoptr(statement) st = prepare(s, "SELECT json, revision FROM document WHERE bucket = ? AND key = ?", error);
 
     if (!st)
         return NULL;
     bind(st, bucket, key, NULL);
     switch (sqlite3_step(st)) {
     case SQLITE_ROW:
-        result = drv_document_new(key, (const char *)sqlite3_column_text(st, 0),
-                                  sqlite3_column_int64(st, 1));
+        result = drv_document_new(key, (const char *)sqlite3_column_text(st, 0), sqlite3_column_int64(st, 1));
         break;
     case SQLITE_DONE:
         drv_store_no_such(bucket, key, error);
@@ -209,9 +203,8 @@ static GPtrArray *list(drv_store *store, const char *bucket, guint limit, GError
     sqlite_store *s = (sqlite_store *)store;
     g_autoptr(GPtrArray) found = drv_documents_new();
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&s->lock);
-    g_autoptr(statement) st = prepare(
-        s, "SELECT key, json, revision FROM document WHERE bucket = ? ORDER BY id DESC LIMIT ?",
-        error);
+    g_autoptr(statement) st =
+        prepare(s, "SELECT key, json, revision FROM document WHERE bucket = ? ORDER BY id DESC LIMIT ?", error);
     int result;
 
     if (!st)
@@ -220,8 +213,7 @@ static GPtrArray *list(drv_store *store, const char *bucket, guint limit, GError
     sqlite3_bind_int64(st, 2, limit == 0 ? -1 : (sqlite3_int64)limit);
     while ((result = sqlite3_step(st)) == SQLITE_ROW)
         g_ptr_array_add(found, drv_document_new((const char *)sqlite3_column_text(st, 0),
-                                                (const char *)sqlite3_column_text(st, 1),
-                                                sqlite3_column_int64(st, 2)));
+                                                (const char *)sqlite3_column_text(st, 1), sqlite3_column_int64(st, 2)));
     if (result != SQLITE_DONE) {
         fail(s, error);
         return NULL;
@@ -241,8 +233,10 @@ static gint64 next(drv_store *store, const char *counter, GError **error)
         return 0;
     now = tick(s, error);
     if (now)
-        st = prepare(s, "INSERT INTO counter VALUES (?, 1) "
-                        "ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value", error);
+        st = prepare(s,
+                     "INSERT INTO counter VALUES (?, 1) "
+                     "ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value",
+                     error);
     if (st) {
         bind(st, counter, NULL, NULL);
         if (sqlite3_step(st) == SQLITE_ROW)
@@ -256,9 +250,10 @@ static gint64 next(drv_store *store, const char *counter, GError **error)
 
 static gboolean raise_one(sqlite_store *s, const char *counter, gint64 value, GError **error)
 {
-    g_autoptr(statement) st =
-        prepare(s, "INSERT INTO counter VALUES (?1, ?2) "
-                   "ON CONFLICT (name) DO UPDATE SET value = max(value, ?2)", error);
+    g_autoptr(statement) st = prepare(s,
+                                      "INSERT INTO counter VALUES (?1, ?2) "
+                                      "ON CONFLICT (name) DO UPDATE SET value = max(value, ?2)",
+                                      error);
 
     if (!st)
         return FALSE;
@@ -306,8 +301,7 @@ static GPtrArray *buckets(drv_store *store, GError **error)
     sqlite_store *s = (sqlite_store *)store;
     g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&s->lock);
-    g_autoptr(statement) st =
-        prepare(s, "SELECT DISTINCT bucket FROM document ORDER BY bucket", error);
+    g_autoptr(statement) st = prepare(s, "SELECT DISTINCT bucket FROM document ORDER BY bucket", error);
     int result;
 
     if (!st)
@@ -333,8 +327,7 @@ static gint64 clock_now(sqlite_store *s, GError **error)
 }
 
 /* Only this process changes the file, so this process knows of each change. */
-static gint64 wait_for(drv_store *store, const char *bucket, gint64 after, guint wait_ms,
-                       GError **error)
+static gint64 wait_for(drv_store *store, const char *bucket, gint64 after, guint wait_ms, GError **error)
 {
     sqlite_store *s = (sqlite_store *)store;
     gint64 until = g_get_monotonic_time() + (gint64)wait_ms * 1000;
@@ -363,8 +356,8 @@ static void stop_waiting(drv_store *store)
 }
 
 /* The file is this process's alone, and so is everything that can be claimed in it. */
-static drv_claim claim(drv_store *store, const char *name, const char *who, guint ttl_s,
-                       gint64 *lease, char **holder, GError **error)
+static drv_claim claim(drv_store *store, const char *name, const char *who, guint ttl_s, gint64 *lease, char **holder,
+                       GError **error)
 {
     *holder = g_strdup(who);
     return DRV_CLAIM_HELD;
@@ -398,8 +391,7 @@ static json_object *status(drv_store *store)
     json_object_object_add(object, "where", json_object_new_string(s->path));
     json_object_object_add(object, "bytes", json_object_new_int64(file.st_size + log.st_size));
     if (statvfs(s->path, &fs) == 0)
-        json_object_object_add(object, "free_bytes",
-                               json_object_new_int64((gint64)(fs.f_bavail * fs.f_frsize)));
+        json_object_object_add(object, "free_bytes", json_object_new_int64((gint64)(fs.f_bavail * fs.f_frsize)));
     return object;
 }
 

@@ -25,16 +25,14 @@ static gboolean check_name(const char *what, const char *name, GError **error)
     gsize length = name ? strnlen(name, NAME_MOST + 1) : 0;
 
     if (length == 0 || length > NAME_MOST) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "a %s of the store has 1 to %d characters",
-                    what, NAME_MOST);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "a %s of the store has 1 to %d characters", what, NAME_MOST);
         return FALSE;
     }
     for (gsize i = 0; i < length; i++) {
         if (!g_ascii_isalnum(name[i]) && !strchr("._:@+=,-", name[i])) {
             g_autofree char *shown = g_strescape(name, NULL);
             g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                        "the %s \"%s\" of the store may hold letters, digits and ._:@+=,- only", what,
-                        shown);
+                        "the %s \"%s\" of the store may hold letters, digits and ._:@+=,- only", what, shown);
             return FALSE;
         }
     }
@@ -50,8 +48,8 @@ static gboolean check_expected(const char *bucket, const char *key, gint64 expec
 {
     if (expected >= DRV_REVISION_ANY)
         return TRUE;
-    g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                "%s/%s cannot have the revision %" G_GINT64_FORMAT, bucket, key, expected);
+    g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s/%s cannot have the revision %" G_GINT64_FORMAT, bucket, key,
+                expected);
     return FALSE;
 }
 
@@ -92,14 +90,12 @@ static gboolean is_json(const char *text)
 static gboolean check_json(const char *bucket, const char *key, const char *json, GError **error)
 {
     if (strnlen(json, JSON_MOST_BYTES + 1) > JSON_MOST_BYTES)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "%s/%s is too large for the store: at most %u MiB", bucket, key,
-                    JSON_MOST_BYTES >> 20);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s/%s is too large for the store: at most %u MiB", bucket,
+                    key, JSON_MOST_BYTES >> 20);
     else if (!g_utf8_validate(json, -1, NULL))
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s/%s is not UTF-8", bucket, key);
     else if (!is_json(json))
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s/%s is not JSON: %.40s", bucket, key,
-                    json);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s/%s is not JSON: %.40s", bucket, key, json);
     else
         return TRUE;
     return FALSE;
@@ -114,7 +110,8 @@ drv_store *drv_store_open_with(const drv_store_options *options, GError **error)
     if (!*where || strstr(where, "://")) {
         g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
                     "%s cannot be a store: give the path of a file, or "
-                    "etcd://HOST[:PORT][,HOST…][/PREFIX]", *where ? where : "nothing");
+                    "etcd://HOST[:PORT][,HOST…][/PREFIX]",
+                    *where ? where : "nothing");
         return NULL;
     }
     return drv_store_open_sqlite(where, error);
@@ -145,39 +142,36 @@ static gboolean check_change(const drv_store_change *change, GError **error)
            (!change->json || check_json(change->bucket, change->key, change->json, error));
 }
 
-gboolean drv_store_change_all(drv_store *store, const drv_store_change *changes, guint count,
-                              gint64 *revision, GError **error)
+gboolean drv_store_change_all(drv_store *store, const drv_store_change *changes, guint count, gint64 *revision,
+                              GError **error)
 {
     if (count < 1 || count > CHANGES_MOST) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                    "1 to %d documents can be changed together, not %u", CHANGES_MOST, count);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "1 to %d documents can be changed together, not %u",
+                    CHANGES_MOST, count);
         return FALSE;
     }
     for (guint i = 0; i < count; i++) {
         if (!check_change(&changes[i], error))
             return FALSE;
         for (guint j = 0; j < i; j++)
-            if (g_str_equal(changes[i].key, changes[j].key) &&
-                g_str_equal(changes[i].bucket, changes[j].bucket)) {
-                g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID,
-                            "%s/%s is to be changed twice at once", changes[i].bucket,
-                            changes[i].key);
+            if (g_str_equal(changes[i].key, changes[j].key) && g_str_equal(changes[i].bucket, changes[j].bucket)) {
+                g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "%s/%s is to be changed twice at once",
+                            changes[i].bucket, changes[i].key);
                 return FALSE;
             }
     }
     return store->ops->change(store, changes, count, revision, error);
 }
 
-gboolean drv_store_put(drv_store *store, const char *bucket, const char *key, const char *json,
-                       gint64 expected, gint64 *revision, GError **error)
+gboolean drv_store_put(drv_store *store, const char *bucket, const char *key, const char *json, gint64 expected,
+                       gint64 *revision, GError **error)
 {
     const drv_store_change change = {bucket, key, json ?: "", expected};
 
     return drv_store_change_all(store, &change, 1, revision, error);
 }
 
-gboolean drv_store_delete(drv_store *store, const char *bucket, const char *key, gint64 expected,
-                          GError **error)
+gboolean drv_store_delete(drv_store *store, const char *bucket, const char *key, gint64 expected, GError **error)
 {
     const drv_store_change change = {bucket, key, NULL, expected};
 
@@ -193,8 +187,7 @@ static int compare_documents(gconstpointer a, gconstpointer b)
 
 GPtrArray *drv_store_list(drv_store *store, const char *bucket, guint limit, GError **error)
 {
-    GPtrArray *found =
-        check_name("bucket", bucket, error) ? store->ops->list(store, bucket, limit, error) : NULL;
+    GPtrArray *found = check_name("bucket", bucket, error) ? store->ops->list(store, bucket, limit, error) : NULL;
 
     if (found)
         g_ptr_array_sort(found, compare_documents);
@@ -208,8 +201,7 @@ gint64 drv_store_next(drv_store *store, const char *counter, GError **error)
 
 gboolean drv_store_raise(drv_store *store, const char *counter, gint64 value, GError **error)
 {
-    return check_name("counter", counter, error) &&
-           store->ops->raise(store, counter, value, error);
+    return check_name("counter", counter, error) && store->ops->raise(store, counter, value, error);
 }
 
 GPtrArray *drv_store_counters(drv_store *store, GError **error)
@@ -222,12 +214,9 @@ GPtrArray *drv_store_buckets(drv_store *store, GError **error)
     return store->ops->buckets(store, error);
 }
 
-gint64 drv_store_wait(drv_store *store, const char *bucket, gint64 after, guint wait_ms,
-                      GError **error)
+gint64 drv_store_wait(drv_store *store, const char *bucket, gint64 after, guint wait_ms, GError **error)
 {
-    return check_name("bucket", bucket, error)
-               ? store->ops->wait(store, bucket, after, wait_ms, error)
-               : -1;
+    return check_name("bucket", bucket, error) ? store->ops->wait(store, bucket, after, wait_ms, error) : -1;
 }
 
 void drv_store_stop_waiting(drv_store *store)
@@ -235,8 +224,8 @@ void drv_store_stop_waiting(drv_store *store)
     store->ops->stop_waiting(store);
 }
 
-drv_claim drv_store_claim(drv_store *store, const char *name, const char *who, guint ttl_s,
-                          gint64 *lease, char **holder, GError **error)
+drv_claim drv_store_claim(drv_store *store, const char *name, const char *who, guint ttl_s, gint64 *lease,
+                          char **holder, GError **error)
 {
     *holder = NULL;
     return check_name("claim", name, error) && check_name("holder", who, error)

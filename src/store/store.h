@@ -35,12 +35,11 @@ drv_document *drv_store_get(drv_store *store, const char *bucket, const char *ke
  * @revision: receives the new one; may be NULL
  * DRV_ERROR_CONFLICT when it is not, DRV_ERROR_FAILED when the disk is full and so on.
  */
-gboolean drv_store_put(drv_store *store, const char *bucket, const char *key, const char *json,
-                       gint64 expected, gint64 *revision, GError **error);
+gboolean drv_store_put(drv_store *store, const char *bucket, const char *key, const char *json, gint64 expected,
+                       gint64 *revision, GError **error);
 
 /** drv_store_delete() - with the same check: deleting is how a single-use token is used. */
-gboolean drv_store_delete(drv_store *store, const char *bucket, const char *key, gint64 expected,
-                          GError **error);
+gboolean drv_store_delete(drv_store *store, const char *bucket, const char *key, gint64 expected, GError **error);
 
 /** drv_store_list() - of drv_document, by key (keys that end in a number: by number), at most @limit newest (0: all). Transfer full. */
 GPtrArray *drv_store_list(drv_store *store, const char *bucket, guint limit, GError **error);
@@ -53,8 +52,8 @@ gint64 drv_store_next(drv_store *store, const char *counter, GError **error);
  * @revision: receives that of all documents written; may be NULL
  * Errors as for put and delete; the message names the document.
  */
-gboolean drv_store_change_all(drv_store *store, const drv_store_change *changes, guint count,
-                              gint64 *revision, GError **error);
+gboolean drv_store_change_all(drv_store *store, const drv_store_change *changes, guint count, gint64 *revision,
+                              GError **error);
 
 /**
  * drv_store_wait() - until something in @bucket has changed after @after, or for @wait_ms.
@@ -62,8 +61,7 @@ gboolean drv_store_change_all(drv_store *store, const drv_store_change *changes,
  * Return: to be given next; greater than @after if something (maybe) changed. -1 and @error.
  * Read the bucket after the first call, and after each that returned more.
  */
-gint64 drv_store_wait(drv_store *store, const char *bucket, gint64 after, guint wait_ms,
-                      GError **error);
+gint64 drv_store_wait(drv_store *store, const char *bucket, gint64 after, guint wait_ms, GError **error);
 
 /** drv_store_stop_waiting() - whoever waits, now or later, returns within a second: @store is to be closed. */
 void drv_store_stop_waiting(drv_store *store);
@@ -75,8 +73,8 @@ void drv_store_stop_waiting(drv_store *store);
  * @lease: what the last call left there; 0 at first
  * @holder: receives who holds it, if anybody (transfer full)
  */
-drv_claim drv_store_claim(drv_store *store, const char *name, const char *who, guint ttl_s,
-                          gint64 *lease, char **holder, GError **error);
+drv_claim drv_store_claim(drv_store *store, const char *name, const char *who, guint ttl_s, gint64 *lease,
+                          char **holder, GError **error);
 
 /** drv_store_release() - let go at once what drv_store_claim() left in @lease. */
 void drv_store_release(drv_store *store, gint64 lease);

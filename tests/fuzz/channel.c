@@ -18,8 +18,7 @@ void fuzz_require(int condition)
 
 void fuzz_channel_begin(struct fuzz_channel *channel, unsigned tricks)
 {
-    struct drv_encoder_config config = {
-        .cache_pages = CACHE_PAGES, .lanes = LANES, .tricks = tricks, .seed = 1};
+    struct drv_encoder_config config = {.cache_pages = CACHE_PAGES, .lanes = LANES, .tricks = tricks, .seed = 1};
     struct drv_error err;
 
     if (!channel->encoder) {

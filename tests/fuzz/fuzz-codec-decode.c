@@ -25,8 +25,8 @@ static void require(int condition)
 /* Something to refer to: a page of zeros. */
 static void fill(drv_decoder *to)
 {
-    static const uint8_t page[DRV_PAGE_SIZE], ops[] = {DRV_OP_BARE << DRV_OP_COUNT_BITS,
-                                                       DRV_OP_PAGES << DRV_OP_COUNT_BITS};
+    static const uint8_t page[DRV_PAGE_SIZE],
+        ops[] = {DRV_OP_BARE << DRV_OP_COUNT_BITS, DRV_OP_PAGES << DRV_OP_COUNT_BITS};
     static uint8_t bytes[DRV_RECORD_HEADER_SIZE + sizeof ops + sizeof page];
     const struct drv_record record = {.method = DRV_RECORD_STORED,
                                       .body = sizeof ops + sizeof page,

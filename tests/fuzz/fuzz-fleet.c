@@ -263,8 +263,7 @@ static void plan_all(const drv_fleet *fleet)
         const drv_fleet_node *node = fleet->nodes->pdata[i];
         const char *nodes[] = {node->name, NULL};
         g_autoptr(GError) error = NULL;
-        g_autoptr(json_object) plan =
-            drv_plan_evacuate(fleet, nodes, &DRV_PLAN_LIMITS_DEFAULT, &error);
+        g_autoptr(json_object) plan = drv_plan_evacuate(fleet, nodes, &DRV_PLAN_LIMITS_DEFAULT, &error);
 
         require(!plan == !!error && !plan == !node->up);
         if (plan)
@@ -272,8 +271,7 @@ static void plan_all(const drv_fleet *fleet)
     }
     if (vm) {
         g_autoptr(GError) error = NULL;
-        g_autoptr(json_object) plan =
-            drv_plan_place_vm(fleet, vm->name, &DRV_PLAN_LIMITS_DEFAULT, &error);
+        g_autoptr(json_object) plan = drv_plan_place_vm(fleet, vm->name, &DRV_PLAN_LIMITS_DEFAULT, &error);
 
         require(!plan == !!error);
         if (plan)
@@ -284,8 +282,7 @@ static void plan_all(const drv_fleet *fleet)
 static void read_again(const drv_fleet *fleet)
 {
     g_autoptr(json_object) object = drv_fleet_to_json(fleet);
-    g_autofree char *text =
-        g_strdup(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
+    g_autofree char *text = g_strdup(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
     g_autoptr(GError) error = NULL;
     g_autoptr(json_object) parsed = drv_json_parse(text, "what was written", &error);
     g_autoptr(drv_fleet) again = parsed ? drv_fleet_from_json(parsed, &error) : NULL;

@@ -52,8 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         data += DRV_FRAME_HEADER_SIZE;
         size -= DRV_FRAME_HEADER_SIZE;
         payload = frame.length < size ? frame.length : size;
-        if (frame.type == DRV_FRAME_DATA && payload &&
-            drv_window_reserve(&window, frame.offset, payload, &err) == 0)
+        if (frame.type == DRV_FRAME_DATA && payload && drv_window_reserve(&window, frame.offset, payload, &err) == 0)
             drv_window_fill(&window, frame.offset, data, payload);
         data += payload;
         size -= payload;

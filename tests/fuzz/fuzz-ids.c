@@ -23,17 +23,17 @@ static int is_quiet(const char *text)
     return 1;
 }
 
-#define NAME(type, parse)                                                                                          \
-    do {                                                                                                           \
-        struct drv_error err_ = {0};                                                                               \
-        type name_, again_;                                                                                        \
-        if (parse(&name_, text, &err_) == 0) {                                                                     \
-            require(*name_.text && is_quiet(name_.text) && !strchr(name_.text, '/'));                              \
-            require(strcmp(name_.text, ".") && strcmp(name_.text, ".."));                                          \
-            require(parse(&again_, name_.text, NULL) == 0 && !strcmp(name_.text, again_.text));                    \
-        } else {                                                                                                   \
-            require(err_.code > 0 && is_quiet(err_.message));                                                      \
-        }                                                                                                          \
+#define NAME(type, parse)                                                                                              \
+    do {                                                                                                               \
+        struct drv_error err_ = {0};                                                                                   \
+        type name_, again_;                                                                                            \
+        if (parse(&name_, text, &err_) == 0) {                                                                         \
+            require(*name_.text &&is_quiet(name_.text) && !strchr(name_.text, '/'));                                   \
+            require(strcmp(name_.text, ".") && strcmp(name_.text, ".."));                                              \
+            require(parse(&again_, name_.text, NULL) == 0 && !strcmp(name_.text, again_.text));                        \
+        } else {                                                                                                       \
+            require(err_.code > 0 && is_quiet(err_.message));                                                          \
+        }                                                                                                              \
     } while (0)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

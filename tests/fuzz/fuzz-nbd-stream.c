@@ -54,8 +54,7 @@ static struct drv_older *digest_image(void)
     fuzz_require(drv_older_new(&older, key, &err) == 0);
     fuzz_require(drv_digester_new(&digester, key, &err) == 0);
     for (size_t i = 0; i < BLOCKS; i++)
-        fuzz_require(drv_digester_block(digester, image + i * DRV_PAGE_SIZE,
-                                        digests + i * DRV_OLDER_DIGEST) == 0);
+        fuzz_require(drv_digester_block(digester, image + i * DRV_PAGE_SIZE, digests + i * DRV_OLDER_DIGEST) == 0);
     drv_digester_free(digester);
     fuzz_require(drv_older_move(older, 0) && drv_older_ask(older, 1, &first) && first == 0);
     fuzz_require(drv_older_answer(older, 0, digests, sizeof digests, 1, &err) == 0);

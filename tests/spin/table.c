@@ -55,12 +55,10 @@ static bool print_verdict(guint source, guint target, guint bits)
     drv_verdict verdict = drv_settle_decide(&facts);
 
     /* Only a paused source and a running target can be halves of a post-copy (finish.c). */
-    if ((facts.source_split && source != DRV_PRESENCE_PAUSED) ||
-        (facts.source_broken && !facts.source_split) ||
+    if ((facts.source_split && source != DRV_PRESENCE_PAUSED) || (facts.source_broken && !facts.source_split) ||
         (facts.target_split && target != DRV_PRESENCE_RUNNING) || verdict == DRV_VERDICT_WAIT)
         return false;
-    printf("    ((facts) == %u -> %u : \\\n",
-           (source * 5 + target) * 64 + bits, verdict);
+    printf("    ((facts) == %u -> %u : \\\n", (source * 5 + target) * 64 + bits, verdict);
     return true;
 }
 
@@ -69,9 +67,8 @@ static void print_verdicts(void)
     guint printed = 0;
 
     static const char *const names[] = {
-        [DRV_VERDICT_DONE] = "done",           [DRV_VERDICT_ROLL_BACK] = "roll_back",
-        [DRV_VERDICT_COMPLETE] = "complete",   [DRV_VERDICT_WAIT] = "wait",
-        [DRV_VERDICT_ATTENTION] = "attention", [DRV_VERDICT_RECOVER] = "recover",
+        [DRV_VERDICT_DONE] = "done", [DRV_VERDICT_ROLL_BACK] = "roll_back", [DRV_VERDICT_COMPLETE] = "complete",
+        [DRV_VERDICT_WAIT] = "wait", [DRV_VERDICT_ATTENTION] = "attention", [DRV_VERDICT_RECOVER] = "recover",
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(names); i++)

@@ -27,8 +27,8 @@ static void note(const char *what, const char *path, const char *to)
 
     g_mutex_lock(&lock);
     if (noted)
-        g_string_append_printf(noted, "%s%s %s%s%s", noted->len ? ", " : "", what, last_part(path),
-                               to ? " " : "", to ? last_part(to) : "");
+        g_string_append_printf(noted, "%s%s %s%s%s", noted->len ? ", " : "", what, last_part(path), to ? " " : "",
+                               to ? last_part(to) : "");
     g_mutex_unlock(&lock);
     errno = saved;
 }

@@ -7,8 +7,7 @@
 
 static gboolean is_live(drv_presence presence)
 {
-    return presence == DRV_PRESENCE_RUNNING || presence == DRV_PRESENCE_PAUSED ||
-           presence == DRV_PRESENCE_UNKNOWN;
+    return presence == DRV_PRESENCE_RUNNING || presence == DRV_PRESENCE_PAUSED || presence == DRV_PRESENCE_UNKNOWN;
 }
 
 static void add_command(json_object *commands, const char *node, const char *verb, const char *uuid)
@@ -19,8 +18,8 @@ static void add_command(json_object *commands, const char *node, const char *ver
 }
 
 /* What makes the copy of @keep the VM, and the other's nothing. */
-static json_object *commands_to_keep(const char *uuid, const char *keep, drv_presence kept,
-                                     const char *other, drv_presence others)
+static json_object *commands_to_keep(const char *uuid, const char *keep, drv_presence kept, const char *other,
+                                     drv_presence others)
 {
     json_object *commands = json_object_new_array();
 
@@ -39,8 +38,8 @@ static json_object *commands_to_keep(const char *uuid, const char *keep, drv_pre
  * What boots a VM anew of which only a half is left. That half is ended first: the other end's libvirtd
  * may wait for it. The other end's definition is for Drover to remove when the VM runs.
  */
-static json_object *commands_to_boot(const char *uuid, const char *keep, drv_presence kept,
-                                     const char *other, drv_presence others)
+static json_object *commands_to_boot(const char *uuid, const char *keep, drv_presence kept, const char *other,
+                                     drv_presence others)
 {
     json_object *commands = json_object_new_array();
 
@@ -79,9 +78,8 @@ static char *what_is_lost(drv_outgoing *outgoing, const drv_settle_facts *facts)
                                target);
     return g_strdup_printf("then its %s at %s ended: it is %s on %s and %s on %s, and neither has all of "
                            "its memory",
-                           facts->source_split ? "running half" : "memory",
-                           facts->source_split ? target : source, drv_presence_name(facts->source),
-                           source, drv_presence_name(facts->target), target);
+                           facts->source_split ? "running half" : "memory", facts->source_split ? target : source,
+                           drv_presence_name(facts->source), source, drv_presence_name(facts->target), target);
 }
 
 /* The hand-over by post-copy is over and one half of the VM is gone, or cannot be reached. */
@@ -95,12 +93,9 @@ static char *why_lost(drv_outgoing *outgoing, const drv_settle_facts *facts, jso
         "%s was handed over by post-copy, %s. Drover has ended neither. Its disks are whole; to boot it "
         "anew at %s%s: %s. Then 'drover reconcile %s'. (If it stays defined on %s, libvirt 9.0 there has "
         "not let go of it: restart libvirtd, no VM that runs notices)",
-        drv_job_vm(outgoing->job), what,
-        at_source ? drv_job_source(outgoing->job) : drv_job_target(outgoing->job),
-        !at_source && facts->target == DRV_PRESENCE_ABSENT
-            ? " (define it there first: it was transient)"
-            : "",
-        boot, drv_job_id(outgoing->job), drv_job_source(outgoing->job));
+        drv_job_vm(outgoing->job), what, at_source ? drv_job_source(outgoing->job) : drv_job_target(outgoing->job),
+        !at_source && facts->target == DRV_PRESENCE_ABSENT ? " (define it there first: it was transient)" : "", boot,
+        drv_job_id(outgoing->job), drv_job_source(outgoing->job));
 }
 
 /* What to type for one copy, unless it is enough that it stays. */
@@ -112,24 +107,23 @@ static void add_choice(GString *why, const char *node, json_object *commands)
         g_string_append_printf(why, " To keep %s's: %s.", node, text);
 }
 
-static char *why_undecided(drv_outgoing *outgoing, const drv_settle_facts *facts,
-                           const GError *target_error, json_object *keep_source,
-                           json_object *keep_target)
+static char *why_undecided(drv_outgoing *outgoing, const drv_settle_facts *facts, const GError *target_error,
+                           json_object *keep_source, json_object *keep_target)
 {
     const char *source = drv_job_source(outgoing->job);
     const char *target = drv_job_target(outgoing->job);
     g_autoptr(GString) why = g_string_new(NULL);
 
     g_string_append_printf(why, "%s is %s on %s and %s on %s%s", drv_job_vm(outgoing->job),
-                           drv_presence_name(facts->source), source,
-                           drv_presence_name(facts->target), target,
+                           drv_presence_name(facts->source), source, drv_presence_name(facts->target), target,
                            facts->resumed ? " (it has run there)" : "");
     if (target_error)
         g_string_append_printf(why, ", which says: %s", target_error->message);
     g_string_append(why, ". Drover has touched neither.");
     if (facts->source == DRV_PRESENCE_ABSENT && facts->target == DRV_PRESENCE_ABSENT)
-        g_string_append_printf(why, " Somebody has removed it while it moved: define it anew where "
-                                    "the images of its disks are, %s's being the newest.",
+        g_string_append_printf(why,
+                               " Somebody has removed it while it moved: define it anew where "
+                               "the images of its disks are, %s's being the newest.",
                                target);
     if (facts->source != DRV_PRESENCE_ABSENT)
         add_choice(why, source, keep_source);
@@ -140,8 +134,7 @@ static char *why_undecided(drv_outgoing *outgoing, const drv_settle_facts *facts
     return g_string_free(g_steal_pointer(&why), FALSE);
 }
 
-void drv_outgoing_need_attention(drv_outgoing *outgoing, const drv_settle_facts *facts,
-                                 const GError *target_error)
+void drv_outgoing_need_attention(drv_outgoing *outgoing, const drv_settle_facts *facts, const GError *target_error)
 {
     const char *uuid = drv_job_uuid(outgoing->job);
     const char *source = drv_job_source(outgoing->job);
@@ -153,10 +146,10 @@ void drv_outgoing_need_attention(drv_outgoing *outgoing, const drv_settle_facts 
     g_autofree char *why = NULL;
 
     if (lost) {
-        keep_source = at_source ? commands_to_boot(uuid, source, facts->source, target, facts->target)
-                                : json_object_new_array();
-        keep_target = at_source ? json_object_new_array()
-                                : commands_to_boot(uuid, target, facts->target, source, facts->source);
+        keep_source =
+            at_source ? commands_to_boot(uuid, source, facts->source, target, facts->target) : json_object_new_array();
+        keep_target =
+            at_source ? json_object_new_array() : commands_to_boot(uuid, target, facts->target, source, facts->source);
         why = why_lost(outgoing, facts, at_source ? keep_source : keep_target);
     } else {
         keep_source = commands_to_keep(uuid, source, facts->source, target, facts->target);
@@ -172,6 +165,5 @@ void drv_outgoing_need_attention(drv_outgoing *outgoing, const drv_settle_facts 
     drv_json_set(attention, "keep_target", keep_target);
     drv_job_set_attention(outgoing->job, attention);
     drv_outgoing_read_counters(outgoing);
-    drv_outgoing_end(outgoing, DRV_STATE_NEEDS_ATTENTION, "needs-attention", DRV_ERROR_FAILED, why,
-                     NULL);
+    drv_outgoing_end(outgoing, DRV_STATE_NEEDS_ATTENTION, "needs-attention", DRV_ERROR_FAILED, why, NULL);
 }

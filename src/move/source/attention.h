@@ -14,5 +14,4 @@
  * memory was lost in post-copy leaves no choice but to boot it anew where it ran last: then the other
  * list of commands is empty. The job's thread.
  */
-void drv_outgoing_need_attention(drv_outgoing *outgoing, const drv_settle_facts *facts,
-                                 const GError *target_error);
+void drv_outgoing_need_attention(drv_outgoing *outgoing, const drv_settle_facts *facts, const GError *target_error);

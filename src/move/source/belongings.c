@@ -31,7 +31,6 @@ static gboolean is_offline(json_object *step)
     return g_str_equal(drv_json_string(step, "method", ""), "offline");
 }
 
-
 /* ---- the definition ---- */
 
 drv_rewrite *drv_departure_rewrite(json_object *step, gboolean *proven)
@@ -48,13 +47,11 @@ drv_rewrite *drv_departure_rewrite(json_object *step, gboolean *proven)
         gboolean block = drv_json_bool(disk, "target_block");
         gboolean before = drv_json_bool(disk, "before");
         /* A volume is named by a pool, which need not be there. */
-        gboolean moves = !g_str_equal(path, target_path) ||
-                         g_str_equal(drv_json_string(disk, "type", ""), "volume");
+        gboolean moves = !g_str_equal(path, target_path) || g_str_equal(drv_json_string(disk, "type", ""), "volume");
 
         *proven |= drv_json_bool(disk, "proven");
         if (drv_node_is_copied(disk))
-            drv_rewrite_add_disk(rewrite, drv_json_string(disk, "target", ""),
-                                 moves ? target_path : NULL, block,
+            drv_rewrite_add_disk(rewrite, drv_json_string(disk, "target", ""), moves ? target_path : NULL, block,
                                  drv_json_bool(disk, "flatten"), !before && !block);
     }
     for (gsize i = 0; i < drv_json_length(networks); i++) {
@@ -94,8 +91,7 @@ static json_object *strings(const GPtrArray *list)
     return array;
 }
 
-static gboolean add_tpm(const char *root, const char *inner, json_object *files, gsize *total,
-                        GError **error)
+static gboolean add_tpm(const char *root, const char *inner, json_object *files, gsize *total, GError **error)
 {
     g_autofree char *path = *inner ? g_build_filename(root, inner, NULL) : g_strdup(root);
     const struct passwd *user;
@@ -104,8 +100,7 @@ static gboolean add_tpm(const char *root, const char *inner, json_object *files,
     struct stat st;
 
     if (lstat(path, &st) < 0) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot read the TPM's state %s: %s", path,
-                    g_strerror(errno));
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot read the TPM's state %s: %s", path, g_strerror(errno));
         return FALSE;
     }
     if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
@@ -127,8 +122,10 @@ static gboolean add_tpm(const char *root, const char *inner, json_object *files,
             return FALSE;
         *total += length;
         if (*total > TPM_MOST_BYTES) {
-            g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED, "the TPM's state in %s is larger than "
-                        "any TPM's", root);
+            g_set_error(error, DRV_ERROR, DRV_ERROR_REFUSED,
+                        "the TPM's state in %s is larger than "
+                        "any TPM's",
+                        root);
             return FALSE;
         }
         text = g_base64_encode((const guchar *)bytes, length);
@@ -147,8 +144,7 @@ static gboolean add_tpm(const char *root, const char *inner, json_object *files,
     return TRUE;
 }
 
-static gboolean add_offline(json_object *step, const drv_belongings *has, json_object *parcel,
-                            GError **error)
+static gboolean add_offline(json_object *step, const drv_belongings *has, json_object *parcel, GError **error)
 {
     gboolean proven;
     g_autoptr(drv_rewrite) rewrite = drv_departure_rewrite(step, &proven);
@@ -190,8 +186,8 @@ json_object *drv_departure_parcel(drv_context *ctx, json_object *step, GError **
 
     drv_json_set(parcel, "macs", macs);
     for (gsize i = 0; i < drv_json_length(networks); i++)
-        json_object_array_add(macs, json_object_new_string(drv_json_string(
-                                        json_object_array_get_idx(networks, i), "mac", "")));
+        json_object_array_add(
+            macs, json_object_new_string(drv_json_string(json_object_array_get_idx(networks, i), "mac", "")));
     if (!drv_hyper_belongings(ctx->hyper, uuid, &has, error))
         return NULL;
     drv_json_set_bool(parcel, "autostart", has.autostart);
@@ -215,24 +211,19 @@ static gboolean show_progress(gpointer data)
     dead = outgoing->relay_dead || relay.state == DRV_RELAY_LOST;
     g_mutex_unlock(&outgoing->lock);
     outgoing->stats.disk_processed_bytes = relay.channel[DRV_CHANNEL_DISK].local_in_bytes;
-    outgoing->stats.disk_total_bytes =
-        MAX(outgoing->stats.disk_total_bytes, outgoing->stats.disk_processed_bytes);
-    outgoing->stats.disk_remaining_bytes =
-        outgoing->stats.disk_total_bytes - outgoing->stats.disk_processed_bytes;
-    drv_job_progress(outgoing->job,
-                     drv_progress_update(&outgoing->progress, drv_job_state(outgoing->job),
-                                         &outgoing->stats, &relay, drv_clock_ms()));
+    outgoing->stats.disk_total_bytes = MAX(outgoing->stats.disk_total_bytes, outgoing->stats.disk_processed_bytes);
+    outgoing->stats.disk_remaining_bytes = outgoing->stats.disk_total_bytes - outgoing->stats.disk_processed_bytes;
+    drv_job_progress(outgoing->job, drv_progress_update(&outgoing->progress, drv_job_state(outgoing->job),
+                                                        &outgoing->stats, &relay, drv_clock_ms()));
     return !dead && !drv_job_cancel_requested(outgoing->job) && !drv_node_is_stopping(outgoing->ctx);
 }
 
 /* One image: the target serves it, qemu-img writes to it, the target closes it. */
-static gboolean send_image(drv_outgoing *outgoing, const char *path, const char *format,
-                           const char *target_path, const char *target_format, gint64 file_bytes,
-                           gboolean zero, GError **error)
+static gboolean send_image(drv_outgoing *outgoing, const char *path, const char *format, const char *target_path,
+                           const char *target_format, gint64 file_bytes, gboolean zero, GError **error)
 {
     g_autoptr(json_object) what = json_object_new_object();
-    g_autofree char *uri = g_strdup_printf("nbd+unix:///?socket=%s/%s", outgoing->dir,
-                                           DRV_SOCKET_DISK);
+    g_autofree char *uri = g_strdup_printf("nbd+unix:///?socket=%s/%s", outgoing->dir, DRV_SOCKET_DISK);
     guint64 rate_bps = (guint64)drv_json_int(drv_job_step(outgoing->job), "bandwidth_bps", 0);
     json_object *answer;
 
@@ -264,12 +255,10 @@ static gboolean send_disk(drv_outgoing *outgoing, json_object *disk, GError **er
         json_object *base = json_object_array_get_idx(bases, i);
         const char *file = drv_json_string(base, "path", "");
 
-        if (!send_image(outgoing, file, "raw", file, "raw", drv_json_int(base, "size_bytes", 0),
-                        TRUE, error))
+        if (!send_image(outgoing, file, "raw", file, "raw", drv_json_int(base, "size_bytes", 0), TRUE, error))
             return FALSE;
     }
-    return send_image(outgoing, path, "raw", target_path, "raw", drv_json_int(disk, "file_bytes", 0),
-                      TRUE, error);
+    return send_image(outgoing, path, "raw", target_path, "raw", drv_json_int(disk, "file_bytes", 0), TRUE, error);
 }
 
 gboolean drv_departure_sends_before(json_object *step)
@@ -298,8 +287,7 @@ gboolean drv_departure_send(drv_outgoing *outgoing, gboolean all, GError **error
     for (gsize i = 0; i < drv_json_length(disks); i++) {
         json_object *disk = json_object_array_get_idx(disks, i);
 
-        if (drv_node_is_copied(disk) && (all || drv_json_bool(disk, "before")) &&
-            !send_disk(outgoing, disk, error))
+        if (drv_node_is_copied(disk) && (all || drv_json_bool(disk, "before")) && !send_disk(outgoing, disk, error))
             return FALSE;
     }
     if (all && nvram && nvram_bytes > 0)
@@ -329,8 +317,7 @@ gboolean drv_departure_is_whole(drv_outgoing *outgoing, GError **error)
     json_object *step = drv_job_step(outgoing->job);
     g_autoptr(GString) text = g_string_new(NULL);
     g_autoptr(GError) problem = NULL;
-    g_autoptr(json_object) answer =
-        drv_outgoing_call_session(outgoing, "POST", "/whole", NULL, &problem);
+    g_autoptr(json_object) answer = drv_outgoing_call_session(outgoing, "POST", "/whole", NULL, &problem);
     json_object *missing = drv_json_array(answer, "missing");
 
     /* A target of an older version cannot tell. */
@@ -380,8 +367,7 @@ static void release_disk(drv_outgoing *outgoing, json_object *step, json_object 
 {
     json_object *data = drv_json_array(disk, "data");
 
-    if (g_file_test(path, G_FILE_TEST_IS_REGULAR) &&
-        (drv_json_length(data) || !keep(outgoing, step, disk)))
+    if (g_file_test(path, G_FILE_TEST_IS_REGULAR) && (drv_json_length(data) || !keep(outgoing, step, disk)))
         remove_file(outgoing, path, "the source's copy of a moved disk");
     for (gsize i = 0; i < drv_json_length(data) && !g_file_test(path, G_FILE_TEST_EXISTS); i++)
         remove_file(outgoing, json_object_get_string(json_object_array_get_idx(data, i)),
@@ -400,8 +386,7 @@ void drv_departure_release(drv_outgoing *outgoing)
         const char *path = drv_json_string(disk, "path", NULL);
 
         /* A medium, a base or a device is not the VM's alone. */
-        if (path && drv_node_is_copied(disk) &&
-            (!drv_json_bool(disk, "before") || drv_json_bool(disk, "leaves")))
+        if (path && drv_node_is_copied(disk) && (!drv_json_bool(disk, "before") || drv_json_bool(disk, "leaves")))
             release_disk(outgoing, step, disk, path);
     }
     if (nvram)
@@ -409,8 +394,7 @@ void drv_departure_release(drv_outgoing *outgoing)
     if (drv_json_bool(step, "tpm") && !drv_json_bool(step, "tpm_shared") &&
         drv_door_uuid(&uuid, drv_json_string(step, "uuid", NULL), NULL)) {
         g_autoptr(GError) error = NULL;
-        g_autoptr(drv_domain) domain =
-            drv_hyper_domain(outgoing->ctx->hyper, drv_job_uuid(outgoing->job), &error);
+        g_autoptr(drv_domain) domain = drv_hyper_domain(outgoing->ctx->hyper, drv_job_uuid(outgoing->job), &error);
 
         if (!domain && g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND))
             drv_tpm_remove(&uuid);

@@ -38,9 +38,9 @@
 #define STEADY_MS 3000
 
 /* Kept with the job for the one who takes it up. */
-#define FACT_CONFIRMED "confirmed" /* the target has said that it has the VM for good */
+#define FACT_CONFIRMED "confirmed"   /* the target has said that it has the VM for good */
 #define FACT_INCOMPLETE "incomplete" /* no image is removed: the target lacks something that is here */
-#define FACT_BOTH_RAN "both_ran"   /* no image is removed: which one is right is for a person to say */
+#define FACT_BOTH_RAN "both_ran"     /* no image is removed: which one is right is for a person to say */
 
 /* ---- asking ---- */
 
@@ -64,12 +64,10 @@ static gboolean is_broken(const char *reason)
 static drv_presence ask_source(drv_outgoing *outgoing, drv_settle_facts *facts)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(drv_domain) domain =
-        drv_hyper_domain(outgoing->ctx->hyper, drv_job_uuid(outgoing->job), &error);
+    g_autoptr(drv_domain) domain = drv_hyper_domain(outgoing->ctx->hyper, drv_job_uuid(outgoing->job), &error);
 
     if (!domain)
-        return g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND) ? DRV_PRESENCE_ABSENT
-                                                                      : DRV_PRESENCE_UNKNOWN;
+        return g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND) ? DRV_PRESENCE_ABSENT : DRV_PRESENCE_UNKNOWN;
     facts->source_split = domain->state == DRV_DOMAIN_PAUSED && is_split(domain->reason);
     facts->source_broken = facts->source_split && is_broken(domain->reason);
     if (domain->busy && !facts->source_split)
@@ -78,16 +76,13 @@ static drv_presence ask_source(drv_outgoing *outgoing, drv_settle_facts *facts)
 }
 
 /* Who has cancelled does not wait for a link that has stalled: see PATIENCE_WHEN_CANCELLED_MS. */
-static json_object *call_session(drv_outgoing *outgoing, const char *method, const char *what,
-                                 GError **error)
+static json_object *call_session(drv_outgoing *outgoing, const char *method, const char *what, GError **error)
 {
     g_autofree char *path = g_strdup_printf("/v1/peer/sessions/%s%s", outgoing->session.text, what);
     g_autoptr(json_object) body = drv_outgoing_about_vm(outgoing);
-    guint timeout_ms = drv_job_cancel_requested(outgoing->job) ? PATIENCE_WHEN_CANCELLED_MS
-                                                               : DRV_NODE_PEER_TIMEOUT_MS;
+    guint timeout_ms = drv_job_cancel_requested(outgoing->job) ? PATIENCE_WHEN_CANCELLED_MS : DRV_NODE_PEER_TIMEOUT_MS;
 
-    return drv_node_call(outgoing->ctx, drv_job_target(outgoing->job), method, path, body,
-                         timeout_ms, error);
+    return drv_node_call(outgoing->ctx, drv_job_target(outgoing->job), method, path, body, timeout_ms, error);
 }
 
 static findings ask_both(drv_outgoing *outgoing)
@@ -107,8 +102,7 @@ static findings ask_both(drv_outgoing *outgoing)
     found.facts.resumed = drv_json_bool(answer, "resumed");
     g_mutex_lock(&outgoing->lock);
     /* The source's relay may have died since, with its host: the target's knows it as well. */
-    found.facts.finish_ok =
-        outgoing->relay.finish_ok || drv_json_bool(answer, "finish_delivered");
+    found.facts.finish_ok = outgoing->relay.finish_ok || drv_json_bool(answer, "finish_delivered");
     g_mutex_unlock(&outgoing->lock);
     if (found.facts.finish_ok && !drv_job_fact(outgoing->job, DRV_FACT_FINISH_OK))
         drv_job_set_fact(outgoing->job, DRV_FACT_FINISH_OK, TRUE);
@@ -126,9 +120,9 @@ static findings ask_both(drv_outgoing *outgoing)
 
 static gboolean same_facts(const drv_settle_facts *one, const drv_settle_facts *other)
 {
-    return one->source == other->source && one->target == other->target &&
-           one->resumed == other->resumed && one->finish_ok == other->finish_ok &&
-           one->source_split == other->source_split && one->target_split == other->target_split;
+    return one->source == other->source && one->target == other->target && one->resumed == other->resumed &&
+           one->finish_ok == other->finish_ok && one->source_split == other->source_split &&
+           one->target_split == other->target_split;
 }
 
 static void findings_clear(findings *found)
@@ -150,12 +144,12 @@ static gboolean remove_definition(drv_outgoing *outgoing)
     if (source != DRV_PRESENCE_ABSENT && source != DRV_PRESENCE_OFF)
         return FALSE;
     /* libvirt has removed it: it must not be back after a power loss, beside the target's. */
-    if (source == DRV_PRESENCE_ABSENT ? drv_hyper_flush_definition(drv_job_vm(outgoing->job), &error)
-                                      : drv_hyper_destroy(outgoing->ctx->hyper,
-                                                          drv_job_uuid(outgoing->job), TRUE, &error))
+    if (source == DRV_PRESENCE_ABSENT
+            ? drv_hyper_flush_definition(drv_job_vm(outgoing->job), &error)
+            : drv_hyper_destroy(outgoing->ctx->hyper, drv_job_uuid(outgoing->job), TRUE, &error))
         return TRUE;
-    drv_log_warning("the source's definition of %s stays behind: %s job=%s",
-                    drv_job_vm(outgoing->job), error->message, drv_job_id(outgoing->job));
+    drv_log_warning("the source's definition of %s stays behind: %s job=%s", drv_job_vm(outgoing->job), error->message,
+                    drv_job_id(outgoing->job));
     return FALSE;
 }
 
@@ -194,8 +188,8 @@ static gboolean carry_out_done(drv_outgoing *outgoing)
     g_autoptr(json_object) answer = hand_over(outgoing, &error);
 
     if (!answer) {
-        drv_log_warning("the target does not confirm that %s runs: %s job=%s",
-                        drv_job_vm(outgoing->job), error->message, drv_job_id(outgoing->job));
+        drv_log_warning("the target does not confirm that %s runs: %s job=%s", drv_job_vm(outgoing->job),
+                        error->message, drv_job_id(outgoing->job));
         return FALSE;
     }
     drv_fault("source-target-finished");
@@ -225,8 +219,8 @@ static gboolean carry_out_complete(drv_outgoing *outgoing)
         drv_log_notice("ended the source's paused copy of %s, which libvirtd had left behind job=%s",
                        drv_job_vm(outgoing->job), drv_job_id(outgoing->job));
     if (error)
-        drv_log_warning("cannot complete the move of %s: %s job=%s", drv_job_vm(outgoing->job),
-                        error->message, drv_job_id(outgoing->job));
+        drv_log_warning("cannot complete the move of %s: %s job=%s", drv_job_vm(outgoing->job), error->message,
+                        drv_job_id(outgoing->job));
     return FALSE;
 }
 
@@ -272,8 +266,7 @@ static char *why_rolled_back(drv_outgoing *outgoing, drv_presence source, json_o
 }
 
 /* FALSE: the target has changed its mind, look again. */
-static gboolean carry_out_roll_back(drv_outgoing *outgoing, drv_presence source,
-                                    gboolean target_answers)
+static gboolean carry_out_roll_back(drv_outgoing *outgoing, drv_presence source, gboolean target_answers)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(json_object) answer = NULL;
@@ -289,15 +282,15 @@ static gboolean carry_out_roll_back(drv_outgoing *outgoing, drv_presence source,
         answer = call_session(outgoing, "DELETE", "", &error);
     drv_fault("source-abandoned");
     if (!answer && target_answers) {
-        drv_log_warning("the target does not give up its copy of %s: %s job=%s",
-                        drv_job_vm(outgoing->job), error->message, drv_job_id(outgoing->job));
+        drv_log_warning("the target does not give up its copy of %s: %s job=%s", drv_job_vm(outgoing->job),
+                        error->message, drv_job_id(outgoing->job));
         return FALSE;
     }
     if (source == DRV_PRESENCE_PAUSED && was_running) {
         g_clear_error(&error);
         if (!drv_hyper_resume(outgoing->ctx->hyper, drv_job_uuid(outgoing->job), &error)) {
-            drv_log_warning("cannot resume %s: %s job=%s", drv_job_vm(outgoing->job),
-                            error->message, drv_job_id(outgoing->job));
+            drv_log_warning("cannot resume %s: %s job=%s", drv_job_vm(outgoing->job), error->message,
+                            drv_job_id(outgoing->job));
             return FALSE;
         }
     }
@@ -311,8 +304,8 @@ static gboolean carry_out_roll_back(drv_outgoing *outgoing, drv_presence source,
     if (outgoing->restart && !cancelled && answer && source == DRV_PRESENCE_RUNNING)
         return TRUE; /* not ended: it begins again */
     if (cancelled && source != DRV_PRESENCE_OFF)
-        drv_outgoing_end(outgoing, DRV_STATE_ROLLED_BACK, "cancelled", DRV_ERROR_CANCELLED,
-                         "cancelled by the operator", NULL);
+        drv_outgoing_end(outgoing, DRV_STATE_ROLLED_BACK, "cancelled", DRV_ERROR_CANCELLED, "cancelled by the operator",
+                         NULL);
     else
         drv_outgoing_end(outgoing, DRV_STATE_ROLLED_BACK, "rolled-back", code, why, NULL);
     return TRUE;
@@ -336,8 +329,7 @@ static gboolean patience_is_over(const drv_settle_facts *facts, gint64 waited_ms
 
 static gint64 patience_with_lost_target_ms(drv_outgoing *outgoing)
 {
-    return drv_job_cancel_requested(outgoing->job) ? PATIENCE_WHEN_CANCELLED_MS
-                                                   : PATIENCE_WITH_LOST_TARGET_MS;
+    return drv_job_cancel_requested(outgoing->job) ? PATIENCE_WHEN_CANCELLED_MS : PATIENCE_WITH_LOST_TARGET_MS;
 }
 
 gboolean drv_outgoing_look(drv_outgoing *outgoing)
@@ -348,24 +340,20 @@ gboolean drv_outgoing_look(drv_outgoing *outgoing)
     found.facts.steady = TRUE;
     verdict = drv_settle_decide(&found.facts);
     findings_clear(&found);
-    return verdict == DRV_VERDICT_DONE || verdict == DRV_VERDICT_ROLL_BACK ||
-           verdict == DRV_VERDICT_COMPLETE || verdict == DRV_VERDICT_RECOVER;
+    return verdict == DRV_VERDICT_DONE || verdict == DRV_VERDICT_ROLL_BACK || verdict == DRV_VERDICT_COMPLETE ||
+           verdict == DRV_VERDICT_RECOVER;
 }
 
 /* Also while the target does not answer; but not when it has said that it has all of it. */
-static gboolean is_to_recover(drv_outgoing *outgoing, const drv_settle_facts *facts,
-                              drv_verdict verdict)
+static gboolean is_to_recover(drv_outgoing *outgoing, const drv_settle_facts *facts, drv_verdict verdict)
 {
-    gboolean silent = verdict == DRV_VERDICT_WAIT && facts->source_broken &&
-                      facts->target == DRV_PRESENCE_UNKNOWN;
+    gboolean silent = verdict == DRV_VERDICT_WAIT && facts->source_broken && facts->target == DRV_PRESENCE_UNKNOWN;
 
-    return (verdict == DRV_VERDICT_RECOVER || silent) &&
-           !drv_job_fact(outgoing->job, FACT_CONFIRMED);
+    return (verdict == DRV_VERDICT_RECOVER || silent) && !drv_job_fact(outgoing->job, FACT_CONFIRMED);
 }
 
 /* Has it ended? */
-static gboolean carry_out(drv_outgoing *outgoing, drv_verdict verdict, const findings *found,
-                          gboolean lost)
+static gboolean carry_out(drv_outgoing *outgoing, drv_verdict verdict, const findings *found, gboolean lost)
 {
     switch (verdict) {
     case DRV_VERDICT_DONE:
@@ -405,8 +393,7 @@ drv_end drv_outgoing_finish(drv_outgoing *outgoing)
     gboolean ended = FALSE;
 
     /* A broken post-copy is only through when the ends say so. */
-    if (drv_job_state(outgoing->job) != DRV_STATE_POST_COPY &&
-        drv_job_state(outgoing->job) != DRV_STATE_RECOVERING)
+    if (drv_job_state(outgoing->job) != DRV_STATE_POST_COPY && drv_job_state(outgoing->job) != DRV_STATE_RECOVERING)
         drv_job_enter(outgoing->job, DRV_STATE_FINISHING);
     do {
         findings found = {0};
@@ -465,8 +452,8 @@ void drv_outgoing_give_up(drv_outgoing *outgoing, const GError *why)
         drv_session_end_relay(outgoing->dir);
     }
     if (cancelled)
-        drv_outgoing_end(outgoing, DRV_STATE_ROLLED_BACK, "cancelled", DRV_ERROR_CANCELLED,
-                         "cancelled by the operator", NULL);
+        drv_outgoing_end(outgoing, DRV_STATE_ROLLED_BACK, "cancelled", DRV_ERROR_CANCELLED, "cancelled by the operator",
+                         NULL);
     else
         drv_outgoing_end(outgoing, DRV_STATE_FAILED, "failed", why->code, why->message, NULL);
 }

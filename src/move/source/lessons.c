@@ -19,9 +19,7 @@ static gint64 copy_ms(const drv_outgoing *outgoing)
 {
     gint64 end_ms = outgoing->resumed_us / 1000;
 
-    return outgoing->copy_began_ms && end_ms > outgoing->copy_began_ms
-               ? end_ms - outgoing->copy_began_ms
-               : -1;
+    return outgoing->copy_began_ms && end_ms > outgoing->copy_began_ms ? end_ms - outgoing->copy_began_ms : -1;
 }
 
 static int by_rate(const void *a, const void *b)
@@ -53,11 +51,9 @@ void drv_lessons_report(drv_outgoing *outgoing, json_object *report)
     link_bps = link_seen(outgoing);
     g_mutex_unlock(&outgoing->lock);
     drv_json_set(report, "predicted", json_object_get(drv_json_object(step, "predicted")));
-    drv_json_set_bool(report, "seen_before",
-                      expects && drv_json_int(drv_json_object(expects, "vm"), "moves", 0) > 0);
+    drv_json_set_bool(report, "seen_before", expects && drv_json_int(drv_json_object(expects, "vm"), "moves", 0) > 0);
     drv_json_set(report, "copy_ms", copied_ms >= 0 ? json_object_new_int64(copied_ms) : NULL);
-    drv_json_set(report, "fixed_ms",
-                 copied_ms >= 0 ? json_object_new_int64(MAX(total_ms - copied_ms, 0)) : NULL);
+    drv_json_set(report, "fixed_ms", copied_ms >= 0 ? json_object_new_int64(MAX(total_ms - copied_ms, 0)) : NULL);
     drv_json_set(report, "link_bps", link_bps ? json_object_new_int64((gint64)link_bps) : NULL);
 }
 
@@ -92,11 +88,9 @@ static void tell_target(drv_outgoing *outgoing, json_object *move)
     drv_json_set_string(body, "uuid", uuid);
     drv_json_set(body, "vm", drv_observe_known(ctx, uuid));
     drv_json_set(body, "move", json_object_get(move));
-    answer = drv_node_call(ctx, drv_job_target(outgoing->job), "PUT", path, body,
-                           DRV_NODE_PEER_TIMEOUT_MS, &error);
+    answer = drv_node_call(ctx, drv_job_target(outgoing->job), "PUT", path, body, DRV_NODE_PEER_TIMEOUT_MS, &error);
     if (!answer)
-        drv_log_debug("%s was not told what was learnt: %s", drv_job_target(outgoing->job),
-                      error->message);
+        drv_log_debug("%s was not told what was learnt: %s", drv_job_target(outgoing->job), error->message);
 }
 
 void drv_lessons_learn(drv_outgoing *outgoing, json_object *report)
@@ -109,8 +103,7 @@ void drv_lessons_learn(drv_outgoing *outgoing, json_object *report)
     g_mutex_lock(&outgoing->lock);
     rtt_us = outgoing->relay.rtt_us;
     g_mutex_unlock(&outgoing->lock);
-    drv_links_measured(outgoing->ctx, target, (guint64)MAX(drv_json_int(report, "link_bps", 0), 0),
-                       rtt_us);
+    drv_links_measured(outgoing->ctx, target, (guint64)MAX(drv_json_int(report, "link_bps", 0), 0), rtt_us);
     move = drv_history_entry(report, model, drv_clock_real_ms());
     if (!move)
         return;
@@ -121,8 +114,7 @@ void drv_lessons_learn(drv_outgoing *outgoing, json_object *report)
 /* The VM's document as its source had it: all that is known of it. */
 static void put_vm(json_object *document, gpointer data)
 {
-    json_object_object_foreach((json_object *)data, key, value)
-        drv_json_set(document, key, json_object_get(value));
+    json_object_object_foreach((json_object *)data, key, value) drv_json_set(document, key, json_object_get(value));
 }
 
 json_object *drv_lessons_take(drv_context *ctx, const char *source, json_object *body, GError **error)

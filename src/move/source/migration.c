@@ -91,14 +91,12 @@ static void follow_state(drv_outgoing *outgoing)
     gint64 paused_us;
 
     /* Taken up while it was being settled, or libvirtd was lost and goes on with its job: no way back. */
-    if (!drv_state_allows(state, DRV_STATE_SWITCHING) && state != DRV_STATE_SWITCHING &&
-        state != DRV_STATE_RECOVERING)
+    if (!drv_state_allows(state, DRV_STATE_SWITCHING) && state != DRV_STATE_SWITCHING && state != DRV_STATE_RECOVERING)
         return;
     g_mutex_lock(&outgoing->lock);
     paused_us = outgoing->paused_us;
     g_mutex_unlock(&outgoing->lock);
-    if (state == DRV_STATE_COPYING_DISKS &&
-        (stats->memory_processed_bytes > 0 || stats->post_copy)) {
+    if (state == DRV_STATE_COPYING_DISKS && (stats->memory_processed_bytes > 0 || stats->post_copy)) {
         drv_job_enter(outgoing->job, DRV_STATE_COPYING_MEMORY);
         state = DRV_STATE_COPYING_MEMORY;
     }
@@ -177,14 +175,12 @@ static gboolean watch(drv_outgoing *outgoing, gboolean by_statistics)
         outgoing->stuck = is_stuck(outgoing, now_ms);
 
         relay = drv_outgoing_counters(outgoing);
-        drv_job_progress(outgoing->job,
-                         drv_progress_update(&outgoing->progress, drv_job_state(outgoing->job),
-                                             &outgoing->stats, &relay, now_ms));
+        drv_job_progress(outgoing->job, drv_progress_update(&outgoing->progress, drv_job_state(outgoing->job),
+                                                            &outgoing->stats, &relay, now_ms));
 
         g_mutex_lock(&outgoing->lock);
         over = by_statistics ? inactive : outgoing->over;
-        while (!over && !outgoing->woken &&
-               g_cond_wait_until(&outgoing->changed, &outgoing->lock, until))
+        while (!over && !outgoing->woken && g_cond_wait_until(&outgoing->changed, &outgoing->lock, until))
             over = !by_statistics && outgoing->over;
         outgoing->woken = FALSE;
         g_mutex_unlock(&outgoing->lock);
@@ -198,11 +194,10 @@ static void begin_ladder(drv_outgoing *outgoing)
 {
     json_object *step = drv_job_step(outgoing->job);
     const char *post_copy = drv_json_string(step, "post_copy", "never");
-    drv_ladder_goals goals = {
-        .method = drv_method_from_name(drv_json_string(step, "method", "auto")),
-        .max_pause_ms = (guint)drv_json_int(step, "max_pause_ms", 300),
-        .max_time_ms = (guint64)drv_json_int(step, "max_time_ms", 0),
-        .may_post_copy = g_str_equal(post_copy, "if-needed")};
+    drv_ladder_goals goals = {.method = drv_method_from_name(drv_json_string(step, "method", "auto")),
+                              .max_pause_ms = (guint)drv_json_int(step, "max_pause_ms", 300),
+                              .max_time_ms = (guint64)drv_json_int(step, "max_time_ms", 0),
+                              .may_post_copy = g_str_equal(post_copy, "if-needed")};
     g_autoptr(json_object) view = drv_job_view(outgoing->job);
     g_autoptr(json_object) link = drv_links_known(outgoing->ctx, drv_job_target(outgoing->job));
     gint64 passed_ms = drv_clock_real_ms() - drv_json_int(view, "started_ms", drv_clock_real_ms());
@@ -275,12 +270,10 @@ static void note_break(drv_outgoing *outgoing)
         return;
     drv_job_enter(outgoing->job, DRV_STATE_RECOVERING);
     g_mutex_lock(&outgoing->lock);
-    why = g_strdup_printf("the way to %s was lost%s%s: gone on with over a new session",
-                          drv_job_target(outgoing->job), outgoing->relay.error[0] ? ": " : "",
-                          outgoing->relay.error);
+    why = g_strdup_printf("the way to %s was lost%s%s: gone on with over a new session", drv_job_target(outgoing->job),
+                          outgoing->relay.error[0] ? ": " : "", outgoing->relay.error);
     g_mutex_unlock(&outgoing->lock);
-    drv_log_notice("post-copy of %s: %s job=%s", drv_job_vm(outgoing->job), why,
-                   drv_job_id(outgoing->job));
+    drv_log_notice("post-copy of %s: %s job=%s", drv_job_vm(outgoing->job), why, drv_job_id(outgoing->job));
     drv_job_note_rung(outgoing->job, "recover", why);
 }
 
@@ -382,8 +375,8 @@ static void take_up(drv_outgoing *outgoing)
     }
     outgoing->dir = drv_session_dir(outgoing->ctx->sessions_dir, &outgoing->session);
     outgoing->taken_up = TRUE;
-    drv_log_notice("taking up a move after a restart vm=%s job=%s state=%s", drv_job_vm(job),
-                   drv_job_id(job), drv_state_get(drv_job_state(job))->name);
+    drv_log_notice("taking up a move after a restart vm=%s job=%s state=%s", drv_job_vm(job), drv_job_id(job),
+                   drv_state_get(drv_job_state(job))->name);
     begin_ladder(outgoing);
     drv_outgoing_taken_up(outgoing);
     listen_to_relay(outgoing);
@@ -426,10 +419,8 @@ static gpointer outgoing_thread(gpointer data)
     if (drv_job_ended(outgoing->job))
         g_hash_table_remove(ctx->jobs, drv_job_id(outgoing->job));
     if (drv_job_state(outgoing->job) == DRV_STATE_NEEDS_ATTENTION) {
-        g_hash_table_insert(ctx->attention, g_strdup(drv_job_id(outgoing->job)),
-                            drv_job_ref(outgoing->job));
-        g_hash_table_insert(ctx->in_need, g_strdup(drv_job_id(outgoing->job)),
-                            g_strdup(drv_job_uuid(outgoing->job)));
+        g_hash_table_insert(ctx->attention, g_strdup(drv_job_id(outgoing->job)), drv_job_ref(outgoing->job));
+        g_hash_table_insert(ctx->in_need, g_strdup(drv_job_id(outgoing->job)), g_strdup(drv_job_uuid(outgoing->job)));
     }
     g_mutex_unlock(&ctx->lock);
     outgoing_free(outgoing);
@@ -461,11 +452,9 @@ static void publish(drv_outgoing *outgoing)
 
     g_hash_table_remove(ctx->attention, drv_job_id(outgoing->job));
     g_hash_table_remove(ctx->in_need, drv_job_id(outgoing->job));
-    g_hash_table_insert(ctx->jobs, g_strdup(drv_job_id(outgoing->job)),
-                        drv_job_ref(outgoing->job));
+    g_hash_table_insert(ctx->jobs, g_strdup(drv_job_id(outgoing->job)), drv_job_ref(outgoing->job));
     g_hash_table_insert(ctx->outgoing, g_strdup(drv_job_uuid(outgoing->job)), outgoing);
-    g_hash_table_insert(ctx->leaving, g_strdup(drv_job_uuid(outgoing->job)),
-                        g_strdup(drv_job_id(outgoing->job)));
+    g_hash_table_insert(ctx->leaving, g_strdup(drv_job_uuid(outgoing->job)), g_strdup(drv_job_id(outgoing->job)));
 }
 
 void drv_outgoing_start(drv_context *ctx, drv_job *job, gboolean resumed)
@@ -491,8 +480,8 @@ gboolean drv_outgoing_reconcile(drv_context *ctx, drv_job *job, GError **error)
         publish(outgoing);
     g_mutex_unlock(&ctx->lock);
     if (moving) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "%s is being moved by another job: wait for its end", drv_job_vm(job));
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s is being moved by another job: wait for its end",
+                    drv_job_vm(job));
         outgoing_free(outgoing);
         return FALSE;
     }

@@ -21,13 +21,13 @@ void drv_new_job_set_moving(const char *vm, const char *job, GError **error)
 {
     g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
                 "%s is being moved already by job %s: wait for its end ('drover job %s --follow'), or cancel "
-                "it ('drover cancel %s')", vm, job, job, job);
+                "it ('drover cancel %s')",
+                vm, job, job, job);
 }
 
 static gboolean still_here(drv_context *ctx, json_object *step, GError **error)
 {
-    g_autoptr(drv_domain) domain =
-        drv_hyper_domain(ctx->hyper, drv_json_string(step, "uuid", ""), error);
+    g_autoptr(drv_domain) domain = drv_hyper_domain(ctx->hyper, drv_json_string(step, "uuid", ""), error);
     gboolean offline, storage;
 
     if (!domain)
@@ -43,11 +43,9 @@ static gboolean still_here(drv_context *ctx, json_object *step, GError **error)
     storage = g_str_equal(drv_json_string(step, "method", ""), "storage");
     if ((domain->state == DRV_DOMAIN_RUNNING) != drv_json_bool(step, "was_running") ||
         (offline && domain->state != DRV_DOMAIN_SHUT_OFF) ||
-        (!offline && !storage && domain->state != DRV_DOMAIN_RUNNING &&
-         domain->state != DRV_DOMAIN_PAUSED)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "%s is %s now, which is not what was planned for: plan again", domain->name,
-                    drv_domain_state_name(domain->state));
+        (!offline && !storage && domain->state != DRV_DOMAIN_RUNNING && domain->state != DRV_DOMAIN_PAUSED)) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s is %s now, which is not what was planned for: plan again",
+                    domain->name, drv_domain_state_name(domain->state));
         return FALSE;
     }
     return TRUE;
@@ -133,8 +131,7 @@ static char *id_for(drv_context *ctx, const char *key, GError **error)
         return g_steal_pointer(&id);
     object = json_object_new_object();
     drv_json_set_string(object, "job", id);
-    if (!drv_store_put(ctx->store, BUCKET, key, json_object_to_json_string(object),
-                       DRV_REVISION_NEW, NULL, error))
+    if (!drv_store_put(ctx->store, BUCKET, key, json_object_to_json_string(object), DRV_REVISION_NEW, NULL, error))
         return NULL;
     drv_fault("step-job-kept");
     return g_steal_pointer(&id);
@@ -144,8 +141,7 @@ static char *id_for(drv_context *ctx, const char *key, GError **error)
 static gboolean is_newest(drv_context *ctx, json_object *request, GError **error)
 {
     g_autofree char *next = drv_new_job_key(drv_json_string(request, "operation", ""),
-                                            drv_json_int(request, "index", 0),
-                                            drv_json_int(request, "attempt", 0) + 1);
+                                            drv_json_int(request, "index", 0), drv_json_int(request, "attempt", 0) + 1);
     g_autoptr(GError) problem = NULL;
     g_autofree char *id = job_of_key(ctx, next, &problem);
 
@@ -154,8 +150,7 @@ static gboolean is_newest(drv_context *ctx, json_object *request, GError **error
     if (problem)
         g_propagate_error(error, g_steal_pointer(&problem));
     else
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "this attempt is over: the next one, %s, has begun", id);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "this attempt is over: the next one, %s, has begun", id);
     return FALSE;
 }
 
@@ -171,8 +166,7 @@ json_object *drv_new_job(drv_context *ctx, json_object *request, GError **error)
     drv_step_names names;
 
     if (!step || g_strcmp0(drv_json_string(step, "source", NULL), ctx->node) != 0) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "the job's step does not begin at %s",
-                    ctx->node);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "the job's step does not begin at %s", ctx->node);
         return NULL;
     }
     if (!drv_step_parse(step, &names, error))
@@ -181,8 +175,7 @@ json_object *drv_new_job(drv_context *ctx, json_object *request, GError **error)
         g_autoptr(GError) problem = NULL;
         json_object *known;
 
-        key = drv_new_job_key(operation, drv_json_int(request, "index", 0),
-                              drv_json_int(request, "attempt", 0));
+        key = drv_new_job_key(operation, drv_json_int(request, "index", 0), drv_json_int(request, "attempt", 0));
         known = drv_new_job_find(ctx, key, &problem);
         if (known)
             return known;
@@ -196,8 +189,7 @@ json_object *drv_new_job(drv_context *ctx, json_object *request, GError **error)
     if (!is_free(ctx, step, error) || !still_here(ctx, step, error))
         return NULL;
     id = id_for(ctx, key, error);
-    job = id ? drv_job_new(ctx->store, id, drv_json_string(request, "plan", NULL), operation, step, error)
-             : NULL;
+    job = id ? drv_job_new(ctx->store, id, drv_json_string(request, "plan", NULL), operation, step, error) : NULL;
     if (!job)
         return NULL;
     drv_outgoing_start(ctx, job, FALSE);

@@ -22,16 +22,16 @@ typedef struct {
     gatomicrefcount references;
     GMutex lock;
     drv_outgoing *outgoing; /* NULL once nobody waits any more; guarded by lock */
-    drv_context *ctx;           /* what follows does not change */
+    drv_context *ctx;       /* what follows does not change */
     drv_job *job;
     drv_session_id session;
     char *dir;
     gboolean recover;
     guint8 secret[DRV_SESSION_SECRET_SIZE];
     drv_content_session *content; /* what may be known of the VM, or NULL */
-    unsigned cache_mib; /* of its relays */
-    int memory_fd;      /* its reservation until the relay has it, or -1 */
-    GPtrArray *older; /* of char*: exports of which the target has older images */
+    unsigned cache_mib;           /* of its relays */
+    int memory_fd;                /* its reservation until the relay has it, or -1 */
+    GPtrArray *older;             /* of char*: exports of which the target has older images */
 } preparation;
 
 static void preparation_unref(preparation *it)
@@ -57,8 +57,7 @@ static void look_for_content(preparation *it)
         it->recover || !it->ctx->content ? NULL : drv_hyper_domain(it->ctx->hyper, uuid, NULL);
 
     if (domain)
-        it->content = drv_content_begin(it->ctx->content, it->session.text, uuid, domain->name,
-                                        domain->owner);
+        it->content = drv_content_begin(it->ctx->content, it->session.text, uuid, domain->name, domain->owner);
     if (it->content)
         drv_content_limit(it->content, it->cache_mib);
 }
@@ -67,8 +66,7 @@ static gboolean ask_target(preparation *it, GError **error)
 {
     json_object *step = drv_job_step(it->job);
     g_autoptr(json_object) request = json_object_new_object();
-    g_autoptr(json_object) parcel =
-        it->recover ? NULL : drv_departure_parcel(it->ctx, step, error);
+    g_autoptr(json_object) parcel = it->recover ? NULL : drv_departure_parcel(it->ctx, step, error);
     g_autoptr(json_object) answer = NULL;
     char text[2 * DRV_SESSION_SECRET_SIZE + 1];
 
@@ -87,12 +85,11 @@ static gboolean ask_target(preparation *it, GError **error)
     answer = drv_node_call(it->ctx, drv_job_target(it->job), "POST", "/v1/peer/sessions", request,
                            DRV_NODE_PREPARE_TIMEOUT_MS, error);
     explicit_bzero(text, sizeof text);
-    if (answer && it->content &&
-        !drv_content_accept(it->content, drv_json_object(answer, "content")))
+    if (answer && it->content && !drv_content_accept(it->content, drv_json_object(answer, "content")))
         g_clear_pointer(&it->content, drv_content_end);
     for (gsize i = 0; answer && i < MIN(drv_json_length(drv_json_array(answer, "older")), DRV_OLDER_IMAGES); i++)
-        g_ptr_array_add(it->older, g_strdup(json_object_get_string(
-                                       json_object_array_get_idx(drv_json_array(answer, "older"), i))));
+        g_ptr_array_add(
+            it->older, g_strdup(json_object_get_string(json_object_array_get_idx(drv_json_array(answer, "older"), i))));
     return answer != NULL;
 }
 
@@ -153,8 +150,7 @@ static void clear_up(preparation *it)
 
     drv_session_end_relay(it->dir);
     /* What it cannot be told it finds out by itself. */
-    answer = drv_node_call(it->ctx, drv_job_target(it->job), "DELETE", path, NULL,
-                           DRV_NODE_PEER_TIMEOUT_MS, NULL);
+    answer = drv_node_call(it->ctx, drv_job_target(it->job), "DELETE", path, NULL, DRV_NODE_PEER_TIMEOUT_MS, NULL);
 }
 
 static gpointer prepare_thread(gpointer data)

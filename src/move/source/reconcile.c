@@ -40,8 +40,8 @@ static gpointer look_again(gpointer data)
 
             /* A VM that is in another move is looked at after it. */
             if (drv_outgoing_would_settle(ctx, job) && drv_outgoing_reconcile(ctx, job, NULL))
-                drv_log_notice("looking again at a move that needed attention vm=%s job=%s",
-                               drv_job_vm(job), drv_job_id(job));
+                drv_log_notice("looking again at a move that needed attention vm=%s job=%s", drv_job_vm(job),
+                               drv_job_id(job));
         }
     } while (drv_node_pause(ctx, LOOK_EVERY_MS));
     drv_node_thread_ended(ctx);

@@ -20,9 +20,9 @@
 void drv_outgoing_heard(drv_outgoing *outgoing, const struct drv_relay_status *status)
 {
     outgoing->relay = *status;
-    if (!outgoing->copy_began_ms && status->channel[DRV_CHANNEL_RAM].local_in_bytes +
-                                            status->channel[DRV_CHANNEL_DISK].local_in_bytes >=
-                                        FIRST_BYTES)
+    if (!outgoing->copy_began_ms &&
+        status->channel[DRV_CHANNEL_RAM].local_in_bytes + status->channel[DRV_CHANNEL_DISK].local_in_bytes >=
+            FIRST_BYTES)
         outgoing->copy_began_ms = drv_clock_ms();
     if (status->link_bps && outgoing->link_seen->len < MOST_LOOKS && !outgoing->paused_us)
         g_array_append_val(outgoing->link_seen, status->link_bps);
@@ -92,9 +92,7 @@ static gint64 measured_pause_ms(drv_outgoing *outgoing, json_object *completed)
     gint64 pause_us;
 
     g_mutex_lock(&outgoing->lock);
-    pause_us = outgoing->paused_us && outgoing->resumed_us
-                   ? outgoing->resumed_us - outgoing->paused_us
-                   : -1;
+    pause_us = outgoing->paused_us && outgoing->resumed_us ? outgoing->resumed_us - outgoing->paused_us : -1;
     g_mutex_unlock(&outgoing->lock);
     if (pause_us >= 0)
         return (pause_us + 999) / 1000;
@@ -106,8 +104,7 @@ static gint64 was_allowed_ms(drv_outgoing *outgoing, const char *outcome)
 {
     const drv_ladder *ladder = &outgoing->ladder;
 
-    if (!g_str_equal(outcome, "done") || ladder->post_copy || outgoing->stats.post_copy ||
-        !outgoing->stats.rounds)
+    if (!g_str_equal(outcome, "done") || ladder->post_copy || outgoing->stats.post_copy || !outgoing->stats.rounds)
         return -1;
     return (gint64)ladder->allowed_ms;
 }
@@ -139,8 +136,7 @@ void drv_outgoing_note_stay(drv_outgoing *outgoing, const char *what, const char
     drv_job_set_note(outgoing->job, "stays", list);
 }
 
-static json_object *make_report(drv_outgoing *outgoing, const char *outcome, const char *why,
-                                json_object *completed)
+static json_object *make_report(drv_outgoing *outgoing, const char *outcome, const char *why, json_object *completed)
 {
     json_object *report = json_object_new_object();
     g_autoptr(json_object) view = drv_job_view(outgoing->job);
@@ -152,29 +148,26 @@ static json_object *make_report(drv_outgoing *outgoing, const char *outcome, con
     drv_json_set_string(report, "vm", drv_job_vm(outgoing->job));
     drv_json_set_string(report, "source", drv_job_source(outgoing->job));
     drv_json_set_string(report, "target", drv_job_target(outgoing->job));
-    drv_json_set_string(report, "method",
-                        method_used(view, drv_job_step(outgoing->job)));
-    drv_json_set(report, "ladder", drv_json_array(view, "ladder")
-                                       ? drv_json_copy(drv_json_array(view, "ladder"))
-                                       : json_object_new_array());
+    drv_json_set_string(report, "method", method_used(view, drv_job_step(outgoing->job)));
+    drv_json_set(report, "ladder",
+                 drv_json_array(view, "ladder") ? drv_json_copy(drv_json_array(view, "ladder"))
+                                                : json_object_new_array());
     drv_json_set_string(report, "outcome", outcome);
-    drv_json_set(report, "stays", drv_json_array(view, "stays") ? drv_json_copy(drv_json_array(view, "stays"))
-                                                                : json_object_new_array());
+    drv_json_set(report, "stays",
+                 drv_json_array(view, "stays") ? drv_json_copy(drv_json_array(view, "stays"))
+                                               : json_object_new_array());
     set_or_null(report, "total_ms", drv_clock_real_ms() - started_ms);
-    set_or_null(report, "pause_ms",
-                g_str_equal(outcome, "done") ? measured_pause_ms(outgoing, completed) : -1);
+    set_or_null(report, "pause_ms", g_str_equal(outcome, "done") ? measured_pause_ms(outgoing, completed) : -1);
     set_or_null(report, "allowed_pause_ms", was_allowed_ms(outgoing, outcome));
     set_or_null(report, "memory_bytes", drv_json_int(drv_job_step(outgoing->job), "memory_bytes", -1));
-    drv_json_set_int(report, "qemu_bytes",
-                     (gint64)(relay.channel[DRV_CHANNEL_RAM].local_in_bytes +
-                              relay.channel[DRV_CHANNEL_DISK].local_in_bytes));
+    drv_json_set_int(
+        report, "qemu_bytes",
+        (gint64)(relay.channel[DRV_CHANNEL_RAM].local_in_bytes + relay.channel[DRV_CHANNEL_DISK].local_in_bytes));
     drv_json_set_int(report, "wire_bytes", (gint64)(relay.wire_out_bytes + relay.wire_in_bytes));
     drv_json_set_int(report, "recycled_bytes", (gint64)relay.recycled_bytes);
     /* What QEMU wrote for disks; libvirt's own figure is the images' size, holes included. */
-    drv_json_set_int(report, "disk_bytes",
-                     (gint64)relay.channel[DRV_CHANNEL_DISK].local_in_bytes);
-    drv_json_set_int(report, "disk_wire_bytes",
-                     (gint64)relay.channel[DRV_CHANNEL_DISK].coded_bytes);
+    drv_json_set_int(report, "disk_bytes", (gint64)relay.channel[DRV_CHANNEL_DISK].local_in_bytes);
+    drv_json_set_int(report, "disk_wire_bytes", (gint64)relay.channel[DRV_CHANNEL_DISK].coded_bytes);
     drv_json_set_int(report, "seed_bytes",
                      (gint64)(relay.channel[DRV_CHANNEL_DISK].pages.older * DRV_RELAY_PAGE_BYTES));
     drv_json_set_int(report, "from_disk_bytes",
@@ -193,8 +186,8 @@ static void record(drv_context *ctx, drv_job *job)
     drv_outbox_record(ctx, DRV_HISTORY_BUCKET, drv_job_id(job), json_object_to_json_string(view));
 }
 
-void drv_outgoing_end(drv_outgoing *outgoing, drv_state state, const char *outcome, int code,
-                      const char *why, json_object *completed)
+void drv_outgoing_end(drv_outgoing *outgoing, drv_state state, const char *outcome, int code, const char *why,
+                      json_object *completed)
 {
     drv_job *job = outgoing->job;
     g_autoptr(json_object) report = make_report(outgoing, outcome, why, completed);
@@ -203,14 +196,13 @@ void drv_outgoing_end(drv_outgoing *outgoing, drv_state state, const char *outco
     g_mutex_lock(&outgoing->lock);
     relay = outgoing->relay;
     g_mutex_unlock(&outgoing->lock);
-    drv_job_progress(job, drv_progress_update(&outgoing->progress, state, &outgoing->stats, &relay,
-                                              drv_clock_ms()));
+    drv_job_progress(job, drv_progress_update(&outgoing->progress, state, &outgoing->stats, &relay, drv_clock_ms()));
     drv_job_end(job, state, (drv_error_code)code, why, json_object_get(report));
     while (!drv_job_keep(job) && drv_node_pause(outgoing->ctx, STORE_AGAIN_MS))
         ;
     record(outgoing->ctx, job);
-    drv_log_notice("move of %s from %s to %s: %s%s%s job=%s", drv_job_vm(job), drv_job_source(job),
-                   drv_job_target(job), outcome, why ? ": " : "", why ? why : "", drv_job_id(job));
+    drv_log_notice("move of %s from %s to %s: %s%s%s job=%s", drv_job_vm(job), drv_job_source(job), drv_job_target(job),
+                   outcome, why ? ": " : "", why ? why : "", drv_job_id(job));
     if (state == DRV_STATE_DONE)
         drv_lessons_learn(outgoing, report);
 }

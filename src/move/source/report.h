@@ -26,5 +26,5 @@ void drv_outgoing_note_stay(drv_outgoing *outgoing, const char *what, const char
  * @code: of drv_error_code, or 0
  * @completed: libvirt's statistics of the target, or NULL
  */
-void drv_outgoing_end(drv_outgoing *outgoing, drv_state state, const char *outcome, int code,
-                      const char *why, json_object *completed);
+void drv_outgoing_end(drv_outgoing *outgoing, drv_state state, const char *outcome, int code, const char *why,
+                      json_object *completed);

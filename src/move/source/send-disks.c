@@ -30,9 +30,8 @@
 static void roll_back(drv_outgoing *outgoing, const GError *why)
 {
     gboolean cancelled = drv_job_cancel_requested(outgoing->job);
-    g_autofree char *text = g_strdup_printf("%s; %s stays at %s", why->message,
-                                            drv_job_vm(outgoing->job),
-                                            drv_job_source(outgoing->job));
+    g_autofree char *text =
+        g_strdup_printf("%s; %s stays at %s", why->message, drv_job_vm(outgoing->job), drv_job_source(outgoing->job));
     /* A target that cannot be told asks this node how the job ended. */
     json_object *answer = drv_outgoing_call_session(outgoing, "DELETE", "", NULL, NULL);
 
@@ -40,20 +39,18 @@ static void roll_back(drv_outgoing *outgoing, const GError *why)
     drv_outgoing_read_counters(outgoing);
     drv_session_end_relay(outgoing->dir);
     if (cancelled)
-        drv_outgoing_end(outgoing, DRV_STATE_ROLLED_BACK, "cancelled", DRV_ERROR_CANCELLED,
-                         "cancelled by the operator", NULL);
+        drv_outgoing_end(outgoing, DRV_STATE_ROLLED_BACK, "cancelled", DRV_ERROR_CANCELLED, "cancelled by the operator",
+                         NULL);
     else
         drv_outgoing_end(outgoing, DRV_STATE_ROLLED_BACK, "rolled-back", why->code, text, NULL);
 }
 
 static gboolean is_shut_off(drv_outgoing *outgoing, GError **error)
 {
-    g_autoptr(drv_domain) domain =
-        drv_hyper_domain(outgoing->ctx->hyper, drv_job_uuid(outgoing->job), error);
+    g_autoptr(drv_domain) domain = drv_hyper_domain(outgoing->ctx->hyper, drv_job_uuid(outgoing->job), error);
 
     if (domain && domain->state != DRV_DOMAIN_SHUT_OFF)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s has been started meanwhile",
-                    domain->name);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s has been started meanwhile", domain->name);
     return domain && domain->state == DRV_DOMAIN_SHUT_OFF;
 }
 
@@ -66,13 +63,11 @@ static gboolean bring_over(drv_outgoing *outgoing, GError **error)
     g_autoptr(json_object) parcel = NULL;
     g_autoptr(json_object) answer = NULL;
 
-    if (!is_shut_off(outgoing, error) || !drv_departure_send(outgoing, TRUE, error) ||
-        !is_shut_off(outgoing, error))
+    if (!is_shut_off(outgoing, error) || !drv_departure_send(outgoing, TRUE, error) || !is_shut_off(outgoing, error))
         return FALSE;
     after = drv_stamps_take(step);
     if (!drv_stamps_equal(before, after)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "its disks were written to while they were copied");
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "its disks were written to while they were copied");
         return FALSE;
     }
     parcel = drv_departure_parcel(outgoing->ctx, step, error);
@@ -140,8 +135,8 @@ static void go_on(drv_outgoing *outgoing)
         return;
     }
     if (!drv_job_set_fact(outgoing->job, "defined", TRUE)) {
-        g_set_error(&error, DRV_ERROR, DRV_ERROR_FAILED,
-                    "that it is whole at %s cannot be recorded here", drv_job_target(outgoing->job));
+        g_set_error(&error, DRV_ERROR, DRV_ERROR_FAILED, "that it is whole at %s cannot be recorded here",
+                    drv_job_target(outgoing->job));
         roll_back(outgoing, error);
         return;
     }

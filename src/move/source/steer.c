@@ -66,8 +66,7 @@ static gpointer end_relay(gpointer data)
 {
     errand *it = data;
     drv_session_id session;
-    g_autofree char *dir =
-        drv_job_session(it->job, &session) ? drv_session_dir(it->ctx->sessions_dir, &session) : NULL;
+    g_autofree char *dir = drv_job_session(it->job, &session) ? drv_session_dir(it->ctx->sessions_dir, &session) : NULL;
     drv_relay *relay = NULL;
 
     if (dir && drv_relay_open(dir, &relay, NULL) == 0)
@@ -80,8 +79,7 @@ static gpointer tell_near(gpointer data)
 {
     errand *it = data;
     drv_session_id session;
-    g_autofree char *dir =
-        drv_job_session(it->job, &session) ? drv_session_dir(it->ctx->sessions_dir, &session) : NULL;
+    g_autofree char *dir = drv_job_session(it->job, &session) ? drv_session_dir(it->ctx->sessions_dir, &session) : NULL;
     drv_relay *relay = NULL;
     struct drv_error err;
 
@@ -101,9 +99,8 @@ static gboolean has_lost_qemu(const drv_outgoing *outgoing, drv_state state)
     const struct drv_relay_channel_counters *disk = &outgoing->relay.channel[DRV_CHANNEL_DISK];
 
     /* Streams of disks alone say nothing: images that are sent before have had some. */
-    return ram->streams_opened && !ram->streams_open && !disk->streams_open &&
-           !outgoing->paused_us && !outgoing->stats.switching &&
-           (state == DRV_STATE_COPYING_DISKS || state == DRV_STATE_COPYING_MEMORY);
+    return ram->streams_opened && !ram->streams_open && !disk->streams_open && !outgoing->paused_us &&
+           !outgoing->stats.switching && (state == DRV_STATE_COPYING_DISKS || state == DRV_STATE_COPYING_MEMORY);
 }
 
 /* Nothing can come of libvirt's job any more: the way to the target is gone, or libvirtd or QEMU there. */
@@ -130,8 +127,7 @@ static gboolean abort_is_due(const drv_outgoing *outgoing, gint64 now_ms)
 
 void drv_outgoing_obey(drv_outgoing *outgoing, gint64 now_ms)
 {
-    gboolean ordered =
-        drv_job_cancel_requested(outgoing->job) || outgoing->restart || outgoing->gave_up;
+    gboolean ordered = drv_job_cancel_requested(outgoing->job) || outgoing->restart || outgoing->gave_up;
 
     if (outgoing->stats.post_copy)
         return;
@@ -142,8 +138,7 @@ void drv_outgoing_obey(drv_outgoing *outgoing, gint64 now_ms)
     }
     if (!outgoing->abort_ms)
         outgoing->abort_ms = now_ms;
-    if ((ordered || now_ms - outgoing->abort_ms > LOST_PATIENCE_MS) &&
-        abort_is_due(outgoing, now_ms)) {
+    if ((ordered || now_ms - outgoing->abort_ms > LOST_PATIENCE_MS) && abort_is_due(outgoing, now_ms)) {
         outgoing->aborted_ms = now_ms;
         outgoing->aborts++;
         start_errand(outgoing, "abort", ask_to_abort);
@@ -160,10 +155,8 @@ static void allow_pause(drv_outgoing *outgoing)
 {
     g_autoptr(GError) error = NULL;
 
-    if (!drv_hyper_set_max_pause(outgoing->ctx->hyper, drv_job_uuid(outgoing->job),
-                                 outgoing->ladder.set_ms, &error))
-        drv_log_debug("cannot widen the allowed pause: %s job=%s", error->message,
-                      drv_job_id(outgoing->job));
+    if (!drv_hyper_set_max_pause(outgoing->ctx->hyper, drv_job_uuid(outgoing->job), outgoing->ladder.set_ms, &error))
+        drv_log_debug("cannot widen the allowed pause: %s job=%s", error->message, drv_job_id(outgoing->job));
 }
 
 static gboolean hand_over(drv_outgoing *outgoing)
@@ -218,8 +211,7 @@ void drv_outgoing_climb(drv_outgoing *outgoing, gint64 now_ms)
     case DRV_RUNGS:
         return;
     }
-    drv_log_notice("ladder: %s: %s job=%s", drv_rung_name(rung), outgoing->ladder.why,
-                 drv_job_id(outgoing->job));
+    drv_log_notice("ladder: %s: %s job=%s", drv_rung_name(rung), outgoing->ladder.why, drv_job_id(outgoing->job));
     drv_job_note_rung(outgoing->job, drv_rung_name(rung), outgoing->ladder.why);
 }
 

@@ -40,9 +40,9 @@ static gboolean is_moved(json_object *disk)
     return g_str_equal(drv_json_string(disk, "how", ""), "copy");
 }
 
-#define FOREACH_MOVED(disk, disks)                                                                 \
-    for (gsize i_ = 0; i_ < drv_json_length(disks); i_++)                                          \
-        for (json_object *disk = json_object_array_get_idx(disks, i_); disk; disk = NULL)          \
+#define FOREACH_MOVED(disk, disks)                                                                                     \
+    for (gsize i_ = 0; i_ < drv_json_length(disks); i_++)                                                              \
+        for (json_object *disk = json_object_array_get_idx(disks, i_); disk; disk = NULL)                              \
             if (is_moved(disk))
 
 typedef struct {
@@ -82,11 +82,11 @@ static gboolean flush_images(const drv_domain *domain, json_object *disks, GErro
 {
     struct drv_error problem = {0};
 
-    FOREACH_MOVED (disk, disks)
-        if (uses(domain, disk) && drv_durable_file(drv_json_string(disk, "target_path", ""), &problem)) {
-            drv_gerror_from(error, DRV_ERROR_FAILED, &problem);
-            return FALSE;
-        }
+    FOREACH_MOVED(disk, disks)
+    if (uses(domain, disk) && drv_durable_file(drv_json_string(disk, "target_path", ""), &problem)) {
+        drv_gerror_from(error, DRV_ERROR_FAILED, &problem);
+        return FALSE;
+    }
     return TRUE;
 }
 
@@ -115,7 +115,8 @@ static gboolean settle(drv_outgoing *outgoing, GString *moved, GString *stayed, 
 
     if (!domain)
         return FALSE;
-    FOREACH_MOVED (disk, disks) {
+    FOREACH_MOVED(disk, disks)
+    {
         const char *name = drv_json_string(disk, "target", "");
         GString *list = uses(domain, disk) ? moved : stayed;
 
@@ -133,7 +134,8 @@ static gboolean settle(drv_outgoing *outgoing, GString *moved, GString *stayed, 
          !drv_hyper_change_definition(hyper, uuid, rewrite, error)))
         return FALSE;
     drv_fault("storage-definition-changed");
-    FOREACH_MOVED (disk, disks) {
+    FOREACH_MOVED(disk, disks)
+    {
         if (uses(domain, disk)) {
             remove_old(outgoing, disk);
             continue;
@@ -161,8 +163,8 @@ static void end(drv_outgoing *outgoing, const GError *why)
     drv_job_enter(outgoing->job, DRV_STATE_FINISHING);
     /* After a start of the host droverd may be there before libvirtd is. */
     while (!(settled = settle(outgoing, moved, stayed, &error)) &&
-           g_error_matches(error, DRV_ERROR, DRV_ERROR_UNREACHABLE) &&
-           drv_clock_ms() - began_ms < PATIENCE_MS && drv_node_pause(outgoing->ctx, LOOK_MS)) {
+           g_error_matches(error, DRV_ERROR, DRV_ERROR_UNREACHABLE) && drv_clock_ms() - began_ms < PATIENCE_MS &&
+           drv_node_pause(outgoing->ctx, LOOK_MS)) {
         g_clear_error(&error);
         g_string_truncate(moved, 0);
         g_string_truncate(stayed, 0);
@@ -170,24 +172,21 @@ static void end(drv_outgoing *outgoing, const GError *why)
     if (drv_node_is_stopping(outgoing->ctx) && !settled)
         return;
     if (!settled) {
-        drv_outgoing_end(outgoing, DRV_STATE_NEEDS_ATTENTION, "needs-attention", error->code,
-                         error->message, NULL);
+        drv_outgoing_end(outgoing, DRV_STATE_NEEDS_ATTENTION, "needs-attention", error->code, error->message, NULL);
     } else if (!stayed->len) {
         drv_outgoing_end(outgoing, DRV_STATE_DONE, "done", 0, NULL, NULL);
     } else if (moved->len) {
         text = g_strdup_printf("%s moved, %s did not: %s. Move the rest again", moved->str, stayed->str,
                                why ? why->message : "droverd was restarted");
-        drv_outgoing_end(outgoing, DRV_STATE_FAILED, "failed", why ? why->code : DRV_ERROR_FAILED,
-                         text, NULL);
+        drv_outgoing_end(outgoing, DRV_STATE_FAILED, "failed", why ? why->code : DRV_ERROR_FAILED, text, NULL);
     } else if (drv_job_cancel_requested(outgoing->job)) {
-        drv_outgoing_end(outgoing, DRV_STATE_ROLLED_BACK, "cancelled", DRV_ERROR_CANCELLED,
-                         "cancelled by the operator", NULL);
+        drv_outgoing_end(outgoing, DRV_STATE_ROLLED_BACK, "cancelled", DRV_ERROR_CANCELLED, "cancelled by the operator",
+                         NULL);
     } else {
-        text = g_strdup_printf("%s; the disks of %s are where they were",
-                               why ? why->message : "droverd was restarted",
+        text = g_strdup_printf("%s; the disks of %s are where they were", why ? why->message : "droverd was restarted",
                                drv_job_vm(outgoing->job));
-        drv_outgoing_end(outgoing, DRV_STATE_ROLLED_BACK, "rolled-back",
-                         why ? why->code : DRV_ERROR_FAILED, text, NULL);
+        drv_outgoing_end(outgoing, DRV_STATE_ROLLED_BACK, "rolled-back", why ? why->code : DRV_ERROR_FAILED, text,
+                         NULL);
     }
 }
 
@@ -198,13 +197,13 @@ static void stop_copies(drv_outgoing *outgoing)
     json_object *disks = disks_of(outgoing);
     const char *uuid = drv_job_uuid(outgoing->job);
 
-    FOREACH_MOVED (disk, disks) {
+    FOREACH_MOVED(disk, disks)
+    {
         const char *name = drv_json_string(disk, "target", "");
         drv_block_copy_state state = DRV_BLOCK_COPY_NONE;
         guint64 done_bytes, total_bytes;
 
-        if (drv_hyper_block_copy_look(outgoing->ctx->hyper, uuid, name, &state, &done_bytes,
-                                      &total_bytes, NULL) &&
+        if (drv_hyper_block_copy_look(outgoing->ctx->hyper, uuid, name, &state, &done_bytes, &total_bytes, NULL) &&
             state != DRV_BLOCK_COPY_NONE)
             drv_hyper_block_copy_end(outgoing->ctx->hyper, uuid, name, FALSE, NULL);
     }
@@ -219,9 +218,8 @@ static void show_progress(drv_outgoing *outgoing, guint64 done_bytes, guint64 to
     outgoing->stats.disk_total_bytes = total_bytes;
     outgoing->stats.disk_remaining_bytes = total_bytes - MIN(done_bytes, total_bytes);
     drv_job_progress(outgoing->job,
-                     drv_progress_update(&outgoing->progress, drv_job_state(outgoing->job),
-                                         &outgoing->stats, &outgoing->relay,
-                                         g_get_monotonic_time() / 1000));
+                     drv_progress_update(&outgoing->progress, drv_job_state(outgoing->job), &outgoing->stats,
+                                         &outgoing->relay, g_get_monotonic_time() / 1000));
 }
 
 /* 1: all are equal; 0: not yet; -1 and @error. */
@@ -231,17 +229,18 @@ static int all_ready(drv_outgoing *outgoing, GError **error)
     guint64 done_bytes = 0, total_bytes = 0;
     int ready = 1;
 
-    FOREACH_MOVED (disk, disks) {
+    FOREACH_MOVED(disk, disks)
+    {
         drv_block_copy_state state = DRV_BLOCK_COPY_NONE;
         const char *name = drv_json_string(disk, "target", "");
         guint64 done = 0, total = 0;
 
-        if (!drv_hyper_block_copy_look(outgoing->ctx->hyper, drv_job_uuid(outgoing->job), name,
-                                       &state, &done, &total, error))
+        if (!drv_hyper_block_copy_look(outgoing->ctx->hyper, drv_job_uuid(outgoing->job), name, &state, &done, &total,
+                                       error))
             return -1;
         if (state == DRV_BLOCK_COPY_NONE) {
-            g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED,
-                        "QEMU gave up the copy of disk %s: is there room for it?", name);
+            g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "QEMU gave up the copy of disk %s: is there room for it?",
+                        name);
             return -1;
         }
         if (state != DRV_BLOCK_COPY_READY)
@@ -261,11 +260,11 @@ static gboolean copy_running(drv_outgoing *outgoing, GError **error)
     const char *uuid = drv_job_uuid(outgoing->job);
     int ready;
 
-    FOREACH_MOVED (disk, disks)
-        if (!drv_hyper_block_copy(outgoing->ctx->hyper, uuid, drv_json_string(disk, "target", ""),
-                                  drv_json_string(disk, "target_path", ""),
-                                  drv_json_string(disk, "format", "raw"), rate_bps, error))
-            return FALSE;
+    FOREACH_MOVED(disk, disks)
+    if (!drv_hyper_block_copy(outgoing->ctx->hyper, uuid, drv_json_string(disk, "target", ""),
+                              drv_json_string(disk, "target_path", ""), drv_json_string(disk, "format", "raw"),
+                              rate_bps, error))
+        return FALSE;
     while ((ready = all_ready(outgoing, error)) == 0) {
         if (drv_job_cancel_requested(outgoing->job)) {
             g_set_error(error, DRV_ERROR, DRV_ERROR_CANCELLED, "cancelled");
@@ -277,10 +276,9 @@ static gboolean copy_running(drv_outgoing *outgoing, GError **error)
     if (ready < 0)
         return FALSE;
     drv_job_enter(outgoing->job, DRV_STATE_FINISHING);
-    FOREACH_MOVED (disk, disks)
-        if (!drv_hyper_block_copy_end(outgoing->ctx->hyper, uuid,
-                                      drv_json_string(disk, "target", ""), TRUE, error))
-            return FALSE;
+    FOREACH_MOVED(disk, disks)
+    if (!drv_hyper_block_copy_end(outgoing->ctx->hyper, uuid, drv_json_string(disk, "target", ""), TRUE, error))
+        return FALSE;
     return TRUE;
 }
 
@@ -301,7 +299,8 @@ static gboolean copy_shut_off(drv_outgoing *outgoing, GError **error)
     g_autoptr(drv_domain) domain = NULL;
     g_autoptr(GArray) before = drv_stamps_take(step), after = NULL;
 
-    FOREACH_MOVED (disk, disks) {
+    FOREACH_MOVED(disk, disks)
+    {
         const char *format = drv_json_string(disk, "format", "raw");
         const char *target_path = drv_json_string(disk, "target_path", "");
 
@@ -315,8 +314,7 @@ static gboolean copy_shut_off(drv_outgoing *outgoing, GError **error)
     if (!domain)
         return FALSE;
     if (domain->state != DRV_DOMAIN_SHUT_OFF) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s has been started meanwhile",
-                    domain->name);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s has been started meanwhile", domain->name);
         return FALSE;
     }
     after = drv_stamps_take(step);
@@ -343,8 +341,7 @@ void drv_storage_move(drv_outgoing *outgoing)
     good = domain && drv_make_images(outgoing->ctx, step, made, keep_made, &m, &error);
     if (good) {
         drv_job_enter(outgoing->job, DRV_STATE_COPYING_DISKS);
-        good = domain->state == DRV_DOMAIN_SHUT_OFF ? copy_shut_off(outgoing, &error)
-                                                    : copy_running(outgoing, &error);
+        good = domain->state == DRV_DOMAIN_SHUT_OFF ? copy_shut_off(outgoing, &error) : copy_running(outgoing, &error);
     }
     if (drv_node_is_stopping(outgoing->ctx) && !good)
         return;

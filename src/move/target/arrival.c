@@ -43,7 +43,7 @@ gboolean drv_arrival_remove(drv_context *ctx, json_object *made, GError **error)
         if (tpm)
             drv_tpm_remove(&uuid);
         else if (device ? !drv_probe_blank(device, error)
-                   : !drv_hyper_disk_remove(ctx->hyper, json_object_get_string(entry), error))
+                        : !drv_hyper_disk_remove(ctx->hyper, json_object_get_string(entry), error))
             return FALSE;
     }
     return TRUE;
@@ -97,8 +97,7 @@ static gboolean check_made(json_object *made, const char *path, GError **error)
 {
     if (path && was_made(made, path))
         return TRUE;
-    g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "%s was not made for this session",
-                path ? path : "nothing");
+    g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "%s was not made for this session", path ? path : "nothing");
     return FALSE;
 }
 
@@ -155,8 +154,7 @@ gboolean drv_arrival_export(const char *dir, json_object *step, json_object *mad
     return drv_content_export(path, format, socket, pid_file, error);
 }
 
-gboolean drv_arrival_unexport(const char *dir, json_object *made, json_object *what, int *written,
-                              GError **error)
+gboolean drv_arrival_unexport(const char *dir, json_object *made, json_object *what, int *written, GError **error)
 {
     drv_autoclose int fd = *written;
     const char *path = drv_json_string(what, "path", NULL);
@@ -173,8 +171,7 @@ gboolean drv_arrival_unexport(const char *dir, json_object *made, json_object *w
     if (!check_made(made, path, error))
         return FALSE;
     if (bytes > 0 && truncate(path, bytes) < 0) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot give %s its length: %s", path,
-                    g_strerror(errno));
+        g_set_error(error, DRV_ERROR, DRV_ERROR_FAILED, "cannot give %s its length: %s", path, g_strerror(errno));
         return FALSE;
     }
     if (fd >= 0 ? drv_durable_open_file(fd, path, &problem) : drv_durable_file(path, &problem)) {
@@ -186,8 +183,8 @@ gboolean drv_arrival_unexport(const char *dir, json_object *made, json_object *w
 
 /* ---- definition and small files ---- */
 
-static gboolean note_tpm(const drv_uuid *uuid, json_object *files, json_object *made, drv_made_keep keep,
-                         gpointer data, GError **error)
+static gboolean note_tpm(const drv_uuid *uuid, json_object *files, json_object *made, drv_made_keep keep, gpointer data,
+                         GError **error)
 {
     json_object *entry;
 
@@ -206,8 +203,7 @@ static GPtrArray *strings(json_object *array)
     GPtrArray *list = g_ptr_array_new();
 
     for (gsize i = 0; i < drv_json_length(array); i++)
-        g_ptr_array_add(list,
-                        (gpointer)json_object_get_string(json_object_array_get_idx(array, i)));
+        g_ptr_array_add(list, (gpointer)json_object_get_string(json_object_array_get_idx(array, i)));
     return list;
 }
 
@@ -221,15 +217,16 @@ static gboolean check_names(drv_context *ctx, json_object *step, GError **error)
         json_object *disk = json_object_array_get_idx(disks, i);
 
         if (drv_json_bool(disk, "verbatim") && drv_node_is_copied(disk) &&
-            !drv_admission_check_image(admission, drv_json_string(disk, "target_path", drv_json_string(disk, "path", "")),
+            !drv_admission_check_image(admission,
+                                       drv_json_string(disk, "target_path", drv_json_string(disk, "path", "")),
                                        drv_json_string(disk, "format", "raw"), error))
             return FALSE;
     }
     return admission != NULL;
 }
 
-gboolean drv_arrival_define(drv_context *ctx, const drv_uuid *uuid, const char *vm, json_object *step, json_object *parcel,
-                            json_object *made, drv_made_keep keep, gpointer data, GError **error)
+gboolean drv_arrival_define(drv_context *ctx, const drv_uuid *uuid, const char *vm, json_object *step,
+                            json_object *parcel, json_object *made, drv_made_keep keep, gpointer data, GError **error)
 {
     g_autoptr(GHashTable) formats = drv_arrival_formats(step, FALSE);
     const char *definition = drv_json_string(parcel, "definition", NULL);
@@ -261,8 +258,7 @@ void drv_arrival_settle(drv_context *ctx, const char *uuid, json_object *parcel,
         !drv_hyper_redefine_checkpoints(ctx->hyper, uuid, checkpoints, &error))
         drv_log_warning("checkpoints are lost, take a new one: %s vm=%s", error->message, uuid);
     g_clear_error(&error);
-    if (trusted && drv_json_bool(parcel, "autostart") &&
-        !drv_hyper_set_autostart(ctx->hyper, uuid, TRUE, &error))
+    if (trusted && drv_json_bool(parcel, "autostart") && !drv_hyper_set_autostart(ctx->hyper, uuid, TRUE, &error))
         drv_log_warning("it will not start with this host: %s vm=%s", error->message, uuid);
 }
 
@@ -309,8 +305,8 @@ static gpointer run_hooks(gpointer data)
     return NULL;
 }
 
-void drv_arrival_announce(drv_context *ctx, const char *vm, const char *uuid, const char *source,
-                          const char *method, json_object *parcel)
+void drv_arrival_announce(drv_context *ctx, const char *vm, const char *uuid, const char *source, const char *method,
+                          json_object *parcel)
 {
     g_autoptr(GPtrArray) macs = strings(drv_json_array(parcel, "macs"));
     g_autofree char *all = NULL;

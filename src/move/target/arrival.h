@@ -21,8 +21,7 @@ gboolean drv_arrival_remove(drv_context *ctx, json_object *made, GError **error)
 gboolean drv_arrival_export(const char *dir, json_object *step, json_object *made, json_object *what, int *written,
                             GError **error);
 /** drv_arrival_unexport() - all of it is on the disk. @what: {"path", "file_bytes"}; NULL: it is given up. */
-gboolean drv_arrival_unexport(const char *dir, json_object *made, json_object *what, int *written,
-                              GError **error);
+gboolean drv_arrival_unexport(const char *dir, json_object *made, json_object *what, int *written, GError **error);
 
 /**
  * drv_arrival_formats() - path → format, of the images that @step has made here.
@@ -40,12 +39,12 @@ gboolean drv_arrival_flush(const char *vm, const drv_uuid *uuid, json_object *ma
  * drv_arrival_define() - TPM state, definition and snapshots of a VM that is shut off; flushed with its images. The
  * definition is that of @uuid and @vm, and names nothing that hyper/admission.h does not let in: DRV_ERROR_DENIED.
  */
-gboolean drv_arrival_define(drv_context *ctx, const drv_uuid *uuid, const char *vm, json_object *step, json_object *parcel,
-                            json_object *made, drv_made_keep keep, gpointer data, GError **error);
+gboolean drv_arrival_define(drv_context *ctx, const drv_uuid *uuid, const char *vm, json_object *step,
+                            json_object *parcel, json_object *made, drv_made_keep keep, gpointer data, GError **error);
 
 /** drv_arrival_settle() - it is here for good: checkpoints and, if its definition is @trusted, autostart. Trouble is logged: the VM runs. */
 void drv_arrival_settle(drv_context *ctx, const char *uuid, json_object *parcel, gboolean trusted);
 
 /** drv_arrival_announce() - run the hooks in DRV_HOOKS_DIR/arrived.d, in a thread of their own. */
-void drv_arrival_announce(drv_context *ctx, const char *vm, const char *uuid, const char *source,
-                          const char *method, json_object *parcel);
+void drv_arrival_announce(drv_context *ctx, const char *vm, const char *uuid, const char *source, const char *method,
+                          json_object *parcel);

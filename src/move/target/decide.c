@@ -44,8 +44,8 @@ gboolean drv_incoming_resume(drv_incoming *incoming, GError **error)
         return TRUE;
     }
     if (!drv_decision_take(incoming->decision, DRV_DECISION_RESUME)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "the copy of %s on %s is being abandoned",
-                    incoming->vm.text, incoming->ctx->node);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "the copy of %s on %s is being abandoned", incoming->vm.text,
+                    incoming->ctx->node);
         return FALSE;
     }
     drv_fault("target-before-resume");
@@ -61,8 +61,8 @@ gboolean drv_incoming_resume(drv_incoming *incoming, GError **error)
     g_atomic_int_set(&incoming->resumed, TRUE);
     /* Behind the resume, which the guest is waiting for: libvirt remembers it as well, it runs. */
     if (!drv_incoming_keep(incoming, DRV_REVISION_ANY, &problem))
-        drv_log_warning("that %s was resumed could not be recorded: %s session=%s", incoming->vm.text,
-                        problem->message, incoming->session.text);
+        drv_log_warning("that %s was resumed could not be recorded: %s session=%s", incoming->vm.text, problem->message,
+                        incoming->session.text);
     drv_fault("target-resume-recorded");
     return TRUE;
 }
@@ -115,14 +115,13 @@ gboolean drv_incoming_give_up(drv_incoming *incoming, GError **error)
         return FALSE;
     }
     if (domain && drv_incoming_has_run(incoming, domain)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s has run on %s (it is %s now)",
-                    incoming->vm.text, incoming->ctx->node, drv_domain_state_name(domain->state));
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s has run on %s (it is %s now)", incoming->vm.text,
+                    incoming->ctx->node, drv_domain_state_name(domain->state));
         return FALSE;
     }
     if (domain && drv_incoming_was_told(incoming)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "%s is about to run on %s: its source has given it away", incoming->vm.text,
-                    incoming->ctx->node);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s is about to run on %s: its source has given it away",
+                    incoming->vm.text, incoming->ctx->node);
         return FALSE;
     }
     if (incoming->resumed) {
@@ -133,8 +132,7 @@ gboolean drv_incoming_give_up(drv_incoming *incoming, GError **error)
     /* The stand-in may hear from the relay at this very moment that it may run: one of the two is first. */
     if (!drv_decision_take(incoming->decision, DRV_DECISION_ABANDON)) {
         incoming->told = TRUE;
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "%s is about to run on %s: its source has given it away",
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s is about to run on %s: its source has given it away",
                     incoming->vm.text, incoming->ctx->node);
         return FALSE;
     }
@@ -176,8 +174,7 @@ static json_object *ask_job(drv_incoming *incoming)
 static gboolean is_through(json_object *job)
 {
     return drv_json_bool(job, "ended") &&
-           !g_str_equal(drv_json_string(job, "state", ""),
-                        drv_state_get(DRV_STATE_NEEDS_ATTENTION)->name);
+           !g_str_equal(drv_json_string(job, "state", ""), drv_state_get(DRV_STATE_NEEDS_ATTENTION)->name);
 }
 
 /* Whether it has ended with the VM here. */
@@ -211,7 +208,8 @@ static gboolean may_have_run_unseen(drv_incoming *incoming)
     if (!job)
         return is_member(incoming->ctx, incoming->source.text);
     return (drv_json_bool(job, DRV_FACT_HAND_OVER) || drv_json_bool(job, DRV_FACT_FINISH_OK) ||
-            drv_json_bool(job, DRV_FACT_HANDED_OVER)) && !is_through(job);
+            drv_json_bool(job, DRV_FACT_HANDED_OVER)) &&
+           !is_through(job);
 }
 
 /* Called with the lock held. A paused copy whose source cannot be asked: say so, once. */
@@ -227,8 +225,8 @@ static void say_waiting(drv_incoming *incoming, const drv_domain *domain)
     drv_log_warning("%s needs attention: it is %s here, arrived from %s, which does not say what "
                     "became of its copy. Once that one is known not to run, 'virsh resume %s' here; "
                     "if it runs there, 'virsh destroy %s' and 'virsh undefine %s' here session=%s",
-                    incoming->vm.text, drv_domain_state_name(domain->state), incoming->source.text,
-                    incoming->uuid.text, incoming->uuid.text, incoming->uuid.text, incoming->session.text);
+                    incoming->vm.text, drv_domain_state_name(domain->state), incoming->source.text, incoming->uuid.text,
+                    incoming->uuid.text, incoming->uuid.text, incoming->session.text);
 }
 
 /* Called with the lock held. It runs, and has begun by itself: recorded, for it is never given up. */
@@ -240,8 +238,8 @@ static void note_arrived(drv_incoming *incoming)
         return;
     g_atomic_int_set(&incoming->resumed, TRUE);
     if (!drv_incoming_keep(incoming, DRV_REVISION_ANY, &error))
-        drv_log_warning("that %s runs by post-copy could not be recorded: %s session=%s",
-                        incoming->vm.text, error->message, incoming->session.text);
+        drv_log_warning("that %s runs by post-copy could not be recorded: %s session=%s", incoming->vm.text,
+                        error->message, incoming->session.text);
 }
 
 /* Called with the lock held. The link is gone: libvirtd tears the copy down, unless Finish had come. */
@@ -249,8 +247,7 @@ static void settle_orphan(drv_incoming *incoming)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(json_object) job = NULL;
-    g_autoptr(drv_domain) domain =
-        drv_hyper_domain(incoming->ctx->hyper, incoming->uuid.text, &error);
+    g_autoptr(drv_domain) domain = drv_hyper_domain(incoming->ctx->hyper, incoming->uuid.text, &error);
     gboolean absent = !domain && g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND);
 
     g_clear_error(&error);
@@ -311,8 +308,7 @@ static void resume_now(drv_incoming *incoming, drv_relay *relay)
         drv_incoming_close(incoming);
     } else if (g_strcmp0(error->message, incoming->complaint) != 0) {
         /* It is tried again and again. */
-        drv_log_error("cannot resume %s: %s session=%s", incoming->vm.text, error->message,
-                      incoming->session.text);
+        drv_log_error("cannot resume %s: %s session=%s", incoming->vm.text, error->message, incoming->session.text);
         g_free(incoming->complaint);
         incoming->complaint = g_strdup(error->message);
     }
@@ -335,8 +331,7 @@ static gpointer watch(gpointer data)
         if (rc == 0 && status.asks)
             drv_judge(incoming, relay);
         g_mutex_lock(&incoming->lock);
-        if ((rc == 0 && status.finish_ok) ||
-            drv_decision_get(incoming->decision) >= DRV_DECISION_RESUME)
+        if ((rc == 0 && status.finish_ok) || drv_decision_get(incoming->decision) >= DRV_DECISION_RESUME)
             incoming->told = TRUE;
         /* Also when the relay has gone meanwhile: libvirtd may have been away when it was told. */
         if (incoming->told)

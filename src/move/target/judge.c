@@ -50,8 +50,7 @@ static gboolean check_prepare(drv_incoming *incoming, const struct drv_rpc_reque
 
     if (!request->xml.at || (request->flags & (FLAG_TUNNELLED | FLAG_OFFLINE)) || request->listens ||
         !request->migrate_uri.at || !is_socket(incoming, &request->migrate_uri, DRV_SOCKET_RAM) ||
-        !is_socket(incoming, &request->disks_uri, DRV_SOCKET_DISK) ||
-        (name && !g_str_equal(name, incoming->vm.text)))
+        !is_socket(incoming, &request->disks_uri, DRV_SOCKET_DISK) || (name && !g_str_equal(name, incoming->vm.text)))
         return deny(error, "the source's libvirtd wants a migration that is not the session's");
     return check_xml(incoming, &request->xml, error) &&
            (!request->persistent_xml.at || check_xml(incoming, &request->persistent_xml, error));
@@ -106,8 +105,8 @@ gboolean drv_judge_saved(drv_incoming *incoming)
         drv_log_warning("the definition of %s cannot be read: %s", incoming->vm.text, error->message);
         return FALSE;
     }
-    good = !has.definition || drv_hyper_admit(incoming->ctx->hyper, has.definition, &incoming->uuid,
-                                              incoming->vm.text, NULL, &error);
+    good = !has.definition ||
+           drv_hyper_admit(incoming->ctx->hyper, has.definition, &incoming->uuid, incoming->vm.text, NULL, &error);
     drv_belongings_clear(&has);
     if (!good)
         drv_log_error("the saved definition of %s, from %s, is not one that may come from another node: look at it "

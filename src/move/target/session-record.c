@@ -57,8 +57,7 @@ void drv_incoming_publish(drv_incoming *incoming)
 }
 
 /* The session, other than @but, of a VM that comes from @source (any if NULL). Transfer full; NULL. */
-drv_incoming *drv_incoming_find_by_uuid(drv_context *ctx, const char *source, const char *uuid,
-                                  const drv_incoming *but)
+drv_incoming *drv_incoming_find_by_uuid(drv_context *ctx, const char *source, const char *uuid, const drv_incoming *but)
 {
     drv_incoming *found = NULL;
     GHashTableIter iter;
@@ -104,8 +103,8 @@ gboolean drv_incoming_publish_new(drv_incoming *incoming, GError **error)
 
     g_mutex_lock(&ctx->lock);
     known = g_hash_table_contains(ctx->incoming, incoming->session.text);
-    leaving = !g_str_equal(incoming->source.text, ctx->node) &&
-              g_hash_table_contains(ctx->leaving, incoming->uuid.text);
+    leaving =
+        !g_str_equal(incoming->source.text, ctx->node) && g_hash_table_contains(ctx->leaving, incoming->uuid.text);
     if (!leaving && !known) {
         g_atomic_ref_count_inc(&incoming->references);
         insert_locked(incoming);
@@ -113,11 +112,10 @@ gboolean drv_incoming_publish_new(drv_incoming *incoming, GError **error)
     g_mutex_unlock(&ctx->lock);
     if (leaving)
         g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "%s is still leaving %s by an earlier job ('drover jobs'): wait for its end",
-                    incoming->vm.text, ctx->node);
+                    "%s is still leaving %s by an earlier job ('drover jobs'): wait for its end", incoming->vm.text,
+                    ctx->node);
     else if (known)
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "the session %s is open already",
-                    incoming->session.text);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "the session %s is open already", incoming->session.text);
     return !leaving && !known;
 }
 
@@ -178,9 +176,8 @@ drv_incoming *drv_incoming_from_record(drv_context *ctx, json_object *doc, GErro
     incoming->method = g_strdup(drv_json_string(doc, "method", "pre-copy"));
     incoming->parcel = json_object_get(drv_json_object(doc, "parcel"));
     incoming->step = json_object_get(drv_json_object(doc, "step"));
-    incoming->created = drv_json_array(doc, "created")
-                            ? json_object_get(drv_json_array(doc, "created"))
-                            : json_object_new_array();
+    incoming->created =
+        drv_json_array(doc, "created") ? json_object_get(drv_json_array(doc, "created")) : json_object_new_array();
     return incoming;
 }
 
@@ -190,8 +187,11 @@ void drv_incoming_stand_in(drv_incoming *incoming, gboolean anew)
     g_autofree char *path = drv_decision_path(incoming->dir);
     g_autoptr(GError) error = NULL;
     g_autofree char *record = g_build_filename(ctx->resumed_dir, incoming->session.text, NULL);
-    const drv_stand_in it = {.dir = incoming->dir, .session = incoming->session.text, .record = record,
-                             .uuid = incoming->uuid.text, .vm = incoming->vm.text};
+    const drv_stand_in it = {.dir = incoming->dir,
+                             .session = incoming->session.text,
+                             .record = record,
+                             .uuid = incoming->uuid.text,
+                             .vm = incoming->vm.text};
 
     if (!incoming->was_running || incoming->resumed || !ctx->stand_in_program)
         return;
@@ -204,8 +204,8 @@ void drv_incoming_stand_in(drv_incoming *incoming, gboolean anew)
     if (incoming->decision)
         drv_stand_in_start(ctx->stand_in_program, drv_hyper_uri(ctx->hyper), &it);
     else if (error)
-        drv_log_warning("nobody stands in for droverd when %s arrives: %s session=%s",
-                        incoming->vm.text, error->message, incoming->session.text);
+        drv_log_warning("nobody stands in for droverd when %s arrives: %s session=%s", incoming->vm.text,
+                        error->message, incoming->session.text);
 }
 
 /* What older images of its disks have spared the way here. */
@@ -253,11 +253,9 @@ void drv_incoming_close(drv_incoming *incoming)
     drv_arrival_unexport(incoming->dir, incoming->created, NULL, &incoming->written, NULL);
     drv_session_end_relay(incoming->dir);
     drv_fault("target-relay-ended");
-    if (!drv_store_delete(incoming->ctx->store, DRV_SESSION_BUCKET, incoming->session.text, DRV_REVISION_ANY,
-                          &error) &&
+    if (!drv_store_delete(incoming->ctx->store, DRV_SESSION_BUCKET, incoming->session.text, DRV_REVISION_ANY, &error) &&
         !g_error_matches(error, DRV_ERROR, DRV_ERROR_NOT_FOUND))
-        drv_log_warning("a finished session stays in the store: %s session=%s", error->message,
-                        incoming->session.text);
+        drv_log_warning("a finished session stays in the store: %s session=%s", error->message, incoming->session.text);
     g_unlink(record); /* behind what it says of */
     drv_fault("target-session-closed");
     drv_incoming_unpublish(incoming);

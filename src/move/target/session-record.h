@@ -17,7 +17,7 @@ struct drv_incoming {
     drv_job_name job;
     drv_vm_name vm;
     drv_uuid uuid;
-    gint64 opened_ms;     /* real time */
+    gint64 opened_ms; /* real time */
     gboolean was_running;
     gboolean may_start;   /* by itself, by post-copy: it was allowed to be handed over so */
     char *method;         /* of the step */
@@ -27,16 +27,16 @@ struct drv_incoming {
 
     drv_decision *decision; /* NULL: nobody stands in for this one */
 
-    GMutex lock;          /* held while the fate of the copy is decided; guards what follows */
-    int written;          /* the image that is written to, opened before: see drv_durable_open_file(); or -1 */
-    gboolean resumed;     /* set with the lock held, atomically: lists look without it */
-    gboolean told;        /* the source's libvirtd has the Finish reply: its copy never runs again */
-    gint64 waiting_ms;    /* since when the source is silent, or 0 */
+    GMutex lock;       /* held while the fate of the copy is decided; guards what follows */
+    int written;       /* the image that is written to, opened before: see drv_durable_open_file(); or -1 */
+    gboolean resumed;  /* set with the lock held, atomically: lists look without it */
+    gboolean told;     /* the source's libvirtd has the Finish reply: its copy never runs again */
+    gint64 waiting_ms; /* since when the source is silent, or 0 */
     gboolean said_waiting;
-    gboolean rebooted;    /* the host has been started anew since: its session's directory is gone */
-    gboolean closed;      /* finished or abandoned: nothing is left to do */
+    gboolean rebooted;          /* the host has been started anew since: its session's directory is gone */
+    gboolean closed;            /* finished or abandoned: nothing is left to do */
     _Atomic gint64 resuming_ms; /* since when libvirt is asked to resume it, or 0; read without the lock */
-    char *complaint;      /* why the last try to resume it failed, as logged */
+    char *complaint;            /* why the last try to resume it failed, as logged */
 };
 
 void drv_incoming_unref(drv_incoming *incoming);

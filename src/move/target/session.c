@@ -48,8 +48,7 @@ void drv_incoming_take_up(drv_context *ctx, const char *json)
         return;
     }
     incoming->rebooted = !g_file_test(incoming->dir, G_FILE_TEST_IS_DIR);
-    drv_log_notice("taking up an arrival after a restart vm=%s session=%s", incoming->vm.text,
-                   incoming->session.text);
+    drv_log_notice("taking up an arrival after a restart vm=%s session=%s", incoming->vm.text, incoming->session.text);
     drv_incoming_stand_in(incoming, TRUE);
     drv_incoming_publish(incoming);
     drv_incoming_watch(incoming);
@@ -63,15 +62,14 @@ static gboolean keep_made(gpointer data, GError **error)
 }
 
 /* What is known of the VM here, too. Return: NULL: nothing is to be used or kept. */
-static drv_content_session *look_for_content(drv_incoming *incoming, json_object *request,
-                                             json_object *answer, guint cache_mib)
+static drv_content_session *look_for_content(drv_incoming *incoming, json_object *request, json_object *answer,
+                                             guint cache_mib)
 {
     json_object *offer = drv_json_object(request, "content");
     const char *owner = offer ? drv_json_string(offer, "owner", NULL) : NULL;
-    drv_content_session *content =
-        owner ? drv_content_begin(incoming->ctx->content, incoming->session.text, incoming->uuid.text,
-                                  incoming->vm.text, owner)
-              : NULL;
+    drv_content_session *content = owner ? drv_content_begin(incoming->ctx->content, incoming->session.text,
+                                                             incoming->uuid.text, incoming->vm.text, owner)
+                                         : NULL;
     json_object *known;
 
     if (content)
@@ -91,8 +89,7 @@ static guint cache_wanted(json_object *request)
     return (guint)CLAMP(drv_json_int(request, "cache_mib", drv_relay_cache_mib()), 0, drv_relay_cache_mib());
 }
 
-static gboolean start_relay(drv_incoming *incoming, json_object *request, json_object *answer,
-                            GError **error)
+static gboolean start_relay(drv_incoming *incoming, json_object *request, json_object *answer, GError **error)
 {
     g_autoptr(drv_content_session) content = NULL;
     struct drv_relay_config config = {.role = DRV_RELAY_TARGET,
@@ -107,10 +104,8 @@ static gboolean start_relay(drv_incoming *incoming, json_object *request, json_o
     struct drv_error problem = {0};
     int rc;
 
-    if (drv_hex_decode(config.secret, sizeof config.secret,
-                       drv_json_string(request, "secret", ""), &problem) < 0) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "the session's secret: %s",
-                    problem.message);
+    if (drv_hex_decode(config.secret, sizeof config.secret, drv_json_string(request, "secret", ""), &problem) < 0) {
+        g_set_error(error, DRV_ERROR, DRV_ERROR_INVALID, "the session's secret: %s", problem.message);
         return FALSE;
     }
     g_strlcpy(config.session, incoming->session.text, sizeof config.session);
@@ -127,8 +122,8 @@ static gboolean start_relay(drv_incoming *incoming, json_object *request, json_o
     if (content)
         drv_content_hand(content, &config);
     if (!drv_json_bool(request, "recover"))
-        config.older_count = drv_seeds_open(incoming->ctx, incoming->dir,
-                                            drv_json_object(request, "step"), older, answer);
+        config.older_count =
+            drv_seeds_open(incoming->ctx, incoming->dir, drv_json_object(request, "step"), older, answer);
     config.older_fds = older;
     drv_fault("target-seeds-open");
     rc = drv_relay_spawn(&config, &problem);
@@ -179,9 +174,8 @@ static gboolean take_over(drv_incoming *next, GError **error)
     if (!domain)
         return FALSE;
     if (!drv_incoming_is_split(domain) && domain->state != DRV_DOMAIN_PAUSED) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                    "%s is %s (%s) on %s, which is not a broken post-copy", next->vm.text,
-                    drv_domain_state_name(domain->state), domain->reason, ctx->node);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s is %s (%s) on %s, which is not a broken post-copy",
+                    next->vm.text, drv_domain_state_name(domain->state), domain->reason, ctx->node);
         return FALSE;
     }
     next->resumed = TRUE;
@@ -209,21 +203,17 @@ static gboolean take_over(drv_incoming *next, GError **error)
  * A request that a link held up may arrive when its move is long over, perhaps amid the
  * VM's next one: only the source knows whether it still waits for this session.
  */
-static gboolean is_awaited(drv_context *ctx, const char *source, const char *session, const char *job,
-                           GError **error)
+static gboolean is_awaited(drv_context *ctx, const char *source, const char *session, const char *job, GError **error)
 {
     g_autofree char *path = g_strdup_printf("/v1/peer/jobs/%s", job);
-    g_autoptr(json_object) view =
-        drv_node_call(ctx, source, "GET", path, NULL, DRV_NODE_PEER_TIMEOUT_MS, error);
+    g_autoptr(json_object) view = drv_node_call(ctx, source, "GET", path, NULL, DRV_NODE_PEER_TIMEOUT_MS, error);
 
     if (!view)
         return FALSE;
-    if (!drv_json_bool(view, "ended") &&
-        g_strcmp0(drv_json_string(view, "session", NULL), session) == 0)
+    if (!drv_json_bool(view, "ended") && g_strcmp0(drv_json_string(view, "session", NULL), session) == 0)
         return TRUE;
     g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                "the request for a session of job %s came too late: %s does not wait for it any more",
-                job, source);
+                "the request for a session of job %s came too late: %s does not wait for it any more", job, source);
     return FALSE;
 }
 
@@ -235,8 +225,7 @@ static gboolean may_post_copy(json_object *step)
            g_str_equal(drv_json_string(step, "post_copy", "never"), "if-needed");
 }
 
-json_object *drv_incoming_open(drv_context *ctx, const char *source, json_object *request,
-                               GError **error)
+json_object *drv_incoming_open(drv_context *ctx, const char *source, json_object *request, GError **error)
 {
     g_autoptr(json_object) answer = json_object_new_object();
     gboolean recover = drv_json_bool(request, "recover");
@@ -298,8 +287,8 @@ json_object *drv_incoming_open(drv_context *ctx, const char *source, json_object
         if (ok)
             drv_incoming_stand_in(incoming, FALSE);
         if (!ok && !drv_incoming_give_up(incoming, NULL))
-            drv_log_warning("what was made for %s could not be removed yet session=%s",
-                            incoming->vm.text, incoming->session.text);
+            drv_log_warning("what was made for %s could not be removed yet session=%s", incoming->vm.text,
+                            incoming->session.text);
         /* What could not be removed is tried again by the one who watches. */
         watch_it = !incoming->closed;
     }
@@ -359,8 +348,7 @@ json_object *drv_incoming_look(drv_context *ctx, const char *session, json_objec
         return NULL;
     }
     object = json_object_new_object();
-    drv_json_set_string(object, "domain",
-                        domain ? drv_domain_state_name(domain->state) : "absent");
+    drv_json_set_string(object, "domain", domain ? drv_domain_state_name(domain->state) : "absent");
     drv_json_set_string(object, "reason", domain ? domain->reason : NULL);
     drv_json_set_bool(object, "busy", domain && domain->busy);
     drv_json_set_bool(object, "resumed", resumed);
@@ -394,8 +382,7 @@ static drv_incoming *lock_open(drv_context *ctx, const char *source, const char 
         g_mutex_unlock(&incoming->lock);
     }
     drv_incoming_unref(incoming);
-    g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "there is no open session %s from %s", session,
-                source);
+    g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "there is no open session %s from %s", session, source);
     return NULL;
 }
 
@@ -405,8 +392,8 @@ static void unlock_open(drv_incoming *incoming)
     drv_incoming_unref(incoming);
 }
 
-gboolean drv_incoming_export(drv_context *ctx, const char *source, const char *session,
-                             json_object *what, gboolean open, GError **error)
+gboolean drv_incoming_export(drv_context *ctx, const char *source, const char *session, json_object *what,
+                             gboolean open, GError **error)
 {
     drv_incoming *incoming = lock_open(ctx, source, session, error);
     gboolean ok;
@@ -419,8 +406,8 @@ gboolean drv_incoming_export(drv_context *ctx, const char *source, const char *s
     return ok;
 }
 
-gboolean drv_incoming_define(drv_context *ctx, const char *source, const char *session,
-                             json_object *parcel, GError **error)
+gboolean drv_incoming_define(drv_context *ctx, const char *source, const char *session, json_object *parcel,
+                             GError **error)
 {
     drv_incoming *incoming = lock_open(ctx, source, session, error);
     gboolean ok;
@@ -435,8 +422,7 @@ gboolean drv_incoming_define(drv_context *ctx, const char *source, const char *s
     return ok;
 }
 
-json_object *drv_incoming_finish(drv_context *ctx, const char *session, json_object *about,
-                                 GError **error)
+json_object *drv_incoming_finish(drv_context *ctx, const char *session, json_object *about, GError **error)
 {
     g_autoptr(drv_incoming) incoming = find_of_job(ctx, session, about);
     json_object *object;
@@ -462,9 +448,8 @@ json_object *drv_incoming_finish(drv_context *ctx, const char *session, json_obj
         ok = domain && (domain->state == DRV_DOMAIN_RUNNING ||
                         (domain->state == DRV_DOMAIN_PAUSED && !drv_json_bool(about, "was_running")));
         if (domain && !ok)
-            g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT,
-                        "%s is %s on %s and its session is unknown there", domain->name,
-                        drv_domain_state_name(domain->state), ctx->node);
+            g_set_error(error, DRV_ERROR, DRV_ERROR_CONFLICT, "%s is %s on %s and its session is unknown there",
+                        domain->name, drv_domain_state_name(domain->state), ctx->node);
     }
     if (!ok)
         return NULL;
@@ -477,8 +462,7 @@ json_object *drv_incoming_finish(drv_context *ctx, const char *session, json_obj
 static char *last_words(drv_incoming *incoming)
 {
     g_autoptr(GError) problem = NULL;
-    g_autoptr(drv_domain) domain =
-        drv_hyper_domain(incoming->ctx->hyper, incoming->uuid.text, &problem);
+    g_autoptr(drv_domain) domain = drv_hyper_domain(incoming->ctx->hyper, incoming->uuid.text, &problem);
 
     if (domain ? domain->state != DRV_DOMAIN_SHUT_OFF && domain->state != DRV_DOMAIN_CRASHED
                : !g_error_matches(problem, DRV_ERROR, DRV_ERROR_NOT_FOUND))
@@ -486,8 +470,7 @@ static char *last_words(drv_incoming *incoming)
     return drv_qemu_log_read(&incoming->vm, incoming->opened_ms);
 }
 
-json_object *drv_incoming_abandon(drv_context *ctx, const char *source, const char *session,
-                                  GError **error)
+json_object *drv_incoming_abandon(drv_context *ctx, const char *source, const char *session, GError **error)
 {
     g_autoptr(drv_incoming) incoming = drv_incoming_find(ctx, session);
     g_autoptr(json_object) answer = json_object_new_object();
@@ -497,8 +480,8 @@ json_object *drv_incoming_abandon(drv_context *ctx, const char *source, const ch
     if (!incoming)
         return g_steal_pointer(&answer);
     if (!g_str_equal(incoming->source.text, source)) {
-        g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "the session is between %s and %s",
-                    incoming->source.text, ctx->node);
+        g_set_error(error, DRV_ERROR, DRV_ERROR_DENIED, "the session is between %s and %s", incoming->source.text,
+                    ctx->node);
         return NULL;
     }
     g_mutex_lock(&incoming->lock);

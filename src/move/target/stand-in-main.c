@@ -56,9 +56,10 @@ int main(int argc, char **argv)
     if (!decision || !drv_decision_hold(decision))
         return 0;
     hyper = drv_hyper_new(uri);
-    (void)drv_stand_in_run(&(drv_stand_in){.dir = dir, .session = session, .uuid = uuid, .vm = vm, .record = record,
-                                           .after_ms = DRV_STAND_IN_MS},
-                           hyper, decision);
+    (void)drv_stand_in_run(
+        &(drv_stand_in){
+            .dir = dir, .session = session, .uuid = uuid, .vm = vm, .record = record, .after_ms = DRV_STAND_IN_MS},
+        hyper, decision);
     /* The end of the process ends the lock, and whatever libvirt still waits for. */
     return 0;
 }

@@ -102,8 +102,7 @@ static outcome resume(patience *p, drv_hyper *hyper, GError **error)
     return drv_hyper_resume(hyper, it->uuid, error) ? RESUMED : FAILED;
 }
 
-static outcome resume_patiently(const drv_stand_in *it, drv_hyper *hyper, const drv_decision *decision,
-                                GError **error)
+static outcome resume_patiently(const drv_stand_in *it, drv_hyper *hyper, const drv_decision *decision, GError **error)
 {
     patience p = {.it = it, .decision = decision};
     GThread *thread;
@@ -196,6 +195,6 @@ void drv_stand_in_start(const char *program, const char *uri, const drv_stand_in
 
     /* GLib's process in between ends at once, so that nobody has to wait for this one. */
     if (!g_spawn_async("/", argv, NULL, G_SPAWN_DEFAULT, own_session, NULL, NULL, &error))
-        drv_log_warning("nobody stands in for droverd when %s arrives: %s session=%s", it->vm,
-                        error->message, it->session);
+        drv_log_warning("nobody stands in for droverd when %s arrives: %s session=%s", it->vm, error->message,
+                        it->session);
 }

@@ -31,9 +31,9 @@ typedef struct {
     const char *dir;     /* of the session */
     const char *session; /* for the log */
     const char *uuid;
-    const char *vm;      /* for the log */
-    const char *record;  /* a file to make, on a disk, once the guest was resumed; NULL: none */
-    guint after_ms;      /* DRV_STAND_IN_MS, but in tests */
+    const char *vm;     /* for the log */
+    const char *record; /* a file to make, on a disk, once the guest was resumed; NULL: none */
+    guint after_ms;     /* DRV_STAND_IN_MS, but in tests */
 } drv_stand_in;
 
 /** drv_stand_in_run() - what the process does. Return: whether it has resumed the guest. */

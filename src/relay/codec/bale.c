@@ -18,8 +18,7 @@ void drv_bale_done(struct drv_bale *bale)
     *bale = (struct drv_bale){0};
 }
 
-size_t drv_bale_press(struct drv_bale *bale, struct drv_squeezer *lane, unsigned number,
-                      uint8_t *out)
+size_t drv_bale_press(struct drv_bale *bale, struct drv_squeezer *lane, unsigned number, uint8_t *out)
 {
     struct drv_record *record = &bale->record;
     uint8_t *body = out + DRV_RECORD_HEADER_SIZE;
@@ -29,8 +28,8 @@ size_t drv_bale_press(struct drv_bale *bale, struct drv_squeezer *lane, unsigned
         return drv_bale_most(bale);
     record->body = 0;
     if (bale->level)
-        record->body = (uint32_t)drv_squeeze(lane, bale->level, body, DRV_RECORD_BODY_MAX,
-                                             bale->body, record->expanded, &begins);
+        record->body =
+            (uint32_t)drv_squeeze(lane, bale->level, body, DRV_RECORD_BODY_MAX, bale->body, record->expanded, &begins);
     if (record->body) {
         record->method = begins ? DRV_RECORD_BEGUN : DRV_RECORD_GOES_ON;
         record->lane = (uint8_t)number;

@@ -25,8 +25,8 @@ struct drv_bale {
     struct drv_record record; /* without the length of its body, unless it is plain */
     int level;                /* 0: it is not compressed */
     size_t fresh_raw, fresh_body;
-    uint64_t fresh_encoded;   /* pressed: what became of the former */
-    uint64_t remembered;      /* pages that this record and those before add to the cache */
+    uint64_t fresh_encoded; /* pressed: what became of the former */
+    uint64_t remembered;    /* pages that this record and those before add to the cache */
 };
 
 /** drv_bale_init() - Return: 0 or -ENOMEM. */
@@ -48,5 +48,4 @@ static inline size_t drv_bale_most(const struct drv_bale *bale)
  * @out:  room for DRV_RECORD_MAX; a plain record is there already
  * Return: the record's length
  */
-size_t drv_bale_press(struct drv_bale *bale, struct drv_squeezer *lane, unsigned number,
-                      uint8_t *out);
+size_t drv_bale_press(struct drv_bale *bale, struct drv_squeezer *lane, unsigned number, uint8_t *out);

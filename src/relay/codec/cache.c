@@ -9,8 +9,7 @@
 /* Straight from the kernel: what a small guest never fills is never there. */
 static void *reserve(size_t size)
 {
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     return memory == MAP_FAILED ? NULL : memory;
 }
@@ -52,8 +51,7 @@ void drv_cache_clear(struct drv_cache *cache)
  * What is copied may just be overwritten. That is seen afterwards, and the copy is not used then, so a race does
  * no harm: hence no lock in the way of who adds pages, and no complaint of a sanitizer.
  */
-__attribute__((no_sanitize("thread"))) static void copy_words(uint64_t *to, const uint64_t *from,
-                                                              size_t count)
+__attribute__((no_sanitize("thread"))) static void copy_words(uint64_t *to, const uint64_t *from, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
@@ -66,8 +64,7 @@ static bool holds_whole(const struct drv_cache *cache, uint64_t number)
     return written + DRV_CACHE_UNDER_WAY <= number + cache->pages - cache->known;
 }
 
-bool drv_cache_copy(const struct drv_cache *cache, uint64_t number, uint8_t *pages,
-                    uint64_t *addresses)
+bool drv_cache_copy(const struct drv_cache *cache, uint64_t number, uint8_t *pages, uint64_t *addresses)
 {
     size_t place = drv_cache_place(cache, number);
 

@@ -25,13 +25,13 @@
 
 struct drv_cache {
     uint8_t *page;
-    size_t pages;      /* places; 0: it holds nothing */
-    uint64_t next;     /* number of the next page */
-    uint64_t *address; /* of each place: where the page was, without its block; for later sessions */
-    uint64_t known;    /* pages below this number are of earlier sessions; fewer than `pages` */
-    uint32_t *served;  /* by number / DRV_CACHE_SEGMENT: how often a page below `known` was used */
+    size_t pages;                  /* places; 0: it holds nothing */
+    uint64_t next;                 /* number of the next page */
+    uint64_t *address;             /* of each place: where the page was, without its block; for later sessions */
+    uint64_t known;                /* pages below this number are of earlier sessions; fewer than `pages` */
+    uint32_t *served;              /* by number / DRV_CACHE_SEGMENT: how often a page below `known` was used */
     _Atomic uint64_t served_pages; /* in all; any thread may read it */
-    bool kept;         /* a page that is there stays there */
+    bool kept;                     /* a page that is there stays there */
     /* Kept: pages below it may be referred to by other streams; it never goes back. */
     _Atomic uint64_t shared;
     /* Pages below it are written, those that follow are being written: for drv_cache_copy(). */
@@ -54,8 +54,7 @@ static inline void drv_cache_publish(struct drv_cache *cache)
  * @addresses: receives as many
  * Return: false: it made room for others, and what was copied is worthless.
  */
-bool drv_cache_copy(const struct drv_cache *cache, uint64_t number, uint8_t *pages,
-                    uint64_t *addresses);
+bool drv_cache_copy(const struct drv_cache *cache, uint64_t number, uint8_t *pages, uint64_t *addresses);
 
 /** drv_cache_init() - @pages may be 0. Return: 0 or -ENOMEM. */
 int drv_cache_init(struct drv_cache *cache, size_t pages, struct drv_error *err);

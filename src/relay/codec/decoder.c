@@ -41,8 +41,8 @@ struct drv_decoder {
 struct work {
     struct drv_reader ops, literals;
     struct drv_writer out;
-    bool older;             /* some of it is of the older image */
-    int failed;             /* -errno of reading that */
+    bool older; /* some of it is of the older image */
+    int failed; /* -errno of reading that */
     struct drv_error *err;
 };
 
@@ -52,8 +52,7 @@ size_t drv_decoder_memory(size_t cache_pages, unsigned lanes)
            (size_t)drv_cache_memory(cache_pages) + lanes * drv_expander_memory();
 }
 
-int drv_decoder_new(drv_decoder **result, size_t cache_pages, unsigned lanes, uint64_t seed,
-                    struct drv_error *err)
+int drv_decoder_new(drv_decoder **result, size_t cache_pages, unsigned lanes, uint64_t seed, struct drv_error *err)
 {
     drv_decoder *decoder = calloc(1, sizeof *decoder);
     int rc = 0;
@@ -255,8 +254,7 @@ static void put_other(drv_decoder *decoder, struct work *work, uint64_t count)
         return;
     }
     for (; count; count--, number++)
-        if (!put_cached(decoder, work,
-                        drv_cache_shared(&decoder->other[coder]->cache, number)))
+        if (!put_cached(decoder, work, drv_cache_shared(&decoder->other[coder]->cache, number)))
             return;
 }
 
@@ -273,8 +271,7 @@ static void put_older(drv_decoder *decoder, struct work *work, uint64_t count)
     }
     size = (size_t)count * DRV_PAGE_SIZE;
     work->older = true;
-    work->failed =
-        decoder->older(decoder->older_data, number * DRV_PAGE_SIZE, to, size, work->err);
+    work->failed = decoder->older(decoder->older_data, number * DRV_PAGE_SIZE, to, size, work->err);
     if (work->failed) {
         work->ops.bad = true;
         return;
@@ -340,8 +337,8 @@ static void one_op(drv_decoder *decoder, struct work *work)
 }
 
 /* Follows the ops of a record. Return: 0: they made exactly what was said. @older: some of it of an older image */
-static int follow(drv_decoder *decoder, const struct drv_record *record, const uint8_t *body,
-                  bool *older, struct drv_error *err)
+static int follow(drv_decoder *decoder, const struct drv_record *record, const uint8_t *body, bool *older,
+                  struct drv_error *err)
 {
     struct work work = {
         .err = err,
@@ -357,8 +354,7 @@ static int follow(drv_decoder *decoder, const struct drv_record *record, const u
         return work.failed;
     if (work.ops.bad || work.literals.bad || work.out.bad || drv_reader_left(&work.literals) ||
         drv_writer_used(&work.out) != record->raw)
-        return drv_error_set(err, EPROTO,
-                             "the other relay sent a record with wrong references or lengths");
+        return drv_error_set(err, EPROTO, "the other relay sent a record with wrong references or lengths");
     return 0;
 }
 
@@ -372,8 +368,7 @@ static bool is_right(const drv_decoder *decoder, const struct drv_record *record
 #endif
 }
 
-static int decode(drv_decoder *decoder, const struct drv_record *record, const uint8_t *body,
-                  struct drv_error *err)
+static int decode(drv_decoder *decoder, const struct drv_record *record, const uint8_t *body, struct drv_error *err)
 {
     bool older;
     int rc;
@@ -387,8 +382,8 @@ static int decode(drv_decoder *decoder, const struct drv_record *record, const u
     decoder->broken = true;
     if (record->method != DRV_RECORD_STORED) {
         if (record->lane >= decoder->lanes ||
-            drv_expand(&decoder->expander[record->lane], record->method == DRV_RECORD_BEGUN,
-                       decoder->body, record->expanded, body, record->body))
+            drv_expand(&decoder->expander[record->lane], record->method == DRV_RECORD_BEGUN, decoder->body,
+                       record->expanded, body, record->body))
             return drv_error_set(err, EPROTO, "what the other relay sent cannot be decompressed");
         body = decoder->body;
     }
@@ -425,8 +420,7 @@ static bool collect(drv_decoder *decoder, size_t want, const uint8_t **bytes, si
     return decoder->in_used >= want;
 }
 
-int drv_decoder_feed(drv_decoder *decoder, const uint8_t *bytes, size_t size, size_t *used,
-                     struct drv_error *err)
+int drv_decoder_feed(drv_decoder *decoder, const uint8_t *bytes, size_t size, size_t *used, struct drv_error *err)
 {
     size_t offered = size, whole;
     struct drv_record record;

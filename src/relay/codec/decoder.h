@@ -20,8 +20,7 @@ typedef struct drv_decoder drv_decoder;
  * drv_decoder_new() - @cache_pages, @lanes (at most DRV_LANES_MAX) and @seed as at the encoder.
  * Return: 0 or -ENOMEM.
  */
-int drv_decoder_new(drv_decoder **decoder, size_t cache_pages, unsigned lanes, uint64_t seed,
-                    struct drv_error *err);
+int drv_decoder_new(drv_decoder **decoder, size_t cache_pages, unsigned lanes, uint64_t seed, struct drv_error *err);
 
 /** drv_decoder_free() - NULL is allowed. */
 void drv_decoder_free(drv_decoder *decoder);
@@ -39,8 +38,7 @@ void drv_decoder_keep(drv_decoder *decoder);
 void drv_decoder_refer(drv_decoder *decoder, unsigned number, const drv_decoder *other);
 
 /** Reads @size bytes of an older image of the disk, at @offset. Return: 0 or -errno. */
-typedef int (*drv_decoder_read)(void *data, uint64_t offset, uint8_t *to, size_t size,
-                                struct drv_error *err);
+typedef int (*drv_decoder_read)(void *data, uint64_t offset, uint8_t *to, size_t size, struct drv_error *err);
 
 /** drv_decoder_set_older() - where blocks of an older image are to be had; before the first byte. */
 void drv_decoder_set_older(drv_decoder *decoder, drv_decoder_read read, void *data);
@@ -61,8 +59,7 @@ struct drv_cache *drv_decoder_cache(drv_decoder *decoder);
  * Return: 1 when there is output, 0 when a record is not complete yet, or -EPROTO: the peer
  * lies or something is broken, and the decoder is of no more use.
  */
-int drv_decoder_feed(drv_decoder *decoder, const uint8_t *bytes, size_t size, size_t *used,
-                     struct drv_error *err);
+int drv_decoder_feed(drv_decoder *decoder, const uint8_t *bytes, size_t size, size_t *used, struct drv_error *err);
 
 /** drv_decoder_output() - bytes of the channel that were not taken yet. */
 size_t drv_decoder_output(const drv_decoder *decoder, const uint8_t **bytes);

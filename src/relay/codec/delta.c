@@ -52,8 +52,7 @@ size_t drv_delta_encode(uint8_t *out, size_t most, const uint8_t *page, const ui
         if (from == DRV_PAGE_SIZE)
             break;
         end = run_from(page, base, from);
-        if ((size_t)(writer.end - writer.at) <
-            varint_size(from - at) + varint_size(end - from) + (end - from))
+        if ((size_t)(writer.end - writer.at) < varint_size(from - at) + varint_size(end - from) + (end - from))
             return 0;
         drv_write_varint(&writer, from - at);
         drv_write_varint(&writer, end - from);

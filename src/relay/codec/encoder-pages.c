@@ -14,8 +14,7 @@
 
 static struct drv_writer ops_writer(drv_encoder *encoder)
 {
-    return drv_writer_over(encoder->body + encoder->ops_used,
-                           DRV_RECORD_OPS_MAX - encoder->ops_used);
+    return drv_writer_over(encoder->body + encoder->ops_used, DRV_RECORD_OPS_MAX - encoder->ops_used);
 }
 
 static void write_op(struct drv_writer *writer, enum drv_op op, size_t count)
@@ -39,8 +38,8 @@ void drv_encoder_end_run(drv_encoder *encoder)
     write_op(&writer, encoder->run, encoder->run_count);
     if (encoder->run == DRV_OP_OTHER)
         drv_write_varint(&writer, encoder->run_coder);
-    if (encoder->run == DRV_OP_OTHER || encoder->run == DRV_OP_OLDER ||
-        encoder->run == DRV_OP_SAME || encoder->run == DRV_OP_DELTA)
+    if (encoder->run == DRV_OP_OTHER || encoder->run == DRV_OP_OLDER || encoder->run == DRV_OP_SAME ||
+        encoder->run == DRV_OP_DELTA)
         drv_write_varint(&writer, encoder->run_back);
     encoder->ops_used += drv_writer_used(&writer);
     encoder->run_count = 0;
@@ -91,8 +90,8 @@ static void go_to(drv_encoder *encoder, const struct drv_span *span)
     if (span->kind != DRV_SPAN_CONTENT && span->address > next) {
         write_op(&writer, DRV_OP_SKIP, (size_t)((span->address - next) / DRV_PAGE_SIZE));
     } else {
-        drv_write_u8(&writer, (uint8_t)((span->kind == DRV_SPAN_CONTENT ? DRV_OP_AT : DRV_OP_JUMP)
-                                        << DRV_OP_COUNT_BITS));
+        drv_write_u8(&writer,
+                     (uint8_t)((span->kind == DRV_SPAN_CONTENT ? DRV_OP_AT : DRV_OP_JUMP) << DRV_OP_COUNT_BITS));
         drv_write_u64(&writer, span->address);
     }
     encoder->ops_used += drv_writer_used(&writer);
@@ -102,8 +101,7 @@ static void go_to(drv_encoder *encoder, const struct drv_span *span)
 
 static uint64_t address_hash(const drv_encoder *encoder, const struct drv_span *span)
 {
-    uint64_t hash = (span->address ^ (uint64_t)span->block << 32 ^ encoder->seed) *
-                    UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t hash = (span->address ^ (uint64_t)span->block << 32 ^ encoder->seed) * UINT64_C(0x9e3779b97f4a7c15);
 
     return (hash ^ hash >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
 }
@@ -120,8 +118,7 @@ void drv_encoder_know(drv_encoder *encoder, uint64_t number, uint64_t address, u
 {
     const uint8_t *page = encoder->cache.page + (size_t)number * DRV_PAGE_SIZE;
 
-    drv_index_add(&encoder->contents, drv_codec_hash(page, DRV_PAGE_SIZE, encoder->seed), number,
-                  next, 0);
+    drv_index_add(&encoder->contents, drv_codec_hash(page, DRV_PAGE_SIZE, encoder->seed), number, next, 0);
     if (address != UINT64_MAX)
         drv_index_add(&encoder->addresses, earlier_hash(encoder, address), number, next, 0);
 }
@@ -145,8 +142,8 @@ static int64_t find_same(drv_encoder *encoder, const uint8_t *page, uint64_t has
 }
 
 /* An equal page that another stream has brought to the decoder. Return: whether there is one. */
-static bool find_other(const drv_encoder *encoder, const uint8_t *page, uint64_t hash,
-                       unsigned *coder, uint64_t *number)
+static bool find_other(const drv_encoder *encoder, const uint8_t *page, uint64_t hash, unsigned *coder,
+                       uint64_t *number)
 {
     for (unsigned i = 0; encoder->tricks & DRV_TRICK_SAME && i < DRV_CODERS_MAX; i++) {
         const drv_encoder *other = encoder->other[i];
@@ -171,8 +168,7 @@ static bool find_other(const drv_encoder *encoder, const uint8_t *page, uint64_t
 }
 
 /* What was last sent for this address makes a small delta. Return: its length, or 0. */
-static size_t delta_by(drv_encoder *encoder, const uint8_t *page, uint64_t where, uint8_t *delta,
-                       uint64_t *back_result)
+static size_t delta_by(drv_encoder *encoder, const uint8_t *page, uint64_t where, uint8_t *delta, uint64_t *back_result)
 {
     uint32_t back[DRV_INDEX_WAYS];
     unsigned count;
@@ -190,8 +186,8 @@ static size_t delta_by(drv_encoder *encoder, const uint8_t *page, uint64_t where
 }
 
 /* The same, by what was sent in this session, or else in an earlier one. */
-static size_t find_delta(drv_encoder *encoder, const struct drv_span *span, const uint8_t *page,
-                         uint64_t where, uint8_t *delta, uint64_t *back)
+static size_t find_delta(drv_encoder *encoder, const struct drv_span *span, const uint8_t *page, uint64_t where,
+                         uint8_t *delta, uint64_t *back)
 {
     size_t size;
 
@@ -203,8 +199,8 @@ static size_t find_delta(drv_encoder *encoder, const struct drv_span *span, cons
     return size;
 }
 
-static void remember(drv_encoder *encoder, const struct drv_span *span, const uint8_t *page,
-                     uint64_t hash, uint64_t where)
+static void remember(drv_encoder *encoder, const struct drv_span *span, const uint8_t *page, uint64_t hash,
+                     uint64_t where)
 {
     uint8_t *place = drv_cache_add(&encoder->cache, span->address);
     uint64_t next = encoder->cache.next, known = encoder->cache.known;
@@ -220,8 +216,7 @@ static void remember(drv_encoder *encoder, const struct drv_span *span, const ui
 static bool is_unchanged(const drv_encoder *encoder, uint64_t back, uint64_t where)
 {
     uint32_t candidates[DRV_INDEX_WAYS];
-    unsigned count =
-        drv_index_find(&encoder->addresses, where, encoder->cache.next, candidates);
+    unsigned count = drv_index_find(&encoder->addresses, where, encoder->cache.next, candidates);
 
     for (unsigned i = 0; i < count; i++)
         if (candidates[i] == back)
@@ -238,8 +233,8 @@ static void add_same(drv_encoder *encoder, uint64_t back, uint64_t where)
         drv_fresh_page(&encoder->fresh, false, 2);
 
     /* Pages that followed each other when they were sent, as those of a file do. */
-    if (encoder->run_count && encoder->run == DRV_OP_SAME &&
-        encoder->run_count <= encoder->run_back && back == encoder->run_back - encoder->run_count) {
+    if (encoder->run_count && encoder->run == DRV_OP_SAME && encoder->run_count <= encoder->run_back &&
+        back == encoder->run_back - encoder->run_count) {
         encoder->run_count++;
     } else {
         drv_encoder_end_run(encoder);
@@ -281,8 +276,7 @@ static void add_page(drv_encoder *encoder, const struct drv_span *span, const ui
         hash = drv_codec_hash(page, DRV_PAGE_SIZE, encoder->seed);
         where = address_hash(encoder, span);
     }
-    if (encoder->older && span->kind == DRV_SPAN_BLOCK &&
-        drv_older_has(encoder->older, span->address, page)) {
+    if (encoder->older && span->kind == DRV_SPAN_BLOCK && drv_older_has(encoder->older, span->address, page)) {
         add_elsewhere(encoder, DRV_OP_OLDER, 0, span->address / DRV_PAGE_SIZE);
         encoder->stats.older_pages++;
         remember(encoder, span, page, hash, where); /* as what is sent, for memory to refer to */

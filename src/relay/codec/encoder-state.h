@@ -35,7 +35,7 @@ struct drv_encoder {
 
     /* the op in the making: the same thing several times */
     enum drv_op run;
-    size_t run_count; /* 0: there is none */
+    size_t run_count;   /* 0: there is none */
     uint64_t run_back;  /* OTHER, OLDER: the number of the first page */
     unsigned run_coder; /* OTHER */
 

@@ -12,7 +12,7 @@
 
 #define BATCH_MIN ((size_t)16 * 1024)
 #define BATCH_MAX ((size_t)128 * 1024)
-#define STEP ((size_t)32 * 1024) /* taken at once: what it adds to the ops is bounded */
+#define STEP ((size_t)32 * 1024)                /* taken at once: what it adds to the ops is bounded */
 #define PARTIAL ((size_t)2 * DRV_RAM_PAGE_SPAN) /* a page at hand, and what completes it */
 #define OPS_FULL ((size_t)24 * 1024)
 #define RAW_FULL ((size_t)DRV_RECORD_RAW_MAX - DRV_RAM_PAGE_SPAN) /* then a page is completed */
@@ -28,8 +28,7 @@ size_t drv_encoder_memory(size_t cache_pages, unsigned lanes)
            lanes * drv_squeezer_memory(LEVEL_MAX);
 }
 
-int drv_encoder_new(drv_encoder **result, const struct drv_encoder_config *config,
-                    struct drv_error *err)
+int drv_encoder_new(drv_encoder **result, const struct drv_encoder_config *config, struct drv_error *err)
 {
     drv_encoder *encoder = calloc(1, sizeof *encoder);
     unsigned lanes = config->lanes ? config->lanes : 1;

@@ -41,18 +41,17 @@ struct drv_encoder_config {
 };
 
 struct drv_encoder_stats {
-    uint64_t raw_bytes, encoded_bytes; /* the latter: by drv_encoder_close() only */
-    uint64_t content_bytes; /* that there were for zstd: ops and literals */
+    uint64_t raw_bytes, encoded_bytes;                           /* the latter: by drv_encoder_close() only */
+    uint64_t content_bytes;                                      /* that there were for zstd: ops and literals */
     uint64_t literal_pages, same_pages, delta_pages, zero_pages; /* or blocks of a disk */
-    uint64_t other_pages; /* that another stream had brought */
-    uint64_t older_pages; /* that the target has in an older image of the disk */
+    uint64_t other_pages;                                        /* that another stream had brought */
+    uint64_t older_pages;                                        /* that the target has in an older image of the disk */
 };
 
 typedef struct drv_encoder drv_encoder;
 
 /** drv_encoder_new() - Return: 0 or -ENOMEM. */
-int drv_encoder_new(drv_encoder **encoder, const struct drv_encoder_config *config,
-                    struct drv_error *err);
+int drv_encoder_new(drv_encoder **encoder, const struct drv_encoder_config *config, struct drv_error *err);
 
 /** drv_encoder_free() - NULL is allowed. */
 void drv_encoder_free(drv_encoder *encoder);

@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 struct drv_fresh {
-    bool rewritten;             /* there was a page that has changed since it was sent */
-    uint64_t raw, encoded;      /* bytes of the channel, and of records; older ones count less */
+    bool rewritten;               /* there was a page that has changed since it was sent */
+    uint64_t raw, encoded;        /* bytes of the channel, and of records; older ones count less */
     size_t batch_raw, batch_body; /* of the batch at hand: the latter before zstd */
 };
 

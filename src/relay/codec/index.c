@@ -33,8 +33,8 @@ int drv_index_init(struct drv_index *index, size_t pages, struct drv_error *err)
     *index = (struct drv_index){0};
     if (!pages)
         return 0;
-    memory = mmap(NULL, drv_index_memory(pages), PROT_READ | PROT_WRITE,
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    memory =
+        mmap(NULL, drv_index_memory(pages), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
         return drv_error_set(err, ENOMEM, "no memory for an index of %zu pages", pages);
     index->entry = memory;
@@ -65,8 +65,7 @@ static uint64_t load(const drv_index_entry *entry)
     return atomic_load_explicit(entry, memory_order_relaxed);
 }
 
-void drv_index_add(struct drv_index *index, uint64_t hash, uint64_t number, uint64_t next,
-                   uint64_t known)
+void drv_index_add(struct drv_index *index, uint64_t hash, uint64_t number, uint64_t next, uint64_t known)
 {
     drv_index_entry *bucket, *place;
     uint32_t oldest = 0;
@@ -94,8 +93,7 @@ void drv_index_add(struct drv_index *index, uint64_t hash, uint64_t number, uint
     atomic_store_explicit(place, hash << 32 | ((uint32_t)number + 1), memory_order_relaxed);
 }
 
-unsigned drv_index_find(const struct drv_index *index, uint64_t hash, uint64_t next,
-                        uint32_t back[DRV_INDEX_WAYS])
+unsigned drv_index_find(const struct drv_index *index, uint64_t hash, uint64_t next, uint32_t back[DRV_INDEX_WAYS])
 {
     const drv_index_entry *bucket;
     unsigned found = 0;

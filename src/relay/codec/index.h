@@ -43,12 +43,10 @@ size_t drv_index_memory(size_t pages);
  * @next:  number of the next page of the cache
  * @known: pages below this number stay in the cache, and so in a bucket that has any others
  */
-void drv_index_add(struct drv_index *index, uint64_t hash, uint64_t number, uint64_t next,
-                   uint64_t known);
+void drv_index_add(struct drv_index *index, uint64_t hash, uint64_t number, uint64_t next, uint64_t known);
 
 /**
  * drv_index_find() - candidates: how many pages before the last one each was added.
  * Return: how many of @back were filled in; not all of them need be in the cache.
  */
-unsigned drv_index_find(const struct drv_index *index, uint64_t hash, uint64_t next,
-                        uint32_t back[DRV_INDEX_WAYS]);
+unsigned drv_index_find(const struct drv_index *index, uint64_t hash, uint64_t next, uint32_t back[DRV_INDEX_WAYS]);

@@ -156,8 +156,7 @@ static size_t take_field(struct drv_nbd_parser *parser, const uint8_t *bytes, si
         memcpy(parser->field + parser->have, bytes, taken);
     else if (parser->have < sizeof parser->data)
         memcpy(parser->data + parser->have, bytes,
-               taken < sizeof parser->data - parser->have ? taken
-                                                          : sizeof parser->data - parser->have);
+               taken < sizeof parser->data - parser->have ? taken : sizeof parser->data - parser->have);
     parser->have += taken;
     if (parser->have == parser->need)
         step(parser);
@@ -170,8 +169,7 @@ static bool at_block(const struct drv_nbd_parser *parser)
            parser->need - parser->have >= DRV_PAGE_SIZE;
 }
 
-struct drv_span drv_nbd_parser_next(struct drv_nbd_parser *parser, const uint8_t *bytes,
-                                    size_t size, bool all)
+struct drv_span drv_nbd_parser_next(struct drv_nbd_parser *parser, const uint8_t *bytes, size_t size, bool all)
 {
     struct drv_span span = {.kind = DRV_SPAN_OPAQUE};
 

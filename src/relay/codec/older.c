@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NEAR 128u /* blocks that are read at once, about */
+#define NEAR 128u           /* blocks that are read at once, about */
 #define PATIENCE_US 1000000 /* on a busy host a quarter of it is nothing */
-#define LATE 256u /* blocks that may still come from before a leap: requests are not quite in order */
+#define LATE 256u           /* blocks that may still come from before a leap: requests are not quite in order */
 
 struct drv_digester {
     gnutls_hmac_hd_t hmac;
@@ -36,8 +36,7 @@ void drv_digester_free(drv_digester *digester)
     free(digester);
 }
 
-int drv_digester_block(drv_digester *digester, const uint8_t *block,
-                       uint8_t digest[DRV_OLDER_DIGEST])
+int drv_digester_block(drv_digester *digester, const uint8_t *block, uint8_t digest[DRV_OLDER_DIGEST])
 {
     uint8_t whole[32];
 
@@ -48,8 +47,7 @@ int drv_digester_block(drv_digester *digester, const uint8_t *block,
     return 0;
 }
 
-int drv_older_new(struct drv_older **result, const uint8_t key[DRV_OLDER_KEY],
-                  struct drv_error *err)
+int drv_older_new(struct drv_older **result, const uint8_t key[DRV_OLDER_KEY], struct drv_error *err)
 {
     struct drv_older *older = calloc(1, sizeof *older);
 
@@ -57,8 +55,7 @@ int drv_older_new(struct drv_older **result, const uint8_t key[DRV_OLDER_KEY],
         older->digest = malloc((size_t)DRV_OLDER_SLOTS * DRV_OLDER_DIGEST);
         older->number = malloc((size_t)DRV_OLDER_SLOTS * sizeof *older->number);
     }
-    if (!older || !older->digest || !older->number ||
-        drv_digester_new(&older->digester, key, NULL)) {
+    if (!older || !older->digest || !older->number || drv_digester_new(&older->digester, key, NULL)) {
         drv_older_free(older);
         return drv_error_set(err, ENOMEM, "no memory for digests of an older disk");
     }
@@ -84,8 +81,7 @@ bool drv_older_has(struct drv_older *older, uint64_t address, const uint8_t *blo
     size_t slot = (size_t)(number % DRV_OLDER_SLOTS);
     uint8_t digest[DRV_OLDER_DIGEST];
 
-    return number >= older->low &&
-           atomic_load_explicit(&older->number[slot], memory_order_acquire) == number &&
+    return number >= older->low && atomic_load_explicit(&older->number[slot], memory_order_acquire) == number &&
            drv_digester_block(older->digester, block, digest) == 0 &&
            memcmp(digest, older->digest + slot * DRV_OLDER_DIGEST, DRV_OLDER_DIGEST) == 0;
 }
@@ -129,11 +125,9 @@ bool drv_older_holds(const struct drv_older *older, uint64_t link_bps, int64_t n
 {
     uint64_t took_us = now_us > older->asked_us ? (uint64_t)(now_us - older->asked_us) : 1;
 
-    if (older->impatient || !older->questions ||
-        older->question[older->oldest] >= older->reached + NEAR)
+    if (older->impatient || !older->questions || older->question[older->oldest] >= older->reached + NEAR)
         return false;
-    return !older->answered || !link_bps ||
-           older->answered * DRV_PAGE_SIZE * 1000000 / took_us >= link_bps;
+    return !older->answered || !link_bps || older->answered * DRV_PAGE_SIZE * 1000000 / took_us >= link_bps;
 }
 
 bool drv_older_lose_patience(struct drv_older *older, int64_t now_us)
@@ -145,15 +139,14 @@ bool drv_older_lose_patience(struct drv_older *older, int64_t now_us)
     return true;
 }
 
-int drv_older_answer(struct drv_older *older, uint64_t first, const uint8_t *digests, size_t size,
-                     int64_t now_us, struct drv_error *err)
+int drv_older_answer(struct drv_older *older, uint64_t first, const uint8_t *digests, size_t size, int64_t now_us,
+                     struct drv_error *err)
 {
     size_t count = size / DRV_OLDER_DIGEST;
 
     if (!older->questions || older->question[older->oldest] != first || count > DRV_OLDER_STEP ||
         size % DRV_OLDER_DIGEST)
-        return drv_error_set(err, EPROTO,
-                             "the other relay tells of an older disk what it was not asked");
+        return drv_error_set(err, EPROTO, "the other relay tells of an older disk what it was not asked");
     older->oldest = (older->oldest + 1) % DRV_OLDER_QUESTIONS;
     older->questions--;
     older->answered += DRV_OLDER_STEP;
@@ -163,8 +156,7 @@ int drv_older_answer(struct drv_older *older, uint64_t first, const uint8_t *dig
     for (size_t i = 0; i < count; i++) {
         size_t slot = (size_t)((first + i) % DRV_OLDER_SLOTS);
 
-        memcpy(older->digest + slot * DRV_OLDER_DIGEST, digests + i * DRV_OLDER_DIGEST,
-               DRV_OLDER_DIGEST);
+        memcpy(older->digest + slot * DRV_OLDER_DIGEST, digests + i * DRV_OLDER_DIGEST, DRV_OLDER_DIGEST);
         atomic_store_explicit(&older->number[slot], first + i, memory_order_release);
     }
     return 0;

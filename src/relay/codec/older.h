@@ -21,23 +21,21 @@
 
 #define DRV_OLDER_KEY 32u
 #define DRV_OLDER_DIGEST 16u
-#define DRV_OLDER_STEP 256u    /* blocks of a question: 1 MiB of the disk, 4 KiB of digests */
-#define DRV_OLDER_SLOTS 24576u /* blocks of the window: 96 MiB of the disk */
-#define DRV_OLDER_BEHIND 8192u /* of which behind the copy, for what comes out of order */
+#define DRV_OLDER_STEP 256u     /* blocks of a question: 1 MiB of the disk, 4 KiB of digests */
+#define DRV_OLDER_SLOTS 24576u  /* blocks of the window: 96 MiB of the disk */
+#define DRV_OLDER_BEHIND 8192u  /* of which behind the copy, for what comes out of order */
 #define DRV_OLDER_QUESTIONS 64u /* that are not answered yet, at most */
 
 typedef struct drv_digester drv_digester;
 
 /** drv_digester_new() - for one thread at a time. @key: the same at both ends. Return: 0 or -ENOMEM. */
-int drv_digester_new(drv_digester **digester, const uint8_t key[DRV_OLDER_KEY],
-                     struct drv_error *err);
+int drv_digester_new(drv_digester **digester, const uint8_t key[DRV_OLDER_KEY], struct drv_error *err);
 
 /** drv_digester_free() - NULL is allowed. */
 void drv_digester_free(drv_digester *digester);
 
 /** drv_digester_block() - HMAC-SHA-256 of a block of DRV_PAGE_SIZE bytes, cut. Return: 0, or -EIO. */
-int drv_digester_block(drv_digester *digester, const uint8_t *block,
-                       uint8_t digest[DRV_OLDER_DIGEST]);
+int drv_digester_block(drv_digester *digester, const uint8_t *block, uint8_t digest[DRV_OLDER_DIGEST]);
 
 struct drv_older {
     drv_digester *digester;
@@ -46,7 +44,7 @@ struct drv_older {
     uint64_t low;             /* who encodes: blocks below it are not looked up any more */
 
     /* the stream's lock */
-    uint64_t from, until; /* blocks to be asked for, not beyond */
+    uint64_t from, until;                   /* blocks to be asked for, not beyond */
     uint64_t question[DRV_OLDER_QUESTIONS]; /* first blocks of those that are not answered */
     unsigned oldest, questions;
     uint64_t reached;  /* by the copy */
@@ -58,8 +56,7 @@ struct drv_older {
 };
 
 /** drv_older_new() - with all its memory. Return: 0 or -ENOMEM. */
-int drv_older_new(struct drv_older **older, const uint8_t key[DRV_OLDER_KEY],
-                  struct drv_error *err);
+int drv_older_new(struct drv_older **older, const uint8_t key[DRV_OLDER_KEY], struct drv_error *err);
 
 /** drv_older_free() - NULL is allowed. */
 void drv_older_free(struct drv_older *older);
@@ -67,8 +64,7 @@ void drv_older_free(struct drv_older *older);
 /** drv_older_memory() - bytes that it takes. */
 static inline size_t drv_older_memory(void)
 {
-    return sizeof(struct drv_older) +
-           (size_t)DRV_OLDER_SLOTS * (DRV_OLDER_DIGEST + sizeof(uint64_t));
+    return sizeof(struct drv_older) + (size_t)DRV_OLDER_SLOTS * (DRV_OLDER_DIGEST + sizeof(uint64_t));
 }
 
 /** drv_older_has() - who encodes: has the target this block, at that byte of its older image? */
@@ -102,5 +98,5 @@ bool drv_older_lose_patience(struct drv_older *older, int64_t now_us);
  * @size: bytes of @digests; fewer than asked for: the image ends there, or could not be read
  * Return: 0 or -EPROTO.
  */
-int drv_older_answer(struct drv_older *older, uint64_t first, const uint8_t *digests, size_t size,
-                     int64_t now_us, struct drv_error *err);
+int drv_older_answer(struct drv_older *older, uint64_t first, const uint8_t *digests, size_t size, int64_t now_us,
+                     struct drv_error *err);

@@ -290,8 +290,7 @@ static size_t take_field(struct drv_ram_parser *parser, const uint8_t *bytes, si
     return taken;
 }
 
-struct drv_span drv_ram_parser_next(struct drv_ram_parser *parser, const uint8_t *bytes,
-                                    size_t size, bool all)
+struct drv_span drv_ram_parser_next(struct drv_ram_parser *parser, const uint8_t *bytes, size_t size, bool all)
 {
     struct drv_span opaque = {.kind = DRV_SPAN_OPAQUE};
 

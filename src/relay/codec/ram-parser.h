@@ -42,7 +42,7 @@ struct drv_ram_parser {
     bool stopped;         /* the last round: QEMU has stopped the guest to send the rest */
 
     /* Rounds: in one of them no page comes twice, blocks come one after the other, pages in order. */
-    unsigned rounds; /* that have begun */
+    unsigned rounds;                  /* that have begun */
     uint32_t visited[DRV_RAM_BLOCKS]; /* blocks of this round; the last one is at hand */
     unsigned visits;
     uint64_t last_address;
@@ -59,8 +59,7 @@ void drv_ram_parser_init(struct drv_ram_parser *parser);
  *
  * Return: a span at @bytes, which counts as consumed unless it is DRV_SPAN_MORE.
  */
-struct drv_span drv_ram_parser_next(struct drv_ram_parser *parser, const uint8_t *bytes,
-                                    size_t size, bool all);
+struct drv_span drv_ram_parser_next(struct drv_ram_parser *parser, const uint8_t *bytes, size_t size, bool all);
 
 /** drv_ram_parser_is_opaque() - it has given up. */
 bool drv_ram_parser_is_opaque(const struct drv_ram_parser *parser);

@@ -26,8 +26,7 @@ static bool makes_sense(uint32_t method, const struct drv_record *record)
 
     if (record->lane && (!compressed || record->lane >= DRV_LANES_MAX))
         return false;
-    if (!record->body || record->body > DRV_RECORD_BODY_MAX || !record->raw ||
-        record->raw > DRV_RECORD_RAW_MAX)
+    if (!record->body || record->body > DRV_RECORD_BODY_MAX || !record->raw || record->raw > DRV_RECORD_RAW_MAX)
         return false;
     if (method == DRV_RECORD_PLAIN)
         return record->body == record->raw && !record->ops && !record->expanded && !record->check;
@@ -39,8 +38,7 @@ static bool makes_sense(uint32_t method, const struct drv_record *record)
     return compressed;
 }
 
-int drv_record_decode(struct drv_record *record, const uint8_t in[DRV_RECORD_HEADER_SIZE],
-                      struct drv_error *err)
+int drv_record_decode(struct drv_record *record, const uint8_t in[DRV_RECORD_HEADER_SIZE], struct drv_error *err)
 {
     struct drv_reader reader = drv_reader_over(in, DRV_RECORD_HEADER_SIZE);
     uint32_t first = drv_read_u32(&reader), method = first & ~DRV_RECORD_LANE_BITS;

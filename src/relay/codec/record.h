@@ -19,13 +19,13 @@
 #define DRV_RECORD_RAW_MAX (512u * 1024u) /* bytes of the channel in a record */
 #define DRV_RECORD_OPS_MAX (72u * 1024u)
 #define DRV_RECORD_LITERALS_MAX (160u * 1024u)
-#define DRV_LANES_MAX 4u /* of a stream: what is compressed with knowledge of what went before */
+#define DRV_LANES_MAX 4u  /* of a stream: what is compressed with knowledge of what went before */
 #define DRV_CODERS_MAX 5u /* that may refer to each other: their numbers are less */
 
 enum drv_record_method {
-    DRV_RECORD_PLAIN,      /* the body is the channel's bytes; no page is remembered */
-    DRV_RECORD_STORED,     /* the body is ops, then literals */
-    DRV_RECORD_BEGUN,  /* the body is that, compressed by zstd, with which its lane begins anew */
+    DRV_RECORD_PLAIN,   /* the body is the channel's bytes; no page is remembered */
+    DRV_RECORD_STORED,  /* the body is ops, then literals */
+    DRV_RECORD_BEGUN,   /* the body is that, compressed by zstd, with which its lane begins anew */
     DRV_RECORD_GOES_ON, /* the same, going on with what the lane had before */
     DRV_RECORD_METHODS
 };
@@ -69,8 +69,7 @@ void drv_record_encode(uint8_t out[DRV_RECORD_HEADER_SIZE], const struct drv_rec
  * drv_record_decode() - read and check a header: after it every length is within its limit.
  * Return: 0 or -EPROTO.
  */
-int drv_record_decode(struct drv_record *record, const uint8_t in[DRV_RECORD_HEADER_SIZE],
-                      struct drv_error *err);
+int drv_record_decode(struct drv_record *record, const uint8_t in[DRV_RECORD_HEADER_SIZE], struct drv_error *err);
 
 /** drv_write_varint() - 7 bits a byte, the lowest first. */
 void drv_write_varint(struct drv_writer *writer, uint64_t value);

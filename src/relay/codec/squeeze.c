@@ -38,8 +38,7 @@ int drv_squeezer_init(struct drv_squeezer *squeezer, int level_max, struct drv_e
         return drv_error_set(err, ENOMEM, "no memory for compression");
     squeezer->context = ZSTD_initStaticCStream(squeezer->memory, squeezer->memory_bytes);
     if (!squeezer->context ||
-        ZSTD_isError(ZSTD_CCtx_setParameter(squeezer->context, ZSTD_c_windowLog,
-                                            DRV_SQUEEZE_WINDOW_LOG)) ||
+        ZSTD_isError(ZSTD_CCtx_setParameter(squeezer->context, ZSTD_c_windowLog, DRV_SQUEEZE_WINDOW_LOG)) ||
         ZSTD_isError(ZSTD_CCtx_setParameter(squeezer->context, ZSTD_c_contentSizeFlag, 0))) {
         drv_squeezer_done(squeezer);
         return drv_error_set(err, ENOMEM, "cannot set up compression");
@@ -55,8 +54,7 @@ int drv_expander_init(struct drv_squeezer *expander, struct drv_error *err)
         return drv_error_set(err, ENOMEM, "no memory for decompression");
     expander->context = ZSTD_initStaticDStream(expander->memory, expander->memory_bytes);
     if (!expander->context ||
-        ZSTD_isError(ZSTD_DCtx_setParameter(expander->context, ZSTD_d_windowLogMax,
-                                            DRV_SQUEEZE_WINDOW_LOG))) {
+        ZSTD_isError(ZSTD_DCtx_setParameter(expander->context, ZSTD_d_windowLogMax, DRV_SQUEEZE_WINDOW_LOG))) {
         drv_squeezer_done(expander);
         return drv_error_set(err, ENOMEM, "cannot set up decompression");
     }
@@ -74,8 +72,8 @@ void drv_squeezer_done(struct drv_squeezer *squeezer)
     *squeezer = (struct drv_squeezer){0};
 }
 
-size_t drv_squeeze(struct drv_squeezer *squeezer, int level, uint8_t *out, size_t room,
-                   const uint8_t *bytes, size_t size, bool *begins)
+size_t drv_squeeze(struct drv_squeezer *squeezer, int level, uint8_t *out, size_t room, const uint8_t *bytes,
+                   size_t size, bool *begins)
 {
     ZSTD_inBuffer in = {bytes, size, 0};
     ZSTD_outBuffer made = {out, room < size ? room : size, 0};
@@ -94,8 +92,8 @@ size_t drv_squeeze(struct drv_squeezer *squeezer, int level, uint8_t *out, size_
     return squeezer->inside ? made.pos : 0;
 }
 
-int drv_expand(struct drv_squeezer *expander, bool begins, uint8_t *out, size_t size,
-               const uint8_t *bytes, size_t compressed)
+int drv_expand(struct drv_squeezer *expander, bool begins, uint8_t *out, size_t size, const uint8_t *bytes,
+               size_t compressed)
 {
     ZSTD_inBuffer in = {bytes, compressed, 0};
     ZSTD_outBuffer made = {out, size + 1, 0};

@@ -45,8 +45,8 @@ void drv_squeezer_done(struct drv_squeezer *squeezer);
  * @begins: receives whether a frame begins with them
  * Return: bytes at @out, or 0 when they do not become smaller than @room or @size; then all is forgotten.
  */
-size_t drv_squeeze(struct drv_squeezer *squeezer, int level, uint8_t *out, size_t room,
-                   const uint8_t *bytes, size_t size, bool *begins);
+size_t drv_squeeze(struct drv_squeezer *squeezer, int level, uint8_t *out, size_t room, const uint8_t *bytes,
+                   size_t size, bool *begins);
 
 /**
  * drv_expand() - what the next call of drv_squeeze() has made.
@@ -54,5 +54,5 @@ size_t drv_squeeze(struct drv_squeezer *squeezer, int level, uint8_t *out, size_
  * @out:    room for @size + 1 bytes
  * Return: 0; -1 when it is not exactly @size bytes, or nothing has begun: then it is of no more use.
  */
-int drv_expand(struct drv_squeezer *expander, bool begins, uint8_t *out, size_t size,
-               const uint8_t *bytes, size_t compressed);
+int drv_expand(struct drv_squeezer *expander, bool begins, uint8_t *out, size_t size, const uint8_t *bytes,
+               size_t compressed);

@@ -7,8 +7,7 @@
 
 #include "base/cursor.h"
 
-size_t drv_admin_encode_status(uint8_t out[DRV_ADMIN_MAX], uint8_t kind,
-                               const struct drv_relay_status *status)
+size_t drv_admin_encode_status(uint8_t out[DRV_ADMIN_MAX], uint8_t kind, const struct drv_relay_status *status)
 {
     struct drv_writer writer = drv_writer_over(out, DRV_ADMIN_MAX);
 
@@ -51,8 +50,7 @@ size_t drv_admin_encode_status(uint8_t out[DRV_ADMIN_MAX], uint8_t kind,
     return drv_writer_used(&writer);
 }
 
-int drv_admin_decode_status(struct drv_relay_status *status, const uint8_t *in, size_t size,
-                            struct drv_error *err)
+int drv_admin_decode_status(struct drv_relay_status *status, const uint8_t *in, size_t size, struct drv_error *err)
 {
     struct drv_reader reader = drv_reader_over(in, size);
     struct drv_relay_status got = {0};

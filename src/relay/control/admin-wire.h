@@ -35,9 +35,7 @@ enum drv_admin_message {
 };
 
 /** drv_admin_encode_status() - @kind is STATUS_IS or EVENT. Return: bytes. */
-size_t drv_admin_encode_status(uint8_t out[DRV_ADMIN_MAX], uint8_t kind,
-                               const struct drv_relay_status *status);
+size_t drv_admin_encode_status(uint8_t out[DRV_ADMIN_MAX], uint8_t kind, const struct drv_relay_status *status);
 
 /** drv_admin_decode_status() - Return: 0 or -EPROTO. */
-int drv_admin_decode_status(struct drv_relay_status *status, const uint8_t *in, size_t size,
-                            struct drv_error *err);
+int drv_admin_decode_status(struct drv_relay_status *status, const uint8_t *in, size_t size, struct drv_error *err);

@@ -32,8 +32,7 @@ int drv_relay_open(const char *directory, drv_relay **relay, struct drv_error *e
     drv_relay *made;
 
     if ((size_t)snprintf(path, sizeof path, "%s/%s", directory, DRV_SOCKET_ADMIN) >= sizeof path)
-        return drv_error_set(err, ENAMETOOLONG, "the session directory's path is too long: %s",
-                             directory);
+        return drv_error_set(err, ENAMETOOLONG, "the session directory's path is too long: %s", directory);
     fd = drv_fd_unix_connect(path, SOCK_SEQPACKET, err);
     if (fd < 0) {
         int rc = fd;
@@ -63,8 +62,7 @@ static int died(struct drv_error *err)
 }
 
 /* One message, or -ETIMEDOUT without an error set. */
-static int receive(drv_relay *relay, uint8_t *bytes, size_t *size, int64_t until_us,
-                   struct drv_error *err)
+static int receive(drv_relay *relay, uint8_t *bytes, size_t *size, int64_t until_us, struct drv_error *err)
 {
     for (;;) {
         struct pollfd wait = {.fd = relay->fd, .events = POLLIN};
@@ -92,8 +90,7 @@ static int request(drv_relay *relay, uint8_t kind, int fd, struct drv_error *err
 }
 
 /* Waits for an answer; an event that comes first is kept for drv_relay_next(). */
-static int await(drv_relay *relay, uint8_t kind, uint8_t *bytes, size_t *size,
-                 struct drv_error *err)
+static int await(drv_relay *relay, uint8_t kind, uint8_t *bytes, size_t *size, struct drv_error *err)
 {
     int64_t until_us = drv_clock_us() + (int64_t)ANSWER_MS * 1000;
 
@@ -110,8 +107,7 @@ static int await(drv_relay *relay, uint8_t kind, uint8_t *bytes, size_t *size,
                 return rc;
             relay->has_event = true;
         } else if (bytes[0] == DRV_ADMIN_FAILED) {
-            return drv_error_set(err, EINVAL, "the relay refuses: %.*s", (int)*size - 1,
-                                 (const char *)bytes + 1);
+            return drv_error_set(err, EINVAL, "the relay refuses: %.*s", (int)*size - 1, (const char *)bytes + 1);
         } else if (bytes[0] == kind) {
             return 0;
         }
@@ -129,8 +125,7 @@ int drv_relay_status(drv_relay *relay, struct drv_relay_status *status, struct d
     return rc ? rc : drv_admin_decode_status(status, bytes, size, err);
 }
 
-int drv_relay_next(drv_relay *relay, struct drv_relay_status *status, int timeout_ms,
-                   struct drv_error *err)
+int drv_relay_next(drv_relay *relay, struct drv_relay_status *status, int timeout_ms, struct drv_error *err)
 {
     int64_t until_us = drv_clock_us() + (int64_t)timeout_ms * 1000;
     uint8_t bytes[DRV_ADMIN_MAX];

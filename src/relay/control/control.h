@@ -27,7 +27,7 @@ enum drv_relay_state {
     DRV_RELAY_ENDED,    /* told to end, or all streams are over and nobody asks any more */
 };
 
-#define DRV_RELAY_OOM_SCORE "300" /* guests have 0 */
+#define DRV_RELAY_OOM_SCORE "300"        /* guests have 0 */
 #define DRV_RELAY_ASKED_MAX (512u << 10) /* bytes of a call that droverd judges */
 
 #define DRV_OLDER_IMAGES 8u
@@ -42,19 +42,19 @@ struct drv_relay_config {
     const char *directory; /* the session's, exists, owned by root */
     const char *peer_host; /* source: an IP address of the target's droverd */
     uint16_t peer_port;
-    int libvirt_fd;        /* target: a connected socket to the local libvirtd, else -1 */
-    bool judged;           /* target: calls that say what is to be made here wait for drv_relay_judge() */
-    unsigned cache_mib;    /* that the codec may remember pages in, at most; 0: drv_relay_cache_mib() */
-    int memory_fd;         /* what stands for its memory, which it has open for as long as it lives; 0: nothing does */
-    const char *program;   /* path of drover-relay */
-    int content_fd;        /* what is known of earlier sessions (pack/brief.h), or -1 … */
+    int libvirt_fd;      /* target: a connected socket to the local libvirtd, else -1 */
+    bool judged;         /* target: calls that say what is to be made here wait for drv_relay_judge() */
+    unsigned cache_mib;  /* that the codec may remember pages in, at most; 0: drv_relay_cache_mib() */
+    int memory_fd;       /* what stands for its memory, which it has open for as long as it lives; 0: nothing does */
+    const char *program; /* path of drover-relay */
+    int content_fd;      /* what is known of earlier sessions (pack/brief.h), or -1 … */
     const int *content_files; /* … the pack to write and those to read */
     unsigned content_file_count;
-    const int *older_fds;  /* target: connections to servers of older images of disks (docs/codec.rst) */
+    const int *older_fds;           /* target: connections to servers of older images of disks (docs/codec.rst) */
     const char *const *older_disks; /* source: the exports that those are of, in that order */
-    unsigned older_count;  /* DRV_OLDER_IMAGES at most */
-    const char *user;      /* runs as this user … */
-    const char *group;     /* … and as this (QEMU's) group */
+    unsigned older_count;           /* DRV_OLDER_IMAGES at most */
+    const char *user;               /* runs as this user … */
+    const char *group;              /* … and as this (QEMU's) group */
 };
 
 #define DRV_RELAY_PAGE_BYTES 4096u
@@ -66,15 +66,15 @@ struct drv_relay_pages {
     uint64_t same;    /* as a reference to one that went over the same stream */
     uint64_t other;   /* as a reference to one that went over another stream: memory from a disk */
     uint64_t zero;
-    uint64_t older; /* as a reference to an older image of the disk */
+    uint64_t older;  /* as a reference to an older image of the disk */
     uint64_t shared; /* that the other relay has said to keep: other streams may refer to them */
 };
 
 /* Bytes of one channel, all its streams together, since the start. */
 struct drv_relay_channel_counters {
-    uint64_t local_in_bytes;  /* read from QEMU or libvirtd on this host */
-    uint64_t local_out_bytes; /* written to them */
-    uint64_t coded_bytes;     /* what the other relay was sent for local_in_bytes, without framing, and
+    uint64_t local_in_bytes;      /* read from QEMU or libvirtd on this host */
+    uint64_t local_out_bytes;     /* written to them */
+    uint64_t coded_bytes;         /* what the other relay was sent for local_in_bytes, without framing, and
                                  digests of older disks that it has sent for them */
     struct drv_relay_pages pages; /* source */
     uint32_t streams_opened;
@@ -85,7 +85,7 @@ struct drv_relay_status {
     enum drv_relay_state state;
     unsigned links_up;
     struct drv_relay_channel_counters channel[DRV_CHANNELS];
-    uint64_t wire_in_bytes;  /* as TLS records on TCP, framing included */
+    uint64_t wire_in_bytes; /* as TLS records on TCP, framing included */
     uint64_t wire_out_bytes;
     bool finish_delivered;   /* the whole Finish reply has been read by the source's libvirtd … */
     bool finish_ok;          /* … and it said success */
@@ -119,8 +119,7 @@ int drv_relay_status(drv_relay *relay, struct drv_relay_status *status, struct d
  * and otherwise counters about every 200 ms.
  * Return: 0 with *@status filled; -ETIMEDOUT; -ECONNRESET when the relay has died.
  */
-int drv_relay_next(drv_relay *relay, struct drv_relay_status *status, int timeout_ms,
-                   struct drv_error *err);
+int drv_relay_next(drv_relay *relay, struct drv_relay_status *status, int timeout_ms, struct drv_error *err);
 
 /**
  * drv_relay_stand_by() - from now on drv_relay_next() waits for changes alone, without counters in

@@ -25,18 +25,15 @@ uint16_t drv_relay_cache_mib(void)
     return (uint16_t)(mib < CACHE_MIB_MAX ? mib : CACHE_MIB_MAX);
 }
 
-static int copy_text(char *to, size_t size, const char *value, const char *key,
-                     struct drv_error *err)
+static int copy_text(char *to, size_t size, const char *value, const char *key, struct drv_error *err)
 {
     if (!*value || strlen(value) >= size)
-        return drv_error_set(err, EINVAL, "the relay's setting %s must have 1 to %zu characters",
-                             key, size - 1);
+        return drv_error_set(err, EINVAL, "the relay's setting %s must have 1 to %zu characters", key, size - 1);
     (void)snprintf(to, size, "%s", value);
     return 0;
 }
 
-static int copy_number(unsigned *to, unsigned most, const char *value, const char *key,
-                       struct drv_error *err)
+static int copy_number(unsigned *to, unsigned most, const char *value, const char *key, struct drv_error *err)
 {
     char *end;
     unsigned long number;
@@ -44,14 +41,12 @@ static int copy_number(unsigned *to, unsigned most, const char *value, const cha
     errno = 0;
     number = strtoul(value, &end, 10);
     if (errno || end == value || *end || *value == '-' || number < 1 || number > most)
-        return drv_error_set(err, EINVAL, "the relay's setting %s must be 1 to %u, not \"%s\"",
-                             key, most, value);
+        return drv_error_set(err, EINVAL, "the relay's setting %s must be 1 to %u, not \"%s\"", key, most, value);
     *to = (unsigned)number;
     return 0;
 }
 
-static int set_one(struct drv_settings *settings, const char *key, const char *value,
-                   struct drv_error *err)
+static int set_one(struct drv_settings *settings, const char *key, const char *value, struct drv_error *err)
 {
     uint8_t id[DRV_SESSION_ID_SIZE];
     unsigned port = 0;
@@ -90,8 +85,7 @@ static int set_one(struct drv_settings *settings, const char *key, const char *v
     if (!strcmp(key, "older_files"))
         return copy_number(&settings->older_files, DRV_OLDER_IMAGES, value, key, err);
     if (!strcmp(key, "older") && settings->older_count < DRV_OLDER_IMAGES)
-        return copy_text(settings->older[settings->older_count++], sizeof settings->older[0], value,
-                         key, err);
+        return copy_text(settings->older[settings->older_count++], sizeof settings->older[0], value, key, err);
     if (!strcmp(key, "user"))
         return copy_text(settings->user, sizeof settings->user, value, key, err);
     if (!strcmp(key, "group"))
@@ -118,10 +112,10 @@ int drv_settings_parse(struct drv_settings *settings, char *text, struct drv_err
         if (rc)
             return rc;
     }
-    if (!*settings->session || !settings->links || !*settings->directory || !*settings->user ||
-        !*settings->group)
-        return drv_error_set(err, EINVAL, "the relay's settings lack one of session, links, "
-                                          "directory, user, group");
+    if (!*settings->session || !settings->links || !*settings->directory || !*settings->user || !*settings->group)
+        return drv_error_set(err, EINVAL,
+                             "the relay's settings lack one of session, links, "
+                             "directory, user, group");
     if (settings->role == DRV_RELAY_SOURCE && (!*settings->peer_host || !settings->peer_port))
         return drv_error_set(err, EINVAL, "the relay's settings lack peer_host or peer_port");
     return 0;
@@ -143,24 +137,22 @@ static int print_older(const struct drv_relay_config *config, char *text, size_t
     return used < size ? (int)used : -1;
 }
 
-int drv_settings_print(const struct drv_relay_config *config, char *text, size_t size,
-                       struct drv_error *err)
+int drv_settings_print(const struct drv_relay_config *config, char *text, size_t size, struct drv_error *err)
 {
     bool source = config->role == DRV_RELAY_SOURCE;
     char secret[2 * sizeof config->secret + 1];
     struct drv_settings check;
     char peer[160] = "", content[32] = "", cache[32] = "", older[DRV_OLDER_IMAGES * (DRV_OLDER_NAME_MAX + 8)];
     char copy[DRV_SETTINGS_MAX];
-    const char *const texts[] = {config->session, config->directory, config->peer_host,
-                                 config->user, config->group};
+    const char *const texts[] = {config->session, config->directory, config->peer_host, config->user, config->group};
     int length, rc;
 
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (texts[i] && strchr(texts[i], '\n'))
             return drv_error_set(err, EINVAL, "a relay's setting has a line break in it");
     if (source)
-        (void)snprintf(peer, sizeof peer, "peer_host=%s\npeer_port=%u\n",
-                       config->peer_host ? config->peer_host : "", config->peer_port);
+        (void)snprintf(peer, sizeof peer, "peer_host=%s\npeer_port=%u\n", config->peer_host ? config->peer_host : "",
+                       config->peer_port);
     if (config->content_file_count)
         (void)snprintf(content, sizeof content, "content_files=%u\n", config->content_file_count);
     if (config->cache_mib)
@@ -173,8 +165,8 @@ int drv_settings_print(const struct drv_relay_config *config, char *text, size_t
                       "group=%s\n",
                       source ? "source" : "target", config->session, secret, config->links,
                       config->directory ? config->directory : "", peer, content, cache, older,
-                      config->judged ? "judged=1\n" : "",
-                      config->user ? config->user : "", config->group ? config->group : "");
+                      config->judged ? "judged=1\n" : "", config->user ? config->user : "",
+                      config->group ? config->group : "");
     explicit_bzero(secret, sizeof secret);
     if (length < 0 || (size_t)length >= size || size > sizeof copy)
         return drv_error_set(err, EINVAL, "the relay's settings are too long");

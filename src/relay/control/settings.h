@@ -30,10 +30,10 @@ struct drv_settings {
     char directory[96]; /* with a socket's name it still fits a sockaddr_un */
     char peer_host[64];
     uint16_t peer_port;
-    unsigned content_files; /* packs; 0: no brief either */
-    unsigned older_files;   /* target: how many of them */
-    unsigned cache_mib;     /* at most; 0: what this host offers */
-    unsigned judged;        /* target: 1: as in drv_relay_config */
+    unsigned content_files;                               /* packs; 0: no brief either */
+    unsigned older_files;                                 /* target: how many of them */
+    unsigned cache_mib;                                   /* at most; 0: what this host offers */
+    unsigned judged;                                      /* target: 1: as in drv_relay_config */
     char older[DRV_OLDER_IMAGES][DRV_OLDER_NAME_MAX + 1]; /* source: of which exports */
     unsigned older_count;
     char user[64];
@@ -44,8 +44,7 @@ struct drv_settings {
  * drv_settings_print() - a caller's configuration as text.
  * Return: its length, or -EINVAL when something does not fit or makes no sense.
  */
-int drv_settings_print(const struct drv_relay_config *config, char *text, size_t size,
-                       struct drv_error *err);
+int drv_settings_print(const struct drv_relay_config *config, char *text, size_t size, struct drv_error *err);
 
 /** drv_settings_parse() - @text is cut up in place. Return: 0 or -EINVAL. */
 int drv_settings_parse(struct drv_settings *settings, char *text, struct drv_error *err);

@@ -34,10 +34,10 @@ extern char **environ;
 /* Nothing that could make a library write down keys or load other code; what a log needs. */
 static void choose_environment(const char **kept)
 {
-    static const char *const wanted[] = {"JOURNAL_STREAM=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=",
-                                         "TSAN_OPTIONS=", "LSAN_OPTIONS=",
+    static const char *const wanted[] = {
+        "JOURNAL_STREAM=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=", "LSAN_OPTIONS=",
 #ifdef DRV_FAULT_POINTS
-                                         "DROVER_FAULT=",
+        "DROVER_FAULT=",
 #endif
     };
     size_t count = 0;
@@ -72,8 +72,7 @@ static unsigned list_handed(const struct drv_relay_config *config, int settings,
     if (config->content_file_count)
         handed[count++] = (struct handed){config->content_fd, DRV_SETTINGS_CONTENT_FD};
     for (unsigned i = 0; i < config->content_file_count; i++)
-        handed[count++] = (struct handed){config->content_files[i],
-                                          DRV_SETTINGS_CONTENT_FD + 1 + (int)i};
+        handed[count++] = (struct handed){config->content_files[i], DRV_SETTINGS_CONTENT_FD + 1 + (int)i};
     for (unsigned i = 0; config->older_fds && i < config->older_count; i++)
         handed[count++] = (struct handed){config->older_fds[i], DRV_SETTINGS_OLDER_FD + (int)i};
     if (config->memory_fd > 0)
@@ -143,8 +142,7 @@ static int read_answer(int fd, const struct drv_relay_config *config, struct drv
         ssize_t got;
 
         if (left_us <= 0 || poll(&wait, 1, (int)(left_us / 1000) + 1) == 0)
-            return drv_error_set(err, ETIMEDOUT, "%s does not say that it is ready",
-                                 config->program);
+            return drv_error_set(err, ETIMEDOUT, "%s does not say that it is ready", config->program);
         got = read(fd, line + used, sizeof line - 1 - used);
         if (got < 0 && errno == EINTR)
             continue;
@@ -181,8 +179,9 @@ int drv_relay_spawn(const struct drv_relay_config *config, struct drv_error *err
     if (length < 0)
         return length;
     if ((config->role == DRV_RELAY_TARGET) != (config->libvirt_fd >= 0))
-        return drv_error_set(err, EINVAL, "a target's relay needs libvirtd's socket, a source's "
-                                          "must not have one");
+        return drv_error_set(err, EINVAL,
+                             "a target's relay needs libvirtd's socket, a source's "
+                             "must not have one");
     if (config->older_count > DRV_OLDER_IMAGES)
         return drv_error_set(err, EINVAL, "too many older disks for a relay");
     if (config->content_file_count > 1 + DRV_PACKS_MAX)

@@ -344,11 +344,8 @@ void test_node_stop(test_node *node)
 test_node *test_node_found(const char *name)
 {
     test_node *node = node_new();
-    drv_init_options options = {.etc_dir = node->etc,
-                                .state_dir = node->state,
-                                .node = name,
-                                .address = "127.0.0.1",
-                                .port = node->port};
+    drv_init_options options = {
+        .etc_dir = node->etc, .state_dir = node->state, .node = name, .address = "127.0.0.1", .port = node->port};
     g_autoptr(GError) error = NULL;
     drv_identity *identity = drv_init(&options, &error);
 
@@ -363,11 +360,8 @@ test_node *test_node_join(const char *name, test_node *founder, gboolean serve)
     test_node *node = node_new();
     g_autofree char *server = g_strdup_printf("127.0.0.1:%u", founder->port);
     g_autofree char *token = test_token(founder, "join", 60, NULL);
-    drv_init_options options = {.etc_dir = node->etc,
-                                .state_dir = node->state,
-                                .node = name,
-                                .address = "127.0.0.1",
-                                .port = node->port};
+    drv_init_options options = {
+        .etc_dir = node->etc, .state_dir = node->state, .node = name, .address = "127.0.0.1", .port = node->port};
     g_autoptr(GError) error = NULL;
     drv_identity *identity = drv_join(&options, server, token, &error);
 
@@ -434,8 +428,7 @@ void test_tell(const char *what, gpointer data)
 static drv_client *client_of(test_node *as, test_node *to, gboolean person)
 {
     g_autofree char *server = g_strdup_printf("127.0.0.1:%u", to->port);
-    drv_client_options options = {.server = server, .etc_dir = as->etc, .person = person,
-                                  .patience_ms = 2000};
+    drv_client_options options = {.server = server, .etc_dir = as->etc, .person = person, .patience_ms = 2000};
     g_autoptr(GError) error = NULL;
     drv_client *client = drv_client_new(&options, &error);
 
@@ -457,8 +450,7 @@ drv_client *test_bearer_client(const char *token, test_node *as_ca, test_node *t
 {
     g_autofree char *server = g_strdup_printf("127.0.0.1:%u", to->port);
     g_autofree char *ca = as_ca ? g_build_filename(as_ca->etc, "ca.crt", NULL) : NULL;
-    drv_client_options options = {
-        .server = server, .etc_dir = "/nonexistent", .ca_file = ca, .token = token};
+    drv_client_options options = {.server = server, .etc_dir = "/nonexistent", .ca_file = ca, .token = token};
     g_autoptr(GError) error = NULL;
     drv_client *client = drv_client_new(&options, &error);
 

@@ -22,8 +22,8 @@ static test_node *founder, *second, *revoked;
 
 /* -: stranger, n: another node, s: the node itself, o: operator's certificate, t: operator's token */
 static const char letters[DRV_CALLER_ROLES + 1] = "-nsot";
-G_STATIC_ASSERT(DRV_CALLER_NOBODY == 0 && DRV_CALLER_NODE == 1 && DRV_CALLER_SELF == 2 &&
-                DRV_CALLER_OPERATOR == 3 && DRV_CALLER_TOKEN == 4);
+G_STATIC_ASSERT(DRV_CALLER_NOBODY == 0 && DRV_CALLER_NODE == 1 && DRV_CALLER_SELF == 2 && DRV_CALLER_OPERATOR == 3 &&
+                DRV_CALLER_TOKEN == 4);
 
 static const char *const golden[] = {
     "GET /v1/version nsot",
@@ -104,9 +104,12 @@ static gboolean one_is_enough(const char *event, json_object *data, gpointer use
 /* Refused because of who it is, and not because of what was asked. */
 static gboolean is_refused(drv_client *client, const char *method, const char *path)
 {
-    static const char *const words[] = {
-        "only nodes of the cluster may", "only an operator may do this", "a token cannot do this",
-        "who are you?", "has been revoked", "has expired"};
+    static const char *const words[] = {"only nodes of the cluster may",
+                                        "only an operator may do this",
+                                        "a token cannot do this",
+                                        "who are you?",
+                                        "has been revoked",
+                                        "has expired"};
     g_autoptr(json_object) body = json_tokener_parse("{\"node\":\"h2\"}");
     g_autoptr(json_object) answer = NULL;
     g_autoptr(GError) error = NULL;
@@ -137,8 +140,9 @@ static void go_through(drv_client *client, const char *caller, char letter)
 
         /* What nothing comes of; settings are those of the node that asks about itself. */
         g_string_replace(path, "**", "hello", 0);
-        g_string_replace(path, "*", g_str_has_suffix(pattern, "/settings") ||
-                                            g_str_has_suffix(pattern, "/maintenance") ? "h2" : "nosuch", 0);
+        g_string_replace(
+            path, "*",
+            g_str_has_suffix(pattern, "/settings") || g_str_has_suffix(pattern, "/maintenance") ? "h2" : "nosuch", 0);
         refused = is_refused(client, method ?: "GET", path->str);
         if (refused == may)
             g_error("%s %s %s: %s", caller, method ?: "GET", path->str, may ? "refused" : "not refused");
@@ -164,7 +168,7 @@ static void test_all_routes(void)
     g_autoptr(drv_client) itself = test_client(second, second);
     g_autoptr(drv_client) other = test_client(second, founder);
     g_autoptr(drv_client) outcast = test_client(revoked, founder);
-    g_autoptr(drv_client) operator = test_person(founder, founder);
+    g_autoptr(drv_client) operator= test_person(founder, founder);
     g_autoptr(drv_client) token = test_bearer_client(text, founder, founder);
     g_autoptr(drv_client) deleted = test_bearer_client(gone, founder, founder);
     g_autoptr(drv_client) expired = test_bearer_client(old, founder, founder);
@@ -227,15 +231,14 @@ static void test_itself_only(void)
 static void test_not_by_way_of_a_node(void)
 {
     g_autoptr(drv_client) root = test_person(second, second);
-    g_autoptr(drv_client) operator = test_person(founder, second);
+    g_autoptr(drv_client) operator= test_person(founder, second);
     const char *wish = "{\"kind\":\"operator\",\"name\":\"x\"}";
 
     g_assert_cmpint(code_of(root, "POST", "/v1/tokens", wish), ==, DRV_ERROR_DENIED);
     g_assert_cmpint(code_of(root, "DELETE", "/v1/nodes/h2", NULL), ==, DRV_ERROR_DENIED);
     /* An operator is sent on, and asks there himself. */
     g_assert_cmpint(code_of(operator, "POST", "/v1/tokens", wish), ==, -1);
-    g_assert_cmpint(code_of(operator, "POST", "/v1/store/move", "{\"to\":\"sqlite\"}"), ==,
-                    DRV_ERROR_CONFLICT);
+    g_assert_cmpint(code_of(operator, "POST", "/v1/store/move", "{\"to\":\"sqlite\"}"), ==, DRV_ERROR_CONFLICT);
 }
 
 /* ---- tokens ---- */
@@ -295,8 +298,7 @@ static void test_tokens_rank(void)
     g_autoptr(drv_client) token = test_bearer_client(text, founder, founder);
 
     g_assert_cmpint(code_of(token, "POST", "/v1/nodes/h2/authority", NULL), ==, DRV_ERROR_DENIED);
-    g_assert_cmpint(code_of(token, "POST", "/v1/store/move", "{\"to\":\"etcd://10.0.0.1\"}"), ==,
-                    DRV_ERROR_DENIED);
+    g_assert_cmpint(code_of(token, "POST", "/v1/store/move", "{\"to\":\"etcd://10.0.0.1\"}"), ==, DRV_ERROR_DENIED);
 }
 
 /* ---- operators' certificates ---- */
@@ -325,7 +327,8 @@ static char *sign_for(gint64 seconds)
     g_auto(gnutls_x509_crt_t) leaf = drv_pki_load(pem, NULL);
     g_auto(gnutls_x509_crt_t) ca = drv_pki_load(founder->identity->ca_pem, NULL);
     gnutls_datum_t key = {(unsigned char *)founder->identity->ca_key_pem,
-                          (unsigned)strlen(founder->identity->ca_key_pem)}, out;
+                          (unsigned)strlen(founder->identity->ca_key_pem)},
+                   out;
     gnutls_x509_privkey_t ca_key;
     char *text;
 
@@ -345,8 +348,7 @@ static drv_client *with_certificate(const char *dir)
     g_autofree char *server = g_strdup_printf("127.0.0.1:%u", founder->port);
     g_autofree char *crt = g_build_filename(dir, "operator.crt", NULL);
     g_autofree char *key = g_build_filename(dir, "operator.key", NULL);
-    drv_client_options options = {
-        .server = server, .etc_dir = founder->etc, .cert_file = crt, .key_file = key};
+    drv_client_options options = {.server = server, .etc_dir = founder->etc, .cert_file = crt, .key_file = key};
 
     return drv_client_new(&options, NULL);
 }

@@ -208,8 +208,7 @@ static void test_running(place *p, gconstpointer data)
 
 static void test_other_node(place *p, gconstpointer data)
 {
-    drv_init_options options = {
-        .node = "h2", .address = "192.0.2.8", .etc_dir = p->etc, .state_dir = p->state};
+    drv_init_options options = {.node = "h2", .address = "192.0.2.8", .etc_dir = p->etc, .state_dir = p->state};
     g_autoptr(drv_identity) other = NULL;
 
     remove_all(p->etc);

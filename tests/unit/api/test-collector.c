@@ -23,8 +23,7 @@ json_object *drv_serve_jobs(drv_context *run, GError **error)
     g_mutex_lock(&lock);
     asked++;
     g_cond_broadcast(&cond);
-    text = g_strdup_printf("{\"jobs\":[{\"id\":\"h1-1\",\"revision\":%u},{\"id\":\"h1-2\",\"revision\":7}]}",
-                           asked);
+    text = g_strdup_printf("{\"jobs\":[{\"id\":\"h1-1\",\"revision\":%u},{\"id\":\"h1-2\",\"revision\":7}]}", asked);
     if (fails)
         g_set_error(error, DRV_ERROR, DRV_ERROR_UNREACHABLE, "nobody answers");
     else

@@ -63,8 +63,8 @@ static void forget(drv_connections *table, GArray *all)
     drv_connections_free(table);
 }
 
-static GArray *some(drv_connections *table, GArray *all, drv_caller_role role, const char *who,
-                    guint count, gboolean busy)
+static GArray *some(drv_connections *table, GArray *all, drv_caller_role role, const char *who, guint count,
+                    gboolean busy)
 {
     all = all ? all : g_array_new(FALSE, FALSE, sizeof(pair));
     for (guint i = 0; i < count; i++) {

@@ -32,9 +32,13 @@ static void expect_newcomer_served(void)
 
 static void test_garbage(void)
 {
-    static const char *const texts[] = {
-        "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "SSH-2.0-x\r\n", "\n", "\x16\x03\x09\x02",
-        "\x16\x03\x01\x01", "\x80\x2e\x01", "\x15\x03\x01\x01\x02\x02\x28"};
+    static const char *const texts[] = {"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+                                        "SSH-2.0-x\r\n",
+                                        "\n",
+                                        "\x16\x03\x09\x02",
+                                        "\x16\x03\x01\x01",
+                                        "\x80\x2e\x01",
+                                        "\x15\x03\x01\x01\x02\x02\x28"};
 
     for (guint i = 0; i < G_N_ELEMENTS(texts); i++) {
         int fd = test_connect(founder, "127.0.0.1");
@@ -133,9 +137,8 @@ static void test_flood(void)
         }
     }
     /* They have made room for each other, the oldest first. */
-    g_assert_cmpuint(
-        count_open(flood, G_N_ELEMENTS(flood), DRV_STRANGERS_MOST_PER_ADDRESS), <=,
-        DRV_STRANGERS_MOST_PER_ADDRESS);
+    g_assert_cmpuint(count_open(flood, G_N_ELEMENTS(flood), DRV_STRANGERS_MOST_PER_ADDRESS), <=,
+                     DRV_STRANGERS_MOST_PER_ADDRESS);
     g_assert_true(test_closed(flood[0], 1000));
     expect_served(kept);
     expect_newcomer_served();
@@ -155,8 +158,7 @@ static void test_wide_flood(void)
         if (i % 100 == 99)
             expect_newcomer_served();
     }
-    g_assert_cmpuint(count_open(flood, G_N_ELEMENTS(flood), DRV_STRANGERS_MOST), <=,
-                     DRV_STRANGERS_MOST);
+    g_assert_cmpuint(count_open(flood, G_N_ELEMENTS(flood), DRV_STRANGERS_MOST), <=, DRV_STRANGERS_MOST);
     expect_newcomer_served();
     for (guint i = 0; i < G_N_ELEMENTS(flood); i++)
         close(flood[i]);

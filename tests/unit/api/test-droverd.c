@@ -44,11 +44,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(place, place_clear)
 
 static void found(const place *at, guint16 port)
 {
-    drv_init_options options = {.etc_dir = at->etc,
-                                .state_dir = at->state,
-                                .node = "h1",
-                                .address = "127.0.0.1",
-                                .port = port};
+    drv_init_options options = {
+        .etc_dir = at->etc, .state_dir = at->state, .node = "h1", .address = "127.0.0.1", .port = port};
     g_autoptr(GError) error = NULL;
     g_autoptr(drv_identity) identity = drv_init(&options, &error);
 
@@ -59,10 +56,9 @@ static void found(const place *at, guint16 port)
 static GSubprocess *start(const place *at, const char *more)
 {
     g_autoptr(GError) error = NULL;
-    GSubprocess *process = g_subprocess_new(
-        G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE, &error, DROVERD,
-        "--etc-dir", at->etc, "--state-dir", at->state, "--run-dir", at->run, "--connect",
-        "test:///default", more, NULL);
+    GSubprocess *process = g_subprocess_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE, &error,
+                                            DROVERD, "--etc-dir", at->etc, "--state-dir", at->state, "--run-dir",
+                                            at->run, "--connect", "test:///default", more, NULL);
 
     g_assert_no_error(error);
     return process;
@@ -87,8 +83,7 @@ static char *end_of(GSubprocess *process, int code)
 static GSubprocess *start_up(const place *at)
 {
     GSubprocess *process = start(at, NULL);
-    g_autoptr(GDataInputStream) log =
-        g_data_input_stream_new(g_subprocess_get_stderr_pipe(process));
+    g_autoptr(GDataInputStream) log = g_data_input_stream_new(g_subprocess_get_stderr_pipe(process));
     g_autofree char *line = NULL;
 
     g_filter_input_stream_set_close_base_stream(G_FILTER_INPUT_STREAM(log), FALSE);
@@ -158,8 +153,7 @@ static void test_second(void)
     g_assert_nonnull(strstr(same_said, running));
     same_port = start(&other, NULL);
     port_said = end_of(same_port, 4);
-    owner = g_strdup_printf("port %u: droverd (pid %s) has it", port,
-                            g_subprocess_get_identifier(first));
+    owner = g_strdup_printf("port %u: droverd (pid %s) has it", port, g_subprocess_get_identifier(first));
     g_assert_nonnull(strstr(port_said, owner));
     expect_served(&at); /* neither has disturbed it */
     g_subprocess_send_signal(first, SIGTERM);

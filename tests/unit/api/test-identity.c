@@ -43,8 +43,7 @@ static void test_round_trip(void)
     g_autofree char *dir = scratch();
     g_autofree char *etc = g_build_filename(dir, "etc", NULL);
     g_autoptr(GError) error = NULL;
-    g_autoptr(drv_identity) made =
-        drv_identity_init(etc, UUID, "h1", "192.0.2.7", 7443, &error);
+    g_autoptr(drv_identity) made = drv_identity_init(etc, UUID, "h1", "192.0.2.7", 7443, &error);
     g_autoptr(drv_identity) loaded = NULL;
     g_autoptr(drv_identity) again = NULL;
     static const char *const secret[] = {"ca.key", "node.key", "operator.key", "node.json"};
@@ -106,7 +105,11 @@ static void test_mixed_up(void)
 static void test_damaged(void)
 {
     static const char *const texts[] = {
-        "", "{", "[]", "null", "{\"node\":\"../x\"}",
+        "",
+        "{",
+        "[]",
+        "null",
+        "{\"node\":\"../x\"}",
         "{\"cluster\":\"" UUID "\",\"node\":\"h1\",\"address\":\"0.0.0.0\",\"port\":7443,"
         "\"founder\":\"h1\"}",
         "{\"cluster\":\"" UUID "\",\"node\":\"h1\",\"address\":\"192.0.2.7\",\"port\":0,"
@@ -129,10 +132,12 @@ static void test_damaged(void)
 
 static void test_names(void)
 {
-    static const char *const bad_names[] = {"", "-", "a-", "-a", "A", "a.b", "a b", "ä",
-        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
-    static const char *const bad_addresses[] = {"", "0.0.0.0", "::", "h1", "127.0.0.1:1", "224.0.0.1",
-                                                "fe80::1", "ff02::1", "::ffff:192.0.2.1", "1.2.3"};
+    static const char *const bad_names[] = {
+        "",    "-", "a-",
+        "-a",  "A", "a.b",
+        "a b", "ä", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+    static const char *const bad_addresses[] = {
+        "", "0.0.0.0", "::", "h1", "127.0.0.1:1", "224.0.0.1", "fe80::1", "ff02::1", "::ffff:192.0.2.1", "1.2.3"};
 
     g_assert_true(drv_node_name_check("h1", NULL));
     g_assert_true(drv_node_name_check("rack-7-node-12", NULL));
@@ -162,8 +167,7 @@ static gnutls_x509_crt_t signed_by(const authority *by, const char *organization
 {
     g_autofree char *key = drv_pki_key_new(NULL);
     g_autofree char *request = drv_pki_request_new(key, "h1", NULL);
-    g_autofree char *leaf =
-        drv_pki_sign(by->pem, by->key, request, organization, "h1", "2001:db8::7", NULL);
+    g_autofree char *leaf = drv_pki_sign(by->pem, by->key, request, organization, "h1", "2001:db8::7", NULL);
 
     g_assert_nonnull(leaf);
     return drv_pki_load(leaf, NULL);
@@ -201,8 +205,7 @@ static void test_node_as_authority(void)
     g_autofree char *key = drv_pki_key_new(NULL);
     g_autofree char *request = drv_pki_request_new(key, "h1", NULL);
     authority node = {.key = key,
-                      .pem = drv_pki_sign(ours.pem, ours.key, request, DRV_PKI_NODE, "h1",
-                                          "192.0.2.1", NULL)};
+                      .pem = drv_pki_sign(ours.pem, ours.key, request, DRV_PKI_NODE, "h1", "192.0.2.1", NULL)};
     g_auto(gnutls_x509_crt_t) ca = drv_pki_load(ours.pem, NULL);
     g_auto(gnutls_x509_crt_t) issuer = drv_pki_load(node.pem, NULL);
     g_auto(gnutls_x509_crt_t) made = signed_by(&node, DRV_PKI_NODE);
@@ -224,8 +227,7 @@ static gnutls_x509_crt_t dated(const authority *by, time_t from, time_t to)
     gnutls_x509_privkey_init(&key);
     gnutls_x509_privkey_init(&ca_key);
     gnutls_x509_privkey_import(ca_key, &data, GNUTLS_X509_FMT_PEM);
-    gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1),
-                                 0);
+    gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
     gnutls_x509_crt_init(&leaf);
     gnutls_x509_crt_set_version(leaf, 3);
     gnutls_x509_crt_set_serial(leaf, "\x01", 1);
@@ -273,15 +275,13 @@ static void test_requests(void)
     authority ours = authority_new();
     g_autofree char *key = drv_pki_key_new(NULL);
     g_autofree char *request = drv_pki_request_new(key, "h1", NULL);
-    static const char *const garbage[] = {
-        "", "x",
-        ("-----BEGIN NEW CERTIFICATE REQUEST-----\nAAAA\n"
-         "-----END NEW CERTIFICATE REQUEST-----\n")};
+    static const char *const garbage[] = {"", "x",
+                                          ("-----BEGIN NEW CERTIFICATE REQUEST-----\nAAAA\n"
+                                           "-----END NEW CERTIFICATE REQUEST-----\n")};
     gsize middle = strlen(request) / 2;
 
     for (guint i = 0; i < G_N_ELEMENTS(garbage); i++)
-        g_assert_null(
-            drv_pki_sign(ours.pem, ours.key, garbage[i], DRV_PKI_NODE, "h1", "192.0.2.1", NULL));
+        g_assert_null(drv_pki_sign(ours.pem, ours.key, garbage[i], DRV_PKI_NODE, "h1", "192.0.2.1", NULL));
     /* Another key put into a signed request: possession is not proved. */
     request[middle] = request[middle] == 'A' ? 'B' : 'A';
     g_assert_null(drv_pki_sign(ours.pem, ours.key, request, DRV_PKI_NODE, "h1", "192.0.2.1", NULL));
@@ -294,8 +294,7 @@ static void test_init_twice(void)
     g_autofree char *dir = scratch();
     g_autofree char *etc = g_build_filename(dir, "etc", NULL);
     g_autofree char *state = g_build_filename(dir, "state", NULL);
-    drv_init_options options = {
-        .etc_dir = etc, .state_dir = state, .node = "h1", .address = "192.0.2.7"};
+    drv_init_options options = {.etc_dir = etc, .state_dir = state, .node = "h1", .address = "192.0.2.7"};
     g_autoptr(GError) error = NULL;
     g_autoptr(drv_identity) first = drv_init(&options, &error);
 

@@ -14,22 +14,21 @@
 #include "model/json.h"
 
 /* A join that must fail; nothing may be left of it. */
-static void expect_refusal(guint16 port, const char *name, const char *address, guint16 own_port,
-                           const char *token, int code, const char *word)
+static void expect_refusal(guint16 port, const char *name, const char *address, guint16 own_port, const char *token,
+                           int code, const char *word)
 {
     g_autofree char *dir = g_dir_make_tmp("drover-join-XXXXXX", NULL);
     g_autofree char *etc = g_build_filename(dir, "etc", NULL);
     g_autofree char *state = g_build_filename(dir, "state", NULL);
     g_autofree char *server = g_strdup_printf("127.0.0.1:%u", port);
     g_autofree char *remove = g_strdup_printf("rm -r %s", dir);
-    drv_init_options options = {
-        .etc_dir = etc, .state_dir = state, .node = name, .address = address, .port = own_port};
+    drv_init_options options = {.etc_dir = etc, .state_dir = state, .node = name, .address = address, .port = own_port};
     g_autoptr(GError) error = NULL;
 
     g_assert_null(drv_join(&options, server, token, &error));
     if (!g_error_matches(error, DRV_ERROR, code) || !strstr(error->message, word))
-        g_error("expected %s \"%s\", got %s \"%s\"", drv_error_code_name(code), word,
-                drv_error_code_name(error->code), error->message);
+        g_error("expected %s \"%s\", got %s \"%s\"", drv_error_code_name(code), word, drv_error_code_name(error->code),
+                error->message);
     g_assert_false(g_file_test(etc, G_FILE_TEST_EXISTS));
     g_assert_true(g_spawn_command_line_sync(remove, NULL, NULL, NULL, NULL));
 }
@@ -40,13 +39,12 @@ static void test_refusals(void)
     test_node *other = test_node_found("h1");
     g_autofree char *token = test_token(founder, "join", 60, NULL);
     g_autofree char *theirs = test_token(other, "join", 60, NULL);
-    g_autofree char *operator = test_token(founder, "operator", 60, NULL);
+    g_autofree char *operator= test_token(founder, "operator", 60, NULL);
     g_autofree char *deleted_id = NULL;
     g_autofree char *deleted = test_token(founder, "join", 60, &deleted_id);
     g_autofree char *wrong = g_strdup(token);
     char *secret = strchr(strchr(wrong, '.') + 1, '.') + 1;
-    g_autoptr(json_object) gone =
-        drv_authority_token_delete(founder->cluster, deleted_id, NULL);
+    g_autoptr(json_object) gone = drv_authority_token_delete(founder->cluster, deleted_id, NULL);
     guint16 port = founder->port;
     test_node *second;
 
@@ -56,8 +54,7 @@ static void test_refusals(void)
     expect_refusal(port, "h2", "127.0.0.2", 7, wrong, DRV_ERROR_DENIED, "wrong");
     expect_refusal(port, "h2", "127.0.0.2", 7, deleted, DRV_ERROR_DENIED, "deleted");
     expect_refusal(port, "h2", "127.0.0.2", 7, operator, DRV_ERROR_DENIED, "not a join token");
-    expect_refusal(port, "h2", "127.0.0.2", 7, theirs, DRV_ERROR_DENIED,
-                   "not of the cluster that made this token");
+    expect_refusal(port, "h2", "127.0.0.2", 7, theirs, DRV_ERROR_DENIED, "not of the cluster that made this token");
     expect_refusal(port, "h1", "127.0.0.2", 7, token, DRV_ERROR_CONFLICT, "a node h1 already");
     expect_refusal(port, "h2", "127.0.0.1", port, token, DRV_ERROR_CONFLICT, "is node h1 already");
     expect_refusal(port, "H 2", "127.0.0.2", 7, token, DRV_ERROR_INVALID, "cannot be a node's name");
@@ -68,9 +65,11 @@ static void test_refusals(void)
         g_autofree char *dir = g_dir_make_tmp("drover-join-XXXXXX", NULL);
         g_autofree char *server = g_strdup_printf("127.0.0.1:%u", port);
         g_autofree char *remove = g_strdup_printf("rm -r %s", dir);
-        drv_init_options options = {
-            .etc_dir = dir, .state_dir = dir, .node = "h9", .address = "127.0.0.9",
-            .host_uuid = "11111111-2222-3333-4444-555555555555"};
+        drv_init_options options = {.etc_dir = dir,
+                                    .state_dir = dir,
+                                    .node = "h9",
+                                    .address = "127.0.0.9",
+                                    .host_uuid = "11111111-2222-3333-4444-555555555555"};
         g_autoptr(GError) error = NULL;
         g_autoptr(drv_identity) identity = drv_join(&options, server, token, &error);
 
@@ -91,9 +90,11 @@ static void test_refusals(void)
         g_autofree char *dir = g_dir_make_tmp("drover-join-XXXXXX", NULL);
         g_autofree char *server = g_strdup_printf("127.0.0.1:%u", port);
         g_autofree char *remove = g_strdup_printf("rm -r %s", dir);
-        drv_init_options options = {
-            .etc_dir = dir, .state_dir = dir, .node = "h8", .address = "127.0.0.8",
-            .host_uuid = "11111111-2222-3333-4444-555555555555"};
+        drv_init_options options = {.etc_dir = dir,
+                                    .state_dir = dir,
+                                    .node = "h8",
+                                    .address = "127.0.0.8",
+                                    .host_uuid = "11111111-2222-3333-4444-555555555555"};
         g_autoptr(GError) error = NULL;
         g_autoptr(drv_identity) clone = drv_join(&options, server, next, &error);
 
@@ -140,8 +141,7 @@ static gpointer contend(gpointer data)
     g_autofree char *remove = g_strdup_printf("rm -r %s", dir);
     g_autofree char *name = g_strdup_printf("c%u", one->number);
     g_autofree char *address = g_strdup_printf("127.0.1.%u", one->number + 1);
-    drv_init_options options = {
-        .etc_dir = dir, .state_dir = dir, .node = name, .address = address, .port = 7443};
+    drv_init_options options = {.etc_dir = dir, .state_dir = dir, .node = name, .address = address, .port = 7443};
     g_autoptr(GError) error = NULL;
     g_autoptr(drv_identity) identity = drv_join(&options, server, one->token, &error);
 
@@ -248,8 +248,7 @@ static void test_old_certificate(void)
         json_object *one = json_object_array_get_idx(members, i);
 
         if (g_str_equal(drv_json_string(one, "name", NULL), "h2"))
-            drv_json_set_string(one, "pin",
-                              "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+            drv_json_set_string(one, "pin", "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
     }
     drv_json_set_int(document, "version", drv_json_int(document, "version", 0) + 1);
     g_assert_true(drv_cluster_apply(founder->cluster, document, &error));
@@ -299,8 +298,7 @@ static void test_join_at_other_node(void)
         g_autofree char *dir = g_dir_make_tmp("drover-join-XXXXXX", NULL);
         g_autofree char *server = g_strdup_printf("localhost:%u", second->port);
         g_autofree char *remove = g_strdup_printf("rm -r %s", dir);
-        drv_init_options options = {
-            .etc_dir = dir, .state_dir = dir, .node = "h3", .address = "127.0.0.3"};
+        drv_init_options options = {.etc_dir = dir, .state_dir = dir, .node = "h3", .address = "127.0.0.3"};
         g_autoptr(GError) error = NULL;
         g_autoptr(drv_identity) identity = drv_join(&options, server, token, &error);
 

@@ -70,8 +70,7 @@ static void test_operator_certificate(void)
     g_autofree char *server = g_strdup_printf("127.0.0.1:%u", founder->port);
     g_autofree char *crt = g_build_filename(founder->etc, "operator.crt", NULL);
     g_autofree char *key = g_build_filename(founder->etc, "operator.key", NULL);
-    drv_client_options options = {
-        .server = server, .etc_dir = founder->etc, .cert_file = crt, .key_file = key};
+    drv_client_options options = {.server = server, .etc_dir = founder->etc, .cert_file = crt, .key_file = key};
     g_autoptr(drv_client) client = drv_client_new(&options, NULL);
 
     expect_version(client);
@@ -144,13 +143,10 @@ static void test_nobody(void)
 /* What nobody may send is not taken in just to be refused. */
 static void test_nobody_much(void)
 {
-    g_autofree char *answer =
-        raw_request("POST /v1/plans HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n", 0);
-    g_autofree char *join =
-        raw_request("POST /v1/join HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n", 100000);
+    g_autofree char *answer = raw_request("POST /v1/plans HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n", 0);
+    g_autofree char *join = raw_request("POST /v1/join HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n", 100000);
     g_autofree char *header = g_strnfill(200000, 'a');
-    g_autofree char *request =
-        g_strdup_printf("GET /v1/version HTTP/1.1\r\nHost: x\r\nX: %s\r\n\r\n", header);
+    g_autofree char *request = g_strdup_printf("GET /v1/version HTTP/1.1\r\nHost: x\r\nX: %s\r\n\r\n", header);
     g_autofree char *headers = raw_request(request, 0);
 
     g_assert_true(g_str_has_prefix(answer, "HTTP/1.1 401 "));
@@ -167,8 +163,7 @@ static void test_other_cluster(void)
     g_autofree char *key = g_build_filename(stranger->etc, "node.key", NULL);
     g_autofree char *server = g_strdup_printf("127.0.0.1:%u", founder->port);
     g_autofree char *token = test_token(stranger, "operator", 60, NULL);
-    drv_client_options options = {
-        .server = server, .ca_file = ca, .cert_file = crt, .key_file = key};
+    drv_client_options options = {.server = server, .ca_file = ca, .cert_file = crt, .key_file = key};
     g_autoptr(drv_client) theirs = test_client(stranger, founder);
     g_autoptr(drv_client) mixed = drv_client_new(&options, NULL);
     g_autoptr(drv_client) bearer = test_bearer_client(token, founder, founder);
@@ -279,8 +274,7 @@ static void test_routes(void)
         g_autoptr(json_object) body = bad[i].body ? json_tokener_parse(bad[i].body) : NULL;
         g_autoptr(GError) failure = NULL;
 
-        g_assert_null(
-            drv_client_call(client, bad[i].method, bad[i].path, body, 10000, &failure));
+        g_assert_null(drv_client_call(client, bad[i].method, bad[i].path, body, 10000, &failure));
         if (failure->code != bad[i].code)
             g_error("%s %s: %s", bad[i].method, bad[i].path, failure->message);
     }
@@ -339,8 +333,7 @@ static void test_long_poll(void)
 {
     g_autoptr(drv_client) client = test_client(founder, founder);
     g_autoptr(GError) error = NULL;
-    g_autoptr(json_object) job =
-        test_get(client, "/v1/jobs/h1-1?after=100&wait_ms=20000", &error);
+    g_autoptr(json_object) job = test_get(client, "/v1/jobs/h1-1?after=100&wait_ms=20000", &error);
 
     g_assert_no_error(error);
     g_assert_cmpint(drv_json_int(job, "revision", 0), ==, 101);

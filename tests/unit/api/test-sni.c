@@ -12,9 +12,8 @@ static const struct {
     const char *file;
     const char *name;
 } hellos[] = {
-    {"openssl", "h1.drover"},   {"openssl-no-name", ""}, {"openssl-tls12", "h1.drover"},
-    {"gnutls-relay", SESSION},  {"gnutls-psk", SESSION}, {"curl", "h2.drover"},
-    {"python", "h3.drover"},    {"three-records", SESSION},
+    {"openssl", "h1.drover"}, {"openssl-no-name", ""}, {"openssl-tls12", "h1.drover"}, {"gnutls-relay", SESSION},
+    {"gnutls-psk", SESSION},  {"curl", "h2.drover"},   {"python", "h3.drover"},        {"three-records", SESSION},
 };
 
 static guint8 *load(const char *file, gsize *size)
@@ -64,8 +63,7 @@ static void test_bent(void)
 
                 copy[at] = values[v];
                 if (drv_sni_parse(copy, size, name) == DRV_SNI_FOUND)
-                    g_assert_cmpuint(
-                        strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-._"), ==, strlen(name));
+                    g_assert_cmpuint(strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-._"), ==, strlen(name));
             }
         }
     }

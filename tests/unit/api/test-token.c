@@ -59,6 +59,7 @@ static void test_garbage(void)
 {
     g_autofree char *endless = g_strnfill(100000, 'A');
     g_autofree char *dots = g_strnfill(500, '.');
+    /* clang-format off */
     const char *const texts[] = {
         "", " ", ".", "...", "drover1", "drover1...", "drover2.0123456789abcdef.x.y", endless, dots,
         "drover1.0123456789abcdef.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA."
@@ -68,6 +69,7 @@ static void test_garbage(void)
         "drover1.0123456789abcdef.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA."
         "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
     };
+    /* clang-format on */
 
     for (guint i = 0; i < G_N_ELEMENTS(texts); i++) {
         g_autoptr(GError) error = NULL;

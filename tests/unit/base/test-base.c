@@ -51,8 +51,8 @@ static void error_cuts_what_is_too_long(void)
 
 static void cursor_writes_and_reads_big_endian(void)
 {
-    static const uint8_t expected[] = {0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08,
-                                       0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f, 'h', 'i'};
+    static const uint8_t expected[] = {0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09,
+                                       0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f, 'h',  'i'};
     uint8_t bytes[sizeof expected];
     struct drv_writer writer = drv_writer_over(bytes, sizeof bytes);
     struct drv_reader reader = drv_reader_over(bytes, sizeof bytes);
@@ -176,7 +176,8 @@ static void secrets_are_not_dumped(void)
         drv_no_dumps();
         _exit(getrlimit(RLIMIT_CORE, &limit) == 0 && !limit.rlim_cur && !limit.rlim_max &&
                       (DRV_SANITIZED || prctl(PR_GET_DUMPABLE) == 0)
-                  ? 0 : 1);
+                  ? 0
+                  : 1);
     }
     g_assert_cmpint(waitpid(child, &how, 0), ==, child);
     g_assert_true(WIFEXITED(how) && WEXITSTATUS(how) == 0);

@@ -43,8 +43,7 @@ static void set_up(fixture *f, gconstpointer data)
 
 static void remove_tree(const char *path)
 {
-    g_autoptr(GDir) directory =
-        g_file_test(path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open(path, 0, NULL);
+    g_autoptr(GDir) directory = g_file_test(path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open(path, 0, NULL);
     const char *name;
 
     while (directory && (name = g_dir_read_name(directory))) {
@@ -90,8 +89,7 @@ static void test_write(fixture *f, gconstpointer data)
     g_autofree char *path = in(f, "old/node.json");
     g_autofree char *temporary = g_strdup_printf("node.json.%d.new", (int)getpid());
     g_autofree char *expected =
-        g_strdup_printf("unlink %s, flush %s, rename %s node.json, flush old", temporary, temporary,
-                        temporary);
+        g_strdup_printf("unlink %s, flush %s, rename %s node.json, flush old", temporary, temporary, temporary);
     g_autofree char *text = NULL;
     struct drv_error problem = {0};
     struct stat info;
@@ -194,8 +192,7 @@ static void test_errors(fixture *f, gconstpointer data)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-#define ADD(name, function)                                                                        \
-    g_test_add("/durable/" name, fixture, NULL, set_up, function, tear_down)
+#define ADD(name, function) g_test_add("/durable/" name, fixture, NULL, set_up, function, tear_down)
     ADD("file", test_file);
     ADD("write", test_write);
     ADD("rename", test_rename);

@@ -10,29 +10,31 @@
 #define S "0123456789abcdef0123456789abcdef"
 
 /* Texts that no kind of name may be, as each would leave its directory, or its line in a log. */
-static const char *const never[] = {"", "/", "..", ".", "../x", "a/b", "a/../b", "/a/b/../../../etc", "a\nb", "a\x1b[2J",
-                                    "a\x7f", "\xff\xfe", "\xc0\xaf", "\xc2\x85", "\xed\xa0\x80", "x\xe2\x82", NULL};
+static const char *const never[] = {
+    "",     "/",        "..",    ".",        "../x",     "a/b",      "a/../b",       "/a/b/../../../etc",
+    "a\nb", "a\x1b[2J", "a\x7f", "\xff\xfe", "\xc0\xaf", "\xc2\x85", "\xed\xa0\x80", "x\xe2\x82",
+    NULL};
 
-#define REFUSES(type, parse, given)                                                                               \
-    do {                                                                                                          \
-        type out_;                                                                                                \
-        struct drv_error err_ = {0};                                                                              \
-        memset(&out_, 'x', sizeof out_);                                                                          \
-        g_assert_cmpint(parse(&out_, given, &err_), ==, -EINVAL);                                                  \
-        g_assert_cmpint(err_.code, ==, EINVAL);                                                                   \
-        for (const char *c_ = err_.message; *c_; c_++)                                                            \
-            g_assert_true(*c_ >= ' ' && *c_ <= '~');                                                              \
-        for (size_t i_ = 0; i_ < sizeof out_; i_++)                                                               \
-            g_assert_cmpint(((const char *)&out_)[i_], ==, 'x');                                                  \
+#define REFUSES(type, parse, given)                                                                                    \
+    do {                                                                                                               \
+        type out_;                                                                                                     \
+        struct drv_error err_ = {0};                                                                                   \
+        memset(&out_, 'x', sizeof out_);                                                                               \
+        g_assert_cmpint(parse(&out_, given, &err_), ==, -EINVAL);                                                      \
+        g_assert_cmpint(err_.code, ==, EINVAL);                                                                        \
+        for (const char *c_ = err_.message; *c_; c_++)                                                                 \
+            g_assert_true(*c_ >= ' ' && *c_ <= '~');                                                                   \
+        for (size_t i_ = 0; i_ < sizeof out_; i_++)                                                                    \
+            g_assert_cmpint(((const char *)&out_)[i_], ==, 'x');                                                       \
     } while (0)
 
-#define TAKES(type, parse, given, as)                                                                             \
-    do {                                                                                                          \
-        type out_;                                                                                                \
-        struct drv_error err_ = {0};                                                                              \
-        g_assert_cmpint(parse(&out_, given, &err_), ==, 0);                                                        \
-        g_assert_cmpstr(out_.text, ==, as);                                                                       \
-        g_assert_cmpint(err_.code, ==, 0);                                                                        \
+#define TAKES(type, parse, given, as)                                                                                  \
+    do {                                                                                                               \
+        type out_;                                                                                                     \
+        struct drv_error err_ = {0};                                                                                   \
+        g_assert_cmpint(parse(&out_, given, &err_), ==, 0);                                                            \
+        g_assert_cmpstr(out_.text, ==, as);                                                                            \
+        g_assert_cmpint(err_.code, ==, 0);                                                                             \
     } while (0)
 
 static char *repeated(char letter, size_t count)

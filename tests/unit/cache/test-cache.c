@@ -129,8 +129,8 @@ static void write_part(const struct drv_relay_config *config, guint8 number, gui
     manifest.segment = calloc(MIB, sizeof *manifest.segment);
     for (guint i = 0; i < MIB; i++) {
         memset(pages, (int)(number * 16 + i), DRV_SEGMENT_BYTES);
-        g_assert_cmpint(drv_pack_save(config->content_files[0], &brief.key, i, pages, addresses,
-                                      DRV_SEGMENT_PAGES, &manifest.segment[manifest.count++], &err),
+        g_assert_cmpint(drv_pack_save(config->content_files[0], &brief.key, i, pages, addresses, DRV_SEGMENT_PAGES,
+                                      &manifest.segment[manifest.count++], &err),
                         ==, 0);
     }
     g_assert_cmpint(drv_pack_finish(config->content_files[0], &brief.key, &manifest, &err), ==, 0);
@@ -150,9 +150,9 @@ static guint read_all(const struct drv_relay_config *config)
     g_assert_cmpint(drv_brief_read(config->content_fd, &brief, &err), ==, 0);
     for (guint i = 0; i < brief.count; i++)
         g_assert_cmpint(drv_pack_load(config->content_files[1 + brief.segment[i].pack],
-                                      &brief.pack_key[brief.segment[i].pack],
-                                      brief.segment[i].index, &brief.segment[i].segment, pages,
-                                      addresses, &err), ==, 0);
+                                      &brief.pack_key[brief.segment[i].pack], brief.segment[i].index,
+                                      &brief.segment[i].segment, pages, addresses, &err),
+                        ==, 0);
     all = brief.count;
     drv_brief_done(&brief);
     return all;
@@ -164,8 +164,7 @@ static char *session_id(guint8 number)
 }
 
 /* A whole session. Return: segments that both had; their lists are the same. */
-static guint session(node *source, node *target, guint8 number, const char *uuid, const char *owner,
-                     guint damaged)
+static guint session(node *source, node *target, guint8 number, const char *uuid, const char *owner, guint damaged)
 {
     g_autofree char *id = session_id(number);
     g_autoptr(drv_content_session) here = drv_content_begin(source->content, id, uuid, "web", owner);
@@ -235,9 +234,9 @@ static void write_segment(struct relay *relay)
     struct drv_error err;
 
     memset(pages, 17 + (int)relay->manifest.count, DRV_SEGMENT_BYTES);
-    g_assert_cmpint(drv_pack_save(relay->part, &relay->brief.key, relay->manifest.count, pages,
-                                  addresses, DRV_SEGMENT_PAGES,
-                                  &relay->manifest.segment[relay->manifest.count], &err), ==, 0);
+    g_assert_cmpint(drv_pack_save(relay->part, &relay->brief.key, relay->manifest.count, pages, addresses,
+                                  DRV_SEGMENT_PAGES, &relay->manifest.segment[relay->manifest.count], &err),
+                    ==, 0);
     relay->manifest.count++;
 }
 
@@ -452,8 +451,7 @@ static void prune_and_off(void)
 /* A peer that says what makes no sense: nothing is used, nothing breaks. */
 static void peers_may_lie(void)
 {
-    static const char *const offers[] = {"{}", "{\"segments\":7}", "{\"segments\":\"!\"}",
-                                         "{\"segments\":\"AAAA\"}"};
+    static const char *const offers[] = {"{}", "{\"segments\":7}", "{\"segments\":\"!\"}", "{\"segments\":\"AAAA\"}"};
     g_autoptr(json_object) many = drv_json_parse("{\"use\":\"/////////////////////w==\"}", "a", NULL);
     node h1, h2;
 
@@ -463,8 +461,7 @@ static void peers_may_lie(void)
     wait_count(&h1, 1);
     for (guint i = 0; i < G_N_ELEMENTS(offers); i++) {
         g_autofree char *id = session_id((guint8)(20 + i));
-        g_autoptr(drv_content_session) there =
-            drv_content_begin(h1.content, id, "u1", "web", "cluster");
+        g_autoptr(drv_content_session) there = drv_content_begin(h1.content, id, "u1", "web", "cluster");
         g_autoptr(json_object) offer = drv_json_parse(offers[i], "a test", NULL);
         g_autoptr(json_object) answer = drv_content_answer(there, offer);
         struct drv_relay_config config = {0};
@@ -476,8 +473,7 @@ static void peers_may_lie(void)
     {
         /* All bits, also of what was never offered. */
         g_autofree char *id = session_id(30);
-        g_autoptr(drv_content_session) here =
-            drv_content_begin(h1.content, id, "u9", "web", "cluster");
+        g_autoptr(drv_content_session) here = drv_content_begin(h1.content, id, "u9", "web", "cluster");
         g_autoptr(json_object) offer = drv_content_offer(here);
         struct drv_relay_config config = {0};
 
@@ -508,8 +504,8 @@ static char *make_image(const char *directory, const char *name, gsize bytes)
 
 static gboolean keep_image(node *it, drv_hyper *hyper, const char *disk, const char *path)
 {
-    const drv_kept_image image = {.vm = "web", .uuid = UUID, .owner = "shop", .disk = disk,
-                                  .path = path, .format = "raw"};
+    const drv_kept_image image = {
+        .vm = "web", .uuid = UUID, .owner = "shop", .disk = disk, .path = path, .format = "raw"};
     gboolean taken = drv_kept_take(it->content, hyper, &image);
 
     g_assert_cmpint(g_file_test(path, G_FILE_TEST_EXISTS), ==, !taken);

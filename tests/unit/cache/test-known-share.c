@@ -11,8 +11,12 @@
 /* 32 MiB, of which half are filled; @dirty_bps in turn. */
 static drv_estimate_input guest(guint64 dirty_bps)
 {
-    return (drv_estimate_input){.memory_bytes = 32 * MIB, .running = TRUE, .sampled = TRUE, .zero_share = 0.5,
-                                .window_count = 1, .windows = {{1, dirty_bps}}};
+    return (drv_estimate_input){.memory_bytes = 32 * MIB,
+                                .running = TRUE,
+                                .sampled = TRUE,
+                                .zero_share = 0.5,
+                                .window_count = 1,
+                                .windows = {{1, dirty_bps}}};
 }
 
 static json_object *parse(const char *text)
@@ -25,11 +29,11 @@ static json_object *parse(const char *text)
 
 static void test_what_counts(void)
 {
-    g_autoptr(json_object) kept = parse(
-        "{\"contents\": [{\"kind\": \"memory\", \"uuid\": \"a\", \"bytes\": 4194304, \"created_ms\": 90000},"
-        " {\"kind\": \"memory\", \"uuid\": \"a\", \"bytes\": 4194304, \"created_ms\": 100000},"
-        " {\"kind\": \"memory\", \"uuid\": \"b\", \"bytes\": 1048576, \"created_ms\": 100000},"
-        " {\"kind\": \"disk\", \"uuid\": \"a\", \"bytes\": 8388608, \"created_ms\": 100000}]}");
+    g_autoptr(json_object) kept =
+        parse("{\"contents\": [{\"kind\": \"memory\", \"uuid\": \"a\", \"bytes\": 4194304, \"created_ms\": 90000},"
+              " {\"kind\": \"memory\", \"uuid\": \"a\", \"bytes\": 4194304, \"created_ms\": 100000},"
+              " {\"kind\": \"memory\", \"uuid\": \"b\", \"bytes\": 1048576, \"created_ms\": 100000},"
+              " {\"kind\": \"disk\", \"uuid\": \"a\", \"bytes\": 8388608, \"created_ms\": 100000}]}");
     json_object *contents = drv_json_array(kept, "contents");
     drv_estimate_input in = guest(0);
 
@@ -44,8 +48,8 @@ static void test_what_counts(void)
 /* What was changed since the newest of it is no longer known. */
 static void test_it_ages(void)
 {
-    g_autoptr(json_object) kept = parse(
-        "{\"contents\": [{\"kind\": \"memory\", \"uuid\": \"a\", \"bytes\": 16777216, \"created_ms\": 96000}]}");
+    g_autoptr(json_object) kept =
+        parse("{\"contents\": [{\"kind\": \"memory\", \"uuid\": \"a\", \"bytes\": 16777216, \"created_ms\": 96000}]}");
     json_object *contents = drv_json_array(kept, "contents");
     drv_estimate_input in = guest(MIB);
 
@@ -57,10 +61,10 @@ static void test_it_ages(void)
 
 static void test_where(void)
 {
-    g_autoptr(json_object) all = parse(
-        "{\"contents\": [{\"kind\": \"memory\", \"uuid\": \"a\", \"bytes\": 16777216, \"created_ms\": 100000}],"
-        " \"moves\": [{\"source\": \"h1\", \"target\": \"h2\"}, {\"source\": \"h3\", \"target\": \"h1\"},"
-        " {\"source\": \"h4\", \"target\": \"h3\"}]}");
+    g_autoptr(json_object) all =
+        parse("{\"contents\": [{\"kind\": \"memory\", \"uuid\": \"a\", \"bytes\": 16777216, \"created_ms\": 100000}],"
+              " \"moves\": [{\"source\": \"h1\", \"target\": \"h2\"}, {\"source\": \"h3\", \"target\": \"h1\"},"
+              " {\"source\": \"h4\", \"target\": \"h3\"}]}");
     json_object *contents = drv_json_array(all, "contents"), *moves = drv_json_array(all, "moves");
     drv_estimate_input in = guest(0);
     g_autoptr(json_object) shares = drv_recycled_json("h1", contents, "a", moves, &in, NOW_MS);

@@ -7,8 +7,8 @@
 
 #include "hyper/gerror.h"
 
-static json_object *call(drv_cli_api *api, const char *method, const char *path, json_object *body,
-                         guint timeout_ms, GError **error)
+static json_object *call(drv_cli_api *api, const char *method, const char *path, json_object *body, guint timeout_ms,
+                         GError **error)
 {
     script *s = (script *)api;
     guint nth;
@@ -101,8 +101,8 @@ json_object *script_fail(GError **error, int code, const char *message)
     return NULL;
 }
 
-static json_object *nobody_asks(script *s, guint nth, const char *method, const char *path,
-                                json_object *body, GError **error)
+static json_object *nobody_asks(script *s, guint nth, const char *method, const char *path, json_object *body,
+                                GError **error)
 {
     g_test_message("not expected: %s %s", method, path);
     g_test_fail();

@@ -7,8 +7,8 @@
 typedef struct script script;
 
 /* Any thread, one call at a time. Return as drv_cli_api's call. @nth: counts from 1. */
-typedef json_object *(*script_func)(script *s, guint nth, const char *method, const char *path,
-                                    json_object *body, GError **error);
+typedef json_object *(*script_func)(script *s, guint nth, const char *method, const char *path, json_object *body,
+                                    GError **error);
 
 struct script {
     drv_cli_api base;

@@ -42,10 +42,8 @@ static gboolean documents(const char *page, const drv_option *o)
 {
     g_autofree char *roff = in_roff(o->name);
     g_autofree char *quoted = g_regex_escape_string(roff, -1);
-    g_autofree char *letter =
-        o->letter ? g_strdup_printf("\\.BR \\\\-%c \", \" ", o->letter) : g_strdup("\\.B[IR]? ");
-    g_autofree char *pattern =
-        g_strdup_printf("^\\.TP\\n%s%s%s$", letter, quoted, o->value ? " .*" : "");
+    g_autofree char *letter = o->letter ? g_strdup_printf("\\.BR \\\\-%c \", \" ", o->letter) : g_strdup("\\.B[IR]? ");
+    g_autofree char *pattern = g_strdup_printf("^\\.TP\\n%s%s%s$", letter, quoted, o->value ? " .*" : "");
 
     return g_regex_match_simple(pattern, page, G_REGEX_MULTILINE, 0);
 }
@@ -53,13 +51,11 @@ static gboolean documents(const char *page, const drv_option *o)
 /* How many options @page documents. */
 static guint documented(const char *page)
 {
-    g_autoptr(GRegex) regex =
-        g_regex_new("^\\.TP\\n\\.BR?I? .*\\\\-\\\\-", G_REGEX_MULTILINE, 0, NULL);
+    g_autoptr(GRegex) regex = g_regex_new("^\\.TP\\n\\.BR?I? .*\\\\-\\\\-", G_REGEX_MULTILINE, 0, NULL);
     g_autoptr(GMatchInfo) match = NULL;
     guint count = 0;
 
-    for (g_regex_match(regex, page, 0, &match); g_match_info_matches(match);
-         g_match_info_next(match, NULL))
+    for (g_regex_match(regex, page, 0, &match); g_match_info_matches(match); g_match_info_next(match, NULL))
         count++;
     return count;
 }
@@ -137,11 +133,10 @@ static GStrv complete(const char *const *words)
 
         g_string_append_printf(text, "%s ", quoted);
     }
-    g_string_append_printf(
-        text, ")\nCOMP_CWORD=%u\n_drover\nprintf '%%s\\n' \"${COMPREPLY[@]}\" | sort", count - 1);
+    g_string_append_printf(text, ")\nCOMP_CWORD=%u\n_drover\nprintf '%%s\\n' \"${COMPREPLY[@]}\" | sort", count - 1);
     argv[3] = text->str;
-    g_spawn_sync(g_getenv("DROVER_SOURCE_ROOT"), argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &out,
-                 NULL, &status, &error);
+    g_spawn_sync(g_getenv("DROVER_SOURCE_ROOT"), argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &out, NULL, &status,
+                 &error);
     g_assert_no_error(error);
     g_assert_cmpint(status, ==, 0);
     return g_strsplit(g_strchomp(out), "\n", -1);
@@ -173,8 +168,7 @@ static void test_completion_of_options(void)
 {
     for (const drv_command *c = drv_commands; c->name; c++) {
         g_auto(GStrv) name = g_strsplit(c->name, " ", 2);
-        const char *words[] = {"drover", name[0], name[1] ? name[1] : "--", name[1] ? "--" : NULL,
-                               NULL};
+        const char *words[] = {"drover", name[0], name[1] ? name[1] : "--", name[1] ? "--" : NULL, NULL};
         g_autoptr(GPtrArray) wanted = g_ptr_array_new_with_free_func(g_free);
 
         for (const drv_option *o = c->options; o->name; o++)
@@ -236,8 +230,7 @@ static void test_help(void)
             g_assert_nonnull(strstr(o.out, option->name));
         for (const drv_option *option = drv_global_options; option->name; option++)
             g_assert_nonnull(strstr(o.out, option->name));
-        for (const char *at = o.out; at && *at;
-             at = strchr(at, '\n') ? strchr(at, '\n') + 1 : NULL) {
+        for (const char *at = o.out; at && *at; at = strchr(at, '\n') ? strchr(at, '\n') + 1 : NULL) {
             g_autofree char *one = g_strndup(at, strcspn(at, "\n"));
 
             if (g_utf8_strlen(one, -1) > 84)

@@ -49,8 +49,7 @@ static void test_good(void)
 
 static void test_values(void)
 {
-    g_autoptr(drv_args) args =
-        parse("drover migrate --max-p=200ms web1 --bandwidth 500mbit --no-wait", NULL);
+    g_autoptr(drv_args) args = parse("drover migrate --max-p=200ms web1 --bandwidth 500mbit --no-wait", NULL);
 
     g_assert_cmpuint(drv_args_number(args, "max-pause"), ==, 200);
     g_assert_cmpuint(drv_args_number(args, "bandwidth"), ==, 62500000);

@@ -19,24 +19,23 @@ static void has_not(const char *text, const char *part)
 }
 
 /* Answers every call with the JSON text in s->data. */
-static json_object *fixed(script *s, guint nth, const char *method, const char *path,
-                          json_object *body, GError **error)
+static json_object *fixed(script *s, guint nth, const char *method, const char *path, json_object *body, GError **error)
 {
     return script_json(s->data);
 }
 
 /* Fails every call with the code in s->data. */
-static json_object *failing(script *s, guint nth, const char *method, const char *path,
-                            json_object *body, GError **error)
+static json_object *failing(script *s, guint nth, const char *method, const char *path, json_object *body,
+                            GError **error)
 {
     return script_fail(error, GPOINTER_TO_INT(s->data), "because of the test");
 }
 
-#define NODES                                                                                      \
-    "{'nodes':[{'name':'h10','address':'fd00::2','port':7444,'state':'lost',"                      \
-    "'error':'node h10: no route to host'},"                                                       \
-    "{'name':'h2','address':'10.0.0.1','port':7443,'state':'up','cpus':4,"                         \
-    "'memory_bytes':8589934592,'memory_free_bytes':4294967296,'vms':2,'version':'0.1.0',"          \
+#define NODES                                                                                                          \
+    "{'nodes':[{'name':'h10','address':'fd00::2','port':7444,'state':'lost',"                                          \
+    "'error':'node h10: no route to host'},"                                                                           \
+    "{'name':'h2','address':'10.0.0.1','port':7443,'state':'up','cpus':4,"                                             \
+    "'memory_bytes':8589934592,'memory_free_bytes':4294967296,'vms':2,'version':'0.1.0',"                              \
     "'libvirt':'9.0.0','qemu':'7.2.22'}]}"
 
 static void test_node_list(void)
@@ -55,13 +54,12 @@ static void test_node_list(void)
 
 static void test_vm_list(void)
 {
-    outcome o = script_run(
-        fixed,
-        (gpointer) "{'vms':[{'name':'web1','state':'running','node':'h1','vcpus':2,"
-                   "'memory_bytes':1073741824,'job':'h1-7'},"
-                   "{'name':'\\u001b[2Jevil','state':'shut off','node':'h1','job':null}],"
-                   "'unreachable':[{'node':'h3','message':'timed out'}]}",
-        "vm list");
+    outcome o = script_run(fixed,
+                           (gpointer) "{'vms':[{'name':'web1','state':'running','node':'h1','vcpus':2,"
+                                      "'memory_bytes':1073741824,'job':'h1-7'},"
+                                      "{'name':'\\u001b[2Jevil','state':'shut off','node':'h1','job':null}],"
+                                      "'unreachable':[{'node':'h3','message':'timed out'}]}",
+                           "vm list");
 
     g_assert_cmpint(o.code, ==, 0);
     has(o.out, "web1      running   h1        2  1.0 GiB  h1-7\n");
@@ -84,11 +82,13 @@ static void test_json_is_passed_on(void)
 /* Whatever the server sends, a command answers with an exit code and does not crash. */
 static void test_odd_answers(void)
 {
+    /* clang-format off */
     static const char *const commands[] = {
         "node list", "vm list",        "jobs",         "job x",          "token list",
         "version",   "token create",   "migrate web1", "cancel x",       "node revoke x",
         "migrate web1 --no-wait", "token create --json",
     };
+    /* clang-format on */
     static const char *const answers[] = {
         "{}",
         "[]",
@@ -123,9 +123,8 @@ static void test_exit_codes(void)
         int code;
         const char *outcome; /* of migrate --json */
     } codes[] = {
-        {DRV_ERROR_FAILED, 1, "failed"},     {DRV_ERROR_INVALID, 2, "refused"},
-        {DRV_ERROR_NOT_FOUND, 3, "refused"}, {DRV_ERROR_CONFLICT, 4, "refused"},
-        {DRV_ERROR_REFUSED, 4, "refused"},   {DRV_ERROR_UNREACHABLE, 5, "failed"},
+        {DRV_ERROR_FAILED, 1, "failed"},     {DRV_ERROR_INVALID, 2, "refused"}, {DRV_ERROR_NOT_FOUND, 3, "refused"},
+        {DRV_ERROR_CONFLICT, 4, "refused"},  {DRV_ERROR_REFUSED, 4, "refused"}, {DRV_ERROR_UNREACHABLE, 5, "failed"},
         {DRV_ERROR_CANCELLED, 6, "refused"}, {DRV_ERROR_DENIED, 8, "refused"},
     };
 
@@ -153,12 +152,11 @@ static void test_exit_codes(void)
     }
 }
 
-#define STEP                                                                                       \
-    "'steps':[{'action':'migrate','vm':'web1','uuid':'u','source':'h1','target':'h2'}],'refused':[]"
+#define STEP "'steps':[{'action':'migrate','vm':'web1','uuid':'u','source':'h1','target':'h2'}],'refused':[]"
 
 /* A whole move, with droverd away for the answer to "apply". */
-static json_object *moving(script *s, guint nth, const char *method, const char *path,
-                           json_object *body, GError **error)
+static json_object *moving(script *s, guint nth, const char *method, const char *path, json_object *body,
+                           GError **error)
 {
     gboolean drops = s->data != NULL;
 
@@ -173,8 +171,7 @@ static json_object *moving(script *s, guint nth, const char *method, const char 
     }
     if (g_str_equal(path, "/v1/plans/h1-p3/apply")) {
         g_assert_cmpuint(nth, ==, 2); /* at most once */
-        return drops ? script_fail(error, DRV_ERROR_UNREACHABLE, "gone")
-                     : script_json("{'jobs':['h1-7']}");
+        return drops ? script_fail(error, DRV_ERROR_UNREACHABLE, "gone") : script_json("{'jobs':['h1-7']}");
     }
     if (g_str_equal(path, "/v1/plans/h1-p3"))
         return script_json("{'id':'h1-p3','state':'applied','jobs':['h1-7']," STEP "}");
@@ -212,13 +209,14 @@ static void test_migrate(void)
     outcome_clear(&begun);
 }
 
-#define PREDICTED "'predicted':{'time_ms':{'p50':4200,'p90':5900},'pause_ms':{'p50':40,'p90':90}," \
+#define PREDICTED                                                                                                      \
+    "'predicted':{'time_ms':{'p50':4200,'p90':5900},'pause_ms':{'p50':40,'p90':90},"                                   \
     "'wire_bytes':{'p50':1048576,'p90':2097152},'verdict':'throttle','why':'it \\u001b[2J','basis':'model'}"
 #define CHECK(name, status, more) "{'name':'" name "','status':'" status "','message':'" name " says'" more "}"
 
 /* As text the prediction is asked for when the checks have been shown; @data has no words of it then. */
-static json_object *checking(script *s, guint nth, const char *method, const char *path,
-                             json_object *body, GError **error)
+static json_object *checking(script *s, guint nth, const char *method, const char *path, json_object *body,
+                             GError **error)
 {
     const char *text = s->data;
 
@@ -238,13 +236,13 @@ static json_object *checking(script *s, guint nth, const char *method, const cha
 static void test_check(void)
 {
     static const char good[] = "{'id':null,'state':'ready','steps':[{'vm':'web1','source':'h1','target':'h2',"
-                               "'action':'migrate'}],'checks':["
-                               CHECK("cpu", "ok", "") "," CHECK("clock", "warning", ",'remedy':'set it'") "]}";
+                               "'action':'migrate'}],'checks':[" CHECK("cpu", "ok", "") "," CHECK(
+                                   "clock", "warning", ",'remedy':'set it'") "]}";
     static const char silent[] = "{'silent':1,'state':'ready'," STEP ",'checks':[" CHECK("cpu", "ok", "") "]}";
     static const char whole[] = "{'whole':1,'state':'ready','steps':[{'vm':'web1'," PREDICTED "}],'checks':[]}";
-#define BAD STEP ",'checks':[" \
-    CHECK("cpu", "problem", ",'title':'CPU','remedy':'another \\u001b[2J'") "," \
-    CHECK("disks", "problem", "") "," CHECK("tpm", "skipped", "") ",7,{}]}"
+#define BAD                                                                                                            \
+    STEP ",'checks':[" CHECK("cpu", "problem", ",'title':'CPU','remedy':'another \\u001b[2J'") "," CHECK(              \
+        "disks", "problem", "") "," CHECK("tpm", "skipped", "") ",7,{}]}"
     static const char bad[] = "{'id':null,'state':'refused'," BAD;
     static const char bad_whole[] = "{'whole':1,'state':'refused'," BAD;
     static const char line[] = "migrate web1 h2 --offline --check";
@@ -298,11 +296,10 @@ static void test_check_of_nothing(void)
 
 static void test_refused_plan(void)
 {
-    outcome o = script_run(
-        fixed,
-        (gpointer) "{'id':'p','steps':[],'refused':[{'vm':'web1','code':'refused',"
-                   "'message':'web1: no node has 4 GiB free'}]}",
-        "migrate web1 --json");
+    outcome o = script_run(fixed,
+                           (gpointer) "{'id':'p','steps':[],'refused':[{'vm':'web1','code':'refused',"
+                                      "'message':'web1: no node has 4 GiB free'}]}",
+                           "migrate web1 --json");
 
     g_assert_cmpint(o.code, ==, 4);
     has(o.out, "\"outcome\": \"refused\"");
@@ -310,8 +307,7 @@ static void test_refused_plan(void)
     outcome_clear(&o);
 }
 
-static json_object *token(script *s, guint nth, const char *method, const char *path,
-                          json_object *body, GError **error)
+static json_object *token(script *s, guint nth, const char *method, const char *path, json_object *body, GError **error)
 {
     g_assert_cmpstr(drv_json_string(body, "kind", NULL), ==, "operator");
     g_assert_cmpstr(drv_json_string(body, "name", NULL), ==, "alice");
@@ -330,14 +326,13 @@ static void test_token_create(void)
 
 static void test_jobs(void)
 {
-    outcome o = script_run(
-        fixed,
-        (gpointer) "{'jobs':[{'id':'h1-7','vm':'web1','source':'h1','target':'h2',"
-                   "'state':'rolled-back','ended':true,'error_code':'cancelled','error':'stop',"
-                   "'started_ms':1000,'ended_ms':13300,'progress':{'percent':42}},"
-                   "{'id':'h1-8','vm':'web2','source':'h1','target':'h2','ended':false,"
-                   "'state':'copying-memory','progress':{'percent':7}}]}",
-        "jobs");
+    outcome o = script_run(fixed,
+                           (gpointer) "{'jobs':[{'id':'h1-7','vm':'web1','source':'h1','target':'h2',"
+                                      "'state':'rolled-back','ended':true,'error_code':'cancelled','error':'stop',"
+                                      "'started_ms':1000,'ended_ms':13300,'progress':{'percent':42}},"
+                                      "{'id':'h1-8','vm':'web2','source':'h1','target':'h2','ended':false,"
+                                      "'state':'copying-memory','progress':{'percent':7}}]}",
+                           "jobs");
 
     g_assert_cmpint(o.code, ==, 0);
     has(o.out, "h1-7  cancelled       web1  h1    h2     42 %    -  12.3 s\n");
@@ -365,8 +360,8 @@ static void test_cancel(void)
     }
 }
 
-static json_object *sees_path(script *s, guint nth, const char *method, const char *path,
-                              json_object *body, GError **error)
+static json_object *sees_path(script *s, guint nth, const char *method, const char *path, json_object *body,
+                              GError **error)
 {
     g_assert_cmpstr(path, ==, "/v1/jobs/a%2F..%2Fb%3Fc");
     return script_json("{}");

@@ -80,12 +80,10 @@ static void test_confinement(void)
     g_assert_cmpint(check(&h, drv_check_confinement)->state, ==, DRV_CHECK_OK);
     put(&h, "/sys/module/apparmor/parameters/enabled", "Y\n");
     g_assert_cmpint(check(&h, drv_check_confinement)->state, ==, DRV_CHECK_PROBLEM);
-    g_assert_nonnull(strstr(check(&h, drv_check_confinement)->remedy,
-                            "/{,var/}run/drover/sessions/*/*.sock rw,"));
+    g_assert_nonnull(strstr(check(&h, drv_check_confinement)->remedy, "/{,var/}run/drover/sessions/*/*.sock rw,"));
     put(&h, "/etc/apparmor.d/local/abstractions/libvirt-qemu", "# /run/drover/sessions/** rw,\n");
     g_assert_cmpint(check(&h, drv_check_confinement)->state, ==, DRV_CHECK_PROBLEM);
-    put(&h, "/etc/apparmor.d/abstractions/libvirt-qemu.d/drover",
-        "  /{,var/}run/drover/sessions/*/*.sock rw,\n");
+    put(&h, "/etc/apparmor.d/abstractions/libvirt-qemu.d/drover", "  /{,var/}run/drover/sessions/*/*.sock rw,\n");
     g_assert_cmpint(check(&h, drv_check_confinement)->state, ==, DRV_CHECK_OK);
     put(&h, "/etc/apparmor.d/abstractions/libvirt-qemu.d/drover", "");
     put(&h, "/etc/libvirt/qemu.conf", "# security_driver = \"none\"\n");
@@ -147,8 +145,7 @@ static void test_identity(void)
     key = g_strconcat(etc, "/node.key", NULL);
     g_assert_cmpint(check(&h, drv_check_identity)->state, ==, DRV_CHECK_PROBLEM);
     g_assert_nonnull(strstr(check(&h, drv_check_identity)->remedy, "drover init"));
-    made = drv_identity_init(etc, "7b0c3b0e-6c3f-4a52-9d0a-0a6a2f3f4c11", "n1", "10.0.0.1", 7443,
-                             &error);
+    made = drv_identity_init(etc, "7b0c3b0e-6c3f-4a52-9d0a-0a6a2f3f4c11", "n1", "10.0.0.1", 7443, &error);
     g_assert_no_error(error);
     g_assert_cmpint(check(&h, drv_check_identity)->state, ==, DRV_CHECK_OK);
     g_clear_pointer(&h.doctor.identity, drv_identity_free);
@@ -183,14 +180,13 @@ static void test_acceleration(void)
     host_close(&h);
 }
 
-static json_object *nodes(script *s, guint nth, const char *method, const char *path,
-                          json_object *body, GError **error)
+static json_object *nodes(script *s, guint nth, const char *method, const char *path, json_object *body, GError **error)
 {
-    g_autofree char *text = g_strdup_printf(
-        "{'nodes':[{'name':'n1','state':'up','host_uuid':'u','clock_ms':%" G_GINT64_FORMAT "},"
-        "{'name':'n2','state':'up','host_uuid':'u','clock_ms':%" G_GINT64_FORMAT "},"
-        "{'name':'n3','state':'lost','address':'10.0.0.3','error':'no route to host'},null,7,{}]}",
-        drv_clock_real_ms(), drv_clock_real_ms() - 3600000);
+    g_autofree char *text =
+        g_strdup_printf("{'nodes':[{'name':'n1','state':'up','host_uuid':'u','clock_ms':%" G_GINT64_FORMAT "},"
+                        "{'name':'n2','state':'up','host_uuid':'u','clock_ms':%" G_GINT64_FORMAT "},"
+                        "{'name':'n3','state':'lost','address':'10.0.0.3','error':'no route to host'},null,7,{}]}",
+                        drv_clock_real_ms(), drv_clock_real_ms() - 3600000);
 
     g_assert_cmpstr(path, ==, "/v1/nodes");
     return script_json(text);
@@ -198,10 +194,8 @@ static json_object *nodes(script *s, guint nth, const char *method, const char *
 
 static void test_nodes(void)
 {
-    static const drv_check_state wanted[] = {DRV_CHECK_WARNING, DRV_CHECK_WARNING,
-                                             DRV_CHECK_WARNING, DRV_CHECK_OK,
-                                             DRV_CHECK_WARNING, DRV_CHECK_WARNING,
-                                             DRV_CHECK_PROBLEM};
+    static const drv_check_state wanted[] = {DRV_CHECK_WARNING, DRV_CHECK_WARNING, DRV_CHECK_WARNING, DRV_CHECK_OK,
+                                             DRV_CHECK_WARNING, DRV_CHECK_WARNING, DRV_CHECK_PROBLEM};
     script *s = script_new(nodes, NULL);
     drv_cli cli = {.api = &s->base};
     host h;
@@ -215,10 +209,8 @@ static void test_nodes(void)
     g_assert_cmpuint(h.doctor.findings->len, ==, G_N_ELEMENTS(wanted));
     for (gsize i = 0; i < G_N_ELEMENTS(wanted); i++)
         g_assert_cmpint(((drv_finding *)h.doctor.findings->pdata[i])->state, ==, wanted[i]);
-    g_assert_nonnull(
-        strstr(((drv_finding *)h.doctor.findings->pdata[4])->message, "1 h 0 min behind"));
-    g_assert_nonnull(
-        strstr(((drv_finding *)h.doctor.findings->pdata[5])->message, "no route to host"));
+    g_assert_nonnull(strstr(((drv_finding *)h.doctor.findings->pdata[4])->message, "1 h 0 min behind"));
+    g_assert_nonnull(strstr(((drv_finding *)h.doctor.findings->pdata[5])->message, "no route to host"));
     g_assert_nonnull(strstr(((drv_finding *)h.doctor.findings->pdata[6])->message, "n1 and n2 have the same (u)"));
     g_assert_nonnull(strstr(((drv_finding *)h.doctor.findings->pdata[6])->remedy, "host_uuid ="));
     host_close(&h);
@@ -226,12 +218,11 @@ static void test_nodes(void)
     script_done(s);
 }
 
-static json_object *store_says(script *s, guint nth, const char *method, const char *path,
-                               json_object *body, GError **error)
+static json_object *store_says(script *s, guint nth, const char *method, const char *path, json_object *body,
+                               GError **error)
 {
     g_assert_cmpstr(path, ==, "/v1/store");
-    return s->data ? script_json(s->data)
-                   : script_fail(error, DRV_ERROR_UNREACHABLE, "node h1 does not answer");
+    return s->data ? script_json(s->data) : script_fail(error, DRV_ERROR_UNREACHABLE, "node h1 does not answer");
 }
 
 /*
@@ -281,8 +272,8 @@ static void test_cluster_store(void)
         {"{'kind':'sqlite','error':'damaged'}", {"2 store: damaged"}},
         {"{}", {"0 store: "}},
         {ETCD(UP(1) "," UP(2), "'leader':'n2','encrypted':true,'alarms':[]"),
-         {"0 etcd h1:2379: etcd 3.4.23, 1.0 MiB", "0 etcd h2:2379: ",
-          "0 store: etcd, of which 2 of 2 members answer; node n2 leads"}},
+         {"0 etcd h1:2379: etcd 3.4.23, 1.0 MiB",
+          "0 etcd h2:2379: ", "0 store: etcd, of which 2 of 2 members answer; node n2 leads"}},
         {ETCD(UP(1) "," LOST(2) "," UP(3), "'leader':'n2','encrypted':true"),
          {"0 etcd h1", "1 etcd h2:2379: it does not answer: connection refused", "0 etcd h3",
           "0 store: etcd, of which 2 of 3"}},
@@ -295,8 +286,7 @@ static void test_cluster_store(void)
         {ETCD("{'address':'h1:1','state':'up','error':'memberID:7 alarm:NOSPACE '}",
               "'leader':'n1','encrypted':true,'alarms':['NOSPACE','NOSPACE',null]"),
          {"0 etcd h1", "2 etcd's alarms: NOSPACE: etcd takes no changes", "0 store"}},
-        {ETCD("{'address':'h1:1','state':'up','error':'etcdserver: no leader'}",
-              "'leader':'n1','encrypted':true"),
+        {ETCD("{'address':'h1:1','state':'up','error':'etcdserver: no leader'}", "'leader':'n1','encrypted':true"),
          {"1 etcd h1:1: it answers, but with a trouble: etcdserver: no leader", "0 store"}},
         {ETCD("null,7,{}", "'leader':'n1','encrypted':true,'alarms':7"),
          {"1 etcd -: ", "1 etcd -: ", "1 etcd -: ", "0 store: "}},

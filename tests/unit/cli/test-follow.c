@@ -12,11 +12,11 @@
 #include "hyper/gerror.h"
 #include "script.h"
 
-#define RUNNING(revision)                                                                          \
-    "{'id':'h1-7','vm':'web1','source':'h1','target':'h2','revision':" #revision                   \
+#define RUNNING(revision)                                                                                              \
+    "{'id':'h1-7','vm':'web1','source':'h1','target':'h2','revision':" #revision                                       \
     ",'state':'copying-memory','ended':false,'progress':{'phase':'copying memory','percent':42}}"
-#define ENDED(state)                                                                               \
-    "{'id':'h1-7','vm':'web1','source':'h1','target':'h2','revision':99,'state':'" state           \
+#define ENDED(state)                                                                                                   \
+    "{'id':'h1-7','vm':'web1','source':'h1','target':'h2','revision':99,'state':'" state                               \
     "','ended':true,'progress':{'phase':'done','percent':100}}"
 
 typedef struct {
@@ -55,8 +55,8 @@ static void finish(script *s, result *r)
     free(r->shown);
 }
 
-static json_object *three_looks(script *s, guint nth, const char *method, const char *path,
-                                json_object *body, GError **error)
+static json_object *three_looks(script *s, guint nth, const char *method, const char *path, json_object *body,
+                                GError **error)
 {
     g_assert_cmpstr(path, ==,
                     nth == 1   ? "/v1/jobs/h1-7"
@@ -78,8 +78,8 @@ static void test_to_the_end(void)
 }
 
 /* droverd restarts: three calls fail, then it is there again and the move is at its end. */
-static json_object *away_and_back(script *s, guint nth, const char *method, const char *path,
-                                  json_object *body, GError **error)
+static json_object *away_and_back(script *s, guint nth, const char *method, const char *path, json_object *body,
+                                  GError **error)
 {
     if (nth == 1)
         return script_json(RUNNING(5));
@@ -102,11 +102,9 @@ static void test_reconnect(void)
     finish(s, &r);
 }
 
-static json_object *gone(script *s, guint nth, const char *method, const char *path,
-                         json_object *body, GError **error)
+static json_object *gone(script *s, guint nth, const char *method, const char *path, json_object *body, GError **error)
 {
-    return nth == 1 ? script_json(RUNNING(5))
-                    : script_fail(error, DRV_ERROR_UNREACHABLE, "connection refused");
+    return nth == 1 ? script_json(RUNNING(5)) : script_fail(error, DRV_ERROR_UNREACHABLE, "connection refused");
 }
 
 static void test_lost(void)
@@ -122,8 +120,8 @@ static void test_lost(void)
     finish(s, &r);
 }
 
-static json_object *unknown(script *s, guint nth, const char *method, const char *path,
-                            json_object *body, GError **error)
+static json_object *unknown(script *s, guint nth, const char *method, const char *path, json_object *body,
+                            GError **error)
 {
     return script_fail(error, DRV_ERROR_NOT_FOUND, "no job h1-7");
 }
@@ -141,8 +139,8 @@ static void test_unknown(void)
 }
 
 /* Ctrl-C while a long poll hangs: it is cancelled at once, and the end is waited for. */
-static json_object *one_press(script *s, guint nth, const char *method, const char *path,
-                              json_object *body, GError **error)
+static json_object *one_press(script *s, guint nth, const char *method, const char *path, json_object *body,
+                              GError **error)
 {
     if (g_str_equal(method, "POST")) {
         g_assert_cmpstr(path, ==, "/v1/jobs/h1-7/cancel");
@@ -167,8 +165,8 @@ static void test_one_press(void)
     finish(s, &r);
 }
 
-static json_object *two_presses(script *s, guint nth, const char *method, const char *path,
-                                json_object *body, GError **error)
+static json_object *two_presses(script *s, guint nth, const char *method, const char *path, json_object *body,
+                                GError **error)
 {
     if (g_str_equal(method, "POST")) {
         kill(getpid(), SIGINT);
@@ -195,8 +193,8 @@ static void test_two_presses(void)
 }
 
 /* Who only looks on (`job --follow`) cancels nothing. */
-static json_object *onlooker(script *s, guint nth, const char *method, const char *path,
-                             json_object *body, GError **error)
+static json_object *onlooker(script *s, guint nth, const char *method, const char *path, json_object *body,
+                             GError **error)
 {
     g_assert_cmpstr(method, ==, "GET");
     if (nth == 1)
@@ -217,8 +215,8 @@ static void test_onlooker(void)
 }
 
 /* Too late to cancel: that is said, and the end is waited for. */
-static json_object *too_late(script *s, guint nth, const char *method, const char *path,
-                             json_object *body, GError **error)
+static json_object *too_late(script *s, guint nth, const char *method, const char *path, json_object *body,
+                             GError **error)
 {
     g_autofree char *job = g_strdup_printf("{'id':'h1-7','revision':%u,'ended':false}", nth);
 
@@ -248,8 +246,8 @@ static void test_too_late(void)
  * A cancel that did not get through to a droverd that is away is asked for again when it
  * is back. Each look answers with a greater revision, so that the next follows at once.
  */
-static json_object *cancel_later(script *s, guint nth, const char *method, const char *path,
-                                 json_object *body, GError **error)
+static json_object *cancel_later(script *s, guint nth, const char *method, const char *path, json_object *body,
+                                 GError **error)
 {
     gboolean got_through;
     g_autofree char *job = g_strdup_printf("{'id':'h1-7','revision':%u,'ended':false}", nth);

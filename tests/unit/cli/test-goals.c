@@ -5,10 +5,10 @@
 #include "hyper/gerror.h"
 #include "script.h"
 
-#define GOALS                                                                                      \
-    "{'vm':'web1','node':'h1','own':{'max_pause_ms':200,'policy':'gold'},'max_pause_ms':200,"       \
-    "'max_time_ms':0,'bandwidth_bps':62500000,'post_copy':'never','goals_from':{"                   \
-    "'max_pause_ms':'vm','max_time_ms':'built-in','bandwidth_bps':'policy:gold',"                   \
+#define GOALS                                                                                                          \
+    "{'vm':'web1','node':'h1','own':{'max_pause_ms':200,'policy':'gold'},'max_pause_ms':200,"                          \
+    "'max_time_ms':0,'bandwidth_bps':62500000,'post_copy':'never','goals_from':{"                                      \
+    "'max_pause_ms':'vm','max_time_ms':'built-in','bandwidth_bps':'policy:gold',"                                      \
     "'post_copy':'built-in'},'status':'%s','message':'said','remedy':'do it'}"
 
 typedef struct {
@@ -17,20 +17,18 @@ typedef struct {
     GString *bodies;    /* of PUT, a line each */
 } answers;
 
-static json_object *answer(script *s, guint nth, const char *method, const char *path,
-                           json_object *body, GError **error)
+static json_object *answer(script *s, guint nth, const char *method, const char *path, json_object *body,
+                           GError **error)
 {
     answers *a = s->data;
     g_autofree char *goals = g_strdup_printf(GOALS, a->status);
 
     if (g_str_equal(method, "GET") && a->get_fails >= 0)
         return script_fail(error, a->get_fails, "because of the test");
-    g_string_append_printf(a->bodies, "%s %s %s\n", method, path,
-                           body ? json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN |
-                                                                           JSON_C_TO_STRING_NOSLASHESCAPE)
-                                : "-");
-    return script_json(strstr(path, "/goals") ? goals
-                                              : "{'name':'gold','max_pause_ms':150,'max_time_ms':0}");
+    g_string_append_printf(
+        a->bodies, "%s %s %s\n", method, path,
+        body ? json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE) : "-");
+    return script_json(strstr(path, "/goals") ? goals : "{'name':'gold','max_pause_ms':150,'max_time_ms':0}");
 }
 
 static const struct {

@@ -5,15 +5,15 @@
 #include "script.h"
 #include "hyper/gerror.h"
 
-#define PLAN                                                                                          \
-    "{'id':'plan-3','state':'ready','steps':[{'index':0,'vm':'web1','source':'h1','target':'h2',"      \
-    "'memory_bytes':1073741824,'after':[],'predicted':{'time_ms':{'p50':2000,'p90':3000},"             \
-    "'pause_ms':{'p50':40,'p90':90},'wire_bytes':{'p50':1048576,'p90':2097152}}},"                     \
-    "{'index':1,'vm':'db1','source':'h1','target':'h3','memory_bytes':1073741824,'after':[0]}],"       \
+#define PLAN                                                                                                           \
+    "{'id':'plan-3','state':'ready','steps':[{'index':0,'vm':'web1','source':'h1','target':'h2',"                      \
+    "'memory_bytes':1073741824,'after':[],'predicted':{'time_ms':{'p50':2000,'p90':3000},"                             \
+    "'pause_ms':{'p50':40,'p90':90},'wire_bytes':{'p50':1048576,'p90':2097152}}},"                                     \
+    "{'index':1,'vm':'db1','source':'h1','target':'h3','memory_bytes':1073741824,'after':[0]}],"                       \
     "'side_by_side':2,'refused':[{'vm':'big','message':'no node has room','remedy':'add a node'}]}"
-#define OPERATION(state, error)                                                                       \
-    "{'id':'op-1','kind':'evacuate','node':'h1','state':'" state "','ended':true,'revision':9," error  \
-    "'progress':{'percent':100},'steps':[{'index':0,'vm':'web1','source':'h1','target':'h2',"          \
+#define OPERATION(state, error)                                                                                        \
+    "{'id':'op-1','kind':'evacuate','node':'h1','state':'" state "','ended':true,'revision':9," error                  \
+    "'progress':{'percent':100},'steps':[{'index':0,'vm':'web1','source':'h1','target':'h2',"                          \
     "'state':'done','job':'h1-7','started_ms':1000,'ended_ms':3000}],'refused':[]}"
 
 static void has(const char *text, const char *part)
@@ -23,8 +23,7 @@ static void has(const char *text, const char *part)
     g_assert_nonnull(strstr(text, part));
 }
 
-static json_object *fixed(script *s, guint nth, const char *method, const char *path, json_object *body,
-                          GError **error)
+static json_object *fixed(script *s, guint nth, const char *method, const char *path, json_object *body, GError **error)
 {
     return script_json(s->data);
 }
@@ -69,8 +68,7 @@ static void test_asks(void)
 }
 
 /* The first plan is stale when it is applied; what it was replaced by is done. */
-static json_object *stale(script *s, guint nth, const char *method, const char *path, json_object *body,
-                          GError **error)
+static json_object *stale(script *s, guint nth, const char *method, const char *path, json_object *body, GError **error)
 {
     if (g_str_equal(path, "/v1/plans/plan-3/apply"))
         return script_fail(error, DRV_ERROR_CONFLICT, "plan plan-3 does not fit the fleet any more");
@@ -133,10 +131,12 @@ static void test_jobs(void)
 /* What answers are not as they should be: an error or nothing, never a crash. */
 static void test_odd(void)
 {
+    /* clang-format off */
     static const char *const lines[] = {
         "plan evacuate h1",       "plan place web1",       "plan list",       "plan show plan-1",
         "evacuate h1 --yes --no-wait", "apply plan-1 --yes --no-wait", "job op-1", "node resume h1 --bring-back --no-wait",
         "node resume h1 --leave", "job pause op-1",        "jobs"};
+    /* clang-format on */
     static const char *const answers[] = {
         "{}", "{'steps':7,'refused':7,'plans':7,'jobs':7,'came_from':7}",
         "{'steps':[null,1,{}],'refused':[null,'x',{}],'plans':[null,{}],'jobs':[null,{}],'came_from':[null]}",

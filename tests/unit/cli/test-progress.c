@@ -9,10 +9,9 @@
 #include "cli/table.h"
 #include "script.h"
 
-#define JOB(percent, phase, rate)                                                                  \
-    "{'vm':'web1','source':'h1','target':'h2','state':'copying-memory','progress':{'phase':"       \
-    "'" phase "','percent':" #percent ",'rate_bps':" #rate                                         \
-    ",'dirty_rate_bps':8388608,'remaining_ms':3200}}"
+#define JOB(percent, phase, rate)                                                                                      \
+    "{'vm':'web1','source':'h1','target':'h2','state':'copying-memory','progress':{'phase':"                           \
+    "'" phase "','percent':" #percent ",'rate_bps':" #rate ",'dirty_rate_bps':8388608,'remaining_ms':3200}}"
 
 static int columns = 100;
 static gint64 clock_ms;
@@ -177,8 +176,7 @@ static void test_plain(void)
     clock_ms = 1000000;
     screen_open(&s, DRV_DISPLAY_PLAIN);
     screen_show(&s, JOB(10, "copying memory", 117440512));
-    g_assert_cmpstr(s.text, ==,
-                    "web1 h1 -> h2: copying memory, 10 %, 112 MiB/s, dirty 8.0 MiB/s, 3 s left\n");
+    g_assert_cmpstr(s.text, ==, "web1 h1 -> h2: copying memory, 10 %, 112 MiB/s, dirty 8.0 MiB/s, 3 s left\n");
     clock_ms += 1000;
     screen_show(&s, JOB(20, "copying memory", 6)); /* too soon */
     g_assert_cmpuint(lines_in(s.text), ==, 1);

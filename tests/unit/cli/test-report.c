@@ -8,23 +8,24 @@
 
 #include "script.h"
 
+/* clang-format off */
 static const char *const keys[] = {
     "vm",           "source",     "target",     "method",     "outcome", "total_ms", "pause_ms",
     "allowed_pause_ms", "memory_bytes", "qemu_bytes", "wire_bytes", "disk_bytes", "disk_wire_bytes",
     "seed_bytes", "from_disk_bytes", "recycled_bytes", "rounds",  "ladder", "stays",
     "predicted", "seen_before", "copy_ms", "fixed_ms", "link_bps", "error"};
+/* clang-format on */
 
-#define DONE                                                                                       \
-    "{'vm':'web1','source':'h1','target':'h2','state':'done','ended':true,'error':null,"           \
-    "'report':{'vm':'web1','source':'h1','target':'h2','method':'pre-copy','outcome':'done',"      \
-    "'total_ms':12345,'pause_ms':71,'memory_bytes':1073741824,'qemu_bytes':738197504,"             \
-    "'wire_bytes':739246080,'disk_bytes':0,'rounds':4,"                                   \
+#define DONE                                                                                                           \
+    "{'vm':'web1','source':'h1','target':'h2','state':'done','ended':true,'error':null,"                               \
+    "'report':{'vm':'web1','source':'h1','target':'h2','method':'pre-copy','outcome':'done',"                          \
+    "'total_ms':12345,'pause_ms':71,'memory_bytes':1073741824,'qemu_bytes':738197504,"                                 \
+    "'wire_bytes':739246080,'disk_bytes':0,'rounds':4,"                                                                \
     "'ladder':[{'at_ms':7900,'rung':'pause','why':'too much to send'}],'error':null}}"
 
 static void test_keys(void)
 {
-    static const char *const jobs[] = {DONE, "{}", "[]", "{'report':7}",
-                                       "{'report':{'rounds':'many'},'ended':true}"};
+    static const char *const jobs[] = {DONE, "{}", "[]", "{'report':7}", "{'report':{'rounds':'many'},'ended':true}"};
 
     for (gsize i = 0; i <= G_N_ELEMENTS(jobs); i++) {
         json_object *job = i < G_N_ELEMENTS(jobs) ? script_json(jobs[i]) : NULL;
@@ -61,23 +62,17 @@ static void test_codes(void)
     } ends[] = {
         {DONE, "done", DRV_EXIT_DONE},
         {"{'state':'done','ended':true,'error_code':'cancelled'}", "done", DRV_EXIT_DONE},
-        {"{'state':'rolled-back','ended':true,'error_code':'cancelled'}", "cancelled",
-         DRV_EXIT_CANCELLED},
-        {"{'state':'rolled-back','ended':true,'error_code':'unreachable'}", "rolled-back",
-         DRV_EXIT_FAILED},
-        {"{'state':'rolled-back','ended':true,'report':{'outcome':'cancelled'}}", "cancelled",
-         DRV_EXIT_CANCELLED},
+        {"{'state':'rolled-back','ended':true,'error_code':'cancelled'}", "cancelled", DRV_EXIT_CANCELLED},
+        {"{'state':'rolled-back','ended':true,'error_code':'unreachable'}", "rolled-back", DRV_EXIT_FAILED},
+        {"{'state':'rolled-back','ended':true,'report':{'outcome':'cancelled'}}", "cancelled", DRV_EXIT_CANCELLED},
         {"{'state':'failed','ended':true,'error_code':'refused'}", "failed", DRV_EXIT_REFUSED},
         {"{'state':'failed','ended':true,'error_code':'conflict'}", "failed", DRV_EXIT_REFUSED},
-        {"{'state':'failed','ended':true,'error_code':'unreachable'}", "failed",
-         DRV_EXIT_UNREACHABLE},
+        {"{'state':'failed','ended':true,'error_code':'unreachable'}", "failed", DRV_EXIT_UNREACHABLE},
         {"{'state':'failed','ended':true,'error_code':'denied'}", "failed", DRV_EXIT_FAILED},
         {"{'state':'failed','ended':true,'error_code':'failed'}", "failed", DRV_EXIT_FAILED},
-        {"{'state':'needs-attention','ended':true,'error_code':'failed'}", "needs-attention",
-         DRV_EXIT_ATTENTION},
+        {"{'state':'needs-attention','ended':true,'error_code':'failed'}", "needs-attention", DRV_EXIT_ATTENTION},
         {"{'ended':true}", "failed", DRV_EXIT_FAILED},
-        {"{'ended':true,'state':'a state of a newer droverd'}", "a state of a newer droverd",
-         DRV_EXIT_FAILED},
+        {"{'ended':true,'state':'a state of a newer droverd'}", "a state of a newer droverd", DRV_EXIT_FAILED},
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(ends); i++) {

@@ -12,9 +12,8 @@ static void test_duration(void)
         guint64 ms;
     } good[] = {{"200ms", 200},  {"1.5s", 1500},    {"5m", 300000},  {"5min", 300000},
                 {"1h", 3600000}, {"2d", 172800000}, {"30 S", 30000}, {"1ms", 1}};
-    static const char *const bad[] = {"",          "200", "ms",     "-5s",   "0s",
-                                      "5 parsecs", "nan", "1e99s",  "0.1ms", "inf",
-                                      "0x10s",     " 5s", "1.2.3s", "1e3ms"};
+    static const char *const bad[] = {"",      "200",   "ms",  "-5s",   "0s",  "5 parsecs", "nan",
+                                      "1e99s", "0.1ms", "inf", "0x10s", " 5s", "1.2.3s",    "1e3ms"};
     guint64 ms;
 
     for (gsize i = 0; i < G_N_ELEMENTS(good); i++) {

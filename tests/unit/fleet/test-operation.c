@@ -83,8 +83,7 @@ static char *picked(json_object *const *docs, gsize count)
     return g_strdup(text->str);
 }
 
-static void assert_picked(const char *state, const char *limits, const char *const *lines,
-                          const char *wanted)
+static void assert_picked(const char *state, const char *limits, const char *const *lines, const char *wanted)
 {
     g_autoptr(json_object) doc = operation_of(state, limits, lines);
     g_autofree char *got = picked(&doc, 1);
@@ -94,10 +93,10 @@ static void assert_picked(const char *state, const char *limits, const char *con
 
 static void test_pick_limits(void)
 {
-    static const char *const four[] = {"a h1 h2 waiting", "b h1 h3 waiting", "c h1 h2 waiting",
-                                       "d h1 h3 waiting", NULL};
-    static const char *const busy[] = {"a h1 h2 running", "b h4 h2 waiting", "c h4 h2 waiting",
-                                       "d h4 h3 waiting", NULL};
+    static const char *const four[] = {"a h1 h2 waiting", "b h1 h3 waiting", "c h1 h2 waiting", "d h1 h3 waiting",
+                                       NULL};
+    static const char *const busy[] = {"a h1 h2 running", "b h4 h2 waiting", "c h4 h2 waiting", "d h4 h3 waiting",
+                                       NULL};
 
     assert_picked("running", "{}", four, "0:0 0:1");
     assert_picked("running", "{\"per_node\": 3}", four, "0:0 0:1 0:2");
@@ -113,8 +112,8 @@ static void test_pick_limits(void)
 
 static void test_pick_after(void)
 {
-    static const char *const chain[] = {"a h1 h2 done", "b h1 h2 waiting 0", "c h1 h2 waiting 0 1",
-                                        "d h1 h2 waiting 2", NULL};
+    static const char *const chain[] = {"a h1 h2 done", "b h1 h2 waiting 0", "c h1 h2 waiting 0 1", "d h1 h2 waiting 2",
+                                        NULL};
     static const char *const failed[] = {"a h1 h2 failed", "b h1 h2 waiting 0", "c h1 h2 waiting", NULL};
     g_autoptr(json_object) doc = operation_of("running", "{}", failed);
     g_autofree char *why = NULL;
@@ -175,8 +174,10 @@ static void test_budget_of_few(void)
 /* Whatever begins and ends when: what moves on a link have been given together is never over its budget. */
 static void test_budget(void)
 {
+    /* clang-format off */
     static const char *const many[] = {"a h1 h2 waiting", "b h1 h2 waiting", "c h1 h2 waiting",
                                        "d h1 h3 waiting", "e h1 h2 waiting", "f h1 h3 waiting", NULL};
+    /* clang-format on */
     const gint64 budget = 100;
     g_autoptr(json_object) doc =
         operation_of("running", "{\"per_node\": 9, \"per_link\": 2, \"bandwidth_bps\": 100}", many);
@@ -202,15 +203,13 @@ static void test_budget(void)
             if (drv_operation_step_state(step) != DRV_STEP_RUNNING)
                 continue;
             running[count++] = i;
-            given[g_str_equal(drv_json_string(step, "target", ""), "h3")] +=
-                drv_json_int(step, "share_bps", 0);
+            given[g_str_equal(drv_json_string(step, "target", ""), "h3")] += drv_json_int(step, "share_bps", 0);
         }
         g_assert_cmpint(given[0], <=, budget);
         g_assert_cmpint(given[1], <=, budget);
         g_assert_cmpuint(count, >, 0);
-        drv_operation_step_enter(
-            drv_operation_step_of(doc, running[g_rand_int_range(random, 0, (gint32)count)]),
-            DRV_STEP_DONE, NULL);
+        drv_operation_step_enter(drv_operation_step_of(doc, running[g_rand_int_range(random, 0, (gint32)count)]),
+                                 DRV_STEP_DONE, NULL);
         left--;
     }
 }
@@ -320,11 +319,11 @@ static void test_taken_up(fixture *f, gconstpointer data)
 
 /* ---- stale ---- */
 
-#define FLEET(vm_node, more_vms, h2)                                                                   \
-    "{\"nodes\": [{\"name\": \"h1\", \"state\": \"up\", \"memory_bytes\": 8589934592, \"memory_free_bytes\": "     \
-    "8589934592}, {\"name\": \"h2\", \"memory_bytes\": 8589934592, \"memory_free_bytes\": 8589934592, " h2 "}, "  \
-    "{\"name\": \"h3\", \"state\": \"up\", \"memory_bytes\": 8589934592, \"memory_free_bytes\": 8589934592}], "   \
-    "\"vms\": [{\"name\": \"a\", \"uuid\": \"u0\", \"node\": \"" vm_node "\", \"state\": \"running\", "           \
+#define FLEET(vm_node, more_vms, h2)                                                                                   \
+    "{\"nodes\": [{\"name\": \"h1\", \"state\": \"up\", \"memory_bytes\": 8589934592, \"memory_free_bytes\": "         \
+    "8589934592}, {\"name\": \"h2\", \"memory_bytes\": 8589934592, \"memory_free_bytes\": 8589934592, " h2 "}, "       \
+    "{\"name\": \"h3\", \"state\": \"up\", \"memory_bytes\": 8589934592, \"memory_free_bytes\": 8589934592}], "        \
+    "\"vms\": [{\"name\": \"a\", \"uuid\": \"u0\", \"node\": \"" vm_node "\", \"state\": \"running\", "                \
     "\"memory_bytes\": 1048576}" more_vms "]}"
 
 static void assert_stale(const char *fleet_text, const char *wanted)

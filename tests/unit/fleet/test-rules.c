@@ -5,7 +5,7 @@
 #include "fleet/rules.h"
 #include "model/json.h"
 
-#define POLICIES \
+#define POLICIES                                                                                                       \
     "{'policies':[{'name':'gold','priority':5,'apart':['db']},{'name':'default','priority':1,'together':['all']}]}"
 
 static json_object *parse(const char *text)

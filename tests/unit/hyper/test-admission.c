@@ -8,12 +8,13 @@
 
 #define UUID "0123abcd-4567-89ab-cdef-0123456789ab"
 #define IMAGE "/var/lib/libvirt/images/web1.img"
-#define DOMAIN(os, devices, rest)                                                                                  \
-    "<domain type='kvm' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><name>web1</name><uuid>" UUID     \
-    "</uuid><title>/a title</title><metadata><x:y xmlns:x='urn:x' p='/etc/x'>/etc/y</x:y></metadata><memory>1024" \
-    "</memory><os><type>hvm</type>" os "</os><devices><emulator>/usr/bin/qemu-system-x86_64</emulator>" devices   \
+#define DOMAIN(os, devices, rest)                                                                                      \
+    "<domain type='kvm' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><name>web1</name><uuid>" UUID          \
+    "</uuid><title>/a title</title><metadata><x:y xmlns:x='urn:x' p='/etc/x'>/etc/y</x:y></metadata><memory>1024"      \
+    "</memory><os><type>hvm</type>" os "</os><devices><emulator>/usr/bin/qemu-system-x86_64</emulator>" devices        \
     "</devices>" rest "</domain>"
-#define DISK(path) "<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='" path        \
+#define DISK(path)                                                                                                     \
+    "<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='" path                            \
     "'/><target dev='vda'/></disk>"
 #define ARGS(args) "<qemu:commandline>" args "</qemu:commandline>"
 #define ARG(value) "<qemu:arg value='" value "'/>"
@@ -38,25 +39,34 @@ static void test_lets_in(void)
         DOMAIN("", "", ""),
         DOMAIN("", DISK(IMAGE), ""),
         DOMAIN("", DISK("/srv/vms/web1.img"), ""),
-        DOMAIN("", "<disk type='network' device='disk'><source protocol='nbd' name='/export'><host name='n'/></source>"
-                   "<target dev='vda'/></disk>", ""),
+        DOMAIN("",
+               "<disk type='network' device='disk'><source protocol='nbd' name='/export'><host name='n'/></source>"
+               "<target dev='vda'/></disk>",
+               ""),
         DOMAIN("", "<disk type='block' device='disk'><source dev='/dev/none/there'/><target dev='vda'/></disk>", ""),
-        DOMAIN("", "<serial type='pty'><source path='/dev/pts/3'/></serial><console type='pty' tty='/dev/pts/3'>"
-                   "<source path='/dev/pts/3'/></console>", ""),
+        DOMAIN("",
+               "<serial type='pty'><source path='/dev/pts/3'/></serial><console type='pty' tty='/dev/pts/3'>"
+               "<source path='/dev/pts/3'/></console>",
+               ""),
         DOMAIN("", "<serial type='file'><source path='/var/log/libvirt/console/web1.log' append='on'/></serial>", ""),
-        DOMAIN("", "<channel type='unix'><source mode='bind' path='/var/lib/libvirt/qemu/channel/target/"
-                   "domain-7-web1/a'/></channel>",
+        DOMAIN("",
+               "<channel type='unix'><source mode='bind' path='/var/lib/libvirt/qemu/channel/target/"
+               "domain-7-web1/a'/></channel>",
                ""),
         DOMAIN("", "<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>", ""),
         DOMAIN("", "<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>", ""),
         DOMAIN("<nvram>/var/lib/libvirt/qemu/nvram/web1_VARS.fd</nvram>", "", ""),
-        DOMAIN("<nvram template='/usr/share/of-another-host/VARS.fd'>/var/lib/libvirt/qemu/nvram/web1_VARS.fd</nvram>", "", ""),
-        DOMAIN("<nvram template='/var/lib/libvirt/images/not-there.fd'>/var/lib/libvirt/qemu/nvram/web1_VARS.fd</nvram>", "", ""),
+        DOMAIN("<nvram template='/usr/share/of-another-host/VARS.fd'>/var/lib/libvirt/qemu/nvram/web1_VARS.fd</nvram>",
+               "", ""),
+        DOMAIN(
+            "<nvram template='/var/lib/libvirt/images/not-there.fd'>/var/lib/libvirt/qemu/nvram/web1_VARS.fd</nvram>",
+            "", ""),
         DOMAIN("", "<interface type='bridge'><source bridge='br0'/></interface>", ""),
         DOMAIN("", "", "<resource><partition>/machine</partition></resource>"),
         DOMAIN("", "", "<seclabel type='dynamic' model='dac' relabel='yes'><label>+64055:+64055</label></seclabel>"),
-        DOMAIN("", "", ARGS(ARG("-object") ARG("memory-backend-ram,id=lab.ram,size=1K") ARG("-machine")
-                            ARG("memory-backend=lab.ram") ARG("-m") ARG("size=1K"))),
+        DOMAIN("", "",
+               ARGS(ARG("-object") ARG("memory-backend-ram,id=lab.ram,size=1K") ARG("-machine")
+                        ARG("memory-backend=lab.ram") ARG("-m") ARG("size=1K"))),
         DOMAIN("", "", ARGS(ARG("-fw_cfg") ARG("name=opt/com.coreos/config,string=x"))),
         DOMAIN("", "", ARGS(ARG("-machine") ARG("q35,vmport=off,accel=kvm") ARG("-boot") ARG("menu=on,order=cd"))),
         DOMAIN("", "", ARGS(ARG("-global") ARG("ICH9-LPC.disable_s3=1") ARG("-boot") ARG("d"))),
@@ -71,6 +81,7 @@ static void test_lets_in(void)
 /* Each of these was a way to the host, or to another VM. */
 static void test_keeps_out(void)
 {
+    /* clang-format off */
     static const char *const bad[] = {
         "", "<domain/>", "<network/>",
         "<domain type='kvm'><name>web1</name><uuid>ffffffff-4567-89ab-cdef-0123456789ab</uuid></domain>",
@@ -153,6 +164,7 @@ static void test_keeps_out(void)
         DOMAIN("", "", ARGS(ARG("-m") ARG("1K") ARG("-snapshot"))),
         DOMAIN("", "", ARGS("<qemu:env name='LD_PRELOAD' value='x'/>")),
     };
+    /* clang-format on */
     g_autoptr(drv_admission) admission = drv_admission_new();
 
     for (guint i = 0; i < G_N_ELEMENTS(bad); i++)
@@ -186,8 +198,8 @@ static void test_operator_allows(void)
 
 static void test_file(void)
 {
-    static const char *const bad[] = {"everything", "directory", "directory vms", "directory /a/../b", "host-devices yes",
-                                      NULL};
+    static const char *const bad[] = {"everything",        "directory",        "directory vms",
+                                      "directory /a/../b", "host-devices yes", NULL};
 
     for (guint i = 0; bad[i]; i++) {
         g_autoptr(drv_admission) admission = drv_admission_new();
@@ -204,12 +216,30 @@ static void test_file(void)
 
 static void test_directories(void)
 {
+    /* clang-format off */
     static const char *const good[] = {"/var/lib/libvirt/images", "/var/lib/libvirt/images/deep", "/var/lib/libvirt/fast",
                                        "/srv", "/data/vms", "/mnt/x", "/home/anna/vms", "/tmp", "/var/tmp", "/run/pool/a"};
-    static const char *const bad[] = {"/", "/etc", "/etc/cron.d", "/var", "/var/lib", "/var/lib/libvirt",
-                                      "/var/lib/libvirt/qemu", "/var/lib/libvirt/qemu/nvram", "/var/lib/libvirt/swtpm/x",
-                                      "/var/spool/cron", "/run", "/run/poolx", "/usr/lib", "/root", "/home/anna/.ssh",
-                                      "/opt", "/dev/shm", "/boot", "/run/pool/.drover-kept", "/lib64"};
+    /* clang-format on */
+    static const char *const bad[] = {"/",
+                                      "/etc",
+                                      "/etc/cron.d",
+                                      "/var",
+                                      "/var/lib",
+                                      "/var/lib/libvirt",
+                                      "/var/lib/libvirt/qemu",
+                                      "/var/lib/libvirt/qemu/nvram",
+                                      "/var/lib/libvirt/swtpm/x",
+                                      "/var/spool/cron",
+                                      "/run",
+                                      "/run/poolx",
+                                      "/usr/lib",
+                                      "/root",
+                                      "/home/anna/.ssh",
+                                      "/opt",
+                                      "/dev/shm",
+                                      "/boot",
+                                      "/run/pool/.drover-kept",
+                                      "/lib64"};
     g_autoptr(drv_admission) admission = drv_admission_new();
 
     g_ptr_array_add(admission->directories, g_strdup("/run/pool"));

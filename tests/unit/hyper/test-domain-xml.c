@@ -15,21 +15,18 @@ static char *describe(const char *xml)
     GString *text = g_string_new(NULL);
 
     g_assert_no_error(error);
-    g_string_append_printf(text, "%s %s vcpus=%u memory=%" G_GUINT64_FORMAT "\n", domain->name,
-                           domain->uuid, domain->vcpus, domain->memory_bytes);
+    g_string_append_printf(text, "%s %s vcpus=%u memory=%" G_GUINT64_FORMAT "\n", domain->name, domain->uuid,
+                           domain->vcpus, domain->memory_bytes);
     for (guint i = 0; i < domain->disks->len; i++) {
         drv_disk *disk = g_ptr_array_index(domain->disks, i);
-        g_string_append_printf(text, "disk %s %s %s %s %s%s%s\n", disk->target, disk->device,
-                               disk->type, disk->format, disk->source ? disk->source : "(empty)",
-                               disk->readonly ? " readonly" : "",
+        g_string_append_printf(text, "disk %s %s %s %s %s%s%s\n", disk->target, disk->device, disk->type, disk->format,
+                               disk->source ? disk->source : "(empty)", disk->readonly ? " readonly" : "",
                                disk->shareable ? " shareable" : "");
     }
     for (guint i = 0; i < domain->networks->len; i++)
-        g_string_append_printf(text, "network %s\n",
-                               (char *)g_ptr_array_index(domain->networks, i));
+        g_string_append_printf(text, "network %s\n", (char *)g_ptr_array_index(domain->networks, i));
     for (guint i = 0; i < domain->obstacles->len; i++)
-        g_string_append_printf(text, "obstacle %s\n",
-                               (char *)g_ptr_array_index(domain->obstacles, i));
+        g_string_append_printf(text, "obstacle %s\n", (char *)g_ptr_array_index(domain->obstacles, i));
     for (guint i = 0; i < files->len; i++)
         g_string_append_printf(text, "file %s\n", (char *)g_ptr_array_index(files, i));
     return g_string_free(text, FALSE);
@@ -57,7 +54,11 @@ static void test_golden(gconstpointer data)
 static void test_broken(void)
 {
     const char *const bad[] = {
-        "", "web1", "<network/>", "<domain/>", "<domain><name>a</name></domain>",
+        "",
+        "web1",
+        "<network/>",
+        "<domain/>",
+        "<domain><name>a</name></domain>",
         "<!DOCTYPE d [<!ENTITY a SYSTEM 'file:///etc/passwd'>]><domain><name>&a;</name></domain>",
     };
     g_autofree char *path = g_build_filename(g_getenv("DRV_TEST_DATA"), "plain.xml", NULL);
@@ -96,9 +97,9 @@ static void test_bare(void)
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(memories); i++) {
-        g_autofree char *xml = g_strdup_printf(
-            "<domain><name> a </name><uuid>u</uuid>%s<devices><disk/><interface/></devices></domain>",
-            memories[i].memory);
+        g_autofree char *xml =
+            g_strdup_printf("<domain><name> a </name><uuid>u</uuid>%s<devices><disk/><interface/></devices></domain>",
+                            memories[i].memory);
         g_autoptr(drv_domain) domain = drv_domain_from_xml(xml, NULL);
         drv_disk *disk;
 
@@ -117,9 +118,10 @@ static void test_bare(void)
 
 static void test_invtsc_with_frequency(void)
 {
-    g_autoptr(drv_domain) domain = drv_domain_from_xml(
-        "<domain><name>a</name><uuid>u</uuid><cpu><feature policy='require' name='invtsc'/></cpu>"
-        "<clock><timer name='tsc' frequency='3000000000'/></clock></domain>", NULL);
+    g_autoptr(drv_domain) domain =
+        drv_domain_from_xml("<domain><name>a</name><uuid>u</uuid><cpu><feature policy='require' name='invtsc'/></cpu>"
+                            "<clock><timer name='tsc' frequency='3000000000'/></clock></domain>",
+                            NULL);
 
     g_assert_cmpuint(domain->obstacles->len, ==, 0);
 }

@@ -67,11 +67,12 @@ static void tear_down(fixture *f, gconstpointer data)
 /* A persistent domain that is shut off, with one disk. */
 static void define(fixture *f, const char *name, const char *disk)
 {
-    g_autofree char *xml = g_strdup_printf(
-        "<domain type='test'><name>%s</name><memory unit='MiB'>64</memory>"
-        "<os><type>hvm</type></os><devices><disk type='file' device='disk'>"
-        "<driver name='qemu' type='raw'/><source file='%s'/><target dev='vda' bus='virtio'/>"
-        "</disk></devices></domain>", name, disk);
+    g_autofree char *xml =
+        g_strdup_printf("<domain type='test'><name>%s</name><memory unit='MiB'>64</memory>"
+                        "<os><type>hvm</type></os><devices><disk type='file' device='disk'>"
+                        "<driver name='qemu' type='raw'/><source file='%s'/><target dev='vda' bus='virtio'/>"
+                        "</disk></devices></domain>",
+                        name, disk);
     g_autoptr(virDomain) domain = virDomainDefineXML(f->keep->connection, xml);
 
     if (!domain)
@@ -91,8 +92,7 @@ static void test_host(fixture *f, gconstpointer data)
     g_assert_cmpuint(facts.memory_bytes, ==, (guint64)3 << 30);
     g_assert_cmpuint(facts.memory_free_bytes, >, 0);
     g_assert_cmpuint(facts.memory_free_bytes, <=, facts.memory_bytes);
-    g_assert_true(g_str_has_prefix(facts.libvirt_version, "9.") ||
-                  strchr(facts.libvirt_version, '.'));
+    g_assert_true(g_str_has_prefix(facts.libvirt_version, "9.") || strchr(facts.libvirt_version, '.'));
     g_assert_cmpuint(facts.domains_running, ==, 1);
     g_assert_cmpint(facts.clock_real_ms, >, G_GINT64_CONSTANT(1700000000000));
     drv_host_facts_clear(&facts);
@@ -133,8 +133,8 @@ static void test_domain(fixture *f, gconstpointer data)
     g_autoptr(GError) error = NULL;
 
     for (gsize i = 0; i < 2; i++) {
-        g_autoptr(drv_domain) domain = i ? drv_hyper_domain(f->hyper, TEST_UUID, &error)
-                                         : drv_hyper_domain_named(f->hyper, "test", &error);
+        g_autoptr(drv_domain) domain =
+            i ? drv_hyper_domain(f->hyper, TEST_UUID, &error) : drv_hyper_domain_named(f->hyper, "test", &error);
 
         g_assert_no_error(error);
         g_assert_cmpstr(domain->uuid, ==, TEST_UUID);
@@ -148,8 +148,7 @@ static void test_domain(fixture *f, gconstpointer data)
         g_assert_nonnull(strstr(error->message, missing[i]));
         g_clear_error(&error);
         g_assert_null(drv_hyper_domain(f->hyper, missing[i], &error));
-        g_assert_cmpint(error->code, ==,
-                        g_str_equal(missing[i], NO_UUID) ? DRV_ERROR_NOT_FOUND : DRV_ERROR_INVALID);
+        g_assert_cmpint(error->code, ==, g_str_equal(missing[i], NO_UUID) ? DRV_ERROR_NOT_FOUND : DRV_ERROR_INVALID);
         g_clear_error(&error);
     }
 }
@@ -179,8 +178,8 @@ static void test_named_like_a_uuid(fixture *f, gconstpointer data)
 static void test_snapshot(fixture *f, gconstpointer data)
 {
     g_autoptr(virDomain) domain = virDomainLookupByName(f->keep->connection, "test");
-    virDomainSnapshotPtr snapshot = virDomainSnapshotCreateXML(
-        domain, "<domainsnapshot><name>before</name></domainsnapshot>", 0);
+    virDomainSnapshotPtr snapshot =
+        virDomainSnapshotCreateXML(domain, "<domainsnapshot><name>before</name></domainsnapshot>", 0);
     drv_belongings found;
 
     g_assert_nonnull(snapshot);
@@ -208,7 +207,7 @@ static void test_resume(fixture *f, gconstpointer data)
     g_clear_error(&error);
     g_assert_cmpint(virDomainDestroy(domain), ==, 0);
     g_assert_false(drv_hyper_resume(f->hyper, TEST_UUID, &error)); /* shut off: not fine */
-    g_assert_nonnull(error); /* of which kind depends on libvirt's driver */
+    g_assert_nonnull(error);                                       /* of which kind depends on libvirt's driver */
 }
 
 static void test_destroy(fixture *f, gconstpointer data)
@@ -256,8 +255,8 @@ static void logged(const char *expected, const char *directory)
     g_assert_cmpstr(found, ==, all);
 }
 
-static void assert_create_fails(fixture *f, const char *path, const char *format, guint64 capacity,
-                                guint64 needed, drv_error_code code, const char *says)
+static void assert_create_fails(fixture *f, const char *path, const char *format, guint64 capacity, guint64 needed,
+                                drv_error_code code, const char *says)
 {
     g_autoptr(GError) error = NULL;
 
@@ -314,7 +313,7 @@ static void test_disk(fixture *f, gconstpointer format)
     logged("unlink web1.img, flush %s", f->directory);
     disk_log_begin();
     g_assert_true(drv_hyper_disk_remove(f->hyper, path, &error)); /* gone: fine */
-    logged("unlink web1.img, flush %s", f->directory); /* perhaps not yet for good */
+    logged("unlink web1.img, flush %s", f->directory);            /* perhaps not yet for good */
     g_assert_no_error(error);
     g_assert_cmpint(stat(path, &st), <, 0);
 }
@@ -401,8 +400,8 @@ static void test_disk_refused(fixture *f, gconstpointer data)
 /* The pool of the directory sees what was made and what was removed. */
 static void test_pool(fixture *f, gconstpointer data)
 {
-    g_autofree char *xml = g_strdup_printf(
-        "<pool type='dir'><name>images</name><target><path>%s</path></target></pool>", f->directory);
+    g_autofree char *xml =
+        g_strdup_printf("<pool type='dir'><name>images</name><target><path>%s</path></target></pool>", f->directory);
     g_autoptr(virStoragePool) pool = virStoragePoolCreateXML(f->keep->connection, xml, 0);
     g_autofree char *path = g_build_filename(f->directory, "p.raw", NULL);
     g_autoptr(GError) error = NULL;
@@ -440,7 +439,8 @@ static void define_qcow2(fixture *f, const char *name, const char *path)
     g_autofree char *xml = g_strdup_printf(
         "<domain type='test'><name>%s</name><memory unit='MiB'>64</memory><os><type>hvm</type></os><devices>"
         "<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='%s'/>"
-        "<target dev='vda' bus='virtio'/></disk></devices></domain>", name, path);
+        "<target dev='vda' bus='virtio'/></disk></devices></domain>",
+        name, path);
     g_autoptr(virDomain) domain = virDomainDefineXML(f->keep->connection, xml);
 
     if (!domain)
@@ -482,8 +482,7 @@ static void test_image_uses(fixture *f, gconstpointer data)
     db = drv_hyper_domain_named(f->hyper, "db", NULL);
     uses = drv_hyper_image_uses(f->hyper, NULL, &error);
     g_assert_no_error(error);
-    golden_says = g_strdup_printf("VM clone1 has it as the base of its disk vda, the image %s is based on it",
-                                  path[1]);
+    golden_says = g_strdup_printf("VM clone1 has it as the base of its disk vda, the image %s is based on it", path[1]);
     clone_says = g_strdup_printf("VM clone1 has it as its disk vda, the image %s is based on it", path[4]);
     expect_use(uses, path[0], golden_says);
     expect_use(uses, path[1], clone_says);

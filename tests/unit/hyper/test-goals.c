@@ -9,8 +9,7 @@
 
 #define TEST_UUID "6695eb01-f6a4-8304-79aa-97f2502e193f"
 #define NO_UUID "00000000-0000-4000-8000-000000000000"
-#define DOMAIN(metadata)                                                                           \
-    "<domain><name>a</name><uuid>" TEST_UUID "</uuid><metadata>" metadata "</metadata></domain>"
+#define DOMAIN(metadata) "<domain><name>a</name><uuid>" TEST_UUID "</uuid><metadata>" metadata "</metadata></domain>"
 
 static void test_read(void)
 {
@@ -25,7 +24,8 @@ static void test_read(void)
         {DOMAIN("<x:other xmlns:x='" DRV_GOALS_NAMESPACE "' max_pause_ms='1'/>"), G_MAXUINT},
         {DOMAIN("<x:goals xmlns:x='" DRV_GOALS_NAMESPACE "'/>"), 0},
         {DOMAIN("<o:app xmlns:o='urn:other'/><drover:goals xmlns:drover='" DRV_GOALS_NAMESPACE
-                "' max_pause_ms='200' later='&lt;&quot;' drover:foreign='1'/>"), 2},
+                "' max_pause_ms='200' later='&lt;&quot;' drover:foreign='1'/>"),
+         2},
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -47,8 +47,8 @@ static void test_element(void)
     g_autoptr(GHashTable) attributes = g_hash_table_new(g_str_hash, g_str_equal);
     g_autofree char *text = NULL;
 
-    g_hash_table_insert(attributes, (gpointer)"policy", (gpointer)"gold");
-    g_hash_table_insert(attributes, (gpointer)"later", (gpointer)"<\"&'");
+    g_hash_table_insert(attributes, (gpointer) "policy", (gpointer) "gold");
+    g_hash_table_insert(attributes, (gpointer) "later", (gpointer) "<\"&'");
     text = drv_goals_element(attributes);
     g_assert_cmpstr(text, ==, "<goals later=\"&lt;&quot;&amp;&apos;\" policy=\"gold\"/>");
 }
@@ -78,15 +78,14 @@ static void test_libvirt(void)
         g_autofree char *found = NULL;
         char *kept;
 
-        g_hash_table_replace(attributes, (gpointer)"policy", (gpointer)policy);
+        g_hash_table_replace(attributes, (gpointer) "policy", (gpointer)policy);
         g_assert_true(drv_hyper_set_goals(hyper, TEST_UUID, attributes, &error));
         g_assert_no_error(error);
         found = policy_of(hyper);
         g_assert_cmpstr(found, ==, policy);
         domain = drv_lease_domain(keep, TEST_UUID, &error);
         g_assert_no_error(error);
-        kept = virDomainGetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, DRV_GOALS_NAMESPACE,
-                                    VIR_DOMAIN_AFFECT_CONFIG);
+        kept = virDomainGetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, DRV_GOALS_NAMESPACE, VIR_DOMAIN_AFFECT_CONFIG);
         g_assert_nonnull(kept);
         g_assert_nonnull(strstr(kept, policy));
         free(kept);

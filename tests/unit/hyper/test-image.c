@@ -45,14 +45,13 @@ static void qemu_img(const char *directory, const char *arguments)
     int status = 0;
 
     g_assert_true(g_shell_parse_argv(command, NULL, &argv, &error));
-    g_assert_true(g_spawn_sync(directory, argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status,
-                               &error));
+    g_assert_true(g_spawn_sync(directory, argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status, &error));
     g_assert_no_error(error);
     g_assert_cmpint(status, ==, 0);
 }
 
-static void assert_part(GPtrArray *parts, guint index, const char *directory, const char *name,
-                        const char *format, gboolean data)
+static void assert_part(GPtrArray *parts, guint index, const char *directory, const char *name, const char *format,
+                        gboolean data)
 {
     g_autofree char *path = g_build_filename(directory, name, NULL);
     const drv_image_part *part;
@@ -85,7 +84,8 @@ static void test_parts(void)
     qemu_img(directory, "-o data_file=db.data,data_file_raw=on db.qcow2 1M");
     qemu_img(directory, "-b db.qcow2 -F qcow2 middle.qcow2");
     json = g_strdup_printf("-F qcow2 -b 'json:{\"driver\":\"qcow2\",\"file\":{\"driver\":\"file\","
-                           "\"filename\":\"%s/middle.qcow2\"}}' top.qcow2", directory);
+                           "\"filename\":\"%s/middle.qcow2\"}}' top.qcow2",
+                           directory);
     qemu_img(directory, json);
     parts = drv_image_parts(top, "qcow2");
     g_assert_cmpuint(parts->len, ==, 3);

@@ -19,8 +19,7 @@ static list job_of(int operation)
 {
     list l = {0};
 
-    g_assert_cmpint(virTypedParamsAddInt(&l.params, &l.count, &l.max, VIR_DOMAIN_JOB_OPERATION,
-                                         operation), ==, 0);
+    g_assert_cmpint(virTypedParamsAddInt(&l.params, &l.count, &l.max, VIR_DOMAIN_JOB_OPERATION, operation), ==, 0);
     add(&l, VIR_DOMAIN_JOB_TIME_ELAPSED, 10435);
     add(&l, VIR_DOMAIN_JOB_DOWNTIME, 14);
     add(&l, VIR_DOMAIN_JOB_MEMORY_TOTAL, 537665536);

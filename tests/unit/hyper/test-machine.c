@@ -18,18 +18,18 @@ static drv_machine *machine_of(const char *xml)
 
 static void test_whole(void)
 {
-    g_autoptr(drv_machine) machine = machine_of(DOMAIN(
-        "<vcpu placement='static' cpuset='0-3'>2</vcpu>"
-        "<cputune><vcpupin vcpu='1' cpuset='63'/><emulatorpin cpuset='2'/><iothreadpin iothread='4' "
-        "cpuset='5'/><shares>7</shares></cputune>"
-        "<numatune><memory mode='strict' nodeset='1'/><memnode cellid='0' mode='preferred' nodeset='7'/>"
-        "</numatune><memoryBacking><hugepages><page size='1' unit='GiB' nodeset='1'/><page size='2048'/>"
-        "</hugepages></memoryBacking>"
-        "<os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os>"
-        "<cpu mode='custom' check='full'><model>EPYC</model><feature name='aes' policy='require'/><numa>"
-        "<cell id='0' memory='32768' unit='KiB'/><cell id='1' memory='2' unit='GiB'/></numa></cpu>"
-        "<devices><emulator>/usr/bin/qemu</emulator></devices>"
-        "<seclabel type='static' model='dac'><label>root:root</label></seclabel>"));
+    g_autoptr(drv_machine) machine = machine_of(
+        DOMAIN("<vcpu placement='static' cpuset='0-3'>2</vcpu>"
+               "<cputune><vcpupin vcpu='1' cpuset='63'/><emulatorpin cpuset='2'/><iothreadpin iothread='4' "
+               "cpuset='5'/><shares>7</shares></cputune>"
+               "<numatune><memory mode='strict' nodeset='1'/><memnode cellid='0' mode='preferred' nodeset='7'/>"
+               "</numatune><memoryBacking><hugepages><page size='1' unit='GiB' nodeset='1'/><page size='2048'/>"
+               "</hugepages></memoryBacking>"
+               "<os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os>"
+               "<cpu mode='custom' check='full'><model>EPYC</model><feature name='aes' policy='require'/><numa>"
+               "<cell id='0' memory='32768' unit='KiB'/><cell id='1' memory='2' unit='GiB'/></numa></cpu>"
+               "<devices><emulator>/usr/bin/qemu</emulator></devices>"
+               "<seclabel type='static' model='dac'><label>root:root</label></seclabel>"));
     const drv_pin *pin;
     const drv_pages *pages;
 
@@ -59,8 +59,8 @@ static void test_whole(void)
 static void test_little(void)
 {
     g_autoptr(drv_machine) machine = machine_of(DOMAIN("<cpu mode='host-passthrough'/>"
-                                                 "<vcpu placement='auto' cpuset='0-7'>1</vcpu>"
-                                                 "<memoryBacking><hugepages/></memoryBacking>"));
+                                                       "<vcpu placement='auto' cpuset='0-7'>1</vcpu>"
+                                                       "<memoryBacking><hugepages/></memoryBacking>"));
     g_autoptr(drv_machine) empty = machine_of("<domain/>");
     g_autoptr(GError) error = NULL;
     const drv_pages *pages = machine->pages->pdata[0];
@@ -97,8 +97,9 @@ static void test_capabilities(void)
         "<mode name='host-model' supported='yes'><model>EPYC</model><feature policy='require' "
         "name='aes'/></mode></cpu></domainCapabilities>");
 
-    g_assert_cmpstr(cpu, ==, "<cpu mode=\"custom\" match=\"exact\"><model>EPYC</model><feature "
-                             "policy=\"require\" name=\"aes\"/></cpu>");
+    g_assert_cmpstr(cpu, ==,
+                    "<cpu mode=\"custom\" match=\"exact\"><model>EPYC</model><feature "
+                    "policy=\"require\" name=\"aes\"/></cpu>");
     g_assert_null(drv_cpu_from_capabilities("<domainCapabilities/>"));
     g_assert_null(drv_cpu_from_capabilities("no XML"));
 }

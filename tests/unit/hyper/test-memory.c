@@ -16,7 +16,8 @@
 #define ODD_BYTES ((gsize)(37 * 65536 + 8192)) /* no other mapping has just so many */
 #define TWO_BYTES ((gsize)(53 * 65536))
 #define SHARED_BYTES ((gsize)(41 * 65536))
-#define BACKEND(id, size) "-object", "{\"qom-type\":\"memory-backend-ram\",\"id\":\"" id "\",\"size\":" G_STRINGIFY(size) "}"
+#define BACKEND(id, size)                                                                                              \
+    "-object", "{\"qom-type\":\"memory-backend-ram\",\"id\":\"" id "\",\"size\":" G_STRINGIFY(size) "}"
 #define MACHINE(id) "-machine", "pc-q35-7.2,usb=off,memory-backend=" id
 #define ODD BACKEND("pc.ram", 2433024)
 
@@ -113,10 +114,10 @@ static void check_bytes(const drv_guest_memory *memory, guint chunk, guint first
 
 static void test_blocks(void)
 {
-    process it = start(UUID, (const char *const[]){ODD, BACKEND("n0", 3473408), MACHINE("pc.ram"), BACKEND("n1", 3473408),
-                                                    "-numa", "node,nodeid=0,memdev=n0", "-device",
-                                                    "{\"driver\":\"pc-dimm\",\"memdev\":\"n1\",\"id\":\"dimm0\"}",
-                                                    NULL});
+    process it =
+        start(UUID, (const char *const[]){ODD, BACKEND("n0", 3473408), MACHINE("pc.ram"), BACKEND("n1", 3473408),
+                                          "-numa", "node,nodeid=0,memdev=n0", "-device",
+                                          "{\"driver\":\"pc-dimm\",\"memdev\":\"n1\",\"id\":\"dimm0\"}", NULL});
     g_autoptr(GError) error = NULL;
     g_autoptr(drv_guest_memory) memory = drv_hyper_memory_open_process(it.pid, UUID, &error);
 
@@ -174,8 +175,8 @@ static void test_untouched(void)
 static void test_machine_says_last(void)
 {
     process it = start(UUID, (const char *const[]){BACKEND("pc.ram", 3473408), MACHINE("pc.ram"), "-object",
-                                                    "memory-backend-file,id=own.ram,mem-path=/x,size=2376K,share=on",
-                                                    "-machine", "memory-backend=own.ram", NULL});
+                                                   "memory-backend-file,id=own.ram,mem-path=/x,size=2376K,share=on",
+                                                   "-machine", "memory-backend=own.ram", NULL});
     g_autoptr(GError) error = NULL;
     g_autoptr(drv_guest_memory) memory = drv_hyper_memory_open_process(it.pid, UUID, &error);
 

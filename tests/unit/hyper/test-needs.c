@@ -63,7 +63,8 @@ static void test_nothing(void)
     g_autoptr(GError) error = NULL;
     g_autoptr(GPtrArray) none = drv_needs_from_xml(
         "<domain xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><devices/><qemu:commandline>"
-        "<qemu:arg value='-fw_cfg'/></qemu:commandline></domain>", &error);
+        "<qemu:arg value='-fw_cfg'/></qemu:commandline></domain>",
+        &error);
 
     g_assert_no_error(error);
     g_assert_cmpuint(none->len, ==, 0);

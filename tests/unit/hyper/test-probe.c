@@ -179,8 +179,7 @@ static void test_contents(void)
     g_clear_error(&error);
     disk_log_fail(NULL, 0);
     /* Slowed down, so that it is still there to be stopped. */
-    g_assert_false(drv_content_copy(from, "raw", to, "raw", FALSE, 1 << 16, stop_at_once, NULL,
-                                    &error));
+    g_assert_false(drv_content_copy(from, "raw", to, "raw", FALSE, 1 << 16, stop_at_once, NULL, &error));
     g_assert_error(error, DRV_ERROR, DRV_ERROR_CANCELLED);
     g_clear_error(&error);
     g_assert_false(drv_content_copy("/nowhere", "raw", to, "raw", FALSE, 0, NULL, NULL, &error));

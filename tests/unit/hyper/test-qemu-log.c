@@ -5,14 +5,13 @@
 #include "hyper/qemu-log.h"
 
 #define BEGIN "2026-11-30 10:00:00.500+0000: starting up libvirt version: 9.0.0, qemu version: 7.2.19\n"
-#define COMMAND \
+#define COMMAND                                                                                                        \
     "LC_ALL=C \\\nPATH=/usr/bin \\\n/usr/bin/qemu-system-x86_64 \\\n-name guest=web1 \\\n-msg timestamp=on\n"
-#define USUAL                                                                                        \
-    "char device redirected to /dev/pts/3 (label charserial0)\n"                                     \
-    "2026-11-30T10:00:01.000001Z qemu-system-x86_64: warning: TCG doesn't support requested feature\n" \
+#define USUAL                                                                                                          \
+    "char device redirected to /dev/pts/3 (label charserial0)\n"                                                       \
+    "2026-11-30T10:00:01.000001Z qemu-system-x86_64: warning: TCG doesn't support requested feature\n"                 \
     "2026-11-30 10:00:02.000+0000: Domain id=7 is tainted: custom-monitor\n"
-#define ASSERTION                                                                                    \
-    "qemu-system-x86_64: ../../block/block-backend.c:1780: blk_drain: Assertion `0' failed.\n"
+#define ASSERTION "qemu-system-x86_64: ../../block/block-backend.c:1780: blk_drain: Assertion `0' failed.\n"
 #define ENDING "2026-11-30 10:00:05.000+0000: shutting down, reason=crashed\n"
 
 static gint64 begun_ms(void)
@@ -30,9 +29,9 @@ static void test_words(void)
         {BEGIN COMMAND USUAL ASSERTION ENDING,
          "qemu-system-x86_64: ../../block/block-backend.c:1780: blk_drain: Assertion `0' failed."},
         /* Its own time stamp is not needed; several lines are one. */
-        {BEGIN COMMAND "2026-11-30T10:00:04.123456Z qemu-system-x86_64: Unknown ramblock \"x\"\n"
-                       "2026-11-30T10:00:04.123457Z qemu-system-x86_64: load of migration failed: Invalid argument\n"
-                       ENDING,
+        {BEGIN COMMAND
+         "2026-11-30T10:00:04.123456Z qemu-system-x86_64: Unknown ramblock \"x\"\n"
+         "2026-11-30T10:00:04.123457Z qemu-system-x86_64: load of migration failed: Invalid argument\n" ENDING,
          "qemu-system-x86_64: Unknown ramblock \"x\" | qemu-system-x86_64: load of migration failed: Invalid "
          "argument"},
         /* Its stream was cut: that says nothing. */
@@ -42,8 +41,9 @@ static void test_words(void)
          NULL},
         /* Only the last QEMU of this VM. */
         {BEGIN COMMAND ASSERTION ENDING BEGIN COMMAND USUAL ENDING, NULL},
-        {BEGIN COMMAND USUAL "2026-11-30T10:00:04.1Z qemu-system-x86_64: terminating on signal 15 from pid 7\n"
-                             "2026-11-30T10:00:04.1Z qemu-system-x86_64: load of migration failed: Input/output error\n",
+        {BEGIN COMMAND USUAL
+         "2026-11-30T10:00:04.1Z qemu-system-x86_64: terminating on signal 15 from pid 7\n"
+         "2026-11-30T10:00:04.1Z qemu-system-x86_64: load of migration failed: Input/output error\n",
          NULL},
         {BEGIN COMMAND "1\n2\n3\n4\n5\n6\n7\n", "3 | 4 | 5 | 6 | 7"},
         /* Nothing that a terminal would obey, nothing that is no UTF-8. */

@@ -14,9 +14,9 @@
 static const drv_uuid uuid = {"6695eb01-f6a4-8304-79aa-97f2502e193f"};
 
 typedef struct {
-    char *dir;    /* of the session */
+    char *dir; /* of the session */
     char *images;
-    char *path;   /* of the image */
+    char *path; /* of the image */
     json_object *made;
     json_object *what;
 } fixture;
@@ -105,8 +105,7 @@ static void test_all_that_was_made(fixture *f, gconstpointer data)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-#define ADD(name, function)                                                                        \
-    g_test_add("/arrival/" name, fixture, NULL, set_up, function, tear_down)
+#define ADD(name, function) g_test_add("/arrival/" name, fixture, NULL, set_up, function, tear_down)
     ADD("image-that-was-sent", test_image_that_was_sent);
     ADD("all-that-was-made", test_all_that_was_made);
     return g_test_run();

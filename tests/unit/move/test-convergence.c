@@ -13,11 +13,11 @@
 
 typedef struct {
     guint64 memory_bytes;
-    guint64 hot_bytes;   /* the part that the guest rewrites again and again */
-    double dirty_bps;    /* bytes a second written to it */
+    guint64 hot_bytes; /* the part that the guest rewrites again and again */
+    double dirty_bps;  /* bytes a second written to it */
     double link_bps;
-    gboolean throttled;  /* QEMU throttles: 1 %, then 10 % more every second round */
-    guint64 calms_ms;    /* after that it dirties nothing; 0: never */
+    gboolean throttled; /* QEMU throttles: 1 %, then 10 % more every second round */
+    guint64 calms_ms;   /* after that it dirties nothing; 0: never */
 } guest_model;
 
 typedef struct {
@@ -36,8 +36,7 @@ static void note(course_log *course, drv_rung rung, gint64 now_ms, const drv_lad
         course->ms[rung] = now_ms;
     course->last_ms[rung] = now_ms;
     /* Getting near is no rung to speak of. */
-    if (rung != DRV_RUNG_NEAR && rung != DRV_RUNG_ALLOW &&
-        (!course->count || course->rungs[course->count - 1] != rung))
+    if (rung != DRV_RUNG_NEAR && rung != DRV_RUNG_ALLOW && (!course->count || course->rungs[course->count - 1] != rung))
         course->rungs[course->count++] = rung;
     g_assert_cmpuint(course->count, <, G_N_ELEMENTS(course->rungs));
     g_assert_cmpuint(ladder->allowed_ms, >=, course->allowed_ms);
@@ -108,8 +107,7 @@ static course_log run_plain(const guest_model *guest, const drv_ladder_goals *go
 
 static void test_idle_guest_keeps_the_first_pause(void)
 {
-    guest_model idle = {.memory_bytes = 512 * MIB, .hot_bytes = 4 * MIB, .dirty_bps = MIB / 2,
-                  .link_bps = 100 * MIB};
+    guest_model idle = {.memory_bytes = 512 * MIB, .hot_bytes = 4 * MIB, .dirty_bps = MIB / 2, .link_bps = 100 * MIB};
     course_log course = run_plain(&idle, &plain_goals);
 
     g_assert_true(course.switched);
@@ -217,8 +215,11 @@ static void test_qemu_reckons_too_low_on_a_known_link(void)
     /* So much has not gone in this move: something else is the limit. */
     drv_ladder_begin(&ladder, &goals, 0, 0);
     ladder.link_bps = 1000 * MIB;
-    stats = (drv_job_stats){.active = TRUE, .rounds = 2, .memory_total_bytes = 256 * MIB,
-                            .memory_remaining_bytes = 100 * MIB, .memory_bps = 20 * MIB};
+    stats = (drv_job_stats){.active = TRUE,
+                            .rounds = 2,
+                            .memory_total_bytes = 256 * MIB,
+                            .memory_remaining_bytes = 100 * MIB,
+                            .memory_bps = 20 * MIB};
     g_assert_cmpint(drv_ladder_next(&ladder, &stats, 500), ==, DRV_RUNG_NONE);
     ladder.near = TRUE;
     ladder.set_ms = ladder.allowed_ms;
@@ -263,8 +264,8 @@ static void test_near_when_nothing_shrinks(void)
 /* What it needs is allowed, not all that may be. */
 static void test_pause_is_widened_as_needed(void)
 {
-    guest_model steady = {.memory_bytes = 256 * MIB, .hot_bytes = 8 * MIB, .dirty_bps = 200.0 * MIB,
-                    .link_bps = 100 * MIB};
+    guest_model steady = {
+        .memory_bytes = 256 * MIB, .hot_bytes = 8 * MIB, .dirty_bps = 200.0 * MIB, .link_bps = 100 * MIB};
     course_log course = run_plain(&steady, &plain_goals);
 
     g_assert_true(course.switched);
@@ -276,8 +277,11 @@ static void test_pause_is_widened_as_needed(void)
 
 static void test_throttle_comes_after_the_pause(void)
 {
-    guest_model busy = {.memory_bytes = 256 * MIB, .hot_bytes = 128 * MIB, .dirty_bps = 120.0 * MIB,
-                  .link_bps = 100 * MIB, .throttled = TRUE};
+    guest_model busy = {.memory_bytes = 256 * MIB,
+                        .hot_bytes = 128 * MIB,
+                        .dirty_bps = 120.0 * MIB,
+                        .link_bps = 100 * MIB,
+                        .throttled = TRUE};
     course_log course = run_plain(&busy, &plain_goals);
 
     g_assert_true(course.switched);
@@ -287,8 +291,8 @@ static void test_throttle_comes_after_the_pause(void)
 
 static void test_post_copy_only_where_allowed(void)
 {
-    guest_model wild = {.memory_bytes = 256 * MIB, .hot_bytes = 128 * MIB, .dirty_bps = 300.0 * MIB,
-                  .link_bps = 25 * MIB};
+    guest_model wild = {
+        .memory_bytes = 256 * MIB, .hot_bytes = 128 * MIB, .dirty_bps = 300.0 * MIB, .link_bps = 25 * MIB};
     drv_ladder_goals goals = {.max_pause_ms = 300, .may_post_copy = TRUE};
     drv_ladder ladder;
     course_log first, second;
@@ -316,8 +320,11 @@ static void test_post_copy_only_where_allowed(void)
 /* While throttling makes each round shorter nothing else is done. */
 static void test_patient_while_it_falls(void)
 {
-    guest_model slow = {.memory_bytes = 256 * MIB, .hot_bytes = 200 * MIB, .dirty_bps = 60.0 * MIB,
-                  .link_bps = 30 * MIB, .throttled = TRUE};
+    guest_model slow = {.memory_bytes = 256 * MIB,
+                        .hot_bytes = 200 * MIB,
+                        .dirty_bps = 60.0 * MIB,
+                        .link_bps = 30 * MIB,
+                        .throttled = TRUE};
     course_log course = run_plain(&slow, &plain_goals);
 
     g_assert_true(course.switched);
@@ -327,8 +334,8 @@ static void test_patient_while_it_falls(void)
 
 static void test_time_limit(void)
 {
-    guest_model wild = {.memory_bytes = 256 * MIB, .hot_bytes = 128 * MIB, .dirty_bps = 300.0 * MIB,
-                  .link_bps = 25 * MIB};
+    guest_model wild = {
+        .memory_bytes = 256 * MIB, .hot_bytes = 128 * MIB, .dirty_bps = 300.0 * MIB, .link_bps = 25 * MIB};
     drv_ladder_goals goals = {.max_pause_ms = 300, .max_time_ms = 20000};
     course_log course = run_plain(&wild, &goals);
 
@@ -345,10 +352,9 @@ static void test_time_limit(void)
 
 static void test_hand_over_in_time(void)
 {
-    guest_model wild = {.memory_bytes = 4096ull * MIB, .hot_bytes = 128 * MIB, .dirty_bps = 300.0 * MIB,
-                  .link_bps = 25 * MIB};
-    drv_ladder_goals goals = {
-        .max_pause_ms = 300, .max_time_ms = 20000, .method = DRV_METHOD_HYBRID};
+    guest_model wild = {
+        .memory_bytes = 4096ull * MIB, .hot_bytes = 128 * MIB, .dirty_bps = 300.0 * MIB, .link_bps = 25 * MIB};
+    drv_ladder_goals goals = {.max_pause_ms = 300, .max_time_ms = 20000, .method = DRV_METHOD_HYBRID};
     course_log course = run_plain(&wild, &goals);
 
     g_assert_cmpint(course.rungs[0], ==, DRV_RUNG_HANDOVER);
@@ -357,8 +363,7 @@ static void test_hand_over_in_time(void)
 
 static void test_methods(void)
 {
-    guest_model calm = {.memory_bytes = 256 * MIB, .hot_bytes = MIB, .dirty_bps = MIB,
-                  .link_bps = 25 * MIB};
+    guest_model calm = {.memory_bytes = 256 * MIB, .hot_bytes = MIB, .dirty_bps = MIB, .link_bps = 25 * MIB};
     drv_ladder_goals goals = plain_goals;
     course_log course;
 

@@ -12,30 +12,40 @@ typedef struct {
     const char *remedy;
 } row;
 
-static const char *const causes[] = {"shut off at h1", "would not converge", "connection with h2 is lost",
-                                     "relay died", "said last", "QEMU says no", "droverd was restarted"};
+static const char *const causes[] = {"shut off at h1", "would not converge", "connection with h2 is lost", "relay died",
+                                     "said last",      "QEMU says no",       "droverd was restarted"};
 
 static void test_first_alone(void)
 {
     /* Each has all consequences that it can have. */
     static const row rows[] = {
         {{.shut_off = TRUE, .link_lost = TRUE, .relay_dead = TRUE, .relay_error = "x"},
-         "QEMU says no", DRV_ERROR_FAILED, "shut off at h1", "virsh start web1"},
+         "QEMU says no",
+         DRV_ERROR_FAILED,
+         "shut off at h1",
+         "virsh start web1"},
         {{.gave_up = "it writes faster than the link", .relay_error = ""},
-         "QEMU says no", DRV_ERROR_FAILED, "would not converge", "--max-pause"},
+         "QEMU says no",
+         DRV_ERROR_FAILED,
+         "would not converge",
+         "--max-pause"},
         {{.link_lost = TRUE, .relay_dead = TRUE, .relay_error = "no answer for 5 s", .qemu_words = "said last"},
-         "QEMU says no", DRV_ERROR_UNREACHABLE, "connection with h2 is lost", "Migrate it again when"},
-        {{.relay_dead = TRUE, .relay_error = ""},
-         "QEMU says no", DRV_ERROR_FAILED, "relay died", "journalctl -k"},
+         "QEMU says no",
+         DRV_ERROR_UNREACHABLE,
+         "connection with h2 is lost",
+         "Migrate it again when"},
+        {{.relay_dead = TRUE, .relay_error = ""}, "QEMU says no", DRV_ERROR_FAILED, "relay died", "journalctl -k"},
         {{.relay_error = "", .qemu_words = "Assertion `0' failed."},
-         "QEMU says no", DRV_ERROR_CONFLICT, "said last", "migrate it again"},
+         "QEMU says no",
+         DRV_ERROR_CONFLICT,
+         "said last",
+         "migrate it again"},
         {{.relay_error = ""}, "QEMU says no", DRV_ERROR_CONFLICT, "QEMU says no", "/var/log/libvirt/qemu/web1.log"},
         {{.relay_error = ""}, NULL, DRV_ERROR_FAILED, "droverd was restarted", "Migrate it again"},
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
-        g_autoptr(GError) call =
-            rows[i].call ? g_error_new_literal(DRV_ERROR, DRV_ERROR_CONFLICT, rows[i].call) : NULL;
+        g_autoptr(GError) call = rows[i].call ? g_error_new_literal(DRV_ERROR, DRV_ERROR_CONFLICT, rows[i].call) : NULL;
         drv_cause cause = rows[i].cause;
         g_autofree char *text = NULL;
         int code = -1;

@@ -40,8 +40,8 @@ static void tear_down(fixture *f, gconstpointer data)
 
 static drv_job *new_job(fixture *f)
 {
-    g_autoptr(json_object) step = drv_json_parse(
-        "{\"vm\":\"web1\",\"uuid\":\"u\",\"source\":\"h1\",\"target\":\"h2\"}", "a step", NULL);
+    g_autoptr(json_object) step =
+        drv_json_parse("{\"vm\":\"web1\",\"uuid\":\"u\",\"source\":\"h1\",\"target\":\"h2\"}", "a step", NULL);
     g_autoptr(GError) error = NULL;
     drv_job *job = drv_job_new(f->store, "h1-1", "h1-p1", NULL, step, &error);
 

@@ -11,15 +11,14 @@ static void for_all(check_func check)
     for (guint source = 0; source <= DRV_PRESENCE_UNKNOWN; source++)
         for (guint target = 0; target <= DRV_PRESENCE_UNKNOWN; target++)
             for (guint bits = 0; bits < 128; bits++) {
-                drv_settle_facts facts = {
-                    .source = source,
-                    .target = target,
-                    .was_running = bits & 1,
-                    .resumed = (bits & 2) != 0,
-                    .finish_ok = (bits & 4) != 0,
-                    .steady = (bits & 8) != 0,
-                    .source_split = (bits & 16) != 0 && source == DRV_PRESENCE_PAUSED,
-                    .target_split = (bits & 64) != 0 && target == DRV_PRESENCE_RUNNING};
+                drv_settle_facts facts = {.source = source,
+                                          .target = target,
+                                          .was_running = bits & 1,
+                                          .resumed = (bits & 2) != 0,
+                                          .finish_ok = (bits & 4) != 0,
+                                          .steady = (bits & 8) != 0,
+                                          .source_split = (bits & 16) != 0 && source == DRV_PRESENCE_PAUSED,
+                                          .target_split = (bits & 64) != 0 && target == DRV_PRESENCE_RUNNING};
 
                 facts.source_broken = facts.source_split && (bits & 32);
 
@@ -41,9 +40,8 @@ static void check_never_two(const drv_settle_facts *facts, drv_verdict verdict)
     if (verdict == DRV_VERDICT_COMPLETE) {
         g_assert_true(facts->steady);
         g_assert_cmpint(facts->source, ==, DRV_PRESENCE_PAUSED);
-        g_assert_true(
-            facts->target == DRV_PRESENCE_RUNNING ||
-            (facts->target == DRV_PRESENCE_PAUSED && (facts->resumed || facts->finish_ok)));
+        g_assert_true(facts->target == DRV_PRESENCE_RUNNING ||
+                      (facts->target == DRV_PRESENCE_PAUSED && (facts->resumed || facts->finish_ok)));
     }
     if (verdict == DRV_VERDICT_ATTENTION)
         g_assert_true(facts->steady);
@@ -57,8 +55,7 @@ static void check_never_none(const drv_settle_facts *facts, drv_verdict verdict)
     /* Done needs a copy at the target; rolling back destroys the target's, so the source needs one.
      */
     if (verdict == DRV_VERDICT_DONE)
-        g_assert_true(facts->target == DRV_PRESENCE_PAUSED ||
-                      facts->target == DRV_PRESENCE_RUNNING ||
+        g_assert_true(facts->target == DRV_PRESENCE_PAUSED || facts->target == DRV_PRESENCE_RUNNING ||
                       (facts->target == DRV_PRESENCE_OFF && facts->resumed));
     if (verdict == DRV_VERDICT_ROLL_BACK)
         g_assert_true(facts->source != DRV_PRESENCE_ABSENT);
@@ -74,8 +71,7 @@ static void check_split(const drv_settle_facts *facts, drv_verdict verdict)
     if (facts->target_split)
         g_assert_cmpint(verdict, !=, DRV_VERDICT_COMPLETE);
     if (verdict == DRV_VERDICT_RECOVER)
-        g_assert_true(facts->source_broken &&
-                      (facts->target_split || facts->target == DRV_PRESENCE_PAUSED));
+        g_assert_true(facts->source_broken && (facts->target_split || facts->target == DRV_PRESENCE_PAUSED));
 }
 
 static void check_unknown_waits(const drv_settle_facts *facts, drv_verdict verdict)
@@ -110,9 +106,8 @@ static void test_rows(void)
         drv_settle_facts facts;
         drv_verdict verdict;
     } rows[] = {
-#define ROW(source, target, resumed, finish_ok, steady, verdict)                                   \
-    {{DRV_PRESENCE_##source, DRV_PRESENCE_##target, TRUE, resumed, finish_ok, steady},             \
-     DRV_VERDICT_##verdict}
+#define ROW(source, target, resumed, finish_ok, steady, verdict)                                                       \
+    {{DRV_PRESENCE_##source, DRV_PRESENCE_##target, TRUE, resumed, finish_ok, steady}, DRV_VERDICT_##verdict}
         ROW(ABSENT, RUNNING, TRUE, TRUE, FALSE, DONE),
         ROW(ABSENT, PAUSED, FALSE, FALSE, FALSE, DONE),
         ROW(ABSENT, OFF, TRUE, TRUE, FALSE, DONE),
@@ -139,14 +134,10 @@ static void test_rows(void)
         ROW(OFF, OFF, TRUE, FALSE, FALSE, DONE),
         ROW(OFF, ABSENT, TRUE, FALSE, TRUE, ATTENTION),
 #undef ROW
-        {{DRV_PRESENCE_PAUSED, DRV_PRESENCE_RUNNING, TRUE, TRUE, FALSE, FALSE, TRUE, TRUE, TRUE},
-         DRV_VERDICT_RECOVER},
-        {{DRV_PRESENCE_PAUSED, DRV_PRESENCE_RUNNING, TRUE, TRUE, FALSE, TRUE, TRUE, FALSE, TRUE},
-         DRV_VERDICT_WAIT},
-        {{DRV_PRESENCE_PAUSED, DRV_PRESENCE_RUNNING, TRUE, TRUE, FALSE, FALSE, TRUE, TRUE, FALSE},
-         DRV_VERDICT_WAIT},
-        {{DRV_PRESENCE_PAUSED, DRV_PRESENCE_RUNNING, TRUE, TRUE, TRUE, TRUE, TRUE, FALSE, FALSE},
-         DRV_VERDICT_COMPLETE},
+        {{DRV_PRESENCE_PAUSED, DRV_PRESENCE_RUNNING, TRUE, TRUE, FALSE, FALSE, TRUE, TRUE, TRUE}, DRV_VERDICT_RECOVER},
+        {{DRV_PRESENCE_PAUSED, DRV_PRESENCE_RUNNING, TRUE, TRUE, FALSE, TRUE, TRUE, FALSE, TRUE}, DRV_VERDICT_WAIT},
+        {{DRV_PRESENCE_PAUSED, DRV_PRESENCE_RUNNING, TRUE, TRUE, FALSE, FALSE, TRUE, TRUE, FALSE}, DRV_VERDICT_WAIT},
+        {{DRV_PRESENCE_PAUSED, DRV_PRESENCE_RUNNING, TRUE, TRUE, TRUE, TRUE, TRUE, FALSE, FALSE}, DRV_VERDICT_COMPLETE},
         {{DRV_PRESENCE_PAUSED, DRV_PRESENCE_ABSENT, TRUE, FALSE, FALSE, TRUE, TRUE, TRUE, FALSE},
          DRV_VERDICT_ATTENTION},
         {{DRV_PRESENCE_ABSENT, DRV_PRESENCE_RUNNING, TRUE, TRUE, FALSE, TRUE, FALSE, FALSE, TRUE},
@@ -161,14 +152,10 @@ static void test_names(void)
 {
     g_assert_cmpint(drv_presence_from_state("shut off"), ==, DRV_PRESENCE_OFF);
     /* The names are hyper's. */
-    g_assert_cmpint(drv_presence_from_state(drv_domain_state_name(DRV_DOMAIN_SHUT_OFF)), ==,
-                    DRV_PRESENCE_OFF);
-    g_assert_cmpint(drv_presence_from_state(drv_domain_state_name(DRV_DOMAIN_CRASHED)), ==,
-                    DRV_PRESENCE_OFF);
-    g_assert_cmpint(drv_presence_from_state(drv_domain_state_name(DRV_DOMAIN_RUNNING)), ==,
-                    DRV_PRESENCE_RUNNING);
-    g_assert_cmpint(drv_presence_from_state(drv_domain_state_name(DRV_DOMAIN_PAUSED)), ==,
-                    DRV_PRESENCE_PAUSED);
+    g_assert_cmpint(drv_presence_from_state(drv_domain_state_name(DRV_DOMAIN_SHUT_OFF)), ==, DRV_PRESENCE_OFF);
+    g_assert_cmpint(drv_presence_from_state(drv_domain_state_name(DRV_DOMAIN_CRASHED)), ==, DRV_PRESENCE_OFF);
+    g_assert_cmpint(drv_presence_from_state(drv_domain_state_name(DRV_DOMAIN_RUNNING)), ==, DRV_PRESENCE_RUNNING);
+    g_assert_cmpint(drv_presence_from_state(drv_domain_state_name(DRV_DOMAIN_PAUSED)), ==, DRV_PRESENCE_PAUSED);
     g_assert_cmpint(drv_presence_from_state("absent"), ==, DRV_PRESENCE_ABSENT);
     g_assert_cmpint(drv_presence_from_state("in shutdown"), ==, DRV_PRESENCE_UNKNOWN);
     g_assert_cmpstr(drv_presence_name(DRV_PRESENCE_PAUSED), ==, "paused");

@@ -44,8 +44,7 @@ static void test_ends_at_hundred(void)
     drv_progress progress = {.memory_bytes = 1024 * MIB};
     drv_job_stats stats = {0};
     struct drv_relay_status relay = {0};
-    g_autoptr(json_object) object =
-        drv_progress_update(&progress, DRV_STATE_DONE, &stats, &relay, 1);
+    g_autoptr(json_object) object = drv_progress_update(&progress, DRV_STATE_DONE, &stats, &relay, 1);
 
     g_assert_cmpfloat(percent_of(object), ==, 100);
 }
@@ -75,9 +74,11 @@ static void test_remaining_counts_dirtying(void)
 /* With a prediction: steady as the copy is, the end stays where it is; and slower when the link is. */
 static void test_fitted(void)
 {
+    /* clang-format off */
     const drv_estimate_input expected = {.memory_bytes = 1024 * MIB, .running = TRUE, .sampled = TRUE,
                                          .first_ratio = 0.5, .again_ratio = 0.5, .link_bps = 50 * MIB,
                                          .windows = {{1, 0}}, .window_count = 1, .fixed_ms = 1000};
+    /* clang-format on */
     drv_progress progress = {.memory_bytes = 1024 * MIB, .expected = &expected};
     struct drv_relay_status relay = {0};
     drv_job_stats stats = {.active = TRUE, .memory_total_bytes = 1024 * MIB, .rounds = 1};
@@ -112,9 +113,7 @@ static void test_fitted(void)
 static void test_a_stalled_link_has_no_end(void)
 {
     drv_progress progress = {.memory_bytes = 1024 * MIB};
-    drv_job_stats stats = {.active = TRUE,
-                           .memory_total_bytes = 1024 * MIB,
-                           .memory_remaining_bytes = 500 * MIB};
+    drv_job_stats stats = {.active = TRUE, .memory_total_bytes = 1024 * MIB, .memory_remaining_bytes = 500 * MIB};
     struct drv_relay_status relay = {0};
     gint64 left_ms = 0;
 

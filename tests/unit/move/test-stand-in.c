@@ -31,11 +31,11 @@ typedef struct {
     drv_decision *decision;
 
     int listener;
-    word says[3];         /* one event after the other; NOTHING: no more */
-    gboolean dies;        /* the relay, after them */
+    word says[3];           /* one event after the other; NOTHING: no more */
+    gboolean dies;          /* the relay, after them */
     drv_decision_word then; /* what droverd decides before them */
     guint after_ms;
-    guint heard;          /* DRV_ADMIN_RESUMED; atomic */
+    guint heard; /* DRV_ADMIN_RESUMED; atomic */
 } fixture;
 
 static void set_up(fixture *f, gconstpointer data)
@@ -89,8 +89,7 @@ static drv_domain_state state(fixture *f)
 static void say(int client, word what)
 {
     uint8_t bytes[DRV_ADMIN_MAX];
-    struct drv_relay_status status = {.state = DRV_RELAY_UP, .finish_ok = what >= TOLD,
-                                      .resumed = what == RESUMED};
+    struct drv_relay_status status = {.state = DRV_RELAY_UP, .finish_ok = what >= TOLD, .resumed = what == RESUMED};
     size_t size = drv_admin_encode_status(bytes, DRV_ADMIN_EVENT, &status);
 
     /* It may have heard enough already. */
@@ -128,8 +127,8 @@ static gpointer relay(gpointer data)
 
 static gboolean run(fixture *f)
 {
-    const drv_stand_in it = {.dir = f->dir, .session = "s", .uuid = TEST_UUID, .vm = "test", .record = f->record,
-                             .after_ms = f->after_ms};
+    const drv_stand_in it = {
+        .dir = f->dir, .session = "s", .uuid = TEST_UUID, .vm = "test", .record = f->record, .after_ms = f->after_ms};
     GThread *thread = g_thread_new("relay", relay, f);
     gboolean resumed = drv_stand_in_run(&it, f->hyper, f->decision);
 

@@ -57,8 +57,10 @@ static void set_up(fixture *f, gconstpointer data)
     for (guint i = 0; i < G_N_ELEMENTS(f->session); i++)
         f->session[i] = g_strdup_printf("%s/%032u", f->dir, i);
     /* Two sessions' worth. */
-    f->ctx = (drv_context){.node = (char *)(gsize)"h1", .sessions_dir = f->dir,
-                       .relay_memory_bytes = (guint64)(2 * 4 * drv_budget_session_mib(DRV_BUDGET_CACHE_LEAST_MIB)) << 20};
+    f->ctx = (drv_context){.node = (char *)(gsize) "h1",
+                           .sessions_dir = f->dir,
+                           .relay_memory_bytes = (guint64)(2 * 4 * drv_budget_session_mib(DRV_BUDGET_CACHE_LEAST_MIB))
+                                                 << 20};
 }
 
 static void tear_down(fixture *f, gconstpointer data)
@@ -91,8 +93,9 @@ static void refused_when_there_is_no_room(fixture *f, gconstpointer data)
     g_assert_cmpint(fd[0], >, 0);
     g_assert_cmpint(fd[1], >, 0);
     g_assert_cmpuint(second, <, cache);
-    g_assert_cmpint(left(f), ==, (gint64)f->ctx.relay_memory_bytes -
-                                     ((gint64)(drv_budget_session_mib(cache) + drv_budget_session_mib(second)) << 20));
+    g_assert_cmpint(left(f), ==,
+                    (gint64)f->ctx.relay_memory_bytes -
+                        ((gint64)(drv_budget_session_mib(cache) + drv_budget_session_mib(second)) << 20));
     g_assert_cmpint(drv_reserve(&f->ctx, f->session[2], WISH_MIB, FALSE, &second, &error), ==, -1);
     g_assert_error(error, DRV_ERROR, DRV_ERROR_REFUSED);
     g_assert_nonnull(strstr(error->message, "h1 has no memory for another migration: 2 have reserved"));

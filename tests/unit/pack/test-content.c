@@ -21,10 +21,10 @@
 
 #define PAGES 5u /* of the second segment; the first is full */
 
-#define check_ok(rc, err)                                                                          \
-    do {                                                                                           \
-        if ((rc) < 0)                                                                              \
-            g_error("%s:%d: %s", __FILE__, __LINE__, (err).message);                               \
+#define check_ok(rc, err)                                                                                              \
+    do {                                                                                                               \
+        if ((rc) < 0)                                                                                                  \
+            g_error("%s:%d: %s", __FILE__, __LINE__, (err).message);                                                   \
     } while (0)
 
 static const struct drv_seal_key host = {.bytes = {7, 1, 9}};
@@ -43,8 +43,8 @@ static guint64 address_of(unsigned page)
 
 static void pack_make(struct pack *pack)
 {
-    struct drv_pack_head head = {.id = {1, 2}, .uuid = "u-u", .vm = "web", .owner = "shop",
-                                 .created_ms = 12345, .bases = 2, .base = {{4}, {5}}};
+    struct drv_pack_head head = {
+        .id = {1, 2}, .uuid = "u-u", .vm = "web", .owner = "shop", .created_ms = 12345, .bases = 2, .base = {{4}, {5}}};
     g_autofree guint8 *copy = NULL;
     guint64 addresses[DRV_SEGMENT_PAGES];
     size_t size = DRV_SEGMENT_BYTES + PAGES * DRV_CONTENT_PAGE;
@@ -58,13 +58,17 @@ static void pack_make(struct pack *pack)
         addresses[i] = address_of(i);
     check_ok(drv_seal_pack_key(&pack->key, &host, head.owner, head.id, &err), err);
     check_ok(drv_pack_begin(pack->fd, &head, &err), err);
-    pack->manifest = (struct drv_pack_manifest){
-        .count = 2, .segment = calloc(2, sizeof(struct drv_pack_segment)), .uses = 2,
-        .use = {{.bytes = 77}, {.damaged = 3}}, .missing = 9};
-    check_ok(drv_pack_save(pack->fd, &pack->key, 0, copy, addresses, DRV_SEGMENT_PAGES,
-                           &pack->manifest.segment[0], &err), err);
+    pack->manifest = (struct drv_pack_manifest){.count = 2,
+                                                .segment = calloc(2, sizeof(struct drv_pack_segment)),
+                                                .uses = 2,
+                                                .use = {{.bytes = 77}, {.damaged = 3}},
+                                                .missing = 9};
+    check_ok(
+        drv_pack_save(pack->fd, &pack->key, 0, copy, addresses, DRV_SEGMENT_PAGES, &pack->manifest.segment[0], &err),
+        err);
     check_ok(drv_pack_save(pack->fd, &pack->key, 1, copy + DRV_SEGMENT_BYTES, addresses, PAGES,
-                           &pack->manifest.segment[1], &err), err);
+                           &pack->manifest.segment[1], &err),
+             err);
     check_ok(drv_pack_finish(pack->fd, &pack->key, &pack->manifest, &err), err);
 }
 
@@ -105,8 +109,7 @@ static gboolean opens(const struct pack *pack, const struct drv_seal_key *key)
     if (drv_pack_read_manifest(pack->fd, key, &got, &err))
         return FALSE;
     g_assert_cmpuint(got.count, ==, 2);
-    g_assert_cmpmem(got.segment, 2 * sizeof *got.segment, pack->manifest.segment,
-                    2 * sizeof *got.segment);
+    g_assert_cmpmem(got.segment, 2 * sizeof *got.segment, pack->manifest.segment, 2 * sizeof *got.segment);
     g_assert_cmpuint(got.uses, ==, 2);
     g_assert_cmpuint(got.use[0].bytes, ==, 77);
     g_assert_cmpuint(got.use[1].damaged, ==, 3);
@@ -172,8 +175,7 @@ static void any_bit_is_seen(void)
         if (at > second && at < slots[2])
             at = slots[2];
     }
-    g_assert_true(opens(&pack, &pack.key) && loads(&pack, &pack.key, 0) &&
-                  loads(&pack, &pack.key, 1));
+    g_assert_true(opens(&pack, &pack.key) && loads(&pack, &pack.key, 0) && loads(&pack, &pack.key, 1));
     pack_done(&pack);
 }
 
@@ -226,8 +228,7 @@ static void segments_stay_where_they_are(void)
     g_assert_false(loads(&pack, &pack.key, 0));
     pack.manifest.segment[0].pages++;
     g_assert_cmpint(pread(pack.fd, slot, DRV_SLOT_BYTES, (off_t)drv_slot_at(0)), ==, DRV_SLOT_BYTES);
-    g_assert_cmpint(pwrite(pack.fd, slot, DRV_SLOT_BYTES, (off_t)drv_slot_at(1)), ==,
-                    DRV_SLOT_BYTES);
+    g_assert_cmpint(pwrite(pack.fd, slot, DRV_SLOT_BYTES, (off_t)drv_slot_at(1)), ==, DRV_SLOT_BYTES);
     pack.manifest.segment[1] = pack.manifest.segment[0];
     g_assert_false(loads(&pack, &pack.key, 1));
     pack_done(&pack);
@@ -252,8 +253,7 @@ static void half_a_segment_is_cut_off(void)
 
 static void brief_in_and_out(void)
 {
-    struct drv_brief brief = {.key = {{9}}, .most_segments = 11, .packs = 2,
-                              .pack_key = {{{1}}, {{2}}}, .count = 3};
+    struct drv_brief brief = {.key = {{9}}, .most_segments = 11, .packs = 2, .pack_key = {{{1}}, {{2}}}, .count = 3};
     struct drv_brief got = {0};
     guint8 root[DRV_DIGEST_BYTES], other[DRV_DIGEST_BYTES];
     g_autofree guint8 *bytes = NULL;
@@ -264,8 +264,7 @@ static void brief_in_and_out(void)
     brief.segment = calloc(3, sizeof *brief.segment);
     for (unsigned i = 0; i < 3; i++)
         brief.segment[i] = (struct drv_brief_segment){
-            .pack = (uint8_t)(i % 2), .index = (uint16_t)(i * 7),
-            .segment = {.digest = {(uint8_t)i}, .pages = 256}};
+            .pack = (uint8_t)(i % 2), .index = (uint16_t)(i * 7), .segment = {.digest = {(uint8_t)i}, .pages = 256}};
     fd = drv_brief_write(&brief, &err);
     check_ok(fd, err);
     check_ok(drv_brief_read(fd, &got, &err), err);
@@ -352,8 +351,10 @@ static void agreements_that_make_no_sense(void)
 static void the_longest_unused_goes(void)
 {
     struct drv_evict_item items[] = {
-        {.bytes = 10, .used_ms = 900, .created_ms = 1}, {.bytes = 20, .used_ms = 500, .created_ms = 2},
-        {.bytes = 30, .used_ms = 500, .created_ms = 1}, {.bytes = 40, .used_ms = 100, .created_ms = 3},
+        {.bytes = 10, .used_ms = 900, .created_ms = 1},
+        {.bytes = 20, .used_ms = 500, .created_ms = 2},
+        {.bytes = 30, .used_ms = 500, .created_ms = 1},
+        {.bytes = 40, .used_ms = 100, .created_ms = 3},
     };
 
     g_assert_cmpuint(drv_evict(items, 4, 100, 1000, 1000), ==, 100);

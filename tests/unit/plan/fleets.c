@@ -79,8 +79,7 @@ const char *goes_to(json_object *plan, const char *vm)
     return drv_json_string(step, "target", "?");
 }
 
-void is_refused(json_object *plan, const char *vm, const char *code, const char *message,
-                const char *remedy)
+void is_refused(json_object *plan, const char *vm, const char *code, const char *message, const char *remedy)
 {
     json_object *entry = refusal_of(plan, vm);
 
@@ -132,8 +131,7 @@ static const drv_fleet_node *end_of(const execution *run, guint index, const cha
 
 static gboolean ready(const execution *run, guint index, const drv_plan_limits *limits)
 {
-    json_object *after =
-        drv_json_array(json_object_array_get_idx(run->steps, index), "after");
+    json_object *after = drv_json_array(json_object_array_get_idx(run->steps, index), "after");
 
     for (gsize i = 0; i < drv_json_length(after); i++) {
         gint64 before = json_object_get_int64(json_object_array_get_idx(after, i));
@@ -145,8 +143,7 @@ static gboolean ready(const execution *run, guint index, const drv_plan_limits *
     return run->state[index] == WAITS &&
            run->busy[end_of(run, index, "source")->index] <
                drv_plan_moves_borne(limits, end_of(run, index, "source")) &&
-           run->busy[end_of(run, index, "target")->index] <
-               drv_plan_moves_borne(limits, end_of(run, index, "target"));
+           run->busy[end_of(run, index, "target")->index] < drv_plan_moves_borne(limits, end_of(run, index, "target"));
 }
 
 static GPtrArray *present_at(execution *run, guint group, const drv_fleet_node *node)
@@ -213,8 +210,7 @@ void keeps_room(const drv_fleet *fleet, json_object *plan, guint32 seed)
     g_autofree guint *state = g_new0(guint, count + 1);
     g_autofree gint64 *taken = g_new0(gint64, fleet->nodes->len);
     g_autofree guint *busy = g_new0(guint, fleet->nodes->len);
-    g_autoptr(GHashTable) present =
-        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_list);
+    g_autoptr(GHashTable) present = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_list);
     execution run = {fleet, steps, state, taken, busy, present};
     drv_plan_limits limits;
 

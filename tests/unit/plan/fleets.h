@@ -20,8 +20,7 @@ json_object *refusal_of(json_object *plan, const char *vm);
 const char *goes_to(json_object *plan, const char *vm);
 
 /** is_refused() - fails unless the VM is refused with this code, and message and remedy say so. */
-void is_refused(json_object *plan, const char *vm, const char *code, const char *message,
-                const char *remedy);
+void is_refused(json_object *plan, const char *vm, const char *code, const char *message, const char *remedy);
 
 /** index_of() - of the VM's step. */
 gint64 index_of(json_object *plan, const char *vm);

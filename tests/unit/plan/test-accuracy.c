@@ -4,22 +4,20 @@
 
 #include "plan/accuracy.h"
 
-static void add_job(json_object *jobs, const char *outcome, gboolean seen, gint64 actual, gint64 p50,
-                    gint64 p90)
+static void add_job(json_object *jobs, const char *outcome, gboolean seen, gint64 actual, gint64 p50, gint64 p90)
 {
-    g_autofree char *text = g_strdup_printf(
-        "{\"report\":{\"outcome\":\"%s\",\"seen_before\":%s,\"total_ms\":%" G_GINT64_FORMAT
-        ",\"wire_bytes\":100,\"pause_ms\":null,\"predicted\":{\"time_ms\":{\"p50\":%" G_GINT64_FORMAT
-        ",\"p90\":%" G_GINT64_FORMAT "},\"wire_bytes\":{\"p50\":100,\"p90\":120}}}}",
-        outcome, seen ? "true" : "false", actual, p50, p90);
+    g_autofree char *text =
+        g_strdup_printf("{\"report\":{\"outcome\":\"%s\",\"seen_before\":%s,\"total_ms\":%" G_GINT64_FORMAT
+                        ",\"wire_bytes\":100,\"pause_ms\":null,\"predicted\":{\"time_ms\":{\"p50\":%" G_GINT64_FORMAT
+                        ",\"p90\":%" G_GINT64_FORMAT "},\"wire_bytes\":{\"p50\":100,\"p90\":120}}}}",
+                        outcome, seen ? "true" : "false", actual, p50, p90);
 
     json_object_array_add(jobs, drv_json_parse(text, "a job", NULL));
 }
 
 static double get(json_object *object, const char *group, const char *figure, const char *key)
 {
-    json_object *value = json_object_object_get(
-        drv_json_object(drv_json_object(object, group), figure), key);
+    json_object *value = json_object_object_get(drv_json_object(drv_json_object(object, group), figure), key);
 
     return value ? json_object_get_double(value) : NAN;
 }
@@ -32,8 +30,8 @@ static void test_figures(void)
     for (int i = 1; i <= 10; i++) /* 1 % to 10 % too low, of which those above 5 % exceed p90 */
         add_job(jobs, "done", i % 2, 1000, 1000 - 10 * i, 1000 - 10 * i + 50);
     add_job(jobs, "rolled-back", TRUE, 1000, 1, 1);
-    json_object_array_add(jobs, drv_json_parse("{\"report\":{\"outcome\":\"done\",\"predicted\":null}}",
-                                               "a job", NULL));
+    json_object_array_add(jobs,
+                          drv_json_parse("{\"report\":{\"outcome\":\"done\",\"predicted\":null}}", "a job", NULL));
     json_object_array_add(jobs, drv_json_parse("{\"report\":null}", "a job", NULL));
     accuracy = drv_plan_accuracy(jobs);
     g_assert_cmpint(drv_json_int(drv_json_object(accuracy, "all"), "moves", 0), ==, 10);

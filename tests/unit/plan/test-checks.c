@@ -17,17 +17,20 @@ typedef struct {
     drv_about about;
     const char *facts;
     const char *status;
-    const char *says;   /* in message or remedy; NULL: anything */
+    const char *says; /* in message or remedy; NULL: anything */
     way way;
 } row;
 
-#define CPU(here, there) "{'machine':{'cpu':'<cpu/>','cpu_name':'Skylake','cpu_check':'partial'}," \
-                         "'here':{" here "},'there':{" there "}}"
+#define CPU(here, there)                                                                                               \
+    "{'machine':{'cpu':'<cpu/>','cpu_name':'Skylake','cpu_check':'partial'},"                                          \
+    "'here':{" here "},'there':{" there "}}"
 #define QEMU(from, to) "{'here':{'qemu':'" from "'},'there':{'qemu':'" to "'}}"
-#define PAGES(total, free) "{'machine':{'pages':[{'size_kib':2048,'bytes':67108864}]},'there':{'pages':"  \
-                           "[{'size_kib':2048,'total_bytes':" total ",'free_bytes':" free "}]}}"
-#define NEED(check, need, answer) "{'machine':{'needs':[{'check':'" check "','what':'vnc'," need "}]},"         \
-                                  "'there':{'qemu':'7.2.22','needs':[{" answer "}]}}"
+#define PAGES(total, free)                                                                                             \
+    "{'machine':{'pages':[{'size_kib':2048,'bytes':67108864}]},'there':{'pages':"                                      \
+    "[{'size_kib':2048,'total_bytes':" total ",'free_bytes':" free "}]}}"
+#define NEED(check, need, answer)                                                                                      \
+    "{'machine':{'needs':[{'check':'" check "','what':'vnc'," need "}]},"                                              \
+    "'there':{'qemu':'7.2.22','needs':[{" answer "}]}}"
 #define SCREEN(answer) NEED("graphics", "'kind':'tcp','address':'10.9.9.9','port':5901", answer)
 #define PATH(kind, answer) NEED("needs", "'kind':'" kind "','value':'/a/b'", answer)
 #define HOSTS(here, there) "{'here':{'host_uuid':'" here "'},'there':{'host_uuid':'" there "'}}"
@@ -45,48 +48,52 @@ static const row rows[] = {
      "hypervisor-cpu-baseline", LIVE},
     {"cpu lacks what the guest never had", DRV_ABOUT_CPU,
      CPU("'cpu_missing':['svm']", "'cpu_missing':['svm'],'cpu_incompatible':'x'"), "ok", NULL, LIVE},
-    {"cpu lacks more than here", DRV_ABOUT_CPU, CPU("'cpu_missing':['svm']", "'cpu_missing':['svm','aes']"),
-     "problem", "(Skylake): aes", LIVE},
-    {"cpu could not start there", DRV_ABOUT_CPU,
-     CPU("'cpu_missing':['svm']", "'cpu_missing':['svm']"), "problem", "svm", OFFLINE},
+    {"cpu lacks more than here", DRV_ABOUT_CPU, CPU("'cpu_missing':['svm']", "'cpu_missing':['svm','aes']"), "problem",
+     "(Skylake): aes", LIVE},
+    {"cpu could not start there", DRV_ABOUT_CPU, CPU("'cpu_missing':['svm']", "'cpu_missing':['svm']"), "problem",
+     "svm", OFFLINE},
     {"cpu that libvirt does not check", DRV_ABOUT_CPU,
      "{'machine':{'cpu':'<cpu/>','cpu_check':'none'},'here':{'cpu_missing':['svm']},'there':{"
-     "'cpu_missing':['svm']}}", "ok", NULL, OFFLINE},
+     "'cpu_missing':['svm']}}",
+     "ok", NULL, OFFLINE},
     {"cpu of another vendor", DRV_ABOUT_CPU,
-     CPU("'cpu_missing':[]", "'cpu_missing':[],'cpu_incompatible':'host CPU vendor does not match'"),
-     "problem", "vendor does not match", LIVE},
-    {"cpu unknown there", DRV_ABOUT_CPU, CPU("'cpu_missing':[]", "'cpu_error':'Unknown CPU model Skylake'"),
-     "problem", "Unknown CPU model", LIVE},
+     CPU("'cpu_missing':[]", "'cpu_missing':[],'cpu_incompatible':'host CPU vendor does not match'"), "problem",
+     "vendor does not match", LIVE},
+    {"cpu unknown there", DRV_ABOUT_CPU, CPU("'cpu_missing':[]", "'cpu_error':'Unknown CPU model Skylake'"), "problem",
+     "Unknown CPU model", LIVE},
     {"cpu cannot be compared", DRV_ABOUT_CPU, CPU("'cpu_error':'no'", "'cpu_error':'no'"), "warning", NULL, LIVE},
-    {"cpu without a model", DRV_ABOUT_CPU, "{'machine':{'cpu_name':'host-model'},'there':{}}", "skipped",
-     "host-model", OFFLINE},
-    {"machine known", DRV_ABOUT_MACHINE_TYPE, "{'machine':{'arch':'x86_64','machine':'pc-q35-7.2'},"
-     "'there':{}}", "ok", "x86_64 pc-q35-7.2 is known to h2", LIVE},
-    {"machine unknown", DRV_ABOUT_MACHINE_TYPE, "{'machine':{'machine':'pc-q35-9.9'},'there':{"
-     "'machine_error':'not supported by emulator'}}", "problem", "not supported by emulator", LIVE},
+    {"cpu without a model", DRV_ABOUT_CPU, "{'machine':{'cpu_name':'host-model'},'there':{}}", "skipped", "host-model",
+     OFFLINE},
+    {"machine known", DRV_ABOUT_MACHINE_TYPE,
+     "{'machine':{'arch':'x86_64','machine':'pc-q35-7.2'},"
+     "'there':{}}",
+     "ok", "x86_64 pc-q35-7.2 is known to h2", LIVE},
+    {"machine unknown", DRV_ABOUT_MACHINE_TYPE,
+     "{'machine':{'machine':'pc-q35-9.9'},'there':{"
+     "'machine_error':'not supported by emulator'}}",
+     "problem", "not supported by emulator", LIVE},
     {"machine not told", DRV_ABOUT_MACHINE_TYPE, "{'there':{}}", "skipped", NULL, LIVE},
     {"qemu the same", DRV_ABOUT_QEMU_VERSION, QEMU("7.2.22", "7.2.22"), "ok", NULL, LIVE},
     {"qemu newer there", DRV_ABOUT_QEMU_VERSION, QEMU("7.2.22", "8.0.0"), "ok", NULL, LIVE},
     {"qemu older fix", DRV_ABOUT_QEMU_VERSION, QEMU("7.2.22", "7.2.3"), "ok", NULL, LIVE},
     {"qemu older there", DRV_ABOUT_QEMU_VERSION, QEMU("8.0.0", "7.2.22"), "warning", "update QEMU", LIVE},
     {"qemu 10 is newer than 9", DRV_ABOUT_QEMU_VERSION, QEMU("10.0.0", "9.2.0"), "warning", NULL, LIVE},
-    {"qemu older, post-copy", DRV_ABOUT_QEMU_VERSION, QEMU("8.0.0", "7.2.22"), "problem",
-     "without post-copy", POST_COPY},
+    {"qemu older, post-copy", DRV_ABOUT_QEMU_VERSION, QEMU("8.0.0", "7.2.22"), "problem", "without post-copy",
+     POST_COPY},
     {"qemu older, shut off", DRV_ABOUT_QEMU_VERSION, QEMU("8.0.0", "7.2.22"), "ok", NULL, OFFLINE},
     {"qemu unknown", DRV_ABOUT_QEMU_VERSION, QEMU("unknown", "7.2.22"), "skipped", NULL, LIVE},
     {"memory", DRV_ABOUT_MEMORY, "{'there':{'memory_free_bytes':4294967296}}", "ok", "4096 MiB", LIVE},
-    {"memory, less than the node's own", DRV_ABOUT_MEMORY, "{'there':{'memory_free_bytes':134217728}}",
-     "problem", "needs 320 MiB", LIVE},
+    {"memory, less than the node's own", DRV_ABOUT_MEMORY, "{'there':{'memory_free_bytes':134217728}}", "problem",
+     "needs 320 MiB", LIVE},
     {"memory, shut off", DRV_ABOUT_MEMORY, "{'there':{'memory_free_bytes':4294967296}}", "ok", NULL, OFFLINE},
     {"memory in use, shut off", DRV_ABOUT_MEMORY, "{'there':{'memory_free_bytes':0}}", "warning", NULL, OFFLINE},
-    {"memory in huge pages", DRV_ABOUT_MEMORY, "{'machine':{'pages':[{}]},'there':{'memory_free_bytes':0}}",
-     "skipped", NULL, LIVE},
+    {"memory in huge pages", DRV_ABOUT_MEMORY, "{'machine':{'pages':[{}]},'there':{'memory_free_bytes':0}}", "skipped",
+     NULL, LIVE},
     {"memory not told", DRV_ABOUT_MEMORY, "{'there':{}}", "skipped", NULL, LIVE},
     {"pages free", DRV_ABOUT_HUGEPAGES, PAGES("67108864", "67108864"), "ok", "32 of 2048 KiB", LIVE},
     {"pages in use", DRV_ABOUT_HUGEPAGES, PAGES("67108864", "65011712"), "problem", "31 are free", LIVE},
     {"pages in use, shut off", DRV_ABOUT_HUGEPAGES, PAGES("67108864", "0"), "warning", NULL, OFFLINE},
-    {"no pages, shut off", DRV_ABOUT_HUGEPAGES, PAGES("0", "0"), "problem", "virsh allocpages 2048KiB 32",
-     OFFLINE},
+    {"no pages, shut off", DRV_ABOUT_HUGEPAGES, PAGES("0", "0"), "problem", "virsh allocpages 2048KiB 32", OFFLINE},
     {"no huge pages wanted", DRV_ABOUT_HUGEPAGES, "{'machine':{'pages':[]}}", "skipped", "uses none", LIVE},
     {"pinned", DRV_ABOUT_PINNING, PINS("0-3"), "ok", NULL, LIVE},
     {"pinned elsewhere", DRV_ABOUT_PINNING, PINS("2-5"), "problem", "vCPU 0 to 4-5", LIVE},
@@ -98,8 +105,8 @@ static const row rows[] = {
     {"not bound", DRV_ABOUT_NUMA, "{'machine':{}}", "skipped", NULL, LIVE},
     {"screen", DRV_ABOUT_GRAPHICS, SCREEN("'error':null"), "ok", "10.9.9.9", LIVE},
     {"screen elsewhere", DRV_ABOUT_GRAPHICS, SCREEN("'error':'Cannot assign'"), "problem", "0.0.0.0", LIVE},
-    {"screen's port in use", DRV_ABOUT_GRAPHICS, SCREEN("'error':'in use','in_use':true"), "problem",
-     "port 5901", LIVE},
+    {"screen's port in use", DRV_ABOUT_GRAPHICS, SCREEN("'error':'in use','in_use':true"), "problem", "port 5901",
+     LIVE},
     {"screen by a name", DRV_ABOUT_GRAPHICS, SCREEN("'unknown':true"), "warning", NULL, LIVE},
     {"screen's port in use, shut off", DRV_ABOUT_GRAPHICS, SCREEN("'error':'in use','in_use':true"), "warning",
      "port 5901", OFFLINE},
@@ -132,11 +139,11 @@ static const row rows[] = {
     {"let in", DRV_ABOUT_ADMISSION, "{'there':{'admitted':true}}", "ok", "lets in", LIVE},
     {"not let in", DRV_ABOUT_ADMISSION, "{'there':{'admission_error':'write the line labels'}}", "problem",
      "line labels", LIVE},
-    {"not let in, remedy", DRV_ABOUT_ADMISSION, "{'there':{'admission_error':'x'}}", "problem",
-     "/etc/drover/admission", OFFLINE},
+    {"not let in, remedy", DRV_ABOUT_ADMISSION, "{'there':{'admission_error':'x'}}", "problem", "/etc/drover/admission",
+     OFFLINE},
     {"no needs", DRV_ABOUT_NEEDS, "{'machine':{'needs':[]},'there':{}}", "skipped", "names none", LIVE},
-    {"template missing", DRV_ABOUT_FIRMWARE, NEED("firmware", "'kind':'file','value':'/t.fd'", "'error':'x'"), "problem",
-     "/t.fd", OFFLINE},
+    {"template missing", DRV_ABOUT_FIRMWARE, NEED("firmware", "'kind':'file','value':'/t.fd'", "'error':'x'"),
+     "problem", "/t.fd", OFFLINE},
     {"scsi with a thread, copied", DRV_ABOUT_DEVICES, NEED("devices", "'kind':'scsi-thread','value':'sda'", ""),
      "problem", "mended in 9.0", LIVE},
     {"scsi with a thread, shut off", DRV_ABOUT_DEVICES, NEED("devices", "'kind':'scsi-thread','value':'sda'", ""),
@@ -145,22 +152,22 @@ static const row rows[] = {
      "skipped", NULL, LIVE},
     {"scsi with a thread, newer", DRV_ABOUT_DEVICES,
      "{'machine':{'needs':[{'check':'devices','kind':'scsi-thread','value':'sda'}]},'there':{'qemu':'9.0.0',"
-     "'needs':[{}]}}", "skipped", NULL, LIVE},
+     "'needs':[{}]}}",
+     "skipped", NULL, LIVE},
     {"two hosts", DRV_ABOUT_HOST_UUID, HOSTS("a", "b"), "ok", NULL, LIVE},
     {"one host UUID", DRV_ABOUT_HOST_UUID, HOSTS("a", "a"), "problem", "host_uuid =", LIVE},
     {"one host UUID, shut off", DRV_ABOUT_HOST_UUID, HOSTS("a", "a"), "warning", "uuidgen", OFFLINE},
     {"host UUID not told", DRV_ABOUT_HOST_UUID, "{'here':{'host_uuid':'a'},'there':{}}", "skipped", NULL, LIVE},
-    {"locks", DRV_ABOUT_LOCK_MANAGER, "{'here':{'lock_manager':'nop'},'there':{'lock_manager':'nop'}}", "ok",
-     NULL, LIVE},
-    {"locks differ", DRV_ABOUT_LOCK_MANAGER,
-     "{'here':{'lock_manager':'nop'},'there':{'lock_manager':'lockd'}}", "problem", "qemu.conf", LIVE},
+    {"locks", DRV_ABOUT_LOCK_MANAGER, "{'here':{'lock_manager':'nop'},'there':{'lock_manager':'nop'}}", "ok", NULL,
+     LIVE},
+    {"locks differ", DRV_ABOUT_LOCK_MANAGER, "{'here':{'lock_manager':'nop'},'there':{'lock_manager':'lockd'}}",
+     "problem", "qemu.conf", LIVE},
     {"locks differ, shut off", DRV_ABOUT_LOCK_MANAGER,
      "{'here':{'lock_manager':'nop'},'there':{'lock_manager':'lockd'}}", "warning", NULL, OFFLINE},
     {"post-copy", DRV_ABOUT_POST_COPY, "{'there':{}}", "ok", NULL, POST_COPY},
-    {"post-copy forbidden", DRV_ABOUT_POST_COPY, "{'there':{'post_copy_error':'sysctl'}}", "problem",
-     "sysctl", POST_COPY},
-    {"post-copy not asked for", DRV_ABOUT_POST_COPY, "{'there':{'post_copy_error':'sysctl'}}", "skipped",
-     NULL, LIVE},
+    {"post-copy forbidden", DRV_ABOUT_POST_COPY, "{'there':{'post_copy_error':'sysctl'}}", "problem", "sysctl",
+     POST_COPY},
+    {"post-copy not asked for", DRV_ABOUT_POST_COPY, "{'there':{'post_copy_error':'sysctl'}}", "skipped", NULL, LIVE},
     {"link", DRV_ABOUT_LINKS, LINK("'round_trip_us':1500"), "ok", "1.5 ms", LIVE},
     {"link cut", DRV_ABOUT_LINKS, LINK("'error':'no route'"), "problem", "10.0.0.2 port 7443: no route", LIVE},
     {"revoked", DRV_ABOUT_LINKS, "{'link':{}}", "problem", "revoked", LIVE},
@@ -168,27 +175,26 @@ static const row rows[] = {
     {"clocks differ", DRV_ABOUT_CLOCK, LINK("'clock_ahead_ms':-2500"), "warning", "2.5 s behind", LIVE},
     {"clocks differ by a day", DRV_ABOUT_CLOCK, LINK("'clock_ahead_ms':86400000"), "warning", "ahead of", LIVE},
     {"no clock", DRV_ABOUT_CLOCK, LINK("'error':'x'"), "skipped", NULL, LIVE},
-    {"permitted", DRV_ABOUT_PERMISSIONS, PLACE("") "'qemu_group':'kvm','directories':[{'path':'/i'}]}}", "ok",
-     "kvm", LIVE},
+    {"permitted", DRV_ABOUT_PERMISSIONS, PLACE("") "'qemu_group':'kvm','directories':[{'path':'/i'}]}}", "ok", "kvm",
+     LIVE},
     {"no group", DRV_ABOUT_PERMISSIONS, PLACE("") "'qemu_group':null}}", "problem", "drover doctor", LIVE},
-    {"no sessions", DRV_ABOUT_PERMISSIONS, PLACE("") "'qemu_group':'kvm','sessions_error':'read-only'}}",
-     "problem", "read-only", LIVE},
+    {"no sessions", DRV_ABOUT_PERMISSIONS, PLACE("") "'qemu_group':'kvm','sessions_error':'read-only'}}", "problem",
+     "read-only", LIVE},
     {"directory read-only", DRV_ABOUT_PERMISSIONS,
      PLACE("") "'qemu_group':'kvm','directories':[{'path':'/i','error':'read-only'}]}}", "problem",
      "images cannot be made in /i", LIVE},
     {"directory closed", DRV_ABOUT_PERMISSIONS,
      PLACE("") "'qemu_group':'kvm','directories':[{'path':'/i','closed':true}]}}", "problem", "chmod o+x", LIVE},
     {"directory closed, another user", DRV_ABOUT_PERMISSIONS,
-     PLACE("'own_label':true") "'qemu_group':'kvm','directories':[{'path':'/i','closed':true}]}}", "ok", NULL,
-     LIVE},
+     PLACE("'own_label':true") "'qemu_group':'kvm','directories':[{'path':'/i','closed':true}]}}", "ok", NULL, LIVE},
     {"directory not written to", DRV_ABOUT_PERMISSIONS,
      PLACE("") "'qemu_group':'kvm','directories':[{'path':'/else','closed':true}]}}", "ok", NULL, LIVE},
     {"not told of permissions", DRV_ABOUT_PERMISSIONS, "{}", "skipped", NULL, LIVE},
     {"no such vm", DRV_ABOUT_EXISTING_VM, "{'there':{}}", "ok", NULL, LIVE},
-    {"same uuid", DRV_ABOUT_EXISTING_VM, "{'there':{'existing_uuid':'shut off','existing_name':'shut off'}}",
-     "problem", "UUID of web1 exists at h2 (shut off)", LIVE},
-    {"same name", DRV_ABOUT_EXISTING_VM, "{'there':{'existing_name':'running'}}", "problem",
-     "undefine or rename", LIVE},
+    {"same uuid", DRV_ABOUT_EXISTING_VM, "{'there':{'existing_uuid':'shut off','existing_name':'shut off'}}", "problem",
+     "UUID of web1 exists at h2 (shut off)", LIVE},
+    {"same name", DRV_ABOUT_EXISTING_VM, "{'there':{'existing_name':'running'}}", "problem", "undefine or rename",
+     LIVE},
     {"no leftovers", DRV_ABOUT_LEFTOVERS, "{'there':{}}", "ok", NULL, LIVE},
     {"still leaving", DRV_ABOUT_LEFTOVERS, "{'there':{'moving':'h2-4'}}", "problem", "h2-4", LIVE},
     {"needs attention", DRV_ABOUT_LEFTOVERS, "{'here':{'attention':'h1-4'},'there':{}}", "warning",
@@ -209,10 +215,13 @@ static json_object *parse(const char *text)
 
 static drv_checks *judge(json_object *facts, way which)
 {
-    g_autoptr(json_object) step =
-        parse("{'nvram':'/n.fd','disks':[{'target':'sda','how':'copy','target_path':'/i/a.raw'},{'target':'sdb','how':'shared','target_path':'/else/b'}]}");
-    const drv_plan_target_goal goal = {.vm = "web1", .source = "h1", .target = "h2",
-                                       .offline = which == OFFLINE, .post_copy = which == POST_COPY,
+    g_autoptr(json_object) step = parse("{'nvram':'/n.fd','disks':[{'target':'sda','how':'copy','target_path':'/i/"
+                                        "a.raw'},{'target':'sdb','how':'shared','target_path':'/else/b'}]}");
+    const drv_plan_target_goal goal = {.vm = "web1",
+                                       .source = "h1",
+                                       .target = "h2",
+                                       .offline = which == OFFLINE,
+                                       .post_copy = which == POST_COPY,
                                        .memory_bytes = 64 << 20};
     drv_checks *checks = drv_checks_new();
 
@@ -320,10 +329,12 @@ static void test_ranges(void)
 {
     static const struct {
         const char *wanted, *available, *missing;
+        /* clang-format off */
     } sets[] = {{"0-3", "0-7", NULL},  {"62-63", "0-1", "62-63"}, {"0-7,^2,9", "0-3", "4-7,9"},
                 {"1,3,5", "0-8", NULL}, {"", "", NULL},            {"0", "nonsense", "0"},
                 {"5-2", "0", NULL},     {"-1", "0", NULL},         {"8191-999999999999", "0", "8191"},
                 {NULL, NULL, NULL}};
+    /* clang-format on */
 
     for (gsize i = 0; i < G_N_ELEMENTS(sets); i++) {
         g_autofree char *missing = drv_ranges_missing(sets[i].wanted, sets[i].available);
@@ -337,8 +348,7 @@ static void test_ranges(void)
 /* Rows of the page's table begin with the id in double backquotes. */
 static void test_documented(void)
 {
-    g_autofree char *path =
-        g_build_filename(g_getenv("DROVER_SOURCE_ROOT"), "docs", "preflight.rst", NULL);
+    g_autofree char *path = g_build_filename(g_getenv("DROVER_SOURCE_ROOT"), "docs", "preflight.rst", NULL);
     g_autofree char *text = NULL;
     g_autoptr(GRegex) regex = g_regex_new("^   \\* - ``([a-z-]+)``$", G_REGEX_MULTILINE, 0, NULL);
     g_autoptr(GMatchInfo) match = NULL;
@@ -347,8 +357,7 @@ static void test_documented(void)
 
     g_file_get_contents(path, &text, NULL, &error);
     g_assert_no_error(error);
-    for (g_regex_match(regex, text, 0, &match); g_match_info_matches(match);
-         g_match_info_next(match, NULL)) {
+    for (g_regex_match(regex, text, 0, &match); g_match_info_matches(match); g_match_info_next(match, NULL)) {
         g_autofree char *id = g_match_info_fetch(match, 1);
 
         g_assert_cmpuint(at, <, DRV_ABOUT_COUNT);

@@ -11,28 +11,33 @@
 
 #define FILE_HERE "'file':{'exists':true,'block':false,'size_bytes':1048576}"
 #define DEVICE(ids) "'file':{'exists':true,'block':true,'size_bytes':1048576,'ids':[" ids "]}"
-#define VDA "'target':'vda','device':'disk','format':'raw','cache':'none','path':'/i/a.raw',"           \
-            "'capacity_bytes':1048576,'allocation_bytes':524288,"
-#define GONE(policy) "{'target':'sda','device':'cdrom','type':'file','path':'/i/a.iso','startup_policy':'" policy "'," \
-                     "'file_error':'/i/a.iso does not exist'"
-#define QCOW2_GONE "'target':'vda','device':'disk','format':'qcow2','cache':'none','path':'/i/a.qcow2',"    \
-                   "'type':'file','capacity_bytes':1048576,'allocation_bytes':524288,"
+#define VDA                                                                                                            \
+    "'target':'vda','device':'disk','format':'raw','cache':'none','path':'/i/a.raw',"                                  \
+    "'capacity_bytes':1048576,'allocation_bytes':524288,"
+#define GONE(policy)                                                                                                   \
+    "{'target':'sda','device':'cdrom','type':'file','path':'/i/a.iso','startup_policy':'" policy "',"                  \
+    "'file_error':'/i/a.iso does not exist'"
+#define QCOW2_GONE                                                                                                     \
+    "'target':'vda','device':'disk','format':'qcow2','cache':'none','path':'/i/a.qcow2',"                              \
+    "'type':'file','capacity_bytes':1048576,'allocation_bytes':524288,"
 #define QCOW2 QCOW2_GONE "'file':{'exists':true,'known_shared':true},"
-#define SAVED_CD "'target':'sda','device':'cdrom','readonly':true,'format':'raw','path':'/i/m.iso','type':'file',"   \
-                 "'saved':true,'in_place':true,'digest':'x'," FILE_HERE ","
+#define SAVED_CD                                                                                                       \
+    "'target':'sda','device':'cdrom','readonly':true,'format':'raw','path':'/i/m.iso','type':'file',"                  \
+    "'saved':true,'in_place':true,'digest':'x'," FILE_HERE ","
 #define ROOM "'target_path':'/i/a.raw','directory':true,'fs':'8:1','free_bytes':1000000000"
 
 typedef struct {
     const char *name;
-    const char *disk;       /* one disk of the facts, or several with commas */
-    const char *how;        /* of the first; NULL: refused */
-    const char *member;     /* a boolean of it that must be true, or NULL */
-    const char *problem;    /* in the problems; NULL: there must be none */
-    const char *mode;       /* NULL: auto */
+    const char *disk;    /* one disk of the facts, or several with commas */
+    const char *how;     /* of the first; NULL: refused */
+    const char *member;  /* a boolean of it that must be true, or NULL */
+    const char *problem; /* in the problems; NULL: there must be none */
+    const char *mode;    /* NULL: auto */
     gboolean offline;
     gboolean pool;
 } row;
 
+/* clang-format off */
 static const row rows[] = {
     {"local file", "{" VDA "'type':'file'," FILE_HERE ",'there':{" ROOM "}}", "copy", NULL, NULL, NULL, 0, 0},
     {"local file, shut off", "{" VDA "'type':'file'," FILE_HERE ",'there':{" ROOM "}}", "copy", "verbatim",
@@ -180,6 +185,7 @@ static const row rows[] = {
      "'exists':true,'block':true,'size_bytes':1048576,'ids':['wwid:2']}}", NULL, NULL, "another one", "shared",
      0, 0},
 };
+/* clang-format on */
 
 static json_object *parse(const char *text)
 {
@@ -198,8 +204,11 @@ static void test_row(gconstpointer data)
     g_autofree char *text = g_strdup_printf("{'disks':[%s]}", r->disk);
     g_autoptr(json_object) facts = parse(text);
     g_autoptr(drv_checks) checks = drv_checks_new();
-    const drv_plan_disks_goal goal = {.vm = "web1", .source = "h1", .target = "h2",
-                                      .mode = r->mode ? r->mode : "auto", .offline = r->offline,
+    const drv_plan_disks_goal goal = {.vm = "web1",
+                                      .source = "h1",
+                                      .target = "h2",
+                                      .mode = r->mode ? r->mode : "auto",
+                                      .offline = r->offline,
                                       .pool = r->pool};
     g_autoptr(json_object) planned = drv_plan_disks(facts, &goal, checks);
     json_object *first = json_object_array_length(planned) ? json_object_array_get_idx(planned, 0) : NULL;
@@ -214,8 +223,8 @@ static void test_row(gconstpointer data)
         g_assert_cmpstr(all, ==, "");
 }
 
-static void check_belongings(const char *facts_text, const char *map_text, gboolean offline,
-                             const char *said, const char *network)
+static void check_belongings(const char *facts_text, const char *map_text, gboolean offline, const char *said,
+                             const char *network)
 {
     g_autoptr(json_object) facts = parse(facts_text);
     g_autoptr(json_object) map = map_text ? parse(map_text) : NULL;
@@ -231,9 +240,8 @@ static void check_belongings(const char *facts_text, const char *map_text, gbool
     if (!said)
         g_assert_cmpstr(all, ==, "");
     if (network)
-        g_assert_cmpstr(drv_json_string(
-                            json_object_array_get_idx(drv_json_array(step, "networks"), 0), "to", NULL),
-                        ==, network);
+        g_assert_cmpstr(drv_json_string(json_object_array_get_idx(drv_json_array(step, "networks"), 0), "to", NULL), ==,
+                        network);
 }
 
 #define CARD "'networks':[{'mac':'52:54:00:00:00:01','network':'bridge:br0'}],"
@@ -244,8 +252,7 @@ static void test_belongings(void)
     check_belongings("{" CARD "'networks_there':{'br0':[]}}", NULL, FALSE, "--map-network br0=", NULL);
     /* The name alone is not enough where nobody has said that it is meant. */
     check_belongings("{" CARD "'networks_there':{'br0':['network']}}", NULL, FALSE, "no bridge br0", NULL);
-    check_belongings("{" CARD "'networks_there':{'lan':['network']}}", "{'br0':'lan'}", FALSE, NULL,
-                     "network:lan");
+    check_belongings("{" CARD "'networks_there':{'lan':['network']}}", "{'br0':'lan'}", FALSE, NULL, "network:lan");
     check_belongings("{" CARD "'networks_there':{'lan':['network','bridge']}}", "{'br0':'lan'}", FALSE, NULL,
                      "bridge:lan");
     check_belongings("{" CARD "'networks_there':{'br0':['bridge']}}", "{'br7':'lan'}", FALSE, "br7", NULL);
@@ -293,7 +300,8 @@ static void test_whole(void)
         {"{'disks':[{" QCOW2 "'needed_by':'VM clone1 has it as the base of its disk vda','there':{" ROOM "}}]}", "ok",
          "", "warning", "/i/a.qcow2: VM clone1 has it as the base of its disk vda; it is copied"},
         {"{'disks':[{" QCOW2 "'data':[{'path':'/i/a.data','own':true,'needed_by':'VM x'," FILE_HERE "}],'there':{" ROOM
-         "}}]}", "ok", "", "warning", "/i/a.data: VM x"},
+         "}}]}",
+         "ok", "", "warning", "/i/a.data: VM x"},
         /* What only is read stays anyway. */
         {"{'disks':[{" SAVED_CD "'needed_by':'VM x','there':{" ROOM "}}]}", "ok", "", "skipped", "no image"},
         {"{'disks':[{" QCOW2_GONE "'saved':true,'there':{}}]}", "warning", "starts from neither", "skipped", ""},

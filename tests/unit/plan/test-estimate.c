@@ -44,8 +44,7 @@ static void guest_free(guest *it)
 static void guest_run(guest *it, double from_s, double to_s)
 {
     while (it->due < to_s) {
-        guint page = it->in_turn ? it->next++ % it->pages
-                                 : (guint)g_rand_int_range(it->rand, 0, (gint)it->pages);
+        guint page = it->in_turn ? it->next++ % it->pages : (guint)g_rand_int_range(it->rand, 0, (gint)it->pages);
 
         if (it->due >= from_s)
             it->written_s[page] = it->due;
@@ -171,19 +170,21 @@ static void test_rounds(void)
         guint pages;
         double per_s;
         gboolean in_turn;
-    } cases[] = {{8000, 800, FALSE}, {8000, 800, TRUE}, {2000, 2000, FALSE}, {16000, 1600, FALSE},
-                 {16000, 100, FALSE}, {1, 0.001, FALSE}};
+    } cases[] = {{8000, 800, FALSE},   {8000, 800, TRUE},   {2000, 2000, FALSE},
+                 {16000, 1600, FALSE}, {16000, 100, FALSE}, {1, 0.001, FALSE}};
     const guint all = 20000;
     const double page_s = PAGE / 25e6;
 
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
         guest *it = guest_new(cases[i].pages, cases[i].per_s, cases[i].in_turn);
+        /* clang-format off */
         drv_rounds_input in = {.memory_bytes = all * PAGE, .filled_bytes = all * PAGE,
                                .first_wire = all * PAGE, .again_ratio = 1, .link_bps = 25e6,
                                .qemu_bps = 1e9, .scan_bps = 1e10, .max_pause_s = 0.3,
                                .dirty = {.rate_bps = cases[i].per_s * PAGE,
                                          .set_bytes = cases[i].pages * PAGE,
                                          .in_turn = cases[i].in_turn}};
+        /* clang-format on */
         drv_rounds out;
         double wire, seconds;
 
@@ -199,10 +200,17 @@ static void test_rounds(void)
 
 static drv_estimate_input usual(void)
 {
-    return (drv_estimate_input){.memory_bytes = G_GUINT64_CONSTANT(1) << 30, .vcpus = 1, .running = TRUE,
-                                .sampled = TRUE, .zero_share = 0.5, .first_ratio = 0.25,
-                                .again_ratio = 0.3, .windows = {{1, 4 << 20}, {4, 8 << 20}},
-                                .window_count = 2, .link_bps = 12500000, .max_pause_ms = 300};
+    return (drv_estimate_input){.memory_bytes = G_GUINT64_CONSTANT(1) << 30,
+                                .vcpus = 1,
+                                .running = TRUE,
+                                .sampled = TRUE,
+                                .zero_share = 0.5,
+                                .first_ratio = 0.25,
+                                .again_ratio = 0.3,
+                                .windows = {{1, 4 << 20}, {4, 8 << 20}},
+                                .window_count = 2,
+                                .link_bps = 12500000,
+                                .max_pause_ms = 300};
 }
 
 static void test_usual(void)
@@ -306,19 +314,24 @@ static void test_anything(void)
     for (guint i = 0; i < 20000; i++) {
         g_autoptr(json_object) json = NULL;
 
-        in = (drv_estimate_input){
-            .memory_bytes = (guint64)pow(2, g_rand_double_range(rand, 0, 44)),
-            .running = g_rand_boolean(rand), .offline = g_rand_int_range(rand, 0, 9) == 0,
-            .sampled = g_rand_boolean(rand), .zero_share = g_rand_double(rand),
-            .first_ratio = g_rand_double(rand), .again_ratio = g_rand_double(rand),
-            .recycled_share = g_rand_double(rand), .window_count = (guint)g_rand_int_range(rand, 0, 9),
-            .disk_bytes = (guint64)g_rand_int(rand), .link_bps = g_rand_int(rand) >> g_rand_int_range(rand, 0, 31),
-            .bandwidth_bps = g_rand_boolean(rand) ? g_rand_int(rand) : 0,
-            .rtt_us = (guint64)g_rand_int_range(rand, 0, 1000000),
-            .max_pause_ms = (guint64)g_rand_int_range(rand, 0, 2000),
-            .max_time_ms = (guint64)g_rand_int_range(rand, 0, 2) * 60000,
-            .may_post_copy = g_rand_boolean(rand), .post_copy = g_rand_int_range(rand, 0, 5) == 0,
-            .vm = {.moves = (guint)g_rand_int_range(rand, 0, 3), .time = g_rand_double(rand)}};
+        in = (drv_estimate_input){.memory_bytes = (guint64)pow(2, g_rand_double_range(rand, 0, 44)),
+                                  .running = g_rand_boolean(rand),
+                                  .offline = g_rand_int_range(rand, 0, 9) == 0,
+                                  .sampled = g_rand_boolean(rand),
+                                  .zero_share = g_rand_double(rand),
+                                  .first_ratio = g_rand_double(rand),
+                                  .again_ratio = g_rand_double(rand),
+                                  .recycled_share = g_rand_double(rand),
+                                  .window_count = (guint)g_rand_int_range(rand, 0, 9),
+                                  .disk_bytes = (guint64)g_rand_int(rand),
+                                  .link_bps = g_rand_int(rand) >> g_rand_int_range(rand, 0, 31),
+                                  .bandwidth_bps = g_rand_boolean(rand) ? g_rand_int(rand) : 0,
+                                  .rtt_us = (guint64)g_rand_int_range(rand, 0, 1000000),
+                                  .max_pause_ms = (guint64)g_rand_int_range(rand, 0, 2000),
+                                  .max_time_ms = (guint64)g_rand_int_range(rand, 0, 2) * 60000,
+                                  .may_post_copy = g_rand_boolean(rand),
+                                  .post_copy = g_rand_int_range(rand, 0, 5) == 0,
+                                  .vm = {.moves = (guint)g_rand_int_range(rand, 0, 3), .time = g_rand_double(rand)}};
         for (guint w = 0; w < DRV_ESTIMATE_WINDOWS; w++)
             in.windows[w] = (drv_dirty_window){g_rand_double_range(rand, 0, 60), g_rand_int(rand)};
         drv_plan_estimate(&in, &out);

@@ -8,8 +8,8 @@
 #include "plan/place.h"
 
 #define NODE(name, free) "{'name': '" name "', 'cpus': 8, 'memory_bytes': 64G, 'memory_free_bytes': " free "}"
-#define VM(name, node, size, more)                                                                 \
-    "{'name': '" name "', 'uuid': '" name "-uuid', 'node': '" node "', 'state': 'running', 'vcpus': 2," \
+#define VM(name, node, size, more)                                                                                     \
+    "{'name': '" name "', 'uuid': '" name "-uuid', 'node': '" node "', 'state': 'running', 'vcpus': 2,"                \
     " 'memory_bytes': " size more "}"
 
 static void test_all_go_to_nodes_that_fit(void)
@@ -71,8 +71,7 @@ static void test_what_is_against_a_node(void)
         "'vms': [" VM("web", "h1", "4G", ", 'cpu_features': ['sse4', 'avx512f'], 'networks': ['bridge:br0'],"
                       "'disks': [{'target': 'vda', 'bytes': 10, 'shared': false, 'pool': 'p'}]") "]}");
     g_autoptr(json_object) plan = evacuate(fleet, "h1");
-    static const char *const reasons[] = {"old lacks features of web's CPU (avx512f)",
-                                          "bare has no network bridge:br0",
+    static const char *const reasons[] = {"old lacks features of web's CPU (avx512f)", "bare has no network bridge:br0",
                                           "full has no pool with room", "away cannot be asked: no route",
                                           "closed is drained"};
 
@@ -82,7 +81,8 @@ static void test_what_is_against_a_node(void)
 
 static void test_not_known_is_no_reason(void)
 {
-    g_autoptr(drv_fleet) fleet = fleet_of(
+    g_autoptr(drv_fleet) fleet =
+        fleet_of(
         "{'nodes': [{'name': 'h1'}, {'name': 'h2'}],"
         "'vms': [{'name': 'web', 'node': 'h1', 'state': 'running'},"
         "{'name': 'db', 'node': 'h1', 'state': 'running', 'memory_bytes': 900G, 'uuid': 'x',"
@@ -127,7 +127,8 @@ static void test_two_plans_want_the_same_room(void)
     const char *both[] = {"h1", "h2", NULL};
     g_autoptr(json_object) promises =
         drv_json_parse("{\"p\": [{\"node\": \"h3\", \"uuid\": \"a-uuid\", \"memory_bytes\": 8589934592,"
-                       " \"by\": \"op-1\"}]}", "promises", NULL);
+                       " \"by\": \"op-1\"}]}",
+                       "promises", NULL);
     g_autoptr(json_object) second = NULL;
 
     g_assert_cmpstr(goes_to(first, "a"), ==, "h3");
@@ -188,11 +189,8 @@ static void test_wrong_nodes(void)
     static const struct {
         const char *names[3];
         int code;
-    } wrong[] = {{{"h9"}, DRV_ERROR_NOT_FOUND},
-                 {{"h2"}, DRV_ERROR_UNREACHABLE},
-                 {{NULL}, DRV_ERROR_INVALID}};
-    g_autoptr(drv_fleet) fleet =
-        fleet_of("{'nodes': [" NODE("h1", "10G") ", {'name': 'h2', 'state': 'lost'}]}");
+    } wrong[] = {{{"h9"}, DRV_ERROR_NOT_FOUND}, {{"h2"}, DRV_ERROR_UNREACHABLE}, {{NULL}, DRV_ERROR_INVALID}};
+    g_autoptr(drv_fleet) fleet = fleet_of("{'nodes': [" NODE("h1", "10G") ", {'name': 'h2', 'state': 'lost'}]}");
 
     for (gsize i = 0; i < G_N_ELEMENTS(wrong); i++) {
         g_autoptr(GError) error = NULL;
@@ -293,8 +291,7 @@ static void check_together(const drv_fleet *fleet, json_object *plan)
             json_object *of_a = step_of(plan, a->name), *of_b = step_of(plan, b->name);
 
             if (a->together && a->together == b->together && of_a && of_b)
-                g_assert_cmpstr(drv_json_string(of_a, "target", ""), ==,
-                                drv_json_string(of_b, "target", ""));
+                g_assert_cmpstr(drv_json_string(of_a, "target", ""), ==, drv_json_string(of_b, "target", ""));
         }
 }
 
@@ -314,21 +311,18 @@ static void check_times(json_object *plan)
         for (gsize k = 0; k < drv_json_length(after); k++) {
             gsize before = (gsize)json_object_get_int64(json_object_array_get_idx(after, k));
 
-            g_assert_cmpint(drv_json_int(json_object_array_get_idx(steps, before), "end_ms", 0), <=,
-                            start);
+            g_assert_cmpint(drv_json_int(json_object_array_get_idx(steps, before), "end_ms", 0), <=, start);
         }
         for (gsize k = 0; k < drv_json_length(steps); k++) {
             json_object *other = json_object_array_get_idx(steps, k);
 
-            beside += drv_json_int(other, "start_ms", 0) <= start &&
-                      drv_json_int(other, "end_ms", 0) > start &&
-                      g_str_equal(drv_json_string(other, "source", ""),
-                                  drv_json_string(one, "source", "?"));
+            beside += drv_json_int(other, "start_ms", 0) <= start && drv_json_int(other, "end_ms", 0) > start &&
+                      g_str_equal(drv_json_string(other, "source", ""), drv_json_string(one, "source", "?"));
         }
         g_assert_cmpuint(beside, <=, DRV_PLAN_PER_NODE);
     }
-    g_assert_cmpint(drv_json_int(drv_json_object(drv_json_object(plan, "predicted"), "time_ms"),
-                                 "p50", -1), ==, latest);
+    g_assert_cmpint(drv_json_int(drv_json_object(drv_json_object(plan, "predicted"), "time_ms"), "p50", -1), ==,
+                    latest);
 }
 
 static void test_promises_hold_for_any_fleet(void)
@@ -341,20 +335,17 @@ static void test_promises_hold_for_any_fleet(void)
         g_autoptr(json_object) object = random_fleet(dice, nodes, g_rand_int_range(dice, 1, 60));
         g_autoptr(drv_fleet) fleet = drv_fleet_from_json(object, NULL);
         const char *names[] = {"h0", seed % 3 ? NULL : "h1", NULL};
-        g_autoptr(json_object) plan =
-            drv_plan_evacuate(fleet, names, &DRV_PLAN_LIMITS_DEFAULT, NULL);
+        g_autoptr(json_object) plan = drv_plan_evacuate(fleet, names, &DRV_PLAN_LIMITS_DEFAULT, NULL);
         json_object *steps = drv_json_array(plan, "steps");
 
         for (guint i = 0; i < fleet->vms->len; i++) {
             const drv_fleet_vm *vm = fleet->vms->pdata[i];
             gboolean leaves = g_strv_contains(names, vm->node);
 
-            g_assert_cmpint((step_of(plan, vm->name) != NULL) + (refusal_of(plan, vm->name) != NULL), ==,
-                            leaves);
+            g_assert_cmpint((step_of(plan, vm->name) != NULL) + (refusal_of(plan, vm->name) != NULL), ==, leaves);
         }
         for (gsize i = 0; i < drv_json_length(steps); i++) {
-            g_assert_false(g_strv_contains(
-                names, drv_json_string(json_object_array_get_idx(steps, i), "target", "")));
+            g_assert_false(g_strv_contains(names, drv_json_string(json_object_array_get_idx(steps, i), "target", "")));
             check_step(fleet, json_object_array_get_idx(steps, i));
         }
         check_together(fleet, plan);
@@ -389,13 +380,16 @@ static void test_puzzles(void)
         for (guint i = 1; i <= 4; i++) {
             gint32 room = g_rand_int_range(dice, 8, 24);
 
-            g_string_append_printf(nodes, ",{'name': 'h%u', 'memory_bytes': 64G, 'memory_free_bytes': %" G_GINT64_FORMAT "}",
+            g_string_append_printf(nodes,
+                                   ",{'name': 'h%u', 'memory_bytes': 64G, 'memory_free_bytes': %" G_GINT64_FORMAT "}",
                                    i, room * GIB + (gint64)DRV_PLAN_RESERVE_BYTES);
             while (room) {
                 gint32 drawn = g_rand_int_range(dice, 1, 8), size = MIN(drawn, room);
 
-                g_string_append_printf(list, "%s{'name': 'v%u', 'uuid': 'u%u', 'node': 'h0', 'state': 'running',"
-                                       " 'memory_bytes': %dG}", list->len ? "," : "", vms, vms, size);
+                g_string_append_printf(list,
+                                       "%s{'name': 'v%u', 'uuid': 'u%u', 'node': 'h0', 'state': 'running',"
+                                       " 'memory_bytes': %dG}",
+                                       list->len ? "," : "", vms, vms, size);
                 vms++;
                 room -= size;
             }

@@ -75,7 +75,8 @@ static void test_from_attributes(void)
         {"{'max_pause_ms':'200','max_time_ms':'300000','bandwidth_bps':'62500000','post_copy':'if-needed',"
          "'policy':'gold','later':'x'}",
          "{'max_pause_ms':200,'max_time_ms':300000,'bandwidth_bps':62500000,'post_copy':'if-needed',"
-         "'policy':'gold'}", NULL},
+         "'policy':'gold'}",
+         NULL},
         {"{'max_pause_ms':'soon'}", NULL, "max_pause_ms is 'soon'"},
         {"{'max_pause_ms':''}", NULL, "max_pause_ms is ''"},
         {"{'max_time_ms':'5m'}", NULL, "max_time_ms is '5m'"},
@@ -111,9 +112,9 @@ static void test_to_attributes(void)
     g_autoptr(json_object) goals = parse("{'max_pause_ms':200,'policy':'gold','post_copy':null}");
     g_autoptr(json_object) nothing = parse("{}");
 
-    g_hash_table_insert(before, (gpointer)"later", (gpointer)"x");
-    g_hash_table_insert(before, (gpointer)"bandwidth_bps", (gpointer)"5");
-    g_hash_table_insert(before, (gpointer)"policy", (gpointer)"silver");
+    g_hash_table_insert(before, (gpointer) "later", (gpointer) "x");
+    g_hash_table_insert(before, (gpointer) "bandwidth_bps", (gpointer) "5");
+    g_hash_table_insert(before, (gpointer) "policy", (gpointer) "silver");
     after = drv_goals_to_attributes(before, goals);
     g_assert_cmpuint(g_hash_table_size(after), ==, 3);
     g_assert_cmpstr(g_hash_table_lookup(after, "later"), ==, "x");
@@ -126,14 +127,12 @@ static void test_to_attributes(void)
 static void test_precedence(void)
 {
     static const char *const names[] = {"max_pause_ms", "max_time_ms", "bandwidth_bps"};
-    drv_goals_layer layers[] = {{NULL, "option"}, {NULL, "vm"}, {NULL, "policy:gold"},
-                                {NULL, "policy:default"}};
+    drv_goals_layer layers[] = {{NULL, "option"}, {NULL, "vm"}, {NULL, "policy:gold"}, {NULL, "policy:default"}};
     const guint count = G_N_ELEMENTS(layers);
 
     for (guint i = 0; i < count; i++) {
         g_autofree char *text = g_strdup_printf(
-            "{'max_pause_ms':%u,'max_time_ms':%u,'bandwidth_bps':%u,'post_copy':'if-needed'}", i + 1, i + 1,
-            i + 1);
+            "{'max_pause_ms':%u,'max_time_ms':%u,'bandwidth_bps':%u,'post_copy':'if-needed'}", i + 1, i + 1, i + 1);
 
         layers[i].goals = parse(text);
     }
@@ -149,14 +148,11 @@ static void test_precedence(void)
             gint64 built_in = k == 0 ? 300 : 0;
 
             g_assert_cmpint(drv_json_int(step, names[k], -1), ==, top < count ? top + 1 : built_in);
-            g_assert_cmpstr(drv_json_string(from, names[k], NULL), ==,
-                            top < count ? layers[top].from : "built-in");
+            g_assert_cmpstr(drv_json_string(from, names[k], NULL), ==, top < count ? layers[top].from : "built-in");
         }
         g_assert_cmpstr(drv_json_string(step, "post_copy", NULL), ==, top < count ? "if-needed" : "never");
-        g_assert_cmpstr(drv_json_string(from, "post_copy", NULL), ==,
-                        top < count ? layers[top].from : "built-in");
-        g_assert_cmpstr(lacking, ==,
-                        top < count ? NULL : "--max-pause, --max-time, --bandwidth, --post-copy");
+        g_assert_cmpstr(drv_json_string(from, "post_copy", NULL), ==, top < count ? layers[top].from : "built-in");
+        g_assert_cmpstr(lacking, ==, top < count ? NULL : "--max-pause, --max-time, --bandwidth, --post-copy");
     }
     for (guint i = 0; i < count; i++)
         json_object_put(layers[i].goals);
@@ -218,8 +214,8 @@ static void test_rules(void)
 
 static void test_rules_as_attributes(void)
 {
-    static const char *const texts[] = {"priority", "7", "depends_on", "db 1,x", "apart", "web",
-                                        "together", "", "node_labels", "rack=7,ssd=yes"};
+    static const char *const texts[] = {"priority", "7",        "depends_on", "db 1,x",      "apart",
+                                        "web",      "together", "",           "node_labels", "rack=7,ssd=yes"};
     g_autoptr(json_object) attributes = json_object_new_object();
     g_autoptr(json_object) goals = NULL;
     g_autoptr(GHashTable) table = NULL;

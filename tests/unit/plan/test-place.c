@@ -48,8 +48,7 @@ static void test_most_room_wins(void)
     g_assert_no_error(error);
 }
 
-static void expect(const drv_fleet *fleet, const char *vm_name, const char *target, int code,
-                   const char *text)
+static void expect(const drv_fleet *fleet, const char *vm_name, const char *target, int code, const char *text)
 {
     g_autoptr(GError) error = NULL;
     const drv_fleet_vm *vm = drv_plan_find_vm(fleet, vm_name, &error);
@@ -102,9 +101,7 @@ static void test_room_includes_reserve(void)
     add_node(fleet, "h2", 2 * GIB + (gint64)DRV_PLAN_RESERVE_BYTES - 1, NULL);
     expect(fleet, "web1", NULL, DRV_ERROR_REFUSED, "no room");
     add_node(fleet, "h3", 2 * GIB + (gint64)DRV_PLAN_RESERVE_BYTES, NULL);
-    g_assert_cmpstr(
-        drv_plan_place(fleet, drv_plan_find_vm(fleet, "web1", &error), NULL, &error)->name, ==,
-        "h3");
+    g_assert_cmpstr(drv_plan_place(fleet, drv_plan_find_vm(fleet, "web1", &error), NULL, &error)->name, ==, "h3");
 }
 
 static void test_name_on_several_nodes(void)

@@ -6,17 +6,16 @@
 
 #include "model/fleet-json.h"
 
-#define NODE(name, free, more)                                                                     \
+#define NODE(name, free, more)                                                                                         \
     "{'name': '" name "', 'cpus': 8, 'memory_bytes': 64G, 'memory_free_bytes': " free more "}"
-#define VM(name, node, size, more)                                                                 \
-    "{'name': '" name "', 'uuid': '" name "-uuid', 'node': '" node "', 'state': 'running', 'vcpus': 2," \
+#define VM(name, node, size, more)                                                                                     \
+    "{'name': '" name "', 'uuid': '" name "-uuid', 'node': '" node "', 'state': 'running', 'vcpus': 2,"                \
     " 'memory_bytes': " size more "}"
 #define THREE "'nodes': [" NODE("h1", "20G", "") "," NODE("h2", "40G", "") "," NODE("h3", "20G", "") "]"
 
 static void test_apart(void)
 {
-    g_autoptr(drv_fleet) fleet =
-        fleet_of("{" THREE ", 'vms': [" VM("a", "h1", "1G", ", 'apart': ['web']") ","
+    g_autoptr(drv_fleet) fleet = fleet_of("{" THREE ", 'vms': [" VM("a", "h1", "1G", ", 'apart': ['web']") ","
                  VM("b", "h1", "1G", ", 'apart': ['web']") "," VM("c", "h1", "1G", ", 'apart': ['web']") "]}");
     g_autoptr(json_object) plan = evacuate(fleet, "h1");
     const char *of_a = goes_to(plan, "a"), *of_b = goes_to(plan, "b");
@@ -29,8 +28,7 @@ static void test_apart(void)
 
 static void test_together(void)
 {
-    g_autoptr(drv_fleet) fleet =
-        fleet_of("{" THREE ", 'vms': [" VM("a", "h1", "12G", ", 'together': ['x']") ","
+    g_autoptr(drv_fleet) fleet = fleet_of("{" THREE ", 'vms': [" VM("a", "h1", "12G", ", 'together': ['x']") ","
                  VM("b", "h1", "12G", ", 'together': ['x', 'y']") "," VM("c", "h1", "12G", ", 'together': ['y']")
                  "," VM("d", "h1", "1G", ", 'together': ['stays']") "," VM("e", "h3", "1G", ", 'together': ['stays']")
                  "]}");
@@ -46,8 +44,7 @@ static void test_together(void)
 /* A rule that is broken already does not keep a VM where it cannot stay. */
 static void test_apart_from_its_group_already(void)
 {
-    g_autoptr(drv_fleet) fleet =
-        fleet_of("{" THREE ", 'vms': [" VM("a", "h1", "30G", ", 'together': ['x']") ","
+    g_autoptr(drv_fleet) fleet = fleet_of("{" THREE ", 'vms': [" VM("a", "h1", "30G", ", 'together': ['x']") ","
                  VM("b", "h3", "1G", ", 'together': ['x']") "]}");
     g_autoptr(json_object) plan = evacuate(fleet, "h1");
 
@@ -57,8 +54,7 @@ static void test_apart_from_its_group_already(void)
 
 static void test_held(void)
 {
-    g_autoptr(drv_fleet) fleet =
-        fleet_of("{" THREE ", 'vms': [" VM("a", "h1", "1G", ", 'together': ['x']") ","
+    g_autoptr(drv_fleet) fleet = fleet_of("{" THREE ", 'vms': [" VM("a", "h1", "1G", ", 'together': ['x']") ","
                  VM("gpu", "h1", "1G", ", 'together': ['x'], 'obstacles': ['it uses a PCI device; detach it']") "]}");
     g_autoptr(json_object) plan = evacuate(fleet, "h1");
 
@@ -68,7 +64,8 @@ static void test_held(void)
 
 static void test_contradictions(void)
 {
-    g_autoptr(drv_fleet) fleet = fleet_of(
+    g_autoptr(drv_fleet) fleet =
+        fleet_of(
         "{" THREE ", 'vms': ["
         VM("a", "h1", "1G", ", 'together': ['x'], 'apart': ['y']") "," VM("b", "h2", "1G", ", 'together': ['x'], 'apart': ['y']") ","
         VM("c", "h1", "1G", ", 'together': ['z'], 'node_labels': {'rack': '1'}") ","
@@ -116,7 +113,8 @@ static void test_order(void)
 /* A word that is one VM's UUID and another one's name: it waits for both. */
 static void test_order_by_uuid(void)
 {
-    g_autoptr(drv_fleet) fleet = fleet_of(
+    g_autoptr(drv_fleet) fleet =
+        fleet_of(
         "{" THREE ", 'vms': [" VM("app", "h1", "1G", ", 'depends_on': ['db-uuid']") "," VM("db", "h1", "2G", "") ","
         VM("db-uuid", "h1", "3G", "") "]}");
     g_autoptr(json_object) plan = evacuate(fleet, "h1");
@@ -146,8 +144,8 @@ static drv_schedule *swap(const drv_fleet *fleet, const char *const *moves)
     GPtrArray *list = g_ptr_array_new();
 
     for (guint i = 0; moves[i]; i += 2)
-        g_ptr_array_add(list, drv_move_new(drv_fleet_named(fleet, moves[i]),
-                                           drv_fleet_find_node(fleet, moves[i + 1]), i, NULL));
+        g_ptr_array_add(
+            list, drv_move_new(drv_fleet_named(fleet, moves[i]), drv_fleet_find_node(fleet, moves[i + 1]), i, NULL));
     return drv_schedule_new(fleet, list, &DRV_PLAN_LIMITS_DEFAULT);
 }
 
@@ -162,7 +160,8 @@ static const drv_move *move_of(GPtrArray *list, const char *vm)
 /* big → h2 needs what small leaves there, which fits on h3; urgent as big is it waits. */
 static void test_room_must_become_free(void)
 {
-    g_autoptr(drv_fleet) fleet = fleet_of(
+    g_autoptr(drv_fleet) fleet =
+        fleet_of(
         "{'nodes': [" NODE("h1", "1G", "") "," NODE("h2", "5G", "") "," NODE("h3", "5G", "") "], 'vms': ["
         VM("big", "h1", "8G", ", 'priority': 9") "," VM("small", "h2", "4G", "") "," VM("other", "h2", "1G", "") "]}");
     const char *moves[] = {"big", "h2", "small", "h3", NULL};
@@ -208,8 +207,7 @@ static void test_side_by_side(void)
     json_object *const plans[] = {alone, pairs, slowly};
 
     for (gsize i = 0; i < 3; i++) {
-        json_object *time =
-            drv_json_object(drv_json_object(plans[i], "predicted"), "time_ms");
+        json_object *time = drv_json_object(drv_json_object(plans[i], "predicted"), "time_ms");
 
         times[i] = drv_json_int(time, "p50", 0);
         g_assert_cmpint(drv_json_int(time, "p90", 0), >, times[i]);
@@ -228,7 +226,8 @@ static void test_moves_borne(void)
     static const struct {
         guint per_node, cpus, borne;
     } cases[] = {{0, 0, 2}, {0, 1, 1}, {0, 2, 1}, {0, 3, 1}, {0, 4, 2}, {0, 128, 2}, {3, 1, 3}, {1, 64, 1}};
-    g_autoptr(drv_fleet) fleet = fleet_of(
+    g_autoptr(drv_fleet) fleet =
+        fleet_of(
         "{'nodes': [{'name': 'h1', 'cpus': 2, 'memory_bytes': 64G, 'memory_free_bytes': 32G},"
         NODE("h2", "32G", "") "," NODE("h3", "32G", "")
         "], 'vms': [" VM("a", "h1", "4G", "") "," VM("b", "h1", "4G", "") "," VM("c", "h1", "4G", "") "]}");
@@ -272,13 +271,15 @@ static void test_limits(void)
 
 static void test_return(void)
 {
-    g_autoptr(drv_fleet) fleet = fleet_of(
+    g_autoptr(drv_fleet) fleet =
+        fleet_of(
         "{'nodes': [" NODE("h1", "5G", ", 'maintenance': 'drained'") "," NODE("h2", "40G", "") "," NODE("h3", "20G", "") "],"
         "'vms': [" VM("a", "h2", "2G", "") "," VM("b", "h3", "2G", "") "," VM("c", "h3", "2G", "") ","
         VM("here", "h1", "1G", "") "]}");
     g_autoptr(json_object) list = drv_json_parse(
         "{\"l\": [{\"uuid\": \"a-uuid\"}, {\"uuid\": \"b-uuid\"}, {\"uuid\": \"c-uuid\"}, {\"uuid\": \"here-uuid\"},"
-        " {\"uuid\": \"gone\"}, {\"uuid\": \"a-uuid\"}]}", "list", NULL);
+        " {\"uuid\": \"gone\"}, {\"uuid\": \"a-uuid\"}]}",
+        "list", NULL);
     g_autoptr(json_object) plan =
         drv_plan_return(fleet, "h1", drv_json_array(list, "l"), &DRV_PLAN_LIMITS_DEFAULT, NULL);
 
@@ -314,7 +315,8 @@ static void test_place(void)
 /* A fleet that was written is read as what it was: the same plan comes of it. */
 static void test_written_and_read(void)
 {
-    g_autoptr(drv_fleet) fleet = fleet_of(
+    g_autoptr(drv_fleet) fleet =
+        fleet_of(
         "{'taken_ms': 7, 'nodes': [" NODE("h1", "9G", ", 'since_ms': 5, 'site': 'east', 'labels': {'rack': '7'}, 'networks': ['bridge:br0'],"
         "'cpu_features': ['sse4'], 'cpu_used': 1.5, 'pools': [{'name': 'p', 'free_bytes': 99, 'shared': true}]") ","
         NODE("h2", "9G", ", 'maintenance': 'draining', 'power': 'off'") ",{'name': 'h3', 'state': 'lost', 'error': 'why'}],"

@@ -21,9 +21,8 @@ static guint8 *memory_new(void)
     /* Of sixteen pages four are noise, four half noise and half a pattern, eight are zero. */
     for (gsize page = 0; page < TOTAL * 16; page++)
         for (guint at = 0; page % 16 < 8 && at < PAGE; at++)
-            memory[page * PAGE + at] = page % 16 < 4 || at < PAGE / 2
-                                           ? (guint8)g_rand_int_range(rand, 0, 256)
-                                           : (guint8)(at % 7);
+            memory[page * PAGE + at] =
+                page % 16 < 4 || at < PAGE / 2 ? (guint8)g_rand_int_range(rand, 0, 256) : (guint8)(at % 7);
     g_rand_free(rand);
     return memory;
 }
@@ -34,8 +33,7 @@ static void assert_near(double value, double expected, double within)
         g_error("%g is not within %g of %g", value, within, expected);
 }
 
-static void see_all(drv_sample *sample, guint sweep, const guint *chunks, const guint8 *memory,
-                    gint64 now_us)
+static void see_all(drv_sample *sample, guint sweep, const guint *chunks, const guint8 *memory, gint64 now_us)
 {
     for (guint i = 0; i < CHUNKS; i++)
         drv_sample_see(sample, sweep, i, memory + (gsize)chunks[i] * CHUNK, now_us);
@@ -88,16 +86,19 @@ static void test_nothing_seen(void)
 
 static void test_document(void)
 {
+    /* clang-format off */
     drv_estimate_input in = {.memory_bytes = G_GUINT64_CONSTANT(5) << 40, .vcpus = 3, .running = TRUE,
                              .sampled = TRUE, .zero_share = 0.25, .first_ratio = 0.125,
                              .windows = {{0.5, 100}, {2, 300}}, .window_count = 2, .link_bps = 12345,
                              .vm = {.moves = 3, .time = 1.5}, .pair = {.moves = 9, .wire = 0.5}};
+    /* clang-format on */
     drv_estimate_input out = {0};
     g_autoptr(json_object) json = drv_estimate_input_json(&in);
     g_autoptr(json_object) text = drv_json_parse(json_object_to_json_string(json), "it", NULL);
-    g_autoptr(json_object) odd = drv_json_parse(
-        "{\"memory_bytes\":-5,\"first_ratio\":\"x\",\"windows\":[7,{},{\"seconds\":-1,\"bytes\":-1}],"
-        "\"vm\":7,\"vcpus\":1e300}", "it", NULL);
+    g_autoptr(json_object) odd =
+        drv_json_parse("{\"memory_bytes\":-5,\"first_ratio\":\"x\",\"windows\":[7,{},{\"seconds\":-1,\"bytes\":-1}],"
+                       "\"vm\":7,\"vcpus\":1e300}",
+                       "it", NULL);
 
     drv_estimate_input_read(&out, text);
     g_assert_cmpuint(out.memory_bytes, ==, in.memory_bytes);
@@ -119,8 +120,7 @@ static void test_document(void)
 static void test_history(void)
 {
     g_autoptr(json_object) document = json_object_new_object();
-    g_autoptr(json_object) model =
-        drv_json_parse("{\"copy_ms\":1000,\"wire_bytes\":500,\"pause_ms\":10}", "it", NULL);
+    g_autoptr(json_object) model = drv_json_parse("{\"copy_ms\":1000,\"wire_bytes\":500,\"pause_ms\":10}", "it", NULL);
     g_autoptr(json_object) without = drv_json_parse("{\"copy_ms\":null}", "it", NULL);
     drv_estimate_history history;
 
@@ -159,45 +159,51 @@ static void test_handover(void)
     for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autoptr(json_object) document = json_object_new_object();
         g_autoptr(json_object) entry = NULL;
-        g_autofree char *model = g_strdup_printf("{\"copy_ms\":1,\"pause_ms\":%g,\"handover_ms\":%g}",
-                                                 rows[i].model_ms, rows[i].handover_ms);
-        g_autofree char *report =
-            g_strdup_printf("{\"copy_ms\":1,\"pause_ms\":%d}", rows[i].actual_ms);
+        g_autofree char *model = g_strdup_printf("{\"copy_ms\":1,\"pause_ms\":%g,\"handover_ms\":%g}", rows[i].model_ms,
+                                                 rows[i].handover_ms);
+        g_autofree char *report = g_strdup_printf("{\"copy_ms\":1,\"pause_ms\":%d}", rows[i].actual_ms);
         g_autoptr(json_object) said = drv_json_parse(model, "it", NULL);
         g_autoptr(json_object) came = drv_json_parse(report, "it", NULL);
 
         entry = drv_history_entry(came, said, 0);
         drv_history_add(document, entry, 5);
-        g_assert_cmpuint(drv_history_handover_ms(drv_json_array(document, "moves")), ==,
-                         rows[i].learnt_ms);
+        g_assert_cmpuint(drv_history_handover_ms(drv_json_array(document, "moves")), ==, rows[i].learnt_ms);
     }
 }
 
 /* Gone through with a copy that does what was expected, the remaining time falls with the clock. */
 static void test_remaining(void)
 {
+    /* clang-format off */
     drv_estimate_input in = {.memory_bytes = 200 << 20, .running = TRUE, .sampled = TRUE,
                              .zero_share = 0.5, .first_ratio = 0.5, .again_ratio = 0.5,
                              .link_bps = 10 << 20, .fixed_ms = 1000,
                              .windows = {{1, 0}}, .window_count = 1}; /* it changes nothing */
+    /* clang-format on */
     drv_estimate estimate;
     gint64 whole;
 
     drv_plan_estimate(&in, &estimate);
     whole = (gint64)estimate.model_copy_ms;
     for (guint s = 1; s < 10; s++) {
-        drv_estimate_now now = {.round_s = s, .rounds = 1, .memory_total_bytes = in.memory_bytes,
+        drv_estimate_now now = {.round_s = s,
+                                .rounds = 1,
+                                .memory_total_bytes = in.memory_bytes,
                                 .left_bytes = in.memory_bytes - s * (20 << 20),
-                                .wire_bytes = s * (10 << 20), .timed_bytes = s * (10 << 20), .timed_s = s};
+                                .wire_bytes = s * (10 << 20),
+                                .timed_bytes = s * (10 << 20),
+                                .timed_s = s};
         gint64 left = drv_plan_remaining_ms(&in, &now);
 
         assert_near((double)left, (double)whole - s * 1000 + 400, 250);
     }
     /* The link has half of what was thought: what is left takes twice as long. */
     {
+        /* clang-format off */
         drv_estimate_now now = {.round_s = 10, .rounds = 1, .memory_total_bytes = in.memory_bytes,
                                 .left_bytes = in.memory_bytes / 2, .wire_bytes = 50 << 20,
                                 .timed_bytes = 50 << 20, .timed_s = 10, .link_bps = 5 << 20};
+        /* clang-format on */
 
         assert_near((double)drv_plan_remaining_ms(&in, &now), 10400, 300);
     }
@@ -205,8 +211,7 @@ static void test_remaining(void)
     in.window_count = 1;
     in.windows[0] = (drv_dirty_window){0.1, 150 << 20};
     {
-        drv_estimate_now now = {.rounds = 1, .memory_total_bytes = in.memory_bytes,
-                                .left_bytes = in.memory_bytes};
+        drv_estimate_now now = {.rounds = 1, .memory_total_bytes = in.memory_bytes, .left_bytes = in.memory_bytes};
 
         g_assert_cmpint(drv_plan_remaining_ms(&in, &now), ==, -1);
     }

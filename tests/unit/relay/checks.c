@@ -117,8 +117,7 @@ struct drv_relay_status check_until(struct pair *pair, enum pair_end end,
         if (wanted(&status))
             return status;
     } while (drv_clock_ms() < until_ms);
-    g_error("the awaited event did not come (state %d, error \"%s\")", (int)status.state,
-            status.error);
+    g_error("the awaited event did not come (state %d, error \"%s\")", (int)status.state, status.error);
 }
 
 bool check_is_up(const struct drv_relay_status *status)
@@ -209,8 +208,8 @@ void check_silent(int fd)
     g_assert_cmpint(poll(&wait, 1, 0), ==, 0);
 }
 
-GBytes *check_message(uint32_t program, uint32_t procedure, enum drv_rpc_type type,
-                      uint32_t serial, uint32_t status, size_t body)
+GBytes *check_message(uint32_t program, uint32_t procedure, enum drv_rpc_type type, uint32_t serial, uint32_t status,
+                      size_t body)
 {
     size_t size = DRV_RPC_HEADER_SIZE + body;
     uint8_t *bytes = g_malloc0(size);

@@ -10,10 +10,10 @@
 #define CHECK_MS 20000 /* how long a condition may take before a test gives up */
 
 /** check_ok() - fail the test with the error's own words. */
-#define check_ok(rc, err)                                                                          \
-    do {                                                                                           \
-        if ((rc) < 0)                                                                              \
-            g_error("%s:%d: %s", __FILE__, __LINE__, (err).message);                               \
+#define check_ok(rc, err)                                                                                              \
+    do {                                                                                                               \
+        if ((rc) < 0)                                                                                                  \
+            g_error("%s:%d: %s", __FILE__, __LINE__, (err).message);                                                   \
     } while (0)
 
 /** check_add() - a test that needs relays: skipped with the reason where there can be none. */
@@ -49,8 +49,8 @@ void check_gone(int fd);
 void check_silent(int fd);
 
 /** check_message() - a message of libvirt's RPC. */
-GBytes *check_message(uint32_t program, uint32_t procedure, enum drv_rpc_type type,
-                      uint32_t serial, uint32_t status, size_t body);
+GBytes *check_message(uint32_t program, uint32_t procedure, enum drv_rpc_type type, uint32_t serial, uint32_t status,
+                      size_t body);
 
 /** check_pass() - write a message at one end and read the same at the other. */
 void check_pass(int from, int to, GBytes *message);

@@ -18,7 +18,7 @@ struct line {
     size_t fed, came;
     unsigned lane;
     uint8_t record[DRV_RECORD_MAX]; /* the last one */
-    GRand *random; /* NULL: all is done in one piece */
+    GRand *random;                  /* NULL: all is done in one piece */
     uint64_t encoded;
 };
 

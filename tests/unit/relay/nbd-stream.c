@@ -112,7 +112,10 @@ void nbd_stream_make(struct nbd_stream *stream, uint64_t seed, size_t blocks, un
     memcpy(stream->disk, disk, blocks * BLOCK);
     ram_stream_put_number(&stream->sent, 3, 4);
     put_option(stream, 8, "", 0); /* structured replies */
-    put_option(stream, 10, "\0\0\0\0\0\0\0\1\0\0\0\xf" "base:allocation", 27);
+    put_option(stream, 10,
+               "\0\0\0\0\0\0\0\1\0\0\0\xf"
+               "base:allocation",
+               27);
     put_option(stream, 7, name, sizeof name - 1);
     put_request(stream, BLOCK_STATUS, 0, blocks * BLOCK);
     for (size_t i = 0; i + CHUNK <= blocks; i += CHUNK)

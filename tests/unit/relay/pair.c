@@ -60,13 +60,11 @@ static int make_directory(char *path, size_t size, struct drv_error *err)
 
 static int listen_tcp(struct pair *pair, struct drv_error *err)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
 
     pair->tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (pair->tcp < 0 || bind(pair->tcp, (struct sockaddr *)&address, size) ||
-        listen(pair->tcp, 64) ||
+    if (pair->tcp < 0 || bind(pair->tcp, (struct sockaddr *)&address, size) || listen(pair->tcp, 64) ||
         getsockname(pair->tcp, (struct sockaddr *)&address, &size))
         return drv_error_set(err, errno, "cannot listen: %s", strerror(errno));
     pair->port = ntohs(address.sin_port);
@@ -77,8 +75,7 @@ static int listen_local(struct pair *pair, enum drv_relay_channel channel, struc
 {
     char path[128];
 
-    (void)snprintf(path, sizeof path, "%s/%s", pair->directory[PAIR_TARGET],
-                   local_names[channel]);
+    (void)snprintf(path, sizeof path, "%s/%s", pair->directory[PAIR_TARGET], local_names[channel]);
     pair->local[channel] = drv_fd_unix_listen(path, SOCK_STREAM, err);
     if (pair->local[channel] < 0)
         return pair->local[channel];
@@ -109,8 +106,7 @@ int pair_prepare(struct pair *pair, unsigned links, struct drv_error *err)
         rc = listen_local(pair, DRV_CHANNEL_DISK, err);
     if (rc)
         return rc;
-    if (getrandom(id, sizeof id, 0) < 0 ||
-        getrandom(source->secret, sizeof source->secret, 0) < 0)
+    if (getrandom(id, sizeof id, 0) < 0 || getrandom(source->secret, sizeof source->secret, 0) < 0)
         return drv_error_set(err, errno, "getrandom: %s", strerror(errno));
     drv_hex_encode(source->session, id, sizeof id);
     source->links = links;
@@ -136,8 +132,7 @@ static void *accept_links(void *argument)
     if (drv_relay_open(pair->directory[PAIR_TARGET], &relay, NULL))
         return NULL;
     for (;;) {
-        struct pollfd wait[2] = {{.fd = pair->tcp, .events = POLLIN},
-                                 {.fd = pair->stop[0], .events = POLLIN}};
+        struct pollfd wait[2] = {{.fd = pair->tcp, .events = POLLIN}, {.fd = pair->stop[0], .events = POLLIN}};
         int fd;
 
         if (poll(wait, 2, -1) < 0 || wait[1].revents)
@@ -210,14 +205,12 @@ int pair_accept(struct pair *pair, enum drv_relay_channel channel, struct drv_er
     int fd;
 
     if (poll(&wait, 1, WAIT_MS) != 1)
-        return drv_error_set(err, ETIMEDOUT, "the relay did not connect to %s",
-                             local_names[channel]);
+        return drv_error_set(err, ETIMEDOUT, "the relay did not connect to %s", local_names[channel]);
     fd = accept4(pair->local[channel], NULL, NULL, SOCK_CLOEXEC);
     return fd < 0 ? drv_error_set(err, errno, "accept: %s", strerror(errno)) : fd;
 }
 
-int pair_stream(struct pair *pair, enum drv_relay_channel channel, int ends[PAIR_ENDS],
-                struct drv_error *err)
+int pair_stream(struct pair *pair, enum drv_relay_channel channel, int ends[PAIR_ENDS], struct drv_error *err)
 {
     ends[PAIR_SOURCE] = pair_connect(pair, channel, err);
     if (ends[PAIR_SOURCE] < 0)

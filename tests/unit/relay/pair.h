@@ -21,14 +21,14 @@ struct pair {
     int libvirt;                 /* the target's libvirtd: this process' end */
     int tcp;                     /* what stands for the target's droverd listens here */
     uint16_t port;
-    int local[DRV_CHANNELS];     /* the target's ram.sock and disk.sock listen */
-    int stop[2];                 /* a pipe: ends the acceptor */
+    int local[DRV_CHANNELS]; /* the target's ram.sock and disk.sock listen */
+    int stop[2];             /* a pipe: ends the acceptor */
     pthread_t acceptor;
     bool accepting;
     pthread_mutex_t lock;
-    bool release;                /* lock: keep no copies */
-    int handed[32];              /* lock: copies of what was handed to the target's relay */
-    unsigned handed_count;       /* lock */
+    bool release;          /* lock: keep no copies */
+    int handed[32];        /* lock: copies of what was handed to the target's relay */
+    unsigned handed_count; /* lock */
 };
 
 /** pair_unavailable() - why such tests cannot run here, or NULL. */
@@ -55,8 +55,7 @@ int pair_connect(struct pair *pair, enum drv_relay_channel channel, struct drv_e
 int pair_accept(struct pair *pair, enum drv_relay_channel channel, struct drv_error *err);
 
 /** pair_stream() - both ends of a new stream, blocking. */
-int pair_stream(struct pair *pair, enum drv_relay_channel channel, int ends[PAIR_ENDS],
-                struct drv_error *err);
+int pair_stream(struct pair *pair, enum drv_relay_channel channel, int ends[PAIR_ENDS], struct drv_error *err);
 
 /** pair_cut() - break one TCP connection between the relays. */
 void pair_cut(struct pair *pair, unsigned index);

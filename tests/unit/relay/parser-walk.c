@@ -20,8 +20,7 @@ static void begin(struct walk *walk)
 static size_t walk_to(struct walk *walk, size_t end, gboolean all)
 {
     while (walk->at < end) {
-        struct drv_span span =
-            walk->parser->next(walk->stream->bytes + walk->at, end - walk->at, all);
+        struct drv_span span = walk->parser->next(walk->stream->bytes + walk->at, end - walk->at, all);
 
         if (span.kind == DRV_SPAN_MORE) {
             g_assert_false(all);

@@ -70,8 +70,7 @@ void ram_stream_fill(struct ram_stream *stream, uint8_t *page)
     }
 }
 
-static void put_page(struct ram_stream *stream, uint64_t address, const char *block,
-                     const uint8_t *page)
+static void put_page(struct ram_stream *stream, uint64_t address, const char *block, const uint8_t *page)
 {
     static const uint8_t zero[PAGE];
     bool is_zero = !memcmp(page, zero, PAGE);
@@ -102,8 +101,7 @@ static void work(struct ram_stream *stream, uint8_t *memory, size_t pages, uint8
     }
 }
 
-static void put_round(struct ram_stream *stream, const uint8_t *memory, size_t pages,
-                      const uint8_t *dirty)
+static void put_round(struct ram_stream *stream, const uint8_t *memory, size_t pages, const uint8_t *dirty)
 {
     const char *block = "pc.ram";
 
@@ -120,8 +118,8 @@ static void put_round(struct ram_stream *stream, const uint8_t *memory, size_t p
     ram_stream_put_number(stream, 2, 4);
 }
 
-void ram_stream_make_of(struct ram_stream *stream, uint64_t seed, size_t pages, unsigned rounds,
-                        const uint8_t *file, size_t file_pages)
+void ram_stream_make_of(struct ram_stream *stream, uint64_t seed, size_t pages, unsigned rounds, const uint8_t *file,
+                        size_t file_pages)
 {
     uint8_t *memory = calloc(pages, PAGE), *dirty = calloc(pages, 1);
 

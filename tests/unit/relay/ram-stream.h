@@ -16,7 +16,7 @@ struct ram_stream {
 
 /* A whole page or block in a stream. */
 struct stream_piece {
-    size_t at; /* of its content in the stream */
+    size_t at;        /* of its content in the stream */
     uint64_t address; /* within its block of memory, or on its disk */
 };
 
@@ -28,8 +28,8 @@ struct stream_piece {
 void ram_stream_make(struct ram_stream *stream, uint64_t seed, size_t pages, unsigned rounds);
 
 /** ram_stream_make_of() - memory holds half of the pages of a file, at the same places. */
-void ram_stream_make_of(struct ram_stream *stream, uint64_t seed, size_t pages, unsigned rounds,
-                        const uint8_t *file, size_t file_pages);
+void ram_stream_make_of(struct ram_stream *stream, uint64_t seed, size_t pages, unsigned rounds, const uint8_t *file,
+                        size_t file_pages);
 
 void ram_stream_free(struct ram_stream *stream);
 

@@ -26,8 +26,8 @@ static void *press(void *argument)
     struct job *job = argument;
 
     for (unsigned i = job->lane; i < BALES; i += DRV_LANES_MAX)
-        job->size[i] = drv_bale_press(&job->bale[i], drv_encoder_lane(job->encoder, job->lane),
-                                      job->lane, job->record[i]);
+        job->size[i] =
+            drv_bale_press(&job->bale[i], drv_encoder_lane(job->encoder, job->lane), job->lane, job->record[i]);
     return NULL;
 }
 

@@ -75,8 +75,7 @@ static void random_splits(void)
             if (g_rand_int_range(line.random, 0, 3) == 0)
                 size = size % 5000 + 1;
             if (round & 1)
-                drv_encoder_set_effort(line.encoder,
-                                       (unsigned)g_rand_int_range(line.random, 0, DRV_EFFORTS));
+                drv_encoder_set_effort(line.encoder, (unsigned)g_rand_int_range(line.random, 0, DRV_EFFORTS));
             drv_encoder_set_batch(line.encoder, (size_t)g_rand_int_range(line.random, 1, 200000));
             line_feed(&line, stream.sent.bytes + line.fed, MIN(size, stream.sent.size - line.fed));
             if (g_rand_boolean(line.random))
@@ -101,9 +100,8 @@ static void tricks_work(void)
     drv_encoder_set_effort(line.encoder, DRV_EFFORT_STORED);
     line_whole(&line, stream.sent.bytes, stream.sent.size);
     stats = drv_encoder_stats(line.encoder);
-    g_assert_cmpuint(stats->literal_pages + stats->same_pages + stats->delta_pages +
-                         stats->zero_pages,
-                     ==, stream.blocks_sent);
+    g_assert_cmpuint(stats->literal_pages + stats->same_pages + stats->delta_pages + stats->zero_pages, ==,
+                     stream.blocks_sent);
     g_assert_cmpuint(stats->zero_pages, >, 200);
     g_assert_cmpuint(stats->same_pages, >, 300);
     g_assert_cmpuint(stats->delta_pages, >, 300);
@@ -225,8 +223,7 @@ static void kept_is_kept(void)
 
 /* ---- a peer that lies ---- */
 
-static int feed(drv_decoder *decoder, const uint8_t *ops, size_t size, size_t raw,
-                const uint8_t *expected)
+static int feed(drv_decoder *decoder, const uint8_t *ops, size_t size, size_t raw, const uint8_t *expected)
 {
     struct drv_record record = {.method = DRV_RECORD_STORED,
                                 .body = (uint32_t)size,
@@ -258,18 +255,18 @@ static int feed(drv_decoder *decoder, const uint8_t *ops, size_t size, size_t ra
 static void lies(void)
 {
     static const uint8_t wrong[][12] = {
-        {DRV_OP_BARE << 4, DRV_OP_OTHER << 4, DISK, 64},         /* beyond what has come */
-        {DRV_OP_BARE << 4, DRV_OP_OTHER << 4 | 1, DISK, 63},     /* partly */
-        {DRV_OP_BARE << 4, DRV_OP_OTHER << 4, OTHER_DISK, 0},    /* nothing has come there */
-        {DRV_OP_BARE << 4, DRV_OP_OTHER << 4, 1, 0},             /* not kept */
+        {DRV_OP_BARE << 4, DRV_OP_OTHER << 4, DISK, 64},      /* beyond what has come */
+        {DRV_OP_BARE << 4, DRV_OP_OTHER << 4 | 1, DISK, 63},  /* partly */
+        {DRV_OP_BARE << 4, DRV_OP_OTHER << 4, OTHER_DISK, 0}, /* nothing has come there */
+        {DRV_OP_BARE << 4, DRV_OP_OTHER << 4, 1, 0},          /* not kept */
         {DRV_OP_BARE << 4, DRV_OP_OTHER << 4, DRV_CODERS_MAX, 0},
         {DRV_OP_BARE << 4, DRV_OP_OTHER << 4, DISK, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
-        {DRV_OP_BARE << 4, DRV_OP_OTHER << 4, DISK},             /* cut */
-        {DRV_OP_BARE << 4, DRV_OP_OTHER << 4 | 15, 0, DISK, 0},  /* more than was said */
-        {DRV_OP_BARE << 4 | 1, DRV_OP_OTHER << 4, DISK, 0},      /* with a count */
-        {DRV_OP_OTHER << 4, DISK, 0},                            /* with a header */
-        {(DRV_OP_OTHER + 1) << 4, DISK, 0},                      /* no such op */
-        {DRV_OP_BARE << 4, DRV_OP_ZEROS << 4},                   /* other bytes */
+        {DRV_OP_BARE << 4, DRV_OP_OTHER << 4, DISK},            /* cut */
+        {DRV_OP_BARE << 4, DRV_OP_OTHER << 4 | 15, 0, DISK, 0}, /* more than was said */
+        {DRV_OP_BARE << 4 | 1, DRV_OP_OTHER << 4, DISK, 0},     /* with a count */
+        {DRV_OP_OTHER << 4, DISK, 0},                           /* with a header */
+        {(DRV_OP_OTHER + 1) << 4, DISK, 0},                     /* no such op */
+        {DRV_OP_BARE << 4, DRV_OP_ZEROS << 4},                  /* other bytes */
     };
     static const size_t sizes[] = {4, 4, 4, 4, 4, 10, 3, 5, 4, 3, 3, 2};
     static const uint8_t right[] = {DRV_OP_BARE << 4, DRV_OP_OTHER << 4, DISK, 0};

@@ -101,8 +101,8 @@ static void larger_than_the_cache(void)
     g_assert_cmpuint(at_source->next, >, 4 * RING);
     g_assert_cmpuint(at_source->served_pages, >=, KNOWN);
     g_assert_cmpuint(at_target->served_pages, ==, at_source->served_pages);
-    g_assert_cmpint(memcmp(at_target->served, at_source->served,
-                           KNOWN / DRV_CACHE_SEGMENT * sizeof *at_source->served), ==, 0);
+    g_assert_cmpint(memcmp(at_target->served, at_source->served, KNOWN / DRV_CACHE_SEGMENT * sizeof *at_source->served),
+                    ==, 0);
     line_end(&line);
     line_end(&before);
     ram_stream_free(&stream);

@@ -15,8 +15,7 @@
 /* Some records of a stream, one after another. */
 static GByteArray *records_of(const struct ram_stream *stream, unsigned effort, size_t cache)
 {
-    struct drv_encoder_config config = {
-        .cache_pages = cache, .tricks = DRV_TRICKS_ALL, .seed = SEED};
+    struct drv_encoder_config config = {.cache_pages = cache, .tricks = DRV_TRICKS_ALL, .seed = SEED};
     g_autofree uint8_t *record = g_malloc(DRV_RECORD_MAX);
     GByteArray *all = g_byte_array_new();
     drv_encoder *encoder;
@@ -47,8 +46,8 @@ static GByteArray *records_of(const struct ram_stream *stream, unsigned effort, 
 }
 
 /* Return: whether all came out; what comes out must be what went in. */
-static bool decodes(drv_decoder *decoder, const uint8_t *bytes, size_t size,
-                    const struct ram_stream *stream, bool may_differ)
+static bool decodes(drv_decoder *decoder, const uint8_t *bytes, size_t size, const struct ram_stream *stream,
+                    bool may_differ)
 {
     size_t came = 0;
 
@@ -156,8 +155,7 @@ static void other_cache(void)
 
 /* ---- records made by hand ---- */
 
-static int feed_record(drv_decoder *decoder, const struct drv_record *record, const uint8_t *body,
-                       size_t *came)
+static int feed_record(drv_decoder *decoder, const struct drv_record *record, const uint8_t *body, size_t *came)
 {
     uint8_t bytes[512];
     const uint8_t *out;
@@ -168,8 +166,7 @@ static int feed_record(drv_decoder *decoder, const struct drv_record *record, co
     drv_record_encode(bytes, record);
     memcpy(bytes + DRV_RECORD_HEADER_SIZE, body, MIN(record->body, 400));
     drv_decoder_reset(decoder, SEED);
-    rc = drv_decoder_feed(decoder, bytes, DRV_RECORD_HEADER_SIZE + MIN(record->body, 400), &used,
-                          &err);
+    rc = drv_decoder_feed(decoder, bytes, DRV_RECORD_HEADER_SIZE + MIN(record->body, 400), &used, &err);
     *came = drv_decoder_output(decoder, &out);
     return rc;
 }
@@ -196,11 +193,8 @@ static void by_hand(void)
 
     g_assert_cmpint(drv_decoder_new(&decoder, CACHE, 1, SEED, &err), ==, 0);
     for (size_t i = 0; i < G_N_ELEMENTS(ops); i++) {
-        struct drv_record record = {.method = DRV_RECORD_STORED,
-                                    .body = 16,
-                                    .raw = 9,
-                                    .ops = i == 8 ? 2 : 16,
-                                    .expanded = 16};
+        struct drv_record record = {
+            .method = DRV_RECORD_STORED, .body = 16, .raw = 9, .ops = i == 8 ? 2 : 16, .expanded = 16};
 
         if (i == 4 || i == 11)
             record.ops = record.expanded = record.body = 1;
@@ -212,8 +206,7 @@ static void by_hand(void)
 
 static void wrong_headers(void)
 {
-    const struct drv_record good = {
-        .method = DRV_RECORD_STORED, .body = 300, .raw = 9, .ops = 100, .expanded = 300};
+    const struct drv_record good = {.method = DRV_RECORD_STORED, .body = 300, .raw = 9, .ops = 100, .expanded = 300};
     struct drv_record bad[16];
     uint8_t body[400] = {0};
     struct drv_error err;
@@ -251,8 +244,7 @@ static void wrong_headers(void)
 /* Whatever is encoded and decoded, nothing is allocated after the beginning. */
 static void memory_is_fixed(void)
 {
-    struct drv_encoder_config config = {
-        .cache_pages = 1000, .tricks = DRV_TRICKS_ALL, .seed = SEED};
+    struct drv_encoder_config config = {.cache_pages = 1000, .tricks = DRV_TRICKS_ALL, .seed = SEED};
     g_autofree uint8_t *record = g_malloc(DRV_RECORD_MAX);
     struct ram_stream stream;
     drv_encoder *encoder;
@@ -265,8 +257,8 @@ static void memory_is_fixed(void)
     before = mallinfo2();
     g_assert_cmpint(drv_encoder_new(&encoder, &config, &err), ==, 0);
     g_assert_cmpint(drv_decoder_new(&decoder, 1000, 1, SEED, &err), ==, 0);
-    g_assert_cmpuint(mallinfo2().uordblks + mallinfo2().hblkhd - before.uordblks - before.hblkhd,
-                     <=, drv_encoder_memory(1000, 1) + drv_decoder_memory(1000, 1) - 2 * 1000 * 4096);
+    g_assert_cmpuint(mallinfo2().uordblks + mallinfo2().hblkhd - before.uordblks - before.hblkhd, <=,
+                     drv_encoder_memory(1000, 1) + drv_decoder_memory(1000, 1) - 2 * 1000 * 4096);
     before = mallinfo2();
     for (unsigned turn = 0; done < stream.size; turn++) {
         uint8_t *at;
@@ -287,8 +279,7 @@ static void memory_is_fixed(void)
         }
         drv_encoder_set_effort(encoder, turn % DRV_EFFORTS);
     }
-    g_assert_cmpuint(mallinfo2().uordblks + mallinfo2().hblkhd, ==,
-                     before.uordblks + before.hblkhd);
+    g_assert_cmpuint(mallinfo2().uordblks + mallinfo2().hblkhd, ==, before.uordblks + before.hblkhd);
     drv_encoder_free(encoder);
     drv_decoder_free(decoder);
     ram_stream_free(&stream);

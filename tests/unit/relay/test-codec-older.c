@@ -118,8 +118,7 @@ static void only_what_differs(void)
     g_assert_cmpuint(line.encoded, <, changed * DRV_PAGE_SIZE + stream.sent.size / 200);
     /* Memory can refer to them as to what was sent. */
     g_assert_cmpuint(drv_encoder_remembered(line.encoder), >=, same);
-    g_assert_cmpuint(drv_decoder_remembered(line.decoder), ==,
-                     drv_encoder_remembered(line.encoder));
+    g_assert_cmpuint(drv_decoder_remembered(line.decoder), ==, drv_encoder_remembered(line.encoder));
     take_down(&line, older);
     g_free(bytes);
     nbd_stream_free(&stream);
@@ -155,8 +154,7 @@ static void random_splits(void)
             if (g_rand_int_range(line.random, 0, 3) == 0 && drv_older_ask(older, 1, &first))
                 answer(older, &image, first);
             if (round & 1)
-                drv_encoder_set_effort(line.encoder,
-                                       (unsigned)g_rand_int_range(line.random, 0, DRV_EFFORTS));
+                drv_encoder_set_effort(line.encoder, (unsigned)g_rand_int_range(line.random, 0, DRV_EFFORTS));
         }
         line_flush(&line);
         g_assert_cmpuint(line.came, ==, stream.sent.size);
@@ -285,8 +283,8 @@ static void nothing_is_left_out(void)
     drv_older_free(older);
 }
 
-static int feed(drv_decoder *decoder, const uint8_t *ops, size_t size, const uint8_t *expected,
-                size_t raw, struct drv_error *err)
+static int feed(drv_decoder *decoder, const uint8_t *ops, size_t size, const uint8_t *expected, size_t raw,
+                struct drv_error *err)
 {
     struct drv_record record = {.method = DRV_RECORD_STORED,
                                 .body = (uint32_t)size,
@@ -316,14 +314,14 @@ static void lies(void)
         uint8_t ops[14];
         size_t size;
     } wrong[] = {
-        {{BARE, OLDER, 4}, 3},                                                  /* beyond its end */
-        {{BARE, OLDER | 1, 3}, 3},                                              /* partly */
+        {{BARE, OLDER, 4}, 3},     /* beyond its end */
+        {{BARE, OLDER | 1, 3}, 3}, /* partly */
         {{BARE, OLDER, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f}, 11},
-        {{BARE, OLDER}, 2},                                                     /* cut */
-        {{BARE, OLDER | 2, 0}, 3},                                              /* more than was said */
+        {{BARE, OLDER}, 2},        /* cut */
+        {{BARE, OLDER | 2, 0}, 3}, /* more than was said */
         {{BARE, OLDER | 15, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0}, 12},
-        {{OLDER | 1, 0}, 2},                                                    /* with headers */
-        {{BARE, OLDER, 0}, 3},                                                  /* less than was said */
+        {{OLDER | 1, 0}, 2},   /* with headers */
+        {{BARE, OLDER, 0}, 3}, /* less than was said */
     };
     static const uint8_t right[] = {BARE, OLDER | 1, 1}, other[] = {BARE, OLDER | 1, 2};
     uint8_t bytes[4 * DRV_PAGE_SIZE];
@@ -340,11 +338,9 @@ static void lies(void)
     drv_decoder_set_older(line.decoder, read_image, &image);
     g_assert_cmpint(feed(line.decoder, right, sizeof right, expected, 2 * DRV_PAGE_SIZE, &err), ==, 1);
     for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++)
-        g_assert_cmpint(feed(line.decoder, wrong[i].ops, wrong[i].size, expected, 2 * DRV_PAGE_SIZE,
-                             &err), <, 0);
+        g_assert_cmpint(feed(line.decoder, wrong[i].ops, wrong[i].size, expected, 2 * DRV_PAGE_SIZE, &err), <, 0);
     /* Another block than the one that was meant: the check says so before a byte comes out. */
-    g_assert_cmpint(feed(line.decoder, other, sizeof other, expected, 2 * DRV_PAGE_SIZE, &err), ==,
-                    -EPROTO);
+    g_assert_cmpint(feed(line.decoder, other, sizeof other, expected, 2 * DRV_PAGE_SIZE, &err), ==, -EPROTO);
     line_end(&line);
 }
 

@@ -65,8 +65,7 @@ static void random_splits(void)
             if (g_rand_int_range(line.random, 0, 3) == 0)
                 size = size % 5000 + 1;
             if (round & 1)
-                drv_encoder_set_effort(line.encoder,
-                                       (unsigned)g_rand_int_range(line.random, 0, DRV_EFFORTS));
+                drv_encoder_set_effort(line.encoder, (unsigned)g_rand_int_range(line.random, 0, DRV_EFFORTS));
             drv_encoder_set_batch(line.encoder, (size_t)g_rand_int_range(line.random, 1, 200000));
             line_feed(&line, stream.bytes + line.fed, MIN(size, stream.size - line.fed));
             if (g_rand_boolean(line.random))
@@ -93,8 +92,7 @@ static void any_input(void)
         ram_stream_make(&stream, round + 1, 60, 3);
         size = round % 4 == 1 ? (size_t)g_test_rand_int_range(1, (gint32)stream.size) : stream.size;
         for (unsigned i = 0; i < round % 7; i++)
-            stream.bytes[(size_t)g_test_rand_int_range(0, 1000 << i) % stream.size] =
-                (uint8_t)g_test_rand_int();
+            stream.bytes[(size_t)g_test_rand_int_range(0, 1000 << i) % stream.size] = (uint8_t)g_test_rand_int();
         if (round % 10 == 9)
             for (size_t i = 0; i < size; i++)
                 stream.bytes[i] = (uint8_t)g_test_rand_int();

@@ -49,8 +49,7 @@ static void liar_start(struct liar *liar, uint16_t codec)
 /* Opens an encoded stream of memory and waits until it may be used. */
 static void liar_open(struct liar *liar)
 {
-    const struct drv_frame open = {
-        .type = DRV_FRAME_OPEN, .channel = DRV_CHANNEL_RAM, .stream = 1, .encoding = 1};
+    const struct drv_frame open = {.type = DRV_FRAME_OPEN, .channel = DRV_CHANNEL_RAM, .stream = 1, .encoding = 1};
     struct drv_frame frame;
     const uint8_t *payload;
     struct drv_error err;
@@ -79,8 +78,7 @@ static void liar_end(struct liar *liar, const char *words)
     g_free(liar->pair);
 }
 
-static void send_record(struct liar *liar, struct drv_record record, const uint8_t *body,
-                        size_t size)
+static void send_record(struct liar *liar, struct drv_record record, const uint8_t *body, size_t size)
 {
     uint8_t bytes[256];
 
@@ -104,14 +102,11 @@ static void wrong_check(void)
 
     liar_start(&liar, DRV_WIRE_CODEC);
     liar_open(&liar);
-    send_record(&liar,
-                (struct drv_record){.method = DRV_RECORD_STORED,
-                                    .body = sizeof body,
-                                    .raw = 5,
-                                    .ops = 1,
-                                    .expanded = sizeof body,
-                                    .check = 1},
-                body, sizeof body);
+    send_record(
+        &liar,
+        (struct drv_record){
+            .method = DRV_RECORD_STORED, .body = sizeof body, .raw = 5, .ops = 1, .expanded = sizeof body, .check = 1},
+        body, sizeof body);
     liar_end(&liar, "its check is wrong");
 }
 
@@ -157,9 +152,7 @@ static void shared_with_the_source(void)
 
     liar_start(&liar, DRV_WIRE_CODEC);
     liar_open(&liar);
-    say(&liar,
-        (struct drv_frame){
-            .type = DRV_FRAME_SHARED, .channel = DRV_CHANNEL_RAM, .stream = 1, .offset = 0},
+    say(&liar, (struct drv_frame){.type = DRV_FRAME_SHARED, .channel = DRV_CHANNEL_RAM, .stream = 1, .offset = 0},
         NULL);
     liar_end(&liar, "was not sent");
 }
@@ -193,8 +186,7 @@ static void end_within_a_record(void)
 
     liar_start(&liar, DRV_WIRE_CODEC);
     liar_open(&liar);
-    send_record(&liar, (struct drv_record){.method = DRV_RECORD_PLAIN, .body = 100, .raw = 100},
-                body, sizeof body);
+    send_record(&liar, (struct drv_record){.method = DRV_RECORD_PLAIN, .body = 100, .raw = 100}, body, sizeof body);
     say(&liar,
         (struct drv_frame){.type = DRV_FRAME_FIN,
                            .channel = DRV_CHANNEL_RAM,
@@ -210,9 +202,7 @@ static void open_twice(void)
 
     liar_start(&liar, DRV_WIRE_CODEC);
     liar_open(&liar);
-    say(&liar,
-        (struct drv_frame){
-            .type = DRV_FRAME_OPEN, .channel = DRV_CHANNEL_RAM, .stream = 2, .encoding = 1},
+    say(&liar, (struct drv_frame){.type = DRV_FRAME_OPEN, .channel = DRV_CHANNEL_RAM, .stream = 2, .encoding = 1},
         NULL);
     liar_end(&liar, "may not");
 }
@@ -232,9 +222,7 @@ static void open_not_agreed(void)
     struct liar liar;
 
     liar_start(&liar, 0);
-    say(&liar,
-        (struct drv_frame){
-            .type = DRV_FRAME_OPEN, .channel = DRV_CHANNEL_RAM, .stream = 1, .encoding = 1},
+    say(&liar, (struct drv_frame){.type = DRV_FRAME_OPEN, .channel = DRV_CHANNEL_RAM, .stream = 1, .encoding = 1},
         NULL);
     liar_end(&liar, "may not");
 }
@@ -257,11 +245,8 @@ static void plain_with_an_older_relay(void)
         check_ok(drv_link_receive(liar.link, &frame, &payload, &err), err);
     } while (frame.type != DRV_FRAME_CREDIT);
     say(&liar,
-        (struct drv_frame){.type = DRV_FRAME_DATA,
-                           .channel = DRV_CHANNEL_RAM,
-                           .stream = 1,
-                           .length = 5,
-                           .raw_length = 5},
+        (struct drv_frame){
+            .type = DRV_FRAME_DATA, .channel = DRV_CHANNEL_RAM, .stream = 1, .length = 5, .raw_length = 5},
         "plain");
     check_read(liar.ram, got, 5);
     g_assert_cmpmem(got, 5, "plain", 5);

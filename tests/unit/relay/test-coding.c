@@ -122,31 +122,25 @@ static void batches_close(void)
 
     bench_start(&bench);
     /* Nothing there. */
-    g_assert_cmpint(
-        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, &bench.bale,
-                       bench.record, &batch), ==,
-        -EAGAIN);
+    g_assert_cmpint(drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, &bench.bale, bench.record, &batch),
+                    ==, -EAGAIN);
     /* A pause closes it, without anything else happening. */
     check_write(bench.ends[0], "x", 1);
-    g_assert_cmpint(
-        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, &bench.bale,
-                       bench.record, &batch), >,
-        0);
+    g_assert_cmpint(drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, &bench.bale, bench.record, &batch),
+                    >, 0);
     g_assert_cmpuint(batch.raw, ==, 1);
     g_assert_false(batch.full);
     /* What else calls closes it. */
     g_assert_cmpint(eventfd_write(bench.urgent, 1), ==, 0);
     check_write(bench.ends[0], "xy", 2);
-    g_assert_cmpint(
-        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, &bench.bale,
-                       bench.record, &batch), >,
-        0);
+    g_assert_cmpint(drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, &bench.bale, bench.record, &batch),
+                    >, 0);
     g_assert_cmpuint(batch.raw, ==, 2);
     /* Credit is never exceeded. */
     check_write(bench.ends[0], bytes, sizeof bytes);
     for (size_t left = sizeof bytes; left; left -= batch.raw) {
-        ssize_t size = drv_coder_read(bench.coder, bench.ends[1], DRV_CODER_COST_MIN, bench.urgent,
-                                      &bench.bale, bench.record, &batch);
+        ssize_t size = drv_coder_read(bench.coder, bench.ends[1], DRV_CODER_COST_MIN, bench.urgent, &bench.bale,
+                                      bench.record, &batch);
 
         g_assert_cmpint(size, >, 0);
         g_assert_cmpuint(drv_coder_cost((size_t)size, batch.raw), <=, DRV_CODER_COST_MIN);
@@ -154,21 +148,16 @@ static void batches_close(void)
     /* The end: first what was there. */
     check_write(bench.ends[0], "end", 3);
     close(bench.ends[0]);
-    g_assert_cmpint(
-        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, &bench.bale,
-                       bench.record, &batch), >,
-        0);
+    g_assert_cmpint(drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, &bench.bale, bench.record, &batch),
+                    >, 0);
     g_assert_cmpuint(batch.raw, ==, 3);
-    g_assert_cmpint(
-        drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, &bench.bale,
-                       bench.record, &batch), ==,
-        0);
+    g_assert_cmpint(drv_coder_read(bench.coder, bench.ends[1], credit, bench.urgent, &bench.bale, bench.record, &batch),
+                    ==, 0);
     bench_stop(&bench);
 }
 
 /* So many batches of the present effort. Return: the effort that comes of it. */
-static unsigned batches(struct drv_coder *coder, bool full, uint64_t press_us, uint64_t blocked_us,
-                        size_t encoded)
+static unsigned batches(struct drv_coder *coder, bool full, uint64_t press_us, uint64_t blocked_us, size_t encoded)
 {
     for (unsigned i = 0; i < 1000; i++) {
         const struct drv_batch batch = {.full = full,
@@ -240,8 +229,7 @@ static gpointer push(gpointer argument)
 }
 
 /* All of a stream, then its end; returns what the source's relay has put on TCP for it. */
-static uint64_t carry(struct pair *pair, enum drv_relay_channel channel,
-                      const struct ram_stream *stream)
+static uint64_t carry(struct pair *pair, enum drv_relay_channel channel, const struct ram_stream *stream)
 {
     struct drv_relay_status before = check_status(pair, PAIR_SOURCE), after;
     g_autofree uint8_t *got = g_malloc(stream->size);
@@ -259,8 +247,7 @@ static uint64_t carry(struct pair *pair, enum drv_relay_channel channel,
     close(ends[PAIR_TARGET]);
     g_thread_join(thread);
     after = check_status(pair, PAIR_SOURCE);
-    g_assert_cmpuint(after.channel[channel].local_in_bytes - before.channel[channel].local_in_bytes,
-                     ==, stream->size);
+    g_assert_cmpuint(after.channel[channel].local_in_bytes - before.channel[channel].local_in_bytes, ==, stream->size);
     return after.wire_out_bytes - before.wire_out_bytes;
 }
 
@@ -331,8 +318,7 @@ static void memory_against_disk(void)
     status = check_until(pair, PAIR_SOURCE, all_blocks_shared);
     pages = &status.channel[DRV_CHANNEL_DISK].pages;
     /* All but those within which a batch was closed, for the writer did not go on. */
-    g_assert_cmpuint(pages->literal + pages->delta + pages->same + pages->zero, >,
-                     disk.blocks_sent * 9 / 10);
+    g_assert_cmpuint(pages->literal + pages->delta + pages->same + pages->zero, >, disk.blocks_sent * 9 / 10);
     g_assert_cmpuint(status.channel[DRV_CHANNEL_DISK].coded_bytes, <, disk.sent.size);
 
     sent = carry(pair, DRV_CHANNEL_RAM, &ram);
@@ -391,8 +377,7 @@ static void reader_goes(void)
     check_read(ends[PAIR_TARGET], got, sizeof got);
     close(ends[PAIR_TARGET]);
     for (size_t sent = 100000; sent < stream.size;) {
-        ssize_t more =
-            send(ends[PAIR_SOURCE], stream.bytes + sent, stream.size - sent, MSG_NOSIGNAL);
+        ssize_t more = send(ends[PAIR_SOURCE], stream.bytes + sent, stream.size - sent, MSG_NOSIGNAL);
 
         if (more < 0)
             break;
@@ -420,9 +405,11 @@ static unsigned effort_without_a_link(bool kept, uint64_t slower)
     coder->kept = kept;
     coder->channel = DRV_CHANNEL_RAM;
     for (unsigned i = 0; i < 2000; i++) {
+        /* clang-format off */
         const struct drv_batch batch = {.raw = 131072, .encoded = 131100, .content = 131072, .full = true,
                                         .effort = coder->effort.now, .alone_us = 100 * slower,
                                         .press_us = 300 * slower, .pressed_us = 300 * slower};
+        /* clang-format on */
 
         drv_coder_sent(coder, &batch, 600 * slower, 0);
         drv_coder_adapt(coder, 2, 65536);

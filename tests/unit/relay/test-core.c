@@ -22,8 +22,8 @@ static void frame_round_trip(void)
                               .length = 0x10203,
                               .raw_length = 0x10203,
                               .offset = UINT64_C(0x0102030405060708)};
-    static const uint8_t expected[DRV_FRAME_HEADER_SIZE] = {
-        3, 2, 0, 0, 1, 2, 3, 4, 0, 1, 2, 3, 0, 1, 2, 3, 1, 2, 3, 4, 5, 6, 7, 8};
+    static const uint8_t expected[DRV_FRAME_HEADER_SIZE] = {3, 2, 0, 0, 1, 2, 3, 4, 0, 1, 2, 3,
+                                                            0, 1, 2, 3, 1, 2, 3, 4, 5, 6, 7, 8};
     uint8_t bytes[DRV_FRAME_HEADER_SIZE];
     struct drv_frame back;
 
@@ -110,8 +110,8 @@ static void hello_round_trip_and_refusals(void)
 
 /* ---- libvirt's RPC ---- */
 
-static void append_message(GByteArray *bytes, uint32_t program, uint32_t procedure, uint32_t type,
-                           uint32_t serial, uint32_t status, size_t body)
+static void append_message(GByteArray *bytes, uint32_t program, uint32_t procedure, uint32_t type, uint32_t serial,
+                           uint32_t status, size_t body)
 {
     uint8_t head[DRV_RPC_HEADER_SIZE];
     struct drv_writer writer = drv_writer_over(head, sizeof head);
@@ -147,8 +147,8 @@ static char *story(const GByteArray *bytes, size_t split, size_t piece)
             at += used;
             size -= used;
             if (event == DRV_RPC_HEADER)
-                g_string_append_printf(text, "%zu:head %u/%u#%u ", at, watcher.message.procedure,
-                                       watcher.message.type, watcher.message.serial);
+                g_string_append_printf(text, "%zu:head %u/%u#%u ", at, watcher.message.procedure, watcher.message.type,
+                                       watcher.message.serial);
             /* A message without a body ends without another byte. */
             if (drv_rpc_ends_now(&watcher)) {
                 event = drv_rpc_feed(&watcher, bytes->data + at, 0, &used, NULL);
@@ -332,10 +332,8 @@ static void rpc_allows_what_a_migration_does(void)
     }
     message = (struct drv_rpc_message){.program = 0x20008087, .version = 1, .procedure = 1};
     g_assert_cmpint(drv_rpc_call_allowed(&message, NULL), ==, -EPERM);
-    message = (struct drv_rpc_message){.program = DRV_RPC_PROGRAM_KEEPALIVE,
-                                       .version = 1,
-                                       .type = DRV_RPC_MESSAGE,
-                                       .procedure = 1};
+    message = (struct drv_rpc_message){
+        .program = DRV_RPC_PROGRAM_KEEPALIVE, .version = 1, .type = DRV_RPC_MESSAGE, .procedure = 1};
     g_assert_cmpint(drv_rpc_call_allowed(&message, NULL), ==, 0);
     message = (struct drv_rpc_message){.program = DRV_RPC_PROGRAM_REMOTE, .procedure = 12};
     g_assert_cmpint(drv_rpc_call_allowed(&message, &err), ==, -EPERM);
@@ -344,11 +342,8 @@ static void rpc_allows_what_a_migration_does(void)
 
 static void rpc_recognises_a_finish(void)
 {
-    struct drv_rpc_message message = {.length = 80,
-                                      .program = DRV_RPC_PROGRAM_REMOTE,
-                                      .version = 1,
-                                      .procedure = 306,
-                                      .type = DRV_RPC_REPLY};
+    struct drv_rpc_message message = {
+        .length = 80, .program = DRV_RPC_PROGRAM_REMOTE, .version = 1, .procedure = 306, .type = DRV_RPC_REPLY};
 
     g_assert_true(drv_rpc_finish_succeeded(&message));
     message.length = DRV_RPC_HEADER_SIZE;
@@ -367,7 +362,10 @@ static void rpc_recognises_a_finish(void)
 static void window_orders(void)
 {
     enum { SIZE = 4096, TOTAL = 1 << 20, FLIGHT = 8 };
-    struct { uint64_t offset; size_t size; } flight[FLIGHT];
+    struct {
+        uint64_t offset;
+        size_t size;
+    } flight[FLIGHT];
     g_autofree uint8_t *sent = g_malloc(TOTAL);
     uint64_t next = 0, given = 0;
     struct drv_window window;
@@ -392,10 +390,8 @@ static void window_orders(void)
         if (count) {
             size_t which = (size_t)g_test_rand_int_range(0, (gint32)count);
 
-            g_assert_cmpint(drv_window_reserve(&window, flight[which].offset, flight[which].size,
-                                               NULL), ==, 0);
-            drv_window_fill(&window, flight[which].offset, sent + flight[which].offset,
-                            flight[which].size);
+            g_assert_cmpint(drv_window_reserve(&window, flight[which].offset, flight[which].size, NULL), ==, 0);
+            drv_window_fill(&window, flight[which].offset, sent + flight[which].offset, flight[which].size);
             flight[which] = flight[--count];
         }
         size = drv_window_peek(&window, window.delivered, &bytes);
@@ -474,11 +470,13 @@ static void settings_round_trip(void)
 
 static void settings_refuse(void)
 {
+    /* clang-format off */
     static const char *const bad[] = {
         "role=third",     "links=0",   "links=17",         "links=4x",    "links=-1",
         "peer_port=0",    "secret=00", "session=zz",       "nothing",     "unknown=1",
         "peer_port=70000", "user=", "cache_mib=0", "cache_mib=9999",    "links=99999999999999999999",      "",
     };
+    /* clang-format on */
     g_autofree char *long_path = g_strnfill(300, 'd');
     struct drv_relay_config config = good_config();
     struct drv_settings settings;

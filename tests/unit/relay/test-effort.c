@@ -30,7 +30,7 @@ struct sim {
     double now_us;
     double raw, wire; /* bytes so far */
     unsigned changes;
-    bool near;        /* the switch: it may only rise */
+    bool near; /* the switch: it may only rise */
     GRand *rand;
 };
 
@@ -108,8 +108,8 @@ static void one_look(struct sim *sim)
     sim->wire += encoded;
     drv_pace_sent(&sim->pace, look.encoded_bytes, look.blocked_us);
     drv_pace_look(&sim->pace, (int64_t)sim->now_us, world->senders, &copy);
-    next = drv_effort_look(&sim->effort, &look, world->senders,
-                           atomic_load(&sim->pace.link_bps), DRV_EFFORT_PLAIN, sim->near);
+    next = drv_effort_look(&sim->effort, &look, world->senders, atomic_load(&sim->pace.link_bps), DRV_EFFORT_PLAIN,
+                           sim->near);
     sim->changes += next != at;
 }
 
@@ -129,14 +129,8 @@ static double run(struct sim *sim, double seconds)
     return (sim->raw - before) / (sim->now_us - began_us) * 1e6;
 }
 
-static const struct world usual = {.link_bps = 25 * MB,
-                                   .senders = 2,
-                                   .cores = 2,
-                                   .slow = 1,
-                                   .steep = 1,
-                                   .gain = 1,
-                                   .content = 0.93,
-                                   .noise = 0.1};
+static const struct world usual = {
+    .link_bps = 25 * MB, .senders = 2, .cores = 2, .slow = 1, .steep = 1, .gain = 1, .content = 0.93, .noise = 0.1};
 
 /* At 100 and 200 Mbit/s any of these machines has time for the best compression. */
 static void slow_links_get_the_most(void)
@@ -188,8 +182,8 @@ static void every_bottleneck_is_found(void)
                         if (speed < best_speed(&world) * 0.8 || sim.changes > most)
                             g_test_message("link %.0f MB/s, slow %.1f, steep %.1f, %u cores, gain "
                                            "%.1f: %.0f MB/s at %u, best %.0f, %u changes",
-                                           links[i] / MB, slow, steep, cores, gain, speed / MB,
-                                           sim.effort.now, best_speed(&world) / MB, sim.changes);
+                                           links[i] / MB, slow, steep, cores, gain, speed / MB, sim.effort.now,
+                                           best_speed(&world) / MB, sim.changes);
                         g_assert_cmpfloat(speed, >=, best_speed(&world) * 0.8);
                         g_assert_cmpfloat(sim.changes, <=, most);
                         g_rand_free(sim.rand);
@@ -289,8 +283,7 @@ static void nobody_waits(void)
     g_assert_cmpuint(drv_effort_look(&effort, &look, 2, UINT64_MAX / 2, DRV_EFFORT_STORED, false), ==,
                      DRV_EFFORT_STORED);
     /* A look at nothing says nothing. */
-    g_assert_cmpuint(drv_effort_look(&effort, &(struct drv_effort_look){0}, 2, 1000, 0, false), ==,
-                     DRV_EFFORT_STORED);
+    g_assert_cmpuint(drv_effort_look(&effort, &(struct drv_effort_look){0}, 2, 1000, 0, false), ==, DRV_EFFORT_STORED);
 }
 
 int main(int argc, char **argv)

@@ -82,8 +82,8 @@ static void make_brief(struct host *host, struct drv_brief *brief)
 
         brief->pack_key[pack] = pack_key(host, pack);
         for (unsigned i = 0; i < manifest.count; i++)
-            brief->segment[brief->count++] = (struct drv_brief_segment){
-                .pack = (uint8_t)pack, .index = (uint16_t)i, .segment = manifest.segment[i]};
+            brief->segment[brief->count++] =
+                (struct drv_brief_segment){.pack = (uint8_t)pack, .index = (uint16_t)i, .segment = manifest.segment[i]};
         drv_pack_manifest_done(&manifest);
     }
     (void)new_pack(host);
@@ -168,8 +168,7 @@ static void wait_passing(const struct side *side)
 }
 
 /* A whole session that carries @stream, from one side to the other. */
-static struct outcome carry(struct side *source, struct side *target,
-                            const struct ram_stream *stream)
+static struct outcome carry(struct side *source, struct side *target, const struct ram_stream *stream)
 {
     g_autofree uint8_t *got = g_malloc(stream->size);
     struct push work = {.stream = stream};
@@ -280,8 +279,7 @@ static void return_costs_a_fraction(void)
 
     scene_init(&scene);
     back = move(&scene.h2, &scene.h1, &scene.stream);
-    g_test_message("first %" G_GUINT64_FORMAT ", back %" G_GUINT64_FORMAT, scene.first.wire_bytes,
-                   back.wire_bytes);
+    g_test_message("first %" G_GUINT64_FORMAT ", back %" G_GUINT64_FORMAT, scene.first.wire_bytes, back.wire_bytes);
     g_assert_cmpuint(back.wire_bytes, <, scene.first.wire_bytes / 10);
     g_assert_cmpuint(back.recycled_bytes, >, scene.stream.size / 2);
     /* What was known already is not kept twice, and who kept it is credited. */
@@ -292,8 +290,7 @@ static void return_costs_a_fraction(void)
     g_assert_cmpuint(kept.use[0].damaged, ==, 0);
     drv_pack_manifest_done(&kept);
     /* And out again, with two packs at each end. */
-    g_assert_cmpuint(move(&scene.h1, &scene.h2, &scene.stream).wire_bytes, <,
-                     scene.first.wire_bytes / 10);
+    g_assert_cmpuint(move(&scene.h1, &scene.h2, &scene.stream).wire_bytes, <, scene.first.wire_bytes / 10);
     scene_done(&scene);
 }
 
@@ -331,8 +328,7 @@ static void written_while_it_passes(void)
     g_assert_cmpuint(kept.count, >=, whole.count - 1);
     drv_pack_manifest_done(&kept);
     drv_pack_manifest_done(&whole);
-    g_assert_cmpuint(move(&scene.h2, &scene.h1, &scene.stream).wire_bytes, <,
-                     scene.first.wire_bytes / 10);
+    g_assert_cmpuint(move(&scene.h2, &scene.h1, &scene.stream).wire_bytes, <, scene.first.wire_bytes / 10);
     scene_done(&scene);
 }
 

@@ -105,8 +105,8 @@ static void names(void)
         uint32_t option, says;
         size_t size;
         const char *is;
-    } tries[] = {{7, 5, 11, "a nam"}, {7, 63, 69, longest}, {7, 64, 70, ""}, {7, 12, 11, ""},
-                 {7, UINT32_MAX, 11, ""}, {1, 0, 6, "a name"}, {1, 0, 64, ""}};
+    } tries[] = {{7, 5, 11, "a nam"},     {7, 63, 69, longest}, {7, 64, 70, ""}, {7, 12, 11, ""},
+                 {7, UINT32_MAX, 11, ""}, {1, 0, 6, "a name"},  {1, 0, 64, ""}};
 
     for (size_t i = 0; i < G_N_ELEMENTS(tries); i++) {
         struct ram_stream sent = {0};

@@ -15,10 +15,10 @@
 
 enum server_kind {
     HONEST,
-    ABSENT,  /* it hangs up at once */
-    SILENT,  /* it never says a word */
-    FICKLE,  /* what was read once is another when it is read again */
-    BROKEN,  /* nothing beyond the first MiB can be read */
+    ABSENT, /* it hangs up at once */
+    SILENT, /* it never says a word */
+    FICKLE, /* what was read once is another when it is read again */
+    BROKEN, /* nothing beyond the first MiB can be read */
 };
 
 /* A qemu-nbd, as far as a relay can tell. */
@@ -55,8 +55,8 @@ static void answer(struct server *server, const uint8_t *request)
     offset = drv_read_u64(&reader);
     size = drv_read_u32(&reader);
     g_assert_cmpuint(offset + size, <=, server->size);
-    for (uint64_t block = offset / DRV_PAGE_SIZE; server->kind == FICKLE &&
-         block * DRV_PAGE_SIZE < offset + size; block++) {
+    for (uint64_t block = offset / DRV_PAGE_SIZE; server->kind == FICKLE && block * DRV_PAGE_SIZE < offset + size;
+         block++) {
         if (server->seen[block])
             server->bytes[block * DRV_PAGE_SIZE + 7] ^= 1;
         server->seen[block] = true;
@@ -72,7 +72,8 @@ static void answer(struct server *server, const uint8_t *request)
 
 static gpointer serve(gpointer argument)
 {
-    static const uint8_t hello[] = "NBDMAGIC" "IHAVEOPT\0\3";
+    static const uint8_t hello[] = "NBDMAGIC"
+                                   "IHAVEOPT\0\3";
     struct server *server = argument;
     uint8_t in[28], size[10];
     struct drv_writer writer = drv_writer_over(size, sizeof size);
@@ -80,8 +81,7 @@ static gpointer serve(gpointer argument)
     if (server->kind == SILENT) {
         while (all(server->fd, in, 1))
             ;
-    } else if (server->kind != ABSENT && send(server->fd, hello, 18, MSG_NOSIGNAL) == 18 &&
-               all(server->fd, in, 20)) {
+    } else if (server->kind != ABSENT && send(server->fd, hello, 18, MSG_NOSIGNAL) == 18 && all(server->fd, in, 20)) {
         drv_write_u64(&writer, server->size);
         drv_write_u16(&writer, 3);
         (void)send(server->fd, size, sizeof size, MSG_NOSIGNAL);
@@ -220,8 +220,7 @@ static gpointer take(gpointer argument)
     g_autofree uint8_t *got = g_malloc(it->stream.sent.size);
     size_t came = 0;
 
-    for (ssize_t size; (size = recv(it->ends[PAIR_TARGET], got + came,
-                                    it->stream.sent.size - came, 0)) > 0;)
+    for (ssize_t size; (size = recv(it->ends[PAIR_TARGET], got + came, it->stream.sent.size - came, 0)) > 0;)
         came += (size_t)size;
     g_assert_cmpuint(came, <, it->stream.sent.size);
     g_assert_cmpint(memcmp(got, it->stream.sent.bytes, came), ==, 0);

@@ -46,8 +46,7 @@ static uint64_t read_for_a_second(struct drv_pace *pace, int64_t now_us, bool st
 
 static void paces_only_near_the_switch(void)
 {
-    const struct drv_encoder_copy copy = {
-        .rounds = 2, .fresh_bytes = 4 * MB, .fresh_encoded_bytes = 2 * MB};
+    const struct drv_encoder_copy copy = {.rounds = 2, .fresh_bytes = 4 * MB, .fresh_encoded_bytes = 2 * MB};
     struct drv_pace pace = {0};
     int64_t now_us = full_link(&pace, 1000000, 1000, 10 * MB, &copy);
     uint64_t fresh_bps = atomic_load(&pace.fresh_bps);
@@ -176,8 +175,7 @@ static void encode(drv_encoder *encoder, const struct ram_stream *stream, size_t
 
 static void knows_the_rounds(void)
 {
-    const struct drv_encoder_config config = {
-        .cache_pages = 1000, .tricks = DRV_TRICKS_ALL, .seed = 1};
+    const struct drv_encoder_config config = {.cache_pages = 1000, .tricks = DRV_TRICKS_ALL, .seed = 1};
     struct drv_encoder_copy copy;
     drv_encoder *encoder;
     struct drv_error err;

@@ -34,10 +34,8 @@ static void migration_calls_pass(void)
     int libvirtd = control(pair);
 
     for (uint32_t i = 0; i < G_N_ELEMENTS(procedures); i++) {
-        g_autoptr(GBytes) call =
-            check_message(REMOTE, procedures[i], DRV_RPC_CALL, i + 1, 0, (size_t)i * 15000);
-        g_autoptr(GBytes) reply =
-            check_message(REMOTE, procedures[i], DRV_RPC_REPLY, i + 1, 0, (size_t)i * 18000);
+        g_autoptr(GBytes) call = check_message(REMOTE, procedures[i], DRV_RPC_CALL, i + 1, 0, (size_t)i * 15000);
+        g_autoptr(GBytes) reply = check_message(REMOTE, procedures[i], DRV_RPC_REPLY, i + 1, 0, (size_t)i * 18000);
 
         check_pass(libvirtd, pair->libvirt, call);
         check_pass(pair->libvirt, libvirtd, reply);

@@ -154,9 +154,8 @@ static void wrong_session_is_refused(void)
 
 static int connect_tcp(const struct pair *pair)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                                  .sin_port = htons(pair->port)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(pair->port)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     g_assert_cmpint(fd, >=, 0);
@@ -170,9 +169,9 @@ static void strangers_do_not_disturb(void)
     struct pair *pair = prepare(4);
     int fds[STRANGERS];
     static const char *const garbage[] = {
-        "GET / HTTP/1.1\r\nHost: relay\r\n\r\n",      /* no TLS at all */
-        "\x16\x03\x01\x7f\xff and so on",              /* a record longer than any */
-        "\x16\x03\x01\x00\x04\x01\x00\x00\x00",      /* an empty ClientHello */
+        "GET / HTTP/1.1\r\nHost: relay\r\n\r\n", /* no TLS at all */
+        "\x16\x03\x01\x7f\xff and so on",        /* a record longer than any */
+        "\x16\x03\x01\x00\x04\x01\x00\x00\x00",  /* an empty ClientHello */
     };
     struct drv_error err;
     int ram[PAIR_ENDS], late;
@@ -233,8 +232,7 @@ static void process_has_nothing(void)
         g_autofree char *arguments = process_file(pid, "cmdline");
         g_autofree char *limits = process_file(pid, "limits");
         g_autofree char *score = process_file(pid, "oom_score_adj");
-        g_autofree char *uids = g_strdup_printf("Uid:\t%u\t%u\t%u\t%u\n", nobody, nobody, nobody,
-                                                nobody);
+        g_autofree char *uids = g_strdup_printf("Uid:\t%u\t%u\t%u\t%u\n", nobody, nobody, nobody, nobody);
         g_autofree char *parent = g_strdup_printf("PPid:\t%d\n", (int)getpid());
         g_autofree char *root = g_strdup_printf("/proc/%d/root", (int)pid);
         g_autofree char *root_path = g_file_read_link(root, NULL);
@@ -310,8 +308,7 @@ static void nothing_is_left_over(void)
     }
     assert_empty(pair->directory[PAIR_SOURCE]);
     for (size_t i = 0; i < 2; i++) {
-        (void)snprintf(path, sizeof path, "%s/%s", pair->directory[PAIR_TARGET],
-                       i ? DRV_SOCKET_RAM : DRV_SOCKET_DISK);
+        (void)snprintf(path, sizeof path, "%s/%s", pair->directory[PAIR_TARGET], i ? DRV_SOCKET_RAM : DRV_SOCKET_DISK);
         g_assert_cmpint(unlink(path), ==, 0);
     }
     assert_empty(pair->directory[PAIR_TARGET]);

@@ -34,8 +34,8 @@ static gpointer run_flow(gpointer argument)
 
     while (left) {
         /* Mostly large pieces, sometimes single words. */
-        size_t words = g_rand_boolean(sizes) ? (size_t)g_rand_int_range(sizes, 1, 8)
-                                             : (size_t)g_rand_int_range(sizes, 1, 16384);
+        size_t words =
+            g_rand_boolean(sizes) ? (size_t)g_rand_int_range(sizes, 1, 8) : (size_t)g_rand_int_range(sizes, 1, 16384);
         size_t size;
 
         if (words * 4 > left)
@@ -80,8 +80,8 @@ static bool back_is_counted(const struct drv_relay_status *status)
 static void exact_over(unsigned links)
 {
     enum { STREAMS = 5 };
-    static const enum drv_relay_channel channels[STREAMS] = {
-        DRV_CHANNEL_RAM, DRV_CHANNEL_DISK, DRV_CHANNEL_DISK, DRV_CHANNEL_RAM, DRV_CHANNEL_DISK};
+    static const enum drv_relay_channel channels[STREAMS] = {DRV_CHANNEL_RAM, DRV_CHANNEL_DISK, DRV_CHANNEL_DISK,
+                                                             DRV_CHANNEL_RAM, DRV_CHANNEL_DISK};
     const size_t bytes = EXACT_BYTES;
     struct pair *pair = check_start(links);
     struct flow flows[STREAMS][4];
@@ -171,8 +171,7 @@ static size_t fill_up(struct pair *pair, int fd, uint8_t *bytes, size_t size)
         /* It has not taken a byte for a while: is it the window that is full? */
         source = check_status(pair, PAIR_SOURCE);
         target = check_status(pair, PAIR_TARGET);
-        if (source.channel[DRV_CHANNEL_RAM].local_in_bytes -
-                target.channel[DRV_CHANNEL_RAM].local_out_bytes >= window)
+        if (source.channel[DRV_CHANNEL_RAM].local_in_bytes - target.channel[DRV_CHANNEL_RAM].local_out_bytes >= window)
             return sent;
     }
 }
@@ -216,8 +215,7 @@ static void blocked_reader_delays_nobody(void)
     g_assert_cmpuint(after.memory_bytes, <=, 64 << 20);
     /* Buffers, and the program with its libraries. */
     if (!DRV_SANITIZED)
-        g_assert_cmpuint(resident_bytes(pair_pid(pair, PAIR_TARGET)), <=,
-                         after.memory_bytes + (32 << 20));
+        g_assert_cmpuint(resident_bytes(pair_pid(pair, PAIR_TARGET)), <=, after.memory_bytes + (32 << 20));
     check_read(ram[PAIR_TARGET], got, sent);
     g_assert_cmpmem(got, sent, bytes, sent);
     check_write(ram[PAIR_SOURCE], bytes, 1 << 20);

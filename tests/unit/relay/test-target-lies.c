@@ -29,8 +29,8 @@ struct liar {
 };
 
 /* Steps of a handshake: until there is something to read. */
-static int step(drv_link *link, int (*one)(drv_link *, struct liar *, struct drv_error *),
-                struct liar *liar, struct drv_error *err)
+static int step(drv_link *link, int (*one)(drv_link *, struct liar *, struct drv_error *), struct liar *liar,
+                struct drv_error *err)
 {
     int rc;
 
@@ -58,8 +58,7 @@ static int greet(drv_link *link, struct liar *liar, struct drv_error *err)
 static gpointer welcome(gpointer argument)
 {
     struct liar *liar = argument;
-    const struct drv_hello here = {
-        .codec = DRV_WIRE_CODEC, .cache_mib = liar->cache_mib, .links = 1};
+    const struct drv_hello here = {.codec = DRV_WIRE_CODEC, .cache_mib = liar->cache_mib, .links = 1};
     struct drv_error err;
     int fd = accept4(liar->pair->tcp, NULL, NULL, SOCK_CLOEXEC);
 
@@ -82,8 +81,7 @@ static void give_brief(struct liar *liar, unsigned segments)
 
     brief.segment = g_new0(struct drv_brief_segment, segments + 1);
     for (unsigned i = 0; i < segments; i++)
-        brief.segment[i] = (struct drv_brief_segment){.index = (uint16_t)i,
-                                                      .segment = {.pages = DRV_SEGMENT_PAGES}};
+        brief.segment[i] = (struct drv_brief_segment){.index = (uint16_t)i, .segment = {.pages = DRV_SEGMENT_PAGES}};
     for (unsigned i = 0; i < 2; i++) {
         liar->pack[i] = memfd_create("pack", MFD_CLOEXEC);
         check_ok(drv_pack_begin(liar->pack[i], &head, &err), err);
@@ -102,13 +100,10 @@ static void liar_start(struct liar *liar, uint16_t cache_mib, int segments)
     struct drv_error err;
     GThread *thread;
 
-    *liar = (struct liar){
-        .pair = g_new0(struct pair, 1), .cache_mib = cache_mib, .brief = -1, .pack = {-1, -1}};
+    *liar = (struct liar){.pair = g_new0(struct pair, 1), .cache_mib = cache_mib, .brief = -1, .pack = {-1, -1}};
     check_ok(pair_prepare(liar->pair, 1, &err), err);
-    memcpy(liar->secret.session, liar->pair->config[PAIR_SOURCE].session,
-           sizeof liar->secret.session);
-    memcpy(liar->secret.secret, liar->pair->config[PAIR_SOURCE].secret,
-           sizeof liar->secret.secret);
+    memcpy(liar->secret.session, liar->pair->config[PAIR_SOURCE].session, sizeof liar->secret.session);
+    memcpy(liar->secret.secret, liar->pair->config[PAIR_SOURCE].secret, sizeof liar->secret.secret);
     check_ok(drv_link_server_credentials(&liar->credentials, &err), err);
     if (segments >= 0)
         give_brief(liar, (unsigned)segments);
@@ -162,9 +157,7 @@ static void say_content(struct liar *liar, const struct drv_agreement *agreement
 
 static void say_shared(struct liar *liar, enum drv_relay_channel channel, uint64_t pages)
 {
-    say(liar,
-        (struct drv_frame){
-            .type = DRV_FRAME_SHARED, .channel = (uint8_t)channel, .stream = 1, .offset = pages},
+    say(liar, (struct drv_frame){.type = DRV_FRAME_SHARED, .channel = (uint8_t)channel, .stream = 1, .offset = pages},
         NULL);
 }
 
@@ -192,11 +185,7 @@ static int open_stream(struct liar *liar, enum drv_relay_channel channel)
     frame = hear(liar, DRV_FRAME_OPEN, &payload);
     g_assert_cmpuint(frame.stream, ==, 1);
     g_assert_cmpuint(frame.encoding, ==, channel == DRV_CHANNEL_RAM ? 1 : 2);
-    say(liar,
-        (struct drv_frame){.type = DRV_FRAME_CREDIT,
-                           .channel = (uint8_t)channel,
-                           .stream = 1,
-                           .offset = 8 << 20},
+    say(liar, (struct drv_frame){.type = DRV_FRAME_CREDIT, .channel = (uint8_t)channel, .stream = 1, .offset = 8 << 20},
         NULL);
     return fd;
 }
@@ -287,8 +276,7 @@ static void makes_no_sense(void)
 
     liar_start(&liar, 64, 3);
     bytes[DRV_AGREEMENT_MIN] = 0x0f; /* the fourth of three */
-    say(&liar, (struct drv_frame){.type = DRV_FRAME_CONTENT, .length = DRV_AGREEMENT_MIN + 1},
-        bytes);
+    say(&liar, (struct drv_frame){.type = DRV_FRAME_CONTENT, .length = DRV_AGREEMENT_MIN + 1}, bytes);
     liar_end(&liar, "makes no sense");
 }
 

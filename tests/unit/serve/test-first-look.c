@@ -40,8 +40,8 @@ static GPtrArray *members(void *data)
     return list;
 }
 
-static json_object *call(void *data, const char *node, const char *method, const char *path,
-                         json_object *body, guint timeout_ms, GError **error)
+static json_object *call(void *data, const char *node, const char *method, const char *path, json_object *body,
+                         guint timeout_ms, GError **error)
 {
     fixture *f = data;
     gboolean knows, alive;

@@ -97,7 +97,7 @@ static GPtrArray *three(void *data)
 static void test_another_node(void)
 {
     const drv_peers peers = {.members = three};
-    drv_context ctx = {.node = (char *)(gsize)"h2", .peers = &peers};
+    drv_context ctx = {.node = (char *)(gsize) "h2", .peers = &peers};
     const char *method;
     drv_peer_who who;
     char *pattern;

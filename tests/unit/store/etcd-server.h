@@ -21,11 +21,11 @@
 typedef struct {
     guint members;
     char *directory;
-    char *url;                  /* "etcd://127.0.0.1:…,…", without a prefix */
+    char *url; /* "etcd://127.0.0.1:…,…", without a prefix */
     guint16 client[MEMBERS_MOST];
     guint16 peer[MEMBERS_MOST];
-    pid_t pid[MEMBERS_MOST];    /* 0: not running */
-    const char *more[8];        /* further options of all */
+    pid_t pid[MEMBERS_MOST]; /* 0: not running */
+    const char *more[8];     /* further options of all */
     gboolean tls;
 } etcd_server;
 
@@ -59,12 +59,14 @@ static inline void etcd_start_member(etcd_server *etcd, guint i)
     g_autoptr(GString) all = g_string_new(NULL);
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
     g_autoptr(GError) error = NULL;
+    /* clang-format off */
     const char *const plain[] = {"etcd", "--name", name, "--data-dir", data,
                                  "--listen-client-urls", client, "--advertise-client-urls", client,
                                  "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
                                  "--heartbeat-interval", "50",
                                  "--election-timeout", "500", "--logger", "zap", "--log-outputs",
                                  log, "--initial-cluster"};
+    /* clang-format on */
 
     for (guint m = 0; m < etcd->members; m++)
         g_string_append_printf(all, "%sm%u=http://127.0.0.1:%u", m ? "," : "", m, etcd->peer[m]);

@@ -25,8 +25,7 @@ static void etcd_tear_down(scratch *s, gconstpointer data)
     g_free(s->path);
 }
 
-static void assert_json(drv_store *store, const char *bucket, const char *key, const char *json,
-                        gint64 revision)
+static void assert_json(drv_store *store, const char *bucket, const char *key, const char *json, gint64 revision)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(drv_document) document = drv_store_get(store, bucket, key, &error);
@@ -45,8 +44,7 @@ static void assert_missing(drv_store *store, const char *bucket, const char *key
     g_assert_error(error, DRV_ERROR, DRV_ERROR_NOT_FOUND);
 }
 
-static gint64 put(drv_store *store, const char *bucket, const char *key, const char *json,
-                  gint64 expected)
+static gint64 put(drv_store *store, const char *bucket, const char *key, const char *json, gint64 expected)
 {
     g_autoptr(GError) error = NULL;
     gint64 revision = 0;
@@ -57,8 +55,8 @@ static gint64 put(drv_store *store, const char *bucket, const char *key, const c
     return revision;
 }
 
-static void refuse(drv_store *store, const char *bucket, const char *key, const char *json,
-                   gint64 expected, drv_error_code code)
+static void refuse(drv_store *store, const char *bucket, const char *key, const char *json, gint64 expected,
+                   drv_error_code code)
 {
     g_autoptr(GError) error = NULL;
     gint64 revision = 77;
@@ -130,8 +128,7 @@ static void test_single_use(scratch *s, gconstpointer data)
 {
     for (int round = 0; round < 50; round++) {
         gint ready = 2, won = 0;
-        racer r = {s->store, put(s->store, "token", "single-use", "{}", DRV_REVISION_NEW), &ready,
-                   &won};
+        racer r = {s->store, put(s->store, "token", "single-use", "{}", DRV_REVISION_NEW), &ready, &won};
         GThread *one = g_thread_new("one", race, &r);
         GThread *two = g_thread_new("two", race, &r);
 
@@ -152,8 +149,7 @@ static gpointer count_up(gpointer data)
             g_autoptr(GError) error = NULL;
             g_autoptr(drv_document) now = drv_store_get(store, "sum", "sum", &error);
             g_assert_no_error(error);
-            g_autofree char *json =
-                g_strdup_printf("%d", (int)g_ascii_strtoll(now->json, NULL, 10) + 1);
+            g_autofree char *json = g_strdup_printf("%d", (int)g_ascii_strtoll(now->json, NULL, 10) + 1);
 
             done = drv_store_put(store, "sum", "sum", json, now->revision, NULL, &error);
             if (!done)
@@ -187,8 +183,7 @@ static void assert_keys(drv_store *store, const char *bucket, guint limit, const
 
     g_assert_no_error(error);
     for (guint i = 0; i < found->len; i++)
-        g_string_append_printf(keys, "%s%s", i ? " " : "",
-                               ((drv_document *)g_ptr_array_index(found, i))->key);
+        g_string_append_printf(keys, "%s%s", i ? " " : "", ((drv_document *)g_ptr_array_index(found, i))->key);
     g_assert_cmpstr(keys->str, ==, expected);
 }
 
@@ -275,8 +270,7 @@ static void test_together(scratch *s, gconstpointer data)
         {"node", "h2", "{\"name\":\"h2\"}", DRV_REVISION_NEW},
         {"log", "last", "{}", DRV_REVISION_ANY},
     };
-    const drv_store_change twice[] = {{"a", "b", "{}", DRV_REVISION_ANY},
-                                      {"a", "b", "[]", DRV_REVISION_ANY}};
+    const drv_store_change twice[] = {{"a", "b", "{}", DRV_REVISION_ANY}, {"a", "b", "[]", DRV_REVISION_ANY}};
 
     g_assert_true(drv_store_change_all(s->store, join, G_N_ELEMENTS(join), &revision, &error));
     g_assert_no_error(error);
@@ -373,21 +367,21 @@ int main(int argc, char **argv)
     int code;
 
     g_test_init(&argc, &argv, NULL);
-#define ADD_IN(where, name, func) \
-    g_test_add("/store/" where name, scratch, NULL, *where ? etcd_set_up : scratch_set_up, func,     \
+#define ADD_IN(where, name, func)                                                                                      \
+    g_test_add("/store/" where name, scratch, NULL, *where ? etcd_set_up : scratch_set_up, func,                       \
                *where ? etcd_tear_down : scratch_tear_down)
-#define ADD_ALL(where) \
-    ADD_IN(where, "swap", test_swap); \
-    ADD_IN(where, "delete", test_delete); \
-    ADD_IN(where, "single-use", test_single_use); \
-    ADD_IN(where, "lost-updates", test_lost_updates); \
-    ADD_IN(where, "list", test_list); \
-    ADD_IN(where, "next", test_next); \
-    ADD_IN(where, "reopen", test_reopen); \
-    ADD_IN(where, "bad-names", test_bad_names); \
-    ADD_IN(where, "bad-json", test_bad_json); \
-    ADD_IN(where, "together", test_together); \
-    ADD_IN(where, "inventory", test_inventory); \
+#define ADD_ALL(where)                                                                                                 \
+    ADD_IN(where, "swap", test_swap);                                                                                  \
+    ADD_IN(where, "delete", test_delete);                                                                              \
+    ADD_IN(where, "single-use", test_single_use);                                                                      \
+    ADD_IN(where, "lost-updates", test_lost_updates);                                                                  \
+    ADD_IN(where, "list", test_list);                                                                                  \
+    ADD_IN(where, "next", test_next);                                                                                  \
+    ADD_IN(where, "reopen", test_reopen);                                                                              \
+    ADD_IN(where, "bad-names", test_bad_names);                                                                        \
+    ADD_IN(where, "bad-json", test_bad_json);                                                                          \
+    ADD_IN(where, "together", test_together);                                                                          \
+    ADD_IN(where, "inventory", test_inventory);                                                                        \
     ADD_IN(where, "wait", test_wait)
     ADD_ALL("");
     if (etcd_start(&etcd, 1)) {

@@ -108,27 +108,22 @@ static void test_claim(fixture *f, gconstpointer data)
     gint64 lease = 0, other_lease = 0, before;
     g_autofree char *holder = NULL;
 
-    g_assert_cmpint(drv_store_claim(f->store, "leader", "h1", 30, &lease, &holder, NULL), ==,
-                    DRV_CLAIM_HELD);
+    g_assert_cmpint(drv_store_claim(f->store, "leader", "h1", 30, &lease, &holder, NULL), ==, DRV_CLAIM_HELD);
     g_assert_cmpstr(holder, ==, "h1");
     g_clear_pointer(&holder, g_free);
-    g_assert_cmpint(drv_store_claim(other, "leader", "h2", 30, &other_lease, &holder, NULL), ==,
-                    DRV_CLAIM_OTHER);
+    g_assert_cmpint(drv_store_claim(other, "leader", "h2", 30, &other_lease, &holder, NULL), ==, DRV_CLAIM_OTHER);
     g_assert_cmpstr(holder, ==, "h1");
     g_assert_cmpint(other_lease, ==, 0);
     g_clear_pointer(&holder, g_free);
     before = lease;
-    g_assert_cmpint(drv_store_claim(f->store, "leader", "h1", 30, &lease, &holder, NULL), ==,
-                    DRV_CLAIM_HELD);
+    g_assert_cmpint(drv_store_claim(f->store, "leader", "h1", 30, &lease, &holder, NULL), ==, DRV_CLAIM_HELD);
     g_assert_cmpint(lease, ==, before);
     g_clear_pointer(&holder, g_free);
     drv_store_release(f->store, lease);
-    g_assert_cmpint(drv_store_claim(other, "leader", "h2", 30, &other_lease, &holder, NULL), ==,
-                    DRV_CLAIM_HELD);
+    g_assert_cmpint(drv_store_claim(other, "leader", "h2", 30, &other_lease, &holder, NULL), ==, DRV_CLAIM_HELD);
     g_clear_pointer(&holder, g_free);
     /* Who was away for too long learns that it is another's now. */
-    g_assert_cmpint(drv_store_claim(f->store, "leader", "h1", 30, &lease, &holder, NULL), ==,
-                    DRV_CLAIM_OTHER);
+    g_assert_cmpint(drv_store_claim(f->store, "leader", "h1", 30, &lease, &holder, NULL), ==, DRV_CLAIM_OTHER);
     g_assert_cmpstr(holder, ==, "h2");
 }
 
@@ -141,8 +136,7 @@ static void test_claim_runs_out(fixture *f, gconstpointer data)
     g_autofree char *holder = NULL;
 
     revision = drv_store_wait(other, DRV_CLAIM_BUCKET, -1, 0, NULL);
-    g_assert_cmpint(drv_store_claim(f->store, "leader", "h1", 2, &lease, &holder, NULL), ==,
-                    DRV_CLAIM_HELD);
+    g_assert_cmpint(drv_store_claim(f->store, "leader", "h1", 2, &lease, &holder, NULL), ==, DRV_CLAIM_HELD);
     since = g_get_monotonic_time();
     while (result != DRV_CLAIM_HELD && g_get_monotonic_time() - since < 20 * G_USEC_PER_SEC) {
         g_autoptr(GError) error = NULL;
@@ -178,8 +172,7 @@ static void write_raw(fixture *f, const char *text)
     g_autofree char *value = drv_etcd_value(text);
     g_autoptr(json_object) body = drv_etcd_object("key", key, "value", value, NULL);
     g_autoptr(GError) error = NULL;
-    g_autoptr(json_object) answer =
-        drv_etcd_call(s->http, "kv/put", body, TRUE, NULL, &error);
+    g_autoptr(json_object) answer = drv_etcd_call(s->http, "kv/put", body, TRUE, NULL, &error);
 
     g_assert_no_error(error);
     g_assert_nonnull(answer);
@@ -227,7 +220,7 @@ static void test_moved_away(fixture *f, gconstpointer data)
     put(other, "h1");
     g_assert_true(drv_etcd_fence(f->store, "h1", &lease, &error));
     assert_refused(other, DRV_ERROR_UNREACHABLE, "being moved");
-    put(f->store, "h2"); /* who moves it can */
+    put(f->store, "h2");                /* who moves it can */
     drv_store_release(f->store, lease); /* it died: the others go on */
     put(other, "h3");
     g_assert_false(drv_etcd_leave(f->store, "h1's file", lease, &error));
@@ -279,8 +272,7 @@ static void test_no_room(void)
     place = etcd_place(&small, "d");
     store = open_at(place, NULL, TRUE);
     etcd_wait_for(store);
-    g_assert_cmpint(drv_store_claim(store, "leader", "h1", 30, &lease, &holder, NULL), ==,
-                    DRV_CLAIM_HELD);
+    g_assert_cmpint(drv_store_claim(store, "leader", "h1", 30, &lease, &holder, NULL), ==, DRV_CLAIM_HELD);
     done = fill(store, &error);
     assert_says(error, DRV_ERROR_FAILED, "no room left in etcd");
     assert_says(error, DRV_ERROR_FAILED, "alarm disarm");
@@ -288,8 +280,7 @@ static void test_no_room(void)
     found = drv_store_list(store, "full", 0, NULL); /* reading goes on, and so does who leads */
     g_assert_cmpuint(found->len, ==, done);
     g_clear_pointer(&holder, g_free);
-    g_assert_cmpint(drv_store_claim(store, "leader", "h1", 30, &lease, &holder, NULL), ==,
-                    DRV_CLAIM_HELD);
+    g_assert_cmpint(drv_store_claim(store, "leader", "h1", 30, &lease, &holder, NULL), ==, DRV_CLAIM_HELD);
     etcd_end(&small);
 }
 
@@ -360,10 +351,12 @@ static void test_urls(void)
         {"etcd://h1:1,10.0.0.2/", "etcd://h1:1,10.0.0.2:2379/drover"},
         {"etcds://[fd00::1]:4,[::1]/a/b", "etcds://[fd00::1]:4,[::1]:2379/a/b"},
     };
+    /* clang-format off */
     const char *const bad[] = {"etcd://", "etcd:///p", "etcd://h1:0", "etcd://h1:x", "etcd://h1,,h2",
                                "etcd://me:secret@h1", "etcd://h1/a b", "etcd://h1//x",
                                "etcd://h1/x/", "etcd://h/1/2/../é", "etcd://[::1", "etcd://h1:65536",
                                "etcd://a,b,c,d,e,f,g,h,i,j"};
+    /* clang-format on */
 
     for (gsize i = 0; i < G_N_ELEMENTS(good); i++) {
         g_autoptr(drv_store) store = drv_store_open(good[i].text, NULL);

@@ -296,8 +296,7 @@ static void test_damaged_inside(void)
     s.store = scratch_open(&s);
     for (guint i = 0; i < 200; i++) {
         g_autofree char *key = g_strdup_printf("k-%u", i);
-        g_assert_true(drv_store_put(s.store, "a", key, "{\"some\":\"document\"}", DRV_REVISION_NEW,
-                                    NULL, NULL));
+        g_assert_true(drv_store_put(s.store, "a", key, "{\"some\":\"document\"}", DRV_REVISION_NEW, NULL, NULL));
     }
     g_clear_pointer(&s.store, drv_store_close);
     overwrite(s.path, 4096, 8192);

@@ -94,8 +94,7 @@ static void test_in_use(fixture *f, gconstpointer data)
         g_thread_join(threads[i]);
         g_assert_cmpuint(writers[i].acknowledged->len, ==, EACH);
         for (guint n = 0; n < EACH; n++) {
-            g_autoptr(drv_document) there =
-                drv_store_get(f->gate, "policy", writers[i].acknowledged->pdata[n], NULL);
+            g_autoptr(drv_document) there = drv_store_get(f->gate, "policy", writers[i].acknowledged->pdata[n], NULL);
 
             g_assert_nonnull(there);
         }

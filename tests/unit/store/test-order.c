@@ -8,11 +8,13 @@
 static void test_total(void)
 {
     /* In order; each is compared with each. */
+    /* clang-format off */
     const char *const keys[] = {
         "", "a", "a-1", "a-2", "a-10", "a-10b", "a-11", "a-99999999999999999999999",
         "a-100000000000000000000000", "a1", "h1", "h1-02", "h1-2", "h1-3", "h1-10", "h1-10-2",
         "h1-10-10", "h2-1", "h10-1", "web",
     };
+    /* clang-format on */
 
     for (gsize i = 0; i < G_N_ELEMENTS(keys); i++)
         for (gsize j = 0; j < G_N_ELEMENTS(keys); j++) {

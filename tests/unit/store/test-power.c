@@ -105,8 +105,7 @@ static void lose_power(void)
             g_autofree char *path = g_strconcat(disk.image.path, suffix[i], NULL);
             gboolean reached = mixture >> i & 1;
 
-            write_file(path, reached ? now[i] : disk.flushed[i],
-                       reached ? now_bytes[i] : disk.flushed_bytes[i]);
+            write_file(path, reached ? now[i] : disk.flushed[i], reached ? now_bytes[i] : disk.flushed_bytes[i]);
         }
         expect_whole();
     }
