@@ -5,13 +5,17 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
 
-#define PIECE_BLOCKS 256u /* read at once: each costs two switches of process, and who decodes waits meanwhile */
+/* Each that is read costs two switches of process, and who decodes waits meanwhile. */
+#define PIECE_BLOCKS DRV_OLDER_STEP
+#define PIECE_BYTES ((size_t)PIECE_BLOCKS * DRV_PAGE_SIZE)
+#define KEPT_BYTES (DRV_AHEAD_PIECES * PIECE_BYTES)
 #define STACK_SIZE ((size_t)256 << 10)
 #define UNKNOWN_DISK (DRV_OLDER_IMAGES + 1) /* of a coder: the target has none of it */
 
@@ -21,7 +25,7 @@ int drv_ahead_init(struct drv_ahead *ahead, enum drv_relay_role role, struct drv
     for (unsigned i = 0; i < DRV_OLDER_IMAGES; i++)
         ahead->fd[i] = -1;
     if (pthread_mutex_init(&ahead->lock, NULL) || pthread_mutex_init(&ahead->image_lock, NULL) ||
-        pthread_cond_init(&ahead->changed, NULL))
+        pthread_mutex_init(&ahead->kept_lock, NULL) || pthread_cond_init(&ahead->changed, NULL))
         return drv_error_set(err, ENOMEM, "cannot set up locks");
     return 0;
 }
@@ -32,7 +36,7 @@ uint64_t drv_ahead_memory(const struct drv_ahead *ahead)
         return 0;
     if (ahead->role == DRV_RELAY_SOURCE)
         return (uint64_t)(DRV_CODERS - 1) * drv_older_memory();
-    return PIECE_BLOCKS * DRV_PAGE_SIZE + STACK_SIZE;
+    return KEPT_BYTES + STACK_SIZE;
 }
 
 /* ---- the target ---- */
@@ -46,24 +50,71 @@ static int open_locked(struct drv_ahead *ahead, unsigned image, struct drv_error
     return drv_nbd_read_open(&ahead->image[image], ahead->fd[image], err);
 }
 
-/* What a decoder needs of the image that its stream has asked about: drv_decoder_read. */
+/* Questions begin anywhere, so a block is in one of two pieces. Return: NULL: it is not kept. With the lock. */
+static const struct drv_ahead_piece *find_locked(const struct drv_ahead *ahead, unsigned image, uint64_t block)
+{
+    for (unsigned before = 0; before < 2 && block / PIECE_BLOCKS >= before; before++) {
+        const struct drv_ahead_piece *piece = &ahead->piece[(block / PIECE_BLOCKS - before) % DRV_AHEAD_PIECES];
+
+        if (piece->blocks && piece->image == image && piece->first <= block && block - piece->first < piece->blocks)
+            return piece;
+    }
+    return NULL;
+}
+
+/* What is kept of it, from the beginning. Return: bytes. */
+static size_t give_kept(struct drv_ahead *ahead, unsigned image, uint64_t offset, uint8_t *to, size_t size)
+{
+    size_t given = 0;
+
+    pthread_mutex_lock(&ahead->kept_lock);
+    while (given < size) {
+        uint64_t block = (offset + given) / DRV_PAGE_SIZE;
+        const struct drv_ahead_piece *piece = find_locked(ahead, image, block);
+        size_t at, count;
+
+        if (!piece)
+            break;
+        at = (size_t)(block - piece->first) * DRV_PAGE_SIZE;
+        count = piece->blocks * (size_t)DRV_PAGE_SIZE - at;
+        if (count > size - given)
+            count = size - given;
+        memcpy(to + given, ahead->blocks + (size_t)(piece - ahead->piece) * PIECE_BYTES + at, count);
+        given += count;
+    }
+    pthread_mutex_unlock(&ahead->kept_lock);
+    return given;
+}
+
+/* What a decoder needs of the image that its stream has asked about, whole blocks: drv_decoder_read. */
 static int give(void *data, uint64_t offset, uint8_t *to, size_t size, struct drv_error *err)
 {
     struct drv_coder *coder = data;
     struct drv_ahead *ahead = coder->ahead;
     unsigned image = atomic_load(&coder->older_image);
-    int rc;
+    size_t given;
+    int rc = 0;
 
     if (!image)
         return drv_error_set(err, EPROTO, "the other relay refers to an older disk that it has not asked for");
-    pthread_mutex_lock(&ahead->image_lock);
-    rc = open_locked(ahead, image - 1, err);
-    if (!rc)
-        rc = drv_nbd_read_at(&ahead->image[image - 1], offset, to, size, err);
-    pthread_mutex_unlock(&ahead->image_lock);
+    given = give_kept(ahead, image - 1, offset, to, size);
+    if (given < size) {
+        pthread_mutex_lock(&ahead->image_lock);
+        rc = open_locked(ahead, image - 1, err);
+        if (!rc)
+            rc = drv_nbd_read_at(&ahead->image[image - 1], offset + given, to + given, size - given, err);
+        pthread_mutex_unlock(&ahead->image_lock);
+    }
     if (!rc)
         atomic_fetch_add_explicit(&coder->counters.older, size / DRV_PAGE_SIZE, memory_order_relaxed);
     return rc;
+}
+
+static void keep(struct drv_ahead *ahead, struct drv_ahead_piece *piece, struct drv_ahead_piece as)
+{
+    pthread_mutex_lock(&ahead->kept_lock);
+    *piece = as;
+    pthread_mutex_unlock(&ahead->kept_lock);
 }
 
 /* As many digests as can be had. Return: their bytes. */
@@ -72,13 +123,16 @@ static size_t digest(struct drv_ahead *ahead, const struct drv_ahead_question *q
     size_t done = 0;
 
     while (done < DRV_OLDER_STEP && !atomic_load(&ahead->stop)) {
-        uint64_t offset = (question->first + done) * DRV_PAGE_SIZE;
+        uint64_t first = question->first + done, offset = first * DRV_PAGE_SIZE;
+        struct drv_ahead_piece *piece = &ahead->piece[first / PIECE_BLOCKS % DRV_AHEAD_PIECES];
+        uint8_t *blocks = ahead->blocks + (size_t)(piece - ahead->piece) * PIECE_BYTES;
         size_t count = PIECE_BLOCKS;
         struct drv_error err;
         uint64_t size;
         bool say_it;
         int rc;
 
+        keep(ahead, piece, (struct drv_ahead_piece){0});
         pthread_mutex_lock(&ahead->image_lock);
         rc = open_locked(ahead, question->image, &err);
         size = ahead->image[question->image].size_bytes;
@@ -87,7 +141,7 @@ static size_t digest(struct drv_ahead *ahead, const struct drv_ahead_question *q
         else if (!rc && count > (size - offset) / DRV_PAGE_SIZE)
             count = (size_t)((size - offset) / DRV_PAGE_SIZE);
         if (!rc && count)
-            rc = drv_nbd_read_at(&ahead->image[question->image], offset, ahead->blocks, count * DRV_PAGE_SIZE, &err);
+            rc = drv_nbd_read_at(&ahead->image[question->image], offset, blocks, count * DRV_PAGE_SIZE, &err);
         say_it = rc && !ahead->failed[question->image] && !atomic_load(&ahead->stop);
         ahead->failed[question->image] |= say_it;
         pthread_mutex_unlock(&ahead->image_lock);
@@ -95,9 +149,9 @@ static size_t digest(struct drv_ahead *ahead, const struct drv_ahead_question *q
             drv_log_warning("some of a disk is sent although there is an older image: %s", err.message);
         if (rc || !count)
             break;
+        keep(ahead, piece, (struct drv_ahead_piece){question->image, first, (unsigned)count});
         for (size_t i = 0; i < count; i++, done++)
-            if (drv_digester_block(ahead->digester, ahead->blocks + i * DRV_PAGE_SIZE,
-                                   digests + done * DRV_OLDER_DIGEST))
+            if (drv_digester_block(ahead->digester, blocks + i * DRV_PAGE_SIZE, digests + done * DRV_OLDER_DIGEST))
                 return done * DRV_OLDER_DIGEST;
     }
     return done * DRV_OLDER_DIGEST;
@@ -144,9 +198,12 @@ static int start_target(struct drv_ahead *ahead, struct drv_coding *coding, cons
 
     if (rc)
         return rc;
-    ahead->blocks = malloc(PIECE_BLOCKS * DRV_PAGE_SIZE);
-    if (!ahead->blocks)
+    ahead->blocks = mmap(NULL, KEPT_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (ahead->blocks == MAP_FAILED) {
+        ahead->blocks = NULL;
         return drv_error_set(err, ENOMEM, "no memory to read older disks");
+    }
+    (void)madvise(ahead->blocks, KEPT_BYTES, MADV_HUGEPAGE);
     for (unsigned i = 1; i < DRV_CODERS; i++)
         drv_decoder_set_older(coding->coder[i].decoder, give, &coding->coder[i]);
     rc = pthread_attr_init(&attributes);
@@ -284,5 +341,6 @@ void drv_ahead_done(struct drv_ahead *ahead, struct drv_coding *coding)
     for (unsigned i = 0; i < DRV_CODERS; i++)
         drv_older_free(coding->coder[i].older);
     drv_digester_free(ahead->digester);
-    free(ahead->blocks);
+    if (ahead->blocks)
+        munmap(ahead->blocks, KEPT_BYTES);
 }

@@ -4,8 +4,9 @@
  * digests of what comes next (codec/older.h); the target reads its older image, answers, and gives the
  * blocks that are then referred to.
  *
- * At the target a thread reads and digests, one question after the other; link 0 sends the answer. The
- * image is read by that thread and by those that decode, one at a time.
+ * At the target a thread reads and digests, one question after the other; link 0 sends the answer. What it has
+ * read it keeps for a while: those that decode mostly find it there when it is referred to. What is
+ * not kept any more they read themselves; who reads an image does so alone.
  */
 #pragma once
 
@@ -21,11 +22,20 @@
 #include "relay/nbd-read.h"
 
 #define DRV_AHEAD_QUESTIONS (DRV_CODERS * DRV_OLDER_QUESTIONS)
+/* That are kept: as far as questions may be ahead of the copy, and what is being decoded. */
+#define DRV_AHEAD_PIECES ((DRV_OLDER_SLOTS - DRV_OLDER_BEHIND) / DRV_OLDER_STEP + 8u)
 
 struct drv_ahead_question {
     uint32_t stream;
     unsigned image;
     uint64_t first;
+};
+
+/* What was read at once, and answered a question. */
+struct drv_ahead_piece {
+    unsigned image;
+    uint64_t first;
+    unsigned blocks; /* 0: it is none, or is just being read */
 };
 
 struct drv_ahead {
@@ -44,8 +54,10 @@ struct drv_ahead {
     bool started;
     int wake;               /* eventfd of link 0 */
     drv_digester *digester; /* the reader's */
-    uint8_t *blocks;        /* the reader's */
+    uint8_t *blocks;        /* of the pieces; the reader writes those of a piece that is none */
     _Atomic bool stop;
+    pthread_mutex_t kept_lock; /* guards the next */
+    struct drv_ahead_piece piece[DRV_AHEAD_PIECES];
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
     struct drv_ahead_question question[DRV_AHEAD_QUESTIONS];

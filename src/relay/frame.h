@@ -20,7 +20,7 @@
 
 #define DRV_WIRE_VERSION 1u
 #define DRV_WIRE_FEATURES 0u /* mandatory ones that this build knows */
-#define DRV_WIRE_CODEC 3u    /* version of the codec; 0: none */
+#define DRV_WIRE_CODEC 4u    /* version of the codec; 0: none */
 #define DRV_CODERS 4u        /* encoded streams of a session */
 
 enum drv_frame_type {

@@ -106,6 +106,8 @@ static void load(struct drv_known *known, struct drv_cache *cache, struct drv_ag
     if (!fits(known, cache) || drv_brief_root(&known->brief, loaded->root, &err))
         return;
     loaded->count = known->brief.count;
+    /* All of it is going to be there, and soon: in large pages that costs half. */
+    (void)madvise(cache->page, (size_t)loaded->count * DRV_SEGMENT_BYTES, MADV_HUGEPAGE);
     for (unsigned slot = loaded->count; slot--;) {
         if (atomic_load(&known->stop) || !drv_known_go_on((uint64_t)(drv_clock_us() - began_us), loaded_bytes))
             break;

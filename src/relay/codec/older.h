@@ -34,7 +34,11 @@ int drv_digester_new(drv_digester **digester, const uint8_t key[DRV_OLDER_KEY], 
 /** drv_digester_free() - NULL is allowed. */
 void drv_digester_free(drv_digester *digester);
 
-/** drv_digester_block() - HMAC-SHA-256 of a block of DRV_PAGE_SIZE bytes, cut. Return: 0, or -EIO. */
+/**
+ * drv_digester_block() - of a block of DRV_PAGE_SIZE bytes: AES-GMAC (NIST SP 800-38D) with one nonce for all. That is
+ * no signature, as tags with one nonce can be forged by who sees them; but nobody does outside the session, and two
+ * blocks chosen without the key are alike in it with a chance of 2^-120 at most. Return: 0, or -EIO.
+ */
 int drv_digester_block(drv_digester *digester, const uint8_t *block, uint8_t digest[DRV_OLDER_DIGEST]);
 
 struct drv_older {
